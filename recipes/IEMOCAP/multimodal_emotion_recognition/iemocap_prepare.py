@@ -1,0 +1,291 @@
+"""Data preparation of IEMOCAP: from the raw release to a word-timed manifest.
+
+The corpus is licensed: https://sail.usc.edu/iemocap/. Nothing is downloaded.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from speechbrain.utils.logger import get_logger
+from speechbrain_can.alignment import (
+    AlignmentError,
+    clean_words,
+    fit_to_audio,
+    read_wdseg,
+    tile_words,
+)
+from speechbrain_can.corpus import CorpusError, audio_duration, prepare_corpus
+from speechbrain_can.manifest import DATA_ROOT, Utterance
+
+logger = get_logger(__name__)
+
+# From the labels of the release to the classes of an experiment.
+CLASS_SETS = {
+    7: {name: name for name in "ang exc hap sad fru sur neu".split()},
+    6: {name: name for name in "ang exc hap sad fru neu".split()},
+    4: {
+        "ang": "ang",
+        "hap": "hap",
+        "exc": "hap",
+        "sad": "sad",
+        "neu": "neu",
+    },
+}
+LABELS = {*CLASS_SETS[7], "fea", "dis", "oth", "xxx"}
+# Section 4.1 of the paper. The release has one more excited utterance.
+PAPER_COUNTS = {
+    "ang": 1103,
+    "exc": 1040,
+    "hap": 595,
+    "sad": 1084,
+    "fru": 1849,
+    "sur": 107,
+    "neu": 1708,
+}
+N_SESSIONS = 5
+
+_LABEL_LINE = re.compile(
+    r"\[\d+\.\d+ - \d+\.\d+\]\t(?P<id>\S+)\t(?P<label>\S+)\t\["
+)
+_TRANSCRIPTION_LINE = re.compile(r"(?P<id>\S+) \[[\d.]+-[\d.]+\]: ?(?P<text>.*)")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A labelled turn of the release.
+
+    Arguments
+    ---------
+    id : str
+        As in ``Ses03M_impro05a_F001``.
+    session : str
+        The session's number.
+    emotion : str
+        Its class.
+    transcription : str
+        Its text as the release writes it.
+    """
+
+    id: str
+    session: str
+    emotion: str
+    transcription: str
+
+    @property
+    def dialog(self):
+        """As in ``Ses03M_impro05a``: the letter is not the talker's."""
+        return self.id.rpartition("_")[0]
+
+    @property
+    def speaker(self):
+        """As in ``Ses03F``: the talker is the letter of the last part."""
+        return self.id[:5] + self.id.rpartition("_")[2][0]
+
+
+def prepare_iemocap(
+    data_folder, save_folder, classes=7, protocol="random10", fold_seed=1234
+):
+    """Prepares IEMOCAP, unless it is prepared already.
+
+    Writes ``manifest.csv``, ``skipped.csv``, ``corpus.json`` and
+    ``folds_<protocol>.csv``.
+
+    Arguments
+    ---------
+    data_folder : str
+        The folder of the release that holds ``Session1`` to ``Session5``.
+    save_folder : str
+        Where to write.
+    classes : int
+        7 (the paper's), 6 (without surprise) or 4 (excited counts as happy).
+    protocol : str
+        ``random10`` (the paper's) or ``session5``.
+    fold_seed : int
+        Seed of random folds.
+
+    Raises
+    ------
+    CorpusError
+        If the folder is not the release, or nothing in it can be used.
+    """
+    if classes not in CLASS_SETS:
+        raise CorpusError(
+            f"classes is {classes!r}; choose one of {sorted(CLASS_SETS)}"
+        )
+    class_of = CLASS_SETS[classes]
+    sessions = find_sessions(data_folder)
+    # A generated corpus describes itself in plan.json: its scores are its own.
+    controlled = (Path(data_folder) / "plan.json").exists()
+    prepare_corpus(
+        folder=save_folder,
+        name="controlled corpus (IEMOCAP layout)" if controlled else "IEMOCAP",
+        classes=list(dict.fromkeys(class_of.values())),
+        data_folder=data_folder,
+        protocol=protocol,
+        fold_seed=fold_seed,
+        find_candidates=lambda: find_turns(sessions, class_of),
+        build_utterance=lambda turn: build_utterance(turn, data_folder),
+        reference_counts=PAPER_COUNTS
+        if classes == 7 and not controlled
+        else None,
+    )
+
+
+def find_sessions(data_folder):
+    """Finds the sessions of a release.
+
+    Arguments
+    ---------
+    data_folder : str
+        The folder that holds ``Session1`` to ``Session5``.
+
+    Returns
+    -------
+    list of Path
+        Their folders, in order.
+
+    Raises
+    ------
+    CorpusError
+        If the folder does not exist or is at the wrong level of the release.
+    """
+    folder = Path(data_folder)
+    if not folder.is_dir():
+        raise CorpusError(
+            f"data_folder {folder} does not exist; give the folder that holds "
+            "Session1 to Session5"
+        )
+    if (folder / "dialog").is_dir() or (folder / "sentences").is_dir():
+        raise CorpusError(
+            f"data_folder {folder} is a single session; give the folder above "
+            f"it, {folder.absolute().parent}"
+        )
+    sessions = sorted(folder.glob("Session[0-9]"))
+    if not sessions:
+        below = sorted(path.parent for path in folder.glob("*/Session1"))
+        hint = f"; give {below[0]}" if below else ""
+        raise CorpusError(
+            f"data_folder {folder} has no Session1 to Session5{hint}"
+        )
+    if len(sessions) < N_SESSIONS:
+        logger.warning(
+            f"{folder} has {len(sessions)} of {N_SESSIONS} sessions: "
+            + ", ".join(session.name for session in sessions)
+        )
+    return sessions
+
+
+def find_turns(sessions, class_of):
+    """Lists the turns of a release and sorts out those of other classes.
+
+    Arguments
+    ---------
+    sessions : list of Path
+        Folders of the sessions.
+    class_of : dict of str: str
+        From labels to classes.
+
+    Returns
+    -------
+    turns : list of Turn
+        Those whose label has a class.
+    skipped : list of (str, str)
+        ID and reason of the others.
+    """
+    turns, skipped, seen = [], [], set()
+    for session in sessions:
+        texts = dict(
+            match.group("id", "text")
+            for match in _matches(
+                session / "dialog" / "transcriptions", _TRANSCRIPTION_LINE
+            )
+        )
+        for match in _matches(
+            session / "dialog" / "EmoEvaluation", _LABEL_LINE
+        ):
+            name, label = match.group("id", "label")
+            if name in seen:
+                skipped.append((name, "duplicate ID: labelled before"))
+            elif label not in LABELS:
+                skipped.append((name, f"unknown label {label!r}"))
+            elif label not in class_of:
+                skipped.append(
+                    (name, f"label {label!r} is none of the classes")
+                )
+            else:
+                turns.append(
+                    Turn(
+                        id=name,
+                        session=session.name[-1],
+                        emotion=class_of[label],
+                        transcription=texts.get(name, "").strip(),
+                    )
+                )
+            seen.add(name)
+    return turns, skipped
+
+
+def _matches(folder, pattern):
+    """Matches of a line pattern in the text files of a folder, sorted."""
+    if not folder.is_dir():
+        raise CorpusError(
+            f"{folder} does not exist; the release is not complete"
+        )
+    for path in sorted(folder.glob("*.txt")):
+        if path.name.startswith("._"):
+            continue  # AppleDouble: not text
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            yield from filter(None, map(pattern.match, stream))
+
+
+def build_utterance(turn, data_folder):
+    """Reads audio and alignment of a turn.
+
+    Arguments
+    ---------
+    turn : Turn
+        The turn.
+    data_folder : str
+        The release.
+
+    Returns
+    -------
+    Utterance
+        A row of the manifest.
+
+    Raises
+    ------
+    AudioError, AlignmentError
+        If audio or alignment cannot be used.
+    """
+    sentences = f"Session{turn.session}/sentences"
+    wav = f"{sentences}/wav/{turn.dialog}/{turn.id}.wav"
+    duration = audio_duration(Path(data_folder) / wav)
+    wdseg = (
+        Path(data_folder)
+        / f"{sentences}/ForcedAlignment/{turn.dialog}/{turn.id}.wdseg"
+    )
+    if not wdseg.exists():
+        raise AlignmentError(f"{wdseg}: no such alignment file")
+    rows = read_wdseg(wdseg)
+    try:
+        rows = fit_to_audio(rows, duration)
+        words = tile_words(clean_words(rows), end=rows[-1].end if rows else 0)
+    except AlignmentError as error:
+        raise AlignmentError(f"{wdseg}: {error}")
+    return Utterance(
+        id=turn.id,
+        duration=duration,
+        wav=f"{DATA_ROOT}/{wav}",
+        speaker=turn.speaker,
+        session=turn.session,
+        dialog=turn.dialog,
+        scripted="script" in turn.dialog,
+        emotion=turn.emotion,
+        words=words,
+        transcription=turn.transcription,
+    )

@@ -1,0 +1,57 @@
+"""Package metadata of speechbrain_can, a SpeechBrain plugin."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# Each extra is optional and imported only where it is used.
+EXTRAS = {
+    # matplotlib draws the picture of one utterance's attention
+    "plots": ["matplotlib>=3.5"],
+    # tensorboard writes the curves of ``--use_tensorboard=True``
+    "tensorboard": ["tensorboard>=2.10"],
+    # espeakng-loader brings the voices of the embedded corpus as a wheel
+    "demo": ["espeakng-loader>=0.2", "matplotlib>=3.5"],
+}
+# The linters are pinned, as upstream pins them: their findings change.
+EXTRAS["test"] = sorted(
+    {*EXTRAS["demo"], *EXTRAS["tensorboard"]}
+    | {"pytest>=7.4", "ruff==0.12.4", "yamllint==1.35.1"}
+)
+
+setup(
+    name="speechbrain_can",
+    version="0.1.0",
+    description=(
+        "Speech emotion recognition from audio and text aligned word by word: "
+        "the Cross Attention Network as a SpeechBrain plugin"
+    ),
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["speechbrain_can", "speechbrain_can.*"]),
+    package_data={"speechbrain_can": ["sentences.tsv"]},
+    python_requires=">=3.9",
+    install_requires=[
+        "speechbrain>=1.1.2",  # Brain, data pipeline, checkpoints
+        "torch>=2.1.0",  # tensors, LSTM, FFT
+        "torchaudio>=2.1.0",  # mel filters, DCT, resampling
+        "hyperpyyaml>=1.2.2",  # the hparams files
+        "sentencepiece>=0.1.91",  # SpeechBrain's own tokenizers
+        "numpy>=1.17.0",  # arrays, memory-mapped features
+        "pandas>=1.0.1",  # manifests, folds, predictions, tables
+        "soundfile>=0.12.1",  # audio files, as SpeechBrain reads them
+        "tqdm>=4.42.0",  # progress bars
+    ],
+    extras_require=EXTRAS,
+    # SpeechBrain names third-party parts in YAML and keeps no registry; this
+    # entry point lets other tools discover the lobes.
+    entry_points={
+        "speechbrain.plugins": ["cross_attention = speechbrain_can.lobes"]
+    },
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "License :: OSI Approved :: Apache Software License",
+        "Topic :: Multimedia :: Sound/Audio :: Speech",
+    ],
+)

@@ -1,0 +1,177 @@
+"""The Brain that trains every model of this package.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import time
+
+import torch
+
+import speechbrain as sb
+from speechbrain.utils.metric_stats import MetricStats
+from speechbrain_can.lobes.ragged import WordFrames
+from speechbrain_can.losses import cross_entropies, decide, total_loss
+from speechbrain_can.results import accuracies
+
+
+class EmotionBrain(sb.Brain):
+    """Trains a model on its weighted cross entropies (eqs 13-15).
+
+    ``modules`` has ``normalize``, for frames, and ``model``, from words and
+    frames to an ``EmotionOutput``. ``hparams`` has ``seed``, ``epoch_counter``
+    and ``train_logger``, and may have ``tensorboard_train_logger``.
+
+    After ``evaluate`` the attributes ``test_ids``, ``test_targets`` and
+    ``test_log_probabilities`` hold the test set's results.
+    """
+
+    def compute_forward(self, batch, stage):
+        """From a batch of words and frames to the model's predictions.
+
+        Arguments
+        ---------
+        batch : PaddedBatch
+            As ``flat_batch`` makes it.
+        stage : sb.Stage
+            Not used: the modules know whether they train.
+
+        Returns
+        -------
+        EmotionOutput
+            Logits and their weights.
+        """
+        batch = batch.to(self.device)
+        audio = WordFrames(
+            frames=self.modules.normalize(batch.frames.data),
+            frame_counts=batch.frame_counts.data,
+            word_counts=batch.frame_counts.lengths,
+        )
+        return self.modules.model(batch.words, audio)
+
+    def compute_objectives(self, predictions, batch, stage):
+        """Total loss of a batch (eq. 14); keeps the statistics of the stage.
+
+        Arguments
+        ---------
+        predictions : EmotionOutput
+            What ``compute_forward`` returned.
+        batch : PaddedBatch
+            The batch.
+        stage : sb.Stage
+            Whether decisions are kept too.
+
+        Returns
+        -------
+        torch.Tensor
+            The mean over the batch, a scalar.
+        """
+        targets = batch.emotion_encoded.data
+        losses = cross_entropies(predictions, targets)
+        total = total_loss(losses, predictions.weights)
+        for name, loss in {"loss": total, **losses}.items():
+            stats = self.loss_metrics.setdefault(
+                name, MetricStats(metric=lambda loss: loss)
+            )
+            stats.append(batch.id, loss.detach())
+        if stage != sb.Stage.TRAIN:
+            self.ids.extend(batch.id)
+            self.targets.append(targets)
+            self.log_probabilities.append(decide(predictions).float())
+        return total.mean()
+
+    def on_fit_start(self):
+        """Also recalls the time that was spent before a resume."""
+        super().on_fit_start()
+        checkpoint = self.checkpointer.find_checkpoint()
+        self.seconds_before = checkpoint.meta["seconds"] if checkpoint else 0.0
+        self.started = time.perf_counter()
+
+    @property
+    def training_seconds(self):
+        """Seconds spent in ``fit``, over all resumes."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def on_stage_start(self, stage, epoch=None):
+        """Gets called at the beginning of each stage.
+
+        Arguments
+        ---------
+        stage : sb.Stage
+            The stage.
+        epoch : int or None
+            None during the test.
+        """
+        self.loss_metrics = {}
+        self.ids, self.targets, self.log_probabilities = [], [], []
+        if stage == sb.Stage.TRAIN:
+            # A resumed run then drops out the same units as an unbroken one.
+            torch.manual_seed(self.hparams.seed + epoch)
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Gets called at the end of each stage.
+
+        Arguments
+        ---------
+        stage : sb.Stage
+            The stage.
+        stage_loss : float
+            Not used: the mean over batches weighs a short last batch too much.
+        epoch : int or None
+            None during the test.
+        """
+        stats = {
+            name: metric.summarize("average")
+            for name, metric in self.loss_metrics.items()
+        }
+        if stage == sb.Stage.TRAIN:
+            self.train_stats = stats
+            return
+        targets = torch.cat(self.targets).cpu()
+        log_probabilities = torch.cat(self.log_probabilities).cpu()
+        stats.update(
+            accuracies(targets.tolist(), log_probabilities.argmax(1).tolist())
+        )
+        if stage == sb.Stage.VALID:
+            error = 1 - stats["WA"]
+            self._log({"epoch": epoch}, self.train_stats, valid_stats=stats)
+            # Before the checkpoint, which saves whether it is time to stop.
+            self.hparams.epoch_counter.update_metric(error)
+            self.checkpointer.save_and_keep_only(
+                meta={"error": error, "seconds": self.training_seconds},
+                min_keys=["error"],
+            )
+        else:
+            self.test_ids, self.test_targets = self.ids, targets
+            self.test_log_probabilities = log_probabilities
+            epoch = self.hparams.epoch_counter.current
+            self._log({"epoch loaded": epoch}, test_stats=stats)
+
+    def _log(self, meta, train_stats=None, valid_stats=None, test_stats=None):
+        self.hparams.train_logger.log_stats(
+            meta, train_stats, valid_stats, test_stats
+        )
+        if hasattr(self.hparams, "tensorboard_train_logger"):
+            self.hparams.tensorboard_train_logger.log_stats(
+                meta, train_stats, valid_stats, test_stats
+            )
+
+    @torch.no_grad()
+    def explain(self, batch):
+        """Predictions and attention of a batch, by the model as it stands.
+
+        Arguments
+        ---------
+        batch : PaddedBatch
+            As ``flat_batch`` makes it.
+
+        Returns
+        -------
+        probabilities : torch.Tensor
+            Final predictions (eq. 15), shape ``[batch, classes]``.
+        attention : Attention or None
+            The model's attention.
+        """
+        self.modules.eval()
+        output = self.compute_forward(batch, sb.Stage.TEST)
+        return decide(output).exp().cpu(), output.attention

@@ -1,0 +1,286 @@
+"""A prepared corpus: a folder of CSV files that every experiment reads.
+
+A recipe's preparation lists candidates and turns each into an ``Utterance``;
+``prepare_corpus`` does the rest: it lists what cannot be used with the reason,
+writes the manifest and the folds, and does nothing when that is done already.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List
+
+import pandas as pd
+import soundfile
+from tqdm import tqdm
+
+from speechbrain.utils.logger import get_logger
+from speechbrain_can.alignment import AlignmentError
+from speechbrain_can.features import AudioError, read_waveform
+from speechbrain_can.manifest import (
+    Utterance,
+    read_json,
+    read_manifest,
+    write_json,
+    write_manifest,
+    write_skipped,
+)
+from speechbrain_can.protocols import (
+    FoldAssignment,
+    make_folds,
+    read_folds,
+    write_folds,
+)
+
+logger = get_logger(__name__)
+
+
+class CorpusError(ValueError):
+    """A corpus folder that cannot be used; the message says what to give."""
+
+
+@dataclass
+class Corpus:
+    """A prepared corpus with the folds of one protocol.
+
+    Arguments
+    ---------
+    name : str
+        What results call it.
+    classes : list of str
+        The emotions, in the order of the class numbers.
+    data_folder : str
+        What ``$data_root`` stands for.
+    utterances : dict of str: Utterance
+        By ID.
+    folds : dict of str: FoldAssignment
+        By ID.
+    """
+
+    name: str
+    classes: List[str]
+    data_folder: str
+    utterances: Dict[str, Utterance]
+    folds: Dict[str, FoldAssignment]
+
+    @classmethod
+    def load(cls, folder, protocol):
+        """Reads a prepared corpus.
+
+        Arguments
+        ---------
+        folder : str or Path
+            What ``prepare_corpus`` wrote.
+        protocol : str
+            A name in ``PROTOCOLS``.
+
+        Returns
+        -------
+        Corpus
+            The corpus.
+
+        Raises
+        ------
+        CorpusError
+            If a label is none of the classes or the folds are of other
+            utterances.
+        """
+        folder = Path(folder)
+        description = read_json(folder / "corpus.json")
+        utterances = read_manifest(folder / "manifest.csv")
+        for utterance in utterances.values():
+            if utterance.emotion not in description["classes"]:
+                raise CorpusError(
+                    f"{folder / 'manifest.csv'}: {utterance.id} has the label "
+                    f"{utterance.emotion!r}, which is none of "
+                    f"{description['classes']}"
+                )
+        folds = read_folds(_folds_path(folder, protocol))
+        if set(folds) != set(utterances):
+            raise CorpusError(
+                f"{_folds_path(folder, protocol)} and the manifest list other "
+                "utterances; delete the folder and prepare again"
+            )
+        return cls(
+            name=description["corpus"],
+            classes=description["classes"],
+            data_folder=description["data_folder"],
+            utterances=utterances,
+            folds=folds,
+        )
+
+    def words_of(self, names):
+        """Every word of some utterances.
+
+        Arguments
+        ---------
+        names : list of str
+            IDs.
+
+        Returns
+        -------
+        list of str
+            The words, repeated as often as they occur.
+        """
+        return [
+            word.text for name in names for word in self.utterances[name].words
+        ]
+
+
+def _folds_path(folder, protocol):
+    return Path(folder) / f"folds_{protocol}.csv"
+
+
+def prepare_corpus(
+    folder,
+    name,
+    classes,
+    data_folder,
+    protocol,
+    fold_seed,
+    find_candidates,
+    build_utterance,
+    reference_counts=None,
+):
+    """Writes a prepared corpus, unless it is there already.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Where to write.
+    name : str
+        What results call the corpus.
+    classes : list of str
+        The emotions, in the order of the class numbers.
+    data_folder : str or Path
+        The corpus as it was released.
+    protocol : str
+        A name in ``PROTOCOLS``.
+    fold_seed : int
+        Seed of random folds.
+    find_candidates : callable
+        Takes nothing; returns a list of records with an ``id``, and a list of
+        (ID, reason) of what is left out at sight.
+    build_utterance : callable
+        From a record to an ``Utterance``; may raise ``AlignmentError`` or
+        ``AudioError``, whose message becomes the reason.
+    reference_counts : dict of str: int or None
+        Utterances a class in the publication that is reproduced.
+
+    Raises
+    ------
+    CorpusError
+        If nothing is left.
+    """
+    folder = Path(folder)
+    description = {
+        "corpus": name,
+        "classes": list(classes),
+        "data_folder": os.path.abspath(data_folder),
+        "fold_seed": fold_seed,
+    }
+    written = folder / "corpus.json"
+    if not (written.exists() and read_json(written) == description):
+        for stale in folder.glob("*.*"):
+            if stale.name.startswith(("corpus.json", "folds_")):
+                stale.unlink()
+        candidates, skipped = find_candidates()
+        utterances, unusable = _build(candidates, build_utterance)
+        skipped = skipped + unusable
+        write_skipped(folder / "skipped.csv", skipped)
+        if not utterances:
+            raise CorpusError(
+                f"{data_folder}: none of {len(skipped)} utterances can be "
+                f"used; {folder / 'skipped.csv'} has the reasons"
+            )
+        write_manifest(folder / "manifest.csv", utterances)
+        print(describe(utterances, classes, reference_counts))
+        print(
+            f"{len(utterances)} utterances in {folder / 'manifest.csv'}, "
+            f"{len(skipped)} left out, see {folder / 'skipped.csv'}"
+        )
+        write_json(written, description)
+    if not _folds_path(folder, protocol).exists():
+        utterances = read_manifest(folder / "manifest.csv")
+        folds = make_folds(protocol, utterances, fold_seed)
+        write_folds(_folds_path(folder, protocol), folds)
+
+
+def _build(candidates, build_utterance):
+    def attempt(candidate):
+        try:
+            return build_utterance(candidate), None
+        except (AlignmentError, AudioError) as error:
+            return None, (candidate.id, str(error))
+
+    # Reading audio releases the interpreter's lock: threads use every core.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(
+            tqdm(
+                pool.map(attempt, candidates),
+                total=len(candidates),
+                desc="preparation",
+                unit="utterance",
+                dynamic_ncols=True,
+            )
+        )
+    utterances = [utterance for utterance, _ in results if utterance]
+    skipped = [reason for _, reason in results if reason]
+    return utterances, skipped
+
+
+def audio_duration(path):
+    """Length of an audio file, which is read to the end to be sure of it.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    float
+        Seconds.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, unreadable, empty or silent.
+    """
+    if not os.path.exists(path):
+        raise AudioError(f"{path}: no such audio file")
+    try:
+        rate = soundfile.info(str(path)).samplerate
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"{path}: unreadable audio ({error})")
+    return len(read_waveform(path, rate)) / rate
+
+
+def describe(utterances, classes, reference_counts=None):
+    """Table of the utterances a class.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        The corpus.
+    classes : list of str
+        The emotions.
+    reference_counts : dict of str: int or None
+        Counts of the publication, for a second column.
+
+    Returns
+    -------
+    str
+        The table.
+    """
+    emotions = pd.Series([utterance.emotion for utterance in utterances])
+    table = pd.DataFrame({"here": emotions.value_counts().reindex(classes)})
+    table = table.fillna(0).astype(int)
+    if reference_counts is not None:
+        table["paper"] = pd.Series(reference_counts)
+    table.loc["total"] = table.sum()
+    return table.to_string()

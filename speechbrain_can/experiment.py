@@ -1,0 +1,370 @@
+"""Runs an experiment: one fold of a protocol, or all of them.
+
+A recipe's ``train.py`` prepares its corpus and hands over to ``run_folds``. Every
+fold is trained from a fresh reading of the hparams file, so that a fold gives
+the same result alone as among others.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import difflib
+from pathlib import Path
+
+import ruamel.yaml
+from hyperpyyaml import load_hyperpyyaml, resolve_references
+
+import speechbrain as sb
+from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.train_logger import TensorboardLogger
+from speechbrain_can.brain import EmotionBrain
+from speechbrain_can.corpus import Corpus
+from speechbrain_can.dataio import flat_batch, make_datasets
+from speechbrain_can.features import FeatureStore, read_waveform
+from speechbrain_can.manifest import atomic_write, resolve_wav, write_json
+from speechbrain_can.protocols import count_folds, describe_fold, split_fold
+from speechbrain_can.results import (
+    FOLD_RESULT,
+    accuracies,
+    finished_folds,
+    format_table,
+    summarise,
+    write_predictions,
+)
+
+logger = sb.utils.logger.get_logger(__name__)
+
+ALL_FOLDS = "all"
+
+
+class SettingsError(ValueError):
+    """Settings that do not fit together, or not what a folder was made with."""
+
+
+def load_hparams(hparams_file, overrides, fold=None):
+    """Reads an hparams file for one fold.
+
+    Arguments
+    ---------
+    hparams_file : str or Path
+        HyperPyYAML.
+    overrides : str or dict
+        As ``sb.parse_arguments`` gives them.
+    fold : int or None
+        The fold; None for what file and overrides say, or 0 where they say
+        ``all``: good enough to prepare the corpus with.
+
+    Returns
+    -------
+    hparams : dict
+        The hyper-parameters, every object built.
+    requested : int or str
+        The fold that file and overrides ask for, perhaps ``all``.
+    """
+    with open(hparams_file, encoding="utf-8") as stream:
+        resolved = resolve_references(stream, overrides)
+    requested = ruamel.yaml.YAML().load(resolved)["fold"]
+    if requested != ALL_FOLDS and not isinstance(requested, int):
+        raise SettingsError(
+            f"fold is {requested!r}; give the number of a fold or '{ALL_FOLDS}'"
+        )
+    if fold is None:
+        fold = 0 if requested == ALL_FOLDS else requested
+    with open(hparams_file, encoding="utf-8") as stream:
+        hparams = load_hyperpyyaml(stream, override_fold(overrides, fold))
+    return hparams, requested
+
+
+def override_fold(overrides, fold):
+    """Adds the choice of one fold to overrides.
+
+    Arguments
+    ---------
+    overrides : str or dict
+        As ``sb.parse_arguments`` gives them.
+    fold : int
+        The fold.
+
+    Returns
+    -------
+    dict
+        The overrides.
+
+    Example
+    -------
+    >>> dict(override_fold("lr: 0.1", 3))
+    {'lr': 0.1, 'fold': 3}
+    """
+    if isinstance(overrides, str):
+        overrides = ruamel.yaml.YAML().load(overrides) or {}
+    return {**overrides, "fold": fold}
+
+
+def run_folds(hparams_file, run_opts, overrides):
+    """Trains and tests the folds that are asked for and not yet finished.
+
+    Arguments
+    ---------
+    hparams_file : str or Path
+        HyperPyYAML; its ``prepared_folder`` holds a prepared corpus.
+    run_opts : dict
+        SpeechBrain's run options.
+    overrides : str or dict
+        As ``sb.parse_arguments`` gives them.
+
+    Returns
+    -------
+    dict or None
+        The content of ``results.json``; None if no fold is finished, as in a
+        debugging run.
+    """
+    hparams, requested = load_hparams(hparams_file, overrides)
+    corpus = Corpus.load(hparams["prepared_folder"], hparams["protocol"])
+    n_folds = count_folds(corpus.folds)
+    folds = range(n_folds) if requested == ALL_FOLDS else [requested]
+    for fold in folds:
+        hparams, _ = load_hparams(hparams_file, overrides, fold)
+        run_on_main(
+            check_settings,
+            args=[hparams["fold_folder"], hparams_file],
+            kwargs={"overrides": override_fold(overrides, fold)},
+        )
+        if not (Path(hparams["fold_folder"]) / FOLD_RESULT).exists():
+            logger.info(f"Fold {fold} of 0 to {n_folds - 1}")
+            train_fold(hparams, run_opts, corpus, fold)
+    if not (if_main_process() and finished_folds(hparams["output_folder"])):
+        return None
+    description = {
+        "model": Path(hparams_file).stem,
+        "corpus": corpus.name,
+        "protocol": hparams["protocol"],
+        "classes": corpus.classes,
+    }
+    summary = summarise(hparams["output_folder"], description)
+    print(format_table(summary))
+    return summary
+
+
+def check_settings(folder, hparams_file, overrides):
+    """Writes a fold's settings, or compares them with those written before.
+
+    Arguments
+    ---------
+    folder : str or Path
+        The fold's folder.
+    hparams_file : str or Path
+        HyperPyYAML.
+    overrides : dict
+        Overrides, the fold among them.
+
+    Raises
+    ------
+    SettingsError
+        If the fold was begun with other settings.
+    """
+    with open(hparams_file, encoding="utf-8") as stream:
+        resolved = resolve_references(stream, overrides).read()
+    settings = _without_comments(resolved)
+    path = Path(folder) / "hyperparams.yaml"
+    if not path.exists():
+        with atomic_write(path) as stream:
+            stream.write("# yamllint disable\n" + resolved)
+        return
+    before = _without_comments(path.read_text(encoding="utf-8"))
+    if before != settings:
+        changes = [
+            line
+            for line in difflib.ndiff(before, settings)
+            if line.startswith(("-", "+"))
+        ]
+        raise SettingsError(
+            f"{folder} was begun with other settings:\n"
+            + "\n".join(changes)
+            + "\nGive another --output_folder, or delete this one."
+        )
+
+
+def _without_comments(text):
+    lines = (line.split(" #")[0].rstrip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def train_fold(hparams, run_opts, corpus, fold):
+    """Trains one fold, tests its best checkpoint and writes what it found.
+
+    Arguments
+    ---------
+    hparams : dict
+        The hyper-parameters of this fold.
+    run_opts : dict
+        SpeechBrain's run options.
+    corpus : Corpus
+        The prepared corpus.
+    fold : int
+        The fold.
+    """
+    parts = split_fold(corpus.folds, fold)
+    logger.info(describe_fold(corpus.utterances, parts))
+
+    # Features are made once a corpus; here they are only opened.
+    feature_settings = {
+        "folder": hparams["features_folder"],
+        "utterances": corpus.utterances,
+        "data_folder": corpus.data_folder,
+        "compute_features": hparams["compute_features"],
+        "segment": hparams["segment"],
+        "num_workers": hparams["feature_workers"],
+    }
+    run_on_main(FeatureStore.build, kwargs=feature_settings)
+    store = FeatureStore.build(**feature_settings)
+
+    # What is learnt before training is learnt from the training set alone.
+    mean, std = store.statistics(parts["train"])
+    hparams["modules"]["normalize"].set_statistics(mean, std)
+    hparams["modules"]["model"].fit_vocabulary(
+        corpus.words_of(parts["train"]),
+        corpus.words_of(parts["valid"] + parts["test"]),
+    )
+
+    label_encoder = sb.dataio.encoder.CategoricalEncoder()
+    label_encoder.update_from_iterable(corpus.classes)
+    label_encoder.expect_len(len(corpus.classes))
+    datasets = make_datasets(corpus.utterances, parts, store, label_encoder)
+    loader_options = {
+        "batch_size": hparams["batch_size"],
+        "num_workers": hparams["num_workers"],
+        "collate_fn": flat_batch,
+    }
+
+    if hparams["use_tensorboard"]:
+        hparams["tensorboard_train_logger"] = TensorboardLogger(
+            hparams["tensorboard_logs"]
+        )
+    brain = EmotionBrain(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    # Everything that changes is in the checkpoint: a run that is stopped goes
+    # on from its last epoch when it is started again.
+    brain.fit(
+        epoch_counter=hparams["epoch_counter"],
+        train_set=datasets["train"],
+        valid_set=datasets["valid"],
+        train_loader_kwargs={**loader_options, "shuffle": True},
+        valid_loader_kwargs=loader_options,
+    )
+    epochs = hparams["epoch_counter"].current
+    brain.evaluate(
+        test_set=datasets["test"],
+        min_key="error",
+        test_loader_kwargs=loader_options,
+    )
+    if brain.debug:
+        logger.info("Debugging: the fold's result is not recorded")
+        return
+    run_on_main(
+        record_fold,
+        args=[brain, hparams, corpus, datasets["test"]],
+        kwargs={"fold": fold, "epochs": epochs},
+    )
+
+
+def record_fold(brain, hparams, corpus, test_set, fold, epochs):
+    """Writes the predictions, the picture and, last, the result of a fold.
+
+    Arguments
+    ---------
+    brain : EmotionBrain
+        After ``evaluate``.
+    hparams : dict
+        The hyper-parameters of this fold.
+    corpus : Corpus
+        The prepared corpus.
+    test_set : DynamicItemDataset
+        What was tested.
+    fold : int
+        The fold.
+    epochs : int
+        Number of epochs it was trained for.
+    """
+    folder = Path(hparams["fold_folder"])
+    log_probabilities = brain.test_log_probabilities
+    true = [corpus.classes[i] for i in brain.test_targets.tolist()]
+    predicted = [corpus.classes[i] for i in log_probabilities.argmax(1).tolist()]
+    write_predictions(
+        folder / "predictions.csv",
+        brain.test_ids,
+        true,
+        log_probabilities.exp().numpy(),
+        corpus.classes,
+    )
+    if hparams["draw_attention"]:
+        draw_attention(brain, hparams, corpus, test_set)
+    # The presence of this file says that the fold is finished.
+    write_json(
+        folder / FOLD_RESULT,
+        {
+            "fold": fold,
+            **accuracies(true, predicted),
+            "n_test": len(true),
+            "epochs": epochs,
+            "seconds": round(brain.training_seconds, 1),
+        },
+    )
+
+
+def draw_attention(brain, hparams, corpus, test_set):
+    """Draws the attention of one test utterance: ``attention.png``.
+
+    It is the surest of the correct predictions on four to twelve words, or
+    the surest of all where there is none.
+
+    Arguments
+    ---------
+    brain : EmotionBrain
+        After ``evaluate``.
+    hparams : dict
+        The hyper-parameters of this fold.
+    corpus : Corpus
+        The prepared corpus.
+    test_set : DynamicItemDataset
+        What was tested.
+    """
+    try:
+        from speechbrain_can.plots import plot_utterance
+    except ImportError:
+        logger.warning(
+            "No picture is drawn: matplotlib is not installed "
+            "(pip install 'speechbrain_can[plots]')"
+        )
+        return
+    confidence, predicted = brain.test_log_probabilities.max(dim=1)
+    readable = [4 <= len(corpus.utterances[i].words) <= 12 for i in brain.test_ids]
+    correct = (predicted == brain.test_targets).tolist()
+    chosen = max(
+        range(len(brain.test_ids)),
+        key=lambda i: (readable[i] and correct[i], confidence[i].item()),
+    )
+    name = brain.test_ids[chosen]
+    utterance = corpus.utterances[name]
+    batch = flat_batch([test_set[test_set.data_ids.index(name)]])
+    probabilities, attention = brain.explain(batch)
+    if attention is None:
+        return
+    sample_rate = hparams["compute_features"].sample_rate
+    path = Path(hparams["fold_folder"]) / "attention.png"
+    plot_utterance(
+        path,
+        utterance,
+        read_waveform(resolve_wav(utterance, corpus.data_folder), sample_rate),
+        sample_rate,
+        {
+            "text": attention.text[0].mean(dim=-1).tolist(),
+            "audio": attention.audio[0].mean(dim=-1).tolist(),
+        },
+        dict(zip(corpus.classes, probabilities[0].tolist())),
+    )
+    print(f"The attention of {name}: {path}")

@@ -1,0 +1,444 @@
+"""MFCC of every word of a corpus: computed in one batch, stored once.
+
+Frames stay flat: the frames of all words one after the other, ``[frames,
+features]``, and the number of frames of each word, ``[words]``. The paper's
+``L x (T' x D_f)`` tensor would be nine tenths padding.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+from tqdm import tqdm
+
+import speechbrain as sb
+from speechbrain_can.manifest import resolve_wav
+
+logger = sb.utils.logger.get_logger(__name__)
+
+
+class AudioError(ValueError):
+    """Audio that cannot be used; the message names the file."""
+
+
+def read_waveform(path, sample_rate):
+    """Reads a mono waveform at the wanted rate, resampled where necessary.
+
+    Arguments
+    ---------
+    path : str or Path
+        The audio file; several channels are averaged.
+    sample_rate : int
+        Wanted rate in Hz.
+
+    Returns
+    -------
+    torch.Tensor
+        Samples between -1 and 1, shape ``[samples]``.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read, is empty, or holds nothing but silence.
+    """
+    if not os.path.exists(path):
+        raise AudioError(f"{path}: no such audio file")
+    try:
+        samples, rate = soundfile.read(
+            str(path), dtype="float32", always_2d=True
+        )
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise AudioError(f"{path}: unreadable audio ({error})")
+    if not len(samples):
+        raise AudioError(f"{path}: the audio has no samples")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path}: the audio has samples that are not numbers")
+    if not samples.any():
+        raise AudioError(f"{path}: the audio is silent, every sample is 0")
+    waveform = torch.from_numpy(samples.mean(axis=1))
+    if rate != sample_rate:
+        waveform = torchaudio.functional.resample(waveform, rate, sample_rate)
+    return waveform
+
+
+class SegmentMFCC(torch.nn.Module):
+    """MFCC inside each segment of an utterance, all segments at once.
+
+    Every segment is framed by itself, as if it had been cut out: a window
+    never looks beyond its segment, and a segment shorter than one window is
+    zero-padded to one (section 4.2 of the paper: 40 coefficients, 25 ms Hamming
+    window, 10 ms hop). Equal to ``torchaudio.transforms.MFCC`` with
+    a transform of one window, ``center=False`` and ``log_mels=True``, called on
+    one segment after another.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Rate of the waveform in Hz.
+    n_mfcc : int
+        Number of coefficients.
+    n_mels : int
+        Number of mel filters, at least ``n_mfcc``.
+    win_length : float
+        Window in milliseconds.
+    hop_length : float
+        Hop in milliseconds.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer filters than coefficients.
+
+    Example
+    -------
+    >>> compute_features = SegmentMFCC()
+    >>> waveform = torch.randn(16000)
+    >>> segments = torch.tensor([[0.0, 0.5], [0.45, 0.46], [0.46, 1.0]])
+    >>> frames, frame_counts = compute_features(waveform, segments)
+    >>> frames.shape, frame_counts
+    (torch.Size([101, 40]), tensor([48,  1, 52]))
+    """
+
+    # frames transformed at a time: bounds the memory on an hour-long file
+    CHUNK = 16384
+
+    def __init__(
+        self,
+        sample_rate=16000,
+        n_mfcc=40,
+        n_mels=40,
+        win_length=25,
+        hop_length=10,
+    ):
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.n_mfcc = n_mfcc
+        self.window_samples = round(win_length * sample_rate / 1000)
+        self.hop_samples = round(hop_length * sample_rate / 1000)
+        if n_mfcc > n_mels:
+            raise ValueError(f"n_mfcc={n_mfcc} needs as many n_mels, not {n_mels}")
+        self.register_buffer(
+            "window", torch.hamming_window(self.window_samples), False
+        )
+        self.register_buffer(
+            "mel_filters",
+            torchaudio.functional.melscale_fbanks(
+                self.window_samples // 2 + 1,
+                0.0,
+                sample_rate / 2,
+                n_mels,
+                sample_rate,
+            ),
+            False,
+        )
+        self.register_buffer(
+            "dct",
+            torchaudio.functional.create_dct(n_mfcc, n_mels, norm="ortho"),
+            False,
+        )
+
+    @property
+    def output_size(self):
+        """Number of features of a frame."""
+        return self.n_mfcc
+
+    def extra_repr(self):
+        """The settings, which also name the stored features."""
+        return (
+            f"sample_rate={self.sample_rate}, n_mfcc={self.n_mfcc}, "
+            f"n_mels={self.mel_filters.shape[1]}, "
+            f"win_length={self.window_samples}, "
+            f"hop_length={self.hop_samples}"
+        )
+
+    @torch.no_grad()
+    def forward(self, waveform, segments):
+        """Computes the features of one utterance.
+
+        Arguments
+        ---------
+        waveform : torch.Tensor
+            Shape ``[samples]``.
+        segments : torch.Tensor
+            Start and end of each segment in seconds, shape ``[words, 2]``.
+
+        Returns
+        -------
+        frames : torch.Tensor
+            The frames of all segments, shape ``[frames, n_mfcc]``.
+        frame_counts : torch.Tensor
+            Frames of each segment, at least one, shape ``[words]``.
+        """
+        bounds = torch.round(segments.double() * self.sample_rate).long()
+        starts, ends = bounds.clamp(0, len(waveform)).unbind(1)
+        lengths = (ends - starts).clamp(min=0)
+        surplus = (lengths - self.window_samples).clamp(min=0)
+        counts = 1 + torch.div(
+            surplus, self.hop_samples, rounding_mode="floor"
+        )
+        first = torch.cumsum(counts, 0) - counts
+        steps = torch.arange(int(counts.sum())) - first.repeat_interleave(counts)
+        frame_starts = (
+            starts.repeat_interleave(counts) + steps * self.hop_samples
+        )
+        # Only the one frame of a short segment is not full of its own samples.
+        real_samples = lengths.clamp(max=self.window_samples)
+        real_samples = real_samples.repeat_interleave(counts)
+        windows = torch.nn.functional.pad(
+            waveform, (0, self.window_samples)
+        ).unfold(0, self.window_samples, 1)
+        frames = [
+            self._transform(windows[chunk_starts], chunk_samples)
+            for chunk_starts, chunk_samples in zip(
+                frame_starts.split(self.CHUNK), real_samples.split(self.CHUNK)
+            )
+        ]
+        return torch.cat(frames), counts
+
+    def _transform(self, samples, real_samples):
+        """MFCC of frames of samples, ``[frames, window]``."""
+        if (real_samples < self.window_samples).any():
+            beyond = torch.arange(self.window_samples) >= real_samples[:, None]
+            samples = samples.masked_fill(beyond, 0.0)
+        spectrum = torch.fft.rfft(samples * self.window)
+        power = spectrum.real.square() + spectrum.imag.square()
+        # torchaudio's floor; it lies near one bit of 16-bit audio
+        return torch.log(power @ self.mel_filters + 1e-6) @ self.dct
+
+
+class GlobalNormalization(torch.nn.Module):
+    """Mean and variance normalisation with the statistics of training data.
+
+    Arguments
+    ---------
+    size : int
+        Number of features.
+
+    Example
+    -------
+    >>> normalize = GlobalNormalization(2)
+    >>> normalize.set_statistics(torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0]))
+    >>> normalize(torch.tensor([[3.0, 2.0]]))
+    tensor([[1., 0.]])
+    """
+
+    def __init__(self, size):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+
+    def set_statistics(self, mean, std):
+        """Sets mean and standard deviation, each of shape ``[features]``."""
+        self.mean.copy_(mean)
+        # a feature that never changes must not be blown up
+        self.std.copy_(torch.where(std > 1e-5, std, torch.ones_like(std)))
+
+    def forward(self, frames):
+        """Normalises frames of shape ``[frames, features]``."""
+        return (frames - self.mean) / self.std
+
+
+class FeatureStore:
+    """Features of a corpus on disk, read through a memory map.
+
+    ``FeatureStore.build`` makes one. Opening it costs a few bytes a word,
+    however many frames it holds.
+
+    Arguments
+    ---------
+    folder : str or Path
+        A finished store.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        with np.load(self.folder / "index.npz") as index:
+            self._rows = {name: i for i, name in enumerate(index["ids"])}
+            self._frame_offsets = index["frame_offsets"]
+            self._word_offsets = index["word_offsets"]
+            self._frame_counts = index["frame_counts"]
+            self._sums = index["sums"]
+            self._squares = index["squares"]
+        size = self._sums.shape[1]
+        self._frames = np.memmap(
+            self.folder / "frames.f32", dtype=np.float32, mode="r"
+        ).reshape(-1, size)
+
+    def __getitem__(self, name):
+        """Frames ``[frames, features]`` and counts ``[words]`` by ID."""
+        row = self._rows[name]
+        frames = self._frames[slice(*self._frame_offsets[row : row + 2])]
+        counts = self._frame_counts[slice(*self._word_offsets[row : row + 2])]
+        return torch.from_numpy(np.array(frames)), torch.from_numpy(counts)
+
+    def statistics(self, names):
+        """Mean and standard deviation over all frames of some utterances.
+
+        Arguments
+        ---------
+        names : list of str
+            IDs, those of the training set.
+
+        Returns
+        -------
+        mean, std : torch.Tensor
+            Shape ``[features]``.
+        """
+        rows = [self._rows[name] for name in names]
+        offsets = self._frame_offsets
+        n_frames = sum(offsets[row + 1] - offsets[row] for row in rows)
+        mean = self._sums[rows].sum(axis=0) / n_frames
+        variance = self._squares[rows].sum(axis=0) / n_frames - mean**2
+        std = np.sqrt(np.maximum(variance, 0))
+        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+    @classmethod
+    def build(
+        cls,
+        folder,
+        utterances,
+        data_folder,
+        compute_features,
+        segment,
+        num_workers=0,
+    ):
+        """Opens the store of these utterances and settings, made where absent.
+
+        The store lies in a sub-folder named after everything that its content
+        depends on, so that every fold, epoch and experiment with the same
+        features reads the same files. It appears only when it is complete.
+
+        Arguments
+        ---------
+        folder : str or Path
+            Where stores are kept.
+        utterances : dict of str: Utterance
+            The corpus.
+        data_folder : str or Path
+            The corpus folder, for ``$data_root``.
+        compute_features : SegmentMFCC
+            Or another module with its interface.
+        segment : callable
+            ``aligned_segments`` or ``equal_segments`` with its settings.
+        num_workers : int
+            Processes beside this one.
+
+        Returns
+        -------
+        FeatureStore
+            The opened store.
+
+        Raises
+        ------
+        AudioError
+            If an audio file cannot be used.
+        """
+        store = Path(folder) / _fingerprint(
+            utterances, data_folder, compute_features, segment
+        )
+        if not (store / "index.npz").exists():
+            store.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(dir=store.parent, prefix="partial-"))
+            try:
+                _write_store(
+                    scratch,
+                    utterances,
+                    data_folder,
+                    compute_features,
+                    segment,
+                    num_workers,
+                )
+                os.replace(scratch, store)
+            finally:
+                shutil.rmtree(scratch, ignore_errors=True)
+        return cls(store)
+
+
+class _UtteranceFeatures(torch.utils.data.Dataset):
+    """Features by position, for the processes that compute them."""
+
+    def __init__(self, utterances, data_folder, compute_features, segment):
+        self.utterances = list(utterances.values())
+        self.data_folder = data_folder
+        self.compute_features = compute_features
+        self.segment = segment
+
+    def __len__(self):
+        return len(self.utterances)
+
+    def __getitem__(self, i):
+        utterance = self.utterances[i]
+        waveform = read_waveform(
+            resolve_wav(utterance, self.data_folder),
+            self.compute_features.sample_rate,
+        )
+        segments = self.segment(
+            [word.start for word in utterance.words],
+            [word.end for word in utterance.words],
+        )
+        frames, counts = self.compute_features(
+            waveform, torch.from_numpy(segments)
+        )
+        return frames.numpy(), counts.numpy()
+
+
+def _write_store(
+    folder, utterances, data_folder, compute_features, segment, num_workers
+):
+    loader = torch.utils.data.DataLoader(
+        _UtteranceFeatures(utterances, data_folder, compute_features, segment),
+        batch_size=None,
+        num_workers=num_workers,
+        collate_fn=_as_is,
+    )
+    frame_offsets, word_offsets = [0], [0]
+    frame_counts, sums, squares = [], [], []
+    with open(folder / "frames.f32", "wb") as stream:
+        for frames, counts in tqdm(
+            loader, desc="features", unit="utterance", dynamic_ncols=True
+        ):
+            frames.tofile(stream)
+            frame_offsets.append(frame_offsets[-1] + len(frames))
+            word_offsets.append(word_offsets[-1] + len(counts))
+            frame_counts.append(counts)
+            sums.append(frames.sum(axis=0, dtype=np.float64))
+            squares.append(np.square(frames, dtype=np.float64).sum(axis=0))
+    np.savez(
+        folder / "index.npz",
+        ids=np.array(list(utterances)),
+        frame_offsets=np.array(frame_offsets),
+        word_offsets=np.array(word_offsets),
+        frame_counts=np.concatenate(frame_counts),
+        sums=np.stack(sums),
+        squares=np.stack(squares),
+    )
+
+
+def _as_is(example):
+    return example
+
+
+def _fingerprint(utterances, data_folder, compute_features, segment):
+    digest = hashlib.sha256()
+    if isinstance(segment, partial):
+        settings = (segment.func.__qualname__, sorted(segment.keywords.items()))
+    else:
+        settings = (segment.__qualname__, [])
+    data_root = os.path.realpath(data_folder)
+    digest.update(repr((data_root, repr(compute_features), settings)).encode())
+    for utterance in utterances.values():
+        bounds = [(word.start, word.end) for word in utterance.words]
+        stat = os.stat(resolve_wav(utterance, data_folder))
+        identity = (utterance.id, utterance.wav, stat.st_size, stat.st_mtime_ns)
+        digest.update(repr((identity, bounds)).encode())
+    return digest.hexdigest()[:16]

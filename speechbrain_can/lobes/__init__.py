@@ -1,0 +1,4 @@
+"""Models of speech emotion recognition, from parts that a YAML file names.
+
+These modules depend on torch and SpeechBrain only.
+"""

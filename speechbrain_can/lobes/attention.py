@@ -1,0 +1,185 @@
+"""Attention over words, and its crossing between modalities (eqs 4-9).
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from typing import NamedTuple
+
+import torch
+
+
+class Attention(NamedTuple):
+    """Attention weights of a batch, 0 past an utterance's last word.
+
+    Arguments
+    ---------
+    text : torch.Tensor
+        alpha^(T), shape ``[batch, words, heads]``.
+    audio : torch.Tensor
+        alpha^(A), shape ``[batch, words, heads]``.
+    """
+
+    text: torch.Tensor
+    audio: torch.Tensor
+
+
+class Contexts(NamedTuple):
+    """Context vectors; the first letter is the query's modality.
+
+    Arguments
+    ---------
+    tt, ta, aa, at : torch.Tensor
+        c^(TT), c^(TA), c^(AA), c^(AT), each of shape ``[batch, features]``.
+    """
+
+    tt: torch.Tensor
+    ta: torch.Tensor
+    aa: torch.Tensor
+    at: torch.Tensor
+
+
+class GlobalAttention(torch.nn.Module):
+    """Attention weights of a learnt global query, one a head (eqs 4 and 5).
+
+    Head k compares its query with slice k of the features.
+
+    Arguments
+    ---------
+    input_size : int
+        Features of a word, a multiple of ``heads``.
+    heads : int
+        Number of heads.
+
+    Raises
+    ------
+    ValueError
+        If the features cannot be cut into so many slices.
+
+    Example
+    -------
+    >>> attention = GlobalAttention(input_size=8, heads=4)
+    >>> hidden = torch.randn(2, 3, 8)
+    >>> mask = torch.tensor([[True, True, True], [True, False, False]])
+    >>> weights = attention(hidden, mask)
+    >>> weights.shape, weights[1, :, 0]
+    (torch.Size([2, 3, 4]), tensor([1., 0., 0.], grad_fn=<SelectBackward0>))
+    """
+
+    def __init__(self, input_size, heads=4):
+        super().__init__()
+        if input_size % heads:
+            raise ValueError(
+                f"{input_size} features cannot be cut into {heads} heads"
+            )
+        self.query = torch.nn.Parameter(
+            torch.empty(heads, input_size // heads)
+        )
+        # the bound of a linear layer of a head's size
+        bound = (input_size // heads) ** -0.5
+        torch.nn.init.uniform_(self.query, -bound, bound)
+
+    def forward(self, hidden, mask):
+        """Computes the weights.
+
+        Arguments
+        ---------
+        hidden : torch.Tensor
+            Shape ``[batch, words, features]``.
+        mask : torch.Tensor
+            True at real words, shape ``[batch, words]``.
+
+        Returns
+        -------
+        torch.Tensor
+            They sum to one over the words, shape ``[batch, words, heads]``.
+        """
+        slices = hidden.unflatten(-1, self.query.shape)
+        scores = torch.einsum("blkd,kd->blk", slices, self.query)
+        scores = scores.masked_fill(~mask[:, :, None], -torch.inf)
+        return scores.softmax(dim=1)
+
+
+def attend(weights, hidden):
+    """Weighted sum over words, head k over slice k of the features.
+
+    Arguments
+    ---------
+    weights : torch.Tensor
+        Shape ``[batch, words, heads]``.
+    hidden : torch.Tensor
+        Shape ``[batch, words, features]``.
+
+    Returns
+    -------
+    torch.Tensor
+        The heads' contexts side by side, shape ``[batch, features]``.
+
+    Example
+    -------
+    >>> weights = torch.tensor([[[0.5, 0.0], [0.5, 1.0]]])
+    >>> attend(weights, torch.tensor([[[2.0, 4.0], [6.0, 8.0]]]))
+    tensor([[4., 8.]])
+    """
+    slices = hidden.unflatten(-1, (weights.shape[-1], -1))
+    return torch.einsum("blk,blkd->bkd", weights, slices).flatten(1)
+
+
+class CrossAttention(torch.nn.Module):
+    """Cross attention (eqs 4-9): each modality lends its weights to the other.
+
+    The weights are lent through a stop-gradient, so that no modality learns
+    where to attend from the other one. With 256 features it has 512
+    parameters.
+
+    Arguments
+    ---------
+    input_size : int
+        Features of a word, the same in both modalities.
+    heads : int
+        Number of heads.
+
+    Example
+    -------
+    >>> attention = CrossAttention(input_size=256, heads=4)
+    >>> mask = torch.tensor([[True, True, True], [True, True, False]])
+    >>> contexts, weights = attention(
+    ...     torch.randn(2, 3, 256), torch.randn(2, 3, 256), mask
+    ... )
+    >>> contexts.ta.shape, weights.text.shape
+    (torch.Size([2, 256]), torch.Size([2, 3, 4]))
+    """
+
+    def __init__(self, input_size, heads=4):
+        super().__init__()
+        self.text_attention = GlobalAttention(input_size, heads)
+        self.audio_attention = GlobalAttention(input_size, heads)
+
+    def forward(self, text, audio, mask):
+        """Computes the four contexts.
+
+        Arguments
+        ---------
+        text, audio : torch.Tensor
+            H^(T) and H^(A), each of shape ``[batch, words, features]``.
+        mask : torch.Tensor
+            True at real words, shape ``[batch, words]``.
+
+        Returns
+        -------
+        contexts : Contexts
+            The four context vectors.
+        attention : Attention
+            The weights of both modalities.
+        """
+        attention = Attention(
+            text=self.text_attention(text, mask),
+            audio=self.audio_attention(audio, mask),
+        )
+        contexts = Contexts(
+            tt=attend(attention.text, text),
+            ta=attend(attention.text.detach(), audio),
+            aa=attend(attention.audio, audio),
+            at=attend(attention.audio.detach(), text),
+        )
+        return contexts, attention

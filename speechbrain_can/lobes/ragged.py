@@ -1,0 +1,281 @@
+"""Sequences of unequal length without padding: flat steps and their counts.
+
+A batch of S sequences is one tensor ``[steps, features]``, all steps of the
+first sequence, then all of the second, and ``counts`` ``[sequences]``.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from typing import NamedTuple
+
+import torch
+
+
+class WordFrames(NamedTuple):
+    """The audio of a batch: the frames of every word.
+
+    Arguments
+    ---------
+    frames : torch.Tensor
+        All frames of all words, shape ``[frames, features]``.
+    frame_counts : torch.Tensor
+        Frames of each word, shape ``[words of the batch]``.
+    word_counts : torch.Tensor
+        Words of each utterance, shape ``[batch]``.
+    """
+
+    frames: torch.Tensor
+    frame_counts: torch.Tensor
+    word_counts: torch.Tensor
+
+
+def step_positions(counts):
+    """Sequence and position of each step.
+
+    Arguments
+    ---------
+    counts : torch.Tensor
+        Shape ``[sequences]``.
+
+    Returns
+    -------
+    sequences, positions : torch.Tensor
+        Shape ``[steps]``.
+
+    Example
+    -------
+    >>> step_positions(torch.tensor([2, 1]))
+    (tensor([0, 0, 1]), tensor([0, 1, 0]))
+    """
+    sequences = torch.arange(
+        len(counts), device=counts.device
+    ).repeat_interleave(counts)
+    first = torch.cumsum(counts, 0) - counts
+    positions = torch.arange(len(sequences), device=counts.device)
+    return sequences, positions - first[sequences]
+
+
+def real_steps(counts):
+    """Mask of the real steps of padded sequences.
+
+    Arguments
+    ---------
+    counts : torch.Tensor
+        Shape ``[batch]``.
+
+    Returns
+    -------
+    torch.Tensor
+        True where there is a step, shape ``[batch, steps]``.
+
+    Example
+    -------
+    >>> real_steps(torch.tensor([2, 1]))
+    tensor([[ True,  True],
+            [ True, False]])
+    """
+    steps = torch.arange(int(counts.max()), device=counts.device)
+    return steps < counts[:, None]
+
+
+def pad(flat, counts):
+    """Pads flat sequences with zeros.
+
+    Arguments
+    ---------
+    flat : torch.Tensor
+        Shape ``[steps, features]``.
+    counts : torch.Tensor
+        Shape ``[batch]``.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[batch, steps, features]``.
+
+    Example
+    -------
+    >>> pad(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([2, 1])).squeeze(-1)
+    tensor([[1., 2.],
+            [3., 0.]])
+    """
+    mask = real_steps(counts)
+    padded = flat.new_zeros(*mask.shape, flat.shape[-1])
+    padded[mask] = flat
+    return padded
+
+
+def mean_over_steps(flat, counts):
+    """Mean of each sequence over its own steps.
+
+    Arguments
+    ---------
+    flat : torch.Tensor
+        Shape ``[steps, features]``.
+    counts : torch.Tensor
+        Shape ``[sequences]``, none zero.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[sequences, features]``.
+
+    Example
+    -------
+    >>> mean_over_steps(torch.tensor([[1.0], [2.0], [5.0]]), torch.tensor([2, 1]))
+    tensor([[1.5000],
+            [5.0000]])
+    """
+    sequences, _ = step_positions(counts)
+    sums = flat.new_zeros(len(counts), flat.shape[-1])
+    sums = sums.index_add(0, sequences, flat)
+    return sums / counts[:, None].to(flat.dtype)
+
+
+class RaggedBLSTM(torch.nn.Module):
+    """Bidirectional LSTM over flat sequences, exact at both ends.
+
+    The backward direction of a padded LSTM starts in the padding. Here each
+    direction is an LSTM of its own and the backward one reads every sequence
+    reversed within its own length, so that the result is that of the sequence
+    alone. On a GPU the steps are packed, which cuDNN is fast at; on a CPU
+    packing is slow, and sequences of similar length are run together instead.
+
+    Arguments
+    ---------
+    input_size : int
+        Features of a step.
+    hidden_size : int
+        Units of each direction.
+
+    Example
+    -------
+    >>> blstm = RaggedBLSTM(input_size=3, hidden_size=4)
+    >>> blstm(torch.randn(5, 3), torch.tensor([2, 3])).shape
+    torch.Size([5, 8])
+    """
+
+    # A bucket ends where sequences fall below this share of its longest one:
+    # less padding against more, and longer, loops over time.
+    BUCKET_RATIO = 0.75
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__()
+        self.forward_lstm = torch.nn.LSTM(input_size, hidden_size)
+        self.backward_lstm = torch.nn.LSTM(input_size, hidden_size)
+        self.output_size = 2 * hidden_size
+
+    def forward(self, flat, counts, packed=None):
+        """Encodes every sequence.
+
+        Arguments
+        ---------
+        flat : torch.Tensor
+            Shape ``[steps, features]``.
+        counts : torch.Tensor
+            Steps of each sequence, none zero, shape ``[sequences]``.
+        packed : bool or None
+            Whether to pack the steps; None decides by the device.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape ``[steps, 2 * hidden_size]``.
+        """
+        packed = flat.is_cuda if packed is None else packed
+        layout = _pack_layout(counts) if packed else _bucket_layout(
+            counts, self.BUCKET_RATIO
+        )
+        return torch.cat(
+            [
+                _run(self.forward_lstm, flat, *layout.ahead, layout.shapes),
+                _run(self.backward_lstm, flat, *layout.back, layout.shapes),
+            ],
+            dim=-1,
+        )
+
+
+class _Layout(NamedTuple):
+    """How flat steps are laid out for an LSTM, and back.
+
+    ``ahead`` and ``back`` are pairs of indices, one pair a direction: which
+    step goes to each place, and the place at which each step's output is found.
+    ``shapes`` are the (time, sequences) of each bucket, or the batch sizes of a
+    packed sequence.
+    """
+
+    ahead: tuple
+    back: tuple
+    shapes: object
+
+
+def _pack_layout(counts):
+    sequences, positions = step_positions(counts)
+    ranks = torch.argsort(torch.argsort(counts, descending=True, stable=True))
+    reverse = counts[sequences] - 1 - positions
+    size = len(counts)
+
+    def places(time):
+        order = torch.argsort(time * size + ranks[sequences])
+        return order, torch.argsort(order)
+
+    batch_sizes = torch.bincount(positions).cpu()
+    return _Layout(places(positions), places(reverse), batch_sizes)
+
+
+def _bucket_layout(counts, ratio):
+    sequences, positions = step_positions(counts)
+    sorted_counts, order = torch.sort(counts, descending=True, stable=True)
+    shapes = _bucket_shapes(sorted_counts.tolist(), ratio)
+
+    # The place of (time, rank within its bucket) in the row of all buckets.
+    heights = torch.tensor([time for time, _ in shapes])
+    widths = torch.tensor([width for _, width in shapes])
+    sizes = heights * widths
+    offset = (torch.cumsum(sizes, 0) - sizes).repeat_interleave(widths)
+    first_rank = (torch.cumsum(widths, 0) - widths).repeat_interleave(widths)
+    column = offset + torch.arange(len(counts)) - first_rank
+    stride = widths.repeat_interleave(widths)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(counts))
+    column, stride = column[rank][sequences], stride[rank][sequences]
+    steps = torch.arange(len(sequences))
+
+    def places(time):
+        place = column + time * stride
+        # Padding comes after a sequence's end, where nothing is read: any
+        # step will do.
+        source = torch.zeros(int(sizes.sum()), dtype=torch.long)
+        source[place] = steps
+        return source, place
+
+    reverse = counts[sequences] - 1 - positions
+    return _Layout(places(positions), places(reverse), shapes)
+
+
+def _bucket_shapes(sorted_counts, ratio):
+    """Cuts falling lengths into buckets: (time, sequences) of each."""
+    shapes, longest, width = [], sorted_counts[0], 0
+    for count in sorted_counts:
+        if count < ratio * longest:
+            shapes.append((longest, width))
+            longest, width = count, 0
+        width += 1
+    shapes.append((longest, width))
+    return shapes
+
+
+def _run(lstm, flat, source, place, shapes):
+    inputs = flat.index_select(0, source)
+    if isinstance(shapes, torch.Tensor):
+        packed = torch.nn.utils.rnn.PackedSequence(inputs, shapes)
+        outputs = lstm(packed)[0].data
+    else:
+        buckets = inputs.split([time * width for time, width in shapes])
+        outputs = [
+            lstm(bucket.view(time, width, -1))[0].flatten(0, 1)
+            for bucket, (time, width) in zip(buckets, shapes)
+        ]
+        outputs = torch.cat(outputs)
+    return outputs.index_select(0, place)

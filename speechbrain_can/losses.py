@@ -1,0 +1,91 @@
+"""The training objective and the decision of CAN (eqs 13-15).
+
+Both follow from what a model returns, sets of logits with weights, and hold
+for a model with one set of logits just as well.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import torch
+
+
+def cross_entropies(output, targets):
+    """Cross entropy of each prediction.
+
+    Arguments
+    ---------
+    output : EmotionOutput
+        Logits of shape ``[batch, classes]`` by name.
+    targets : torch.Tensor
+        True classes, shape ``[batch]``.
+
+    Returns
+    -------
+    dict of str: torch.Tensor
+        Losses of the utterances by name, shape ``[batch]``.
+    """
+    return {
+        name: torch.nn.functional.cross_entropy(
+            logits, targets, reduction="none"
+        )
+        for name, logits in output.logits.items()
+    }
+
+
+def total_loss(losses, weights):
+    """Weighted sum of the losses (eqs 13 and 14).
+
+    Arguments
+    ---------
+    losses : dict of str: torch.Tensor
+        Losses of the utterances by name, shape ``[batch]``.
+    weights : dict of str: float
+        Their weights.
+
+    Returns
+    -------
+    torch.Tensor
+        Losses of the utterances, shape ``[batch]``.
+
+    Example
+    -------
+    >>> losses = {"joint": torch.tensor([1.0]), "text": torch.tensor([2.0])}
+    >>> total_loss(losses, {"joint": 1.0, "text": 0.1})
+    tensor([1.2000])
+    """
+    return sum(weights[name] * loss for name, loss in losses.items())
+
+
+def decide(output):
+    """The final prediction (eq. 15), renormalised to a probability.
+
+    The product of the predictions, each to the power of its weight, is
+    computed as a sum of logarithms. A prediction of weight 0 has no say.
+
+    Arguments
+    ---------
+    output : EmotionOutput
+        Logits of shape ``[batch, classes]`` by name.
+
+    Returns
+    -------
+    torch.Tensor
+        Log-probabilities, shape ``[batch, classes]``.
+
+    Example
+    -------
+    >>> from speechbrain_can.lobes.can import EmotionOutput
+    >>> half = torch.tensor([[0.5, 0.5]]).log()
+    >>> sure = torch.tensor([[0.8, 0.2]]).log()
+    >>> output = EmotionOutput(
+    ...     {"joint": half, "text": sure}, {"joint": 1.0, "text": 1.0}
+    ... )
+    >>> decide(output).exp()
+    tensor([[0.8000, 0.2000]])
+    """
+    return sum(
+        output.weights[name] * logits.log_softmax(dim=-1)
+        for name, logits in output.logits.items()
+        if output.weights[name]
+    ).log_softmax(dim=-1)

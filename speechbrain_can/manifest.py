@@ -1,0 +1,300 @@
+"""The manifest: one CSV a corpus, one row an utterance, with word timings.
+
+``manifests/README.md`` has the format in full. A prepared corpus is a folder:
+``manifest.csv``, ``skipped.csv`` (what was left out and why), ``corpus.json``
+(its name, classes and the settings it was prepared with) and one
+``folds_<protocol>.csv``.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import csv
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List
+
+from speechbrain_can.alignment import Word
+
+COLUMNS = (
+    "ID",
+    "duration",
+    "wav",
+    "speaker",
+    "session",
+    "dialog",
+    "scripted",
+    "emotion",
+    "words",
+    "starts",
+    "ends",
+    "transcription",
+)
+DATA_ROOT = "$data_root"
+
+
+class ManifestError(ValueError):
+    """A manifest that cannot be used; the message names file and line."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One row of a manifest.
+
+    Arguments
+    ---------
+    id : str
+        Unique in its corpus.
+    duration : float
+        Length of the audio in seconds.
+    wav : str
+        Audio file; ``$data_root`` stands for the corpus folder.
+    speaker, session, dialog : str
+        Where the utterance comes from; empty where a corpus has no such thing.
+    scripted : bool
+        Whether the text was given to the speaker.
+    emotion : str
+        The label.
+    words : list of Word
+        Cleaned words that tile the utterance.
+    transcription : str
+        The text as the corpus writes it, kept for reference.
+    """
+
+    id: str
+    duration: float
+    wav: str
+    speaker: str
+    session: str
+    dialog: str
+    scripted: bool
+    emotion: str
+    words: List[Word]
+    transcription: str = ""
+
+
+@contextmanager
+def atomic_write(path):
+    """Opens a text file that replaces ``path`` only when written in full.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file; its folder is made.
+
+    Yields
+    ------
+    file
+        To write to.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "w", newline="", encoding="utf-8") as stream:
+        yield stream
+    os.replace(partial, path)
+
+
+def write_json(path, content):
+    """Writes a JSON file atomically.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+    content : dict
+        What to write.
+    """
+    with atomic_write(path) as stream:
+        json.dump(content, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")
+
+
+def read_json(path):
+    """Reads a JSON file.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Its content.
+    """
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_manifest(path, utterances):
+    """Writes a manifest, sorted by ID.
+
+    Arguments
+    ---------
+    path : str or Path
+        The CSV file.
+    utterances : list of Utterance
+        The rows.
+
+    Raises
+    ------
+    ManifestError
+        If two utterances have one ID, or a word holds white space.
+    """
+    seen = set()
+    with atomic_write(path) as stream:
+        writer = csv.writer(stream)
+        writer.writerow(COLUMNS)
+        for utterance in sorted(utterances, key=lambda u: u.id):
+            if utterance.id in seen:
+                raise ManifestError(f"{path}: duplicate ID {utterance.id!r}")
+            seen.add(utterance.id)
+            for word in utterance.words:
+                if len(word.text.split()) != 1:
+                    raise ManifestError(
+                        f"{path}: {utterance.id} has the word {word.text!r}; "
+                        "a word is one or more characters, none white space"
+                    )
+            writer.writerow(
+                [
+                    utterance.id,
+                    f"{utterance.duration:.6f}",
+                    utterance.wav,
+                    utterance.speaker,
+                    utterance.session,
+                    utterance.dialog,
+                    int(utterance.scripted),
+                    utterance.emotion,
+                    " ".join(word.text for word in utterance.words),
+                    " ".join(f"{word.start:.6f}" for word in utterance.words),
+                    " ".join(f"{word.end:.6f}" for word in utterance.words),
+                    utterance.transcription,
+                ]
+            )
+
+
+def read_manifest(path):
+    """Reads and checks a manifest.
+
+    Arguments
+    ---------
+    path : str or Path
+        The CSV file.
+
+    Returns
+    -------
+    dict of str: Utterance
+        The utterances by ID, in the order of the file.
+
+    Raises
+    ------
+    ManifestError
+        If a column is missing, an ID stands twice, the counts of words and
+        times differ, or a time is not a number, out of order or past the audio.
+
+    Example
+    -------
+    >>> path = getfixture("tmpdir") / "manifest.csv"
+    >>> words = [Word("so", 0.0, 0.5), Word("what", 0.5, 1.0)]
+    >>> row = Utterance("a", 1.0, "a.wav", "F1", "1", "d", False, "ang", words)
+    >>> write_manifest(path, [row])
+    >>> read_manifest(path)["a"].words[1]
+    Word(text='what', start=0.5, end=1.0)
+    """
+    utterances = {}
+    with open(path, newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        missing = [
+            name for name in COLUMNS[:-1] if name not in (reader.fieldnames or ())
+        ]
+        if missing:
+            raise ManifestError(
+                f"{path}, line 1: missing column(s) {', '.join(missing)}"
+            )
+        for row in reader:
+            place = f"{path}, line {reader.line_num}"
+            utterance = _parse_row(place, row)
+            if utterance.id in utterances:
+                raise ManifestError(f"{place}: duplicate ID {utterance.id!r}")
+            utterances[utterance.id] = utterance
+    if not utterances:
+        raise ManifestError(f"{path}: the manifest has no utterance")
+    return utterances
+
+
+def _parse_row(place, row):
+    if None in row or None in row.values():
+        raise ManifestError(f"{place}: the row has another number of fields")
+    texts = row["words"].split()
+    try:
+        duration = float(row["duration"])
+        starts = [float(start) for start in row["starts"].split()]
+        ends = [float(end) for end in row["ends"].split()]
+    except ValueError as error:
+        raise ManifestError(f"{place} ({row['ID']}): {error}")
+    if not len(texts) == len(starts) == len(ends):
+        raise ManifestError(
+            f"{place} ({row['ID']}): {len(texts)} words, {len(starts)} starts "
+            f"and {len(ends)} ends; the counts must be equal"
+        )
+    if not texts:
+        raise ManifestError(f"{place} ({row['ID']}): no words")
+    words = [Word(*word) for word in zip(texts, starts, ends)]
+    previous = 0.0
+    for word in words:
+        if not previous <= word.start < word.end <= duration + 1e-6:
+            raise ManifestError(
+                f"{place} ({row['ID']}): {word.text!r} covers {word.start:g} s "
+                f"to {word.end:g} s, which is out of order, empty or past the "
+                f"audio's {duration:g} s"
+            )
+        previous = word.start
+    return Utterance(
+        id=row["ID"],
+        duration=duration,
+        wav=row["wav"],
+        speaker=row["speaker"],
+        session=row["session"],
+        dialog=row["dialog"],
+        scripted=row["scripted"] == "1",
+        emotion=row["emotion"],
+        words=words,
+        transcription=row.get("transcription", ""),
+    )
+
+
+def resolve_wav(utterance, data_folder):
+    """Path of an utterance's audio.
+
+    Arguments
+    ---------
+    utterance : Utterance
+        The row.
+    data_folder : str or Path
+        What ``$data_root`` stands for.
+
+    Returns
+    -------
+    str
+        The path.
+    """
+    return utterance.wav.replace(DATA_ROOT, str(data_folder))
+
+
+def write_skipped(path, skipped):
+    """Writes what a preparation left out, sorted by ID.
+
+    Arguments
+    ---------
+    path : str or Path
+        The CSV file, with the columns ``ID`` and ``reason``.
+    skipped : list of (str, str)
+        ID and reason of each.
+    """
+    with atomic_write(path) as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["ID", "reason"])
+        writer.writerows(sorted(skipped))

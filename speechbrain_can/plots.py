@@ -1,0 +1,86 @@
+"""Pictures of what a model attends to. Needs matplotlib (extra ``plots``).
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+COLOURS = {"text": "#1f77b4", "audio": "#d95f02"}
+SYMBOLS = {"text": r"$\alpha^{(T)}$", "audio": r"$\alpha^{(A)}$"}
+
+
+def plot_utterance(
+    path, utterance, waveform, sample_rate, attention, probabilities
+):
+    """Draws waveform, words, attention and probabilities of one utterance.
+
+    Arguments
+    ---------
+    path : str or Path
+        The picture, in a format that matplotlib knows by its ending.
+    utterance : Utterance
+        Its words and label.
+    waveform : torch.Tensor
+        Shape ``[samples]``.
+    sample_rate : int
+        Rate of the waveform in Hz.
+    attention : dict of str: list of float
+        Weight of each word under ``text`` and ``audio``.
+    probabilities : dict of str: float
+        Probability of each class.
+    """
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=[3, 1])
+    wave_axes, *attention_axes = left.subplots(
+        1 + len(attention), 1, sharex=True, height_ratios=[2, 1, 1]
+    )
+    starts = np.array([word.start for word in utterance.words])
+    ends = np.array([word.end for word in utterance.words])
+
+    times = np.arange(len(waveform)) / sample_rate
+    wave_axes.plot(times, waveform, color="0.4", linewidth=0.5)
+    wave_axes.set_title(f"{utterance.id}: said as {utterance.emotion!r}")
+    wave_axes.set_yticks([])
+    wave_axes.set_xlim(0, utterance.duration)
+    wave_axes.set_xticks(
+        (starts + ends) / 2,
+        [word.text for word in utterance.words],
+        rotation=30,
+        ha="right",
+        rotation_mode="anchor",
+    )
+    # The words stand under the waveform, between it and the bars.
+    wave_axes.tick_params(axis="x", length=0, labelbottom=True)
+    for axes, (modality, weights) in zip(attention_axes, attention.items()):
+        axes.bar(
+            starts,
+            weights,
+            width=ends - starts,
+            align="edge",
+            color=COLOURS[modality],
+            edgecolor="white",
+        )
+        axes.set_ylabel(f"{SYMBOLS[modality]} ({modality})")
+        axes.set_ylim(0, max(1e-3, *weights) * 1.1)
+        axes.tick_params(axis="x", length=0, labelbottom=False)
+    for axes in (wave_axes, *attention_axes):
+        for end in ends[:-1]:
+            axes.axvline(end, color="0.8", linewidth=0.8, zorder=0)
+
+    axes = right.subplots()
+    bars = axes.barh(
+        list(probabilities),
+        list(probabilities.values()),
+        color=[
+            "#2a9d4b" if name == utterance.emotion else "0.7"
+            for name in probabilities
+        ],
+    )
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.set_xlim(0, 1.15)
+    axes.set_xticks([])
+    axes.invert_yaxis()
+    axes.set_title("probability (label in green)")
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,150 @@
+"""What a run found: predictions, accuracies, and the table of its folds.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from speechbrain_can.manifest import atomic_write, read_json, write_json
+
+FOLD_RESULT = "result.json"
+METRICS = ("WA", "UA")
+
+
+def accuracies(true, predicted):
+    """Weighted and unweighted accuracy.
+
+    WA is the share of utterances that are predicted correctly; UA is the mean
+    of the recalls of the classes that are present.
+
+    Arguments
+    ---------
+    true, predicted : sequence
+        Classes, equally many.
+
+    Returns
+    -------
+    dict of str: float
+        ``WA`` and ``UA``.
+
+    Example
+    -------
+    >>> accuracies(["sad", "sad", "sad", "ang"], ["sad", "sad", "sad", "neu"])
+    {'WA': 0.75, 'UA': 0.5}
+    """
+    table = pd.DataFrame({"true": list(true), "predicted": list(predicted)})
+    correct = table["true"] == table["predicted"]
+    return {
+        "WA": float(correct.mean()),
+        "UA": float(correct.groupby(table["true"]).mean().mean()),
+    }
+
+
+def write_predictions(path, ids, true, probabilities, classes):
+    """Writes the predictions of a fold, sorted by ID.
+
+    Arguments
+    ---------
+    path : str or Path
+        The CSV file: ``ID``, ``true``, ``predicted``, one probability a class.
+    ids : list of str
+        The utterances.
+    true : list of str
+        Their labels.
+    probabilities : array_like
+        Shape ``[utterances, classes]``.
+    classes : list of str
+        Their names, in the order of the probabilities.
+    """
+    table = pd.DataFrame(probabilities, columns=list(classes))
+    predicted = table.idxmax(axis=1)
+    table.insert(0, "ID", ids)
+    table.insert(1, "true", true)
+    table.insert(2, "predicted", predicted)
+    with atomic_write(path) as stream:
+        table.sort_values("ID").to_csv(
+            stream, index=False, float_format="%.6f"
+        )
+
+
+def finished_folds(output_folder):
+    """Results of the folds that are finished, in order.
+
+    Arguments
+    ---------
+    output_folder : str or Path
+        The run.
+
+    Returns
+    -------
+    list of dict
+        What each fold's ``result.json`` holds.
+    """
+    results = [
+        read_json(path)
+        for path in Path(output_folder).glob(f"fold_*/{FOLD_RESULT}")
+    ]
+    return sorted(results, key=lambda result: result["fold"])
+
+
+def summarise(output_folder, description):
+    """Writes ``results.json`` from the folds that are finished.
+
+    Arguments
+    ---------
+    output_folder : str or Path
+        The run.
+    description : dict
+        ``model``, ``corpus``, ``protocol`` and ``classes``.
+
+    Returns
+    -------
+    dict
+        The description, ``folds``, and mean and sample standard deviation of
+        ``WA`` and ``UA`` over the folds (None for the deviation of one fold).
+    """
+    folds = finished_folds(output_folder)
+    summary = {**description, "folds": folds}
+    for metric in METRICS:
+        values = pd.Series([fold[metric] for fold in folds])
+        std = float(values.std()) if len(values) > 1 else None
+        summary[metric] = {"mean": float(values.mean()), "std": std}
+    write_json(Path(output_folder) / "results.json", summary)
+    return summary
+
+
+def format_table(summary):
+    """A summary as text.
+
+    Arguments
+    ---------
+    summary : dict
+        What ``summarise`` returns.
+
+    Returns
+    -------
+    str
+        A table: a row a fold, then mean and standard deviation.
+    """
+    table = pd.DataFrame(summary["folds"])
+    columns = ["fold", *METRICS, "n_test", "epochs", "seconds"]
+    formats = {
+        "WA": "{:.3f}".format,
+        "UA": "{:.3f}".format,
+        "seconds": "{:.0f}".format,
+    }
+    title = "{model} on {corpus}, {protocol}, {n} classes".format(
+        n=len(summary["classes"]), **summary
+    )
+    lines = [
+        title,
+        table[columns].to_string(index=False, formatters=formats),
+    ]
+    for metric in METRICS:
+        mean, std = summary[metric]["mean"], summary[metric]["std"]
+        spread = "" if std is None else f" +- {std:.3f}"
+        lines.append(f"{metric} {mean:.3f}{spread}")
+    return "\n".join(lines)
