@@ -118,9 +118,9 @@ def read_wdseg(path):
 def read_xlabel(path):
     """Reads an ESPS xlabel file (EmoDB's ``.labsilb``): the end of each label.
 
-    Empty labels and ``.`` are pauses; they are returned as ``<sil>`` so that
-    ``clean_words`` treats them as it treats an aligner's silences. What follows
-    the label (EmoDB's stress marks) is dropped.
+    Labels without a letter (empty, ``.``, ``(``) are pauses; they are returned
+    as ``<sil>`` so that ``clean_words`` treats them as it treats an aligner's
+    silences. What follows the label (EmoDB's stress marks) is dropped.
 
     Arguments
     ---------
@@ -153,9 +153,9 @@ def read_xlabel(path):
                 f"{path}, line {number}: expected 'end colour label', "
                 f"found {line.strip()!r}"
             )
-        label = fields[2].split() if len(fields) > 2 else []
-        silent = not label or label[0] == "." or _is_number(label[0])
-        word = Word("<sil>" if silent else label[0], start, end)
+        label = (fields[2].split() if len(fields) > 2 else [""])[0]
+        spoken = any(character.isalpha() for character in label)
+        word = Word(label if spoken else "<sil>", start, end)
         _check_order(path, number, words, word)
         words.append(word)
         start = end
@@ -168,10 +168,6 @@ def _numbered_lines(path, encoding="utf-8"):
     text = Path(path).read_text(encoding=encoding, errors="replace")
     lines = enumerate(text.splitlines(), start=1)
     return [(number, line) for number, line in lines if line.strip()]
-
-
-def _is_number(text):
-    return re.fullmatch(r"\d+(\.\d+)?", text) is not None
 
 
 def _check_order(path, number, words, word):
@@ -265,8 +261,8 @@ def tile_words(words, end):
     ]
 
 
-def fit_to_audio(words, duration):
-    """Clips an alignment that ends within a window's length past the audio.
+def fit_to_audio(words, duration, tolerance=END_TOLERANCE):
+    """Clips an alignment to the audio, which it may outlast by a little.
 
     Arguments
     ---------
@@ -274,6 +270,9 @@ def fit_to_audio(words, duration):
         An alignment.
     duration : float
         Length of the audio in seconds.
+    tolerance : float
+        How far past the audio the alignment may go, in seconds; infinite for
+        recordings that are known to be cut.
 
     Returns
     -------
@@ -283,10 +282,10 @@ def fit_to_audio(words, duration):
     Raises
     ------
     AlignmentError
-        If the alignment goes on for more than ``END_TOLERANCE`` after the end.
+        If the alignment goes further.
     """
     end = max((word.end for word in words), default=0.0)
-    if end > duration + END_TOLERANCE:
+    if end > duration + tolerance:
         raise AlignmentError(
             f"the alignment ends at {end:.2f} s, the audio at {duration:.2f} s"
         )

@@ -15,6 +15,11 @@ from speechbrain_can.losses import cross_entropies, decide, total_loss
 from speechbrain_can.results import accuracies
 
 
+def _quality(checkpoint):
+    """Ranks checkpoints; the first of equally good ones, as the stopper does."""
+    return -checkpoint.meta["error"], -checkpoint.meta["epoch"]
+
+
 class EmotionBrain(sb.Brain):
     """Trains a model on its weighted cross entropies (eqs 13-15).
 
@@ -87,6 +92,16 @@ class EmotionBrain(sb.Brain):
         self.seconds_before = checkpoint.meta["seconds"] if checkpoint else 0.0
         self.started = time.perf_counter()
 
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Loads the checkpoint with the best validation accuracy.
+
+        Arguments
+        ---------
+        max_key, min_key : str
+            Not used.
+        """
+        self.checkpointer.recover_if_possible(importance_key=_quality)
+
     @property
     def training_seconds(self):
         """Seconds spent in ``fit``, over all resumes."""
@@ -138,8 +153,12 @@ class EmotionBrain(sb.Brain):
             # Before the checkpoint, which saves whether it is time to stop.
             self.hparams.epoch_counter.update_metric(error)
             self.checkpointer.save_and_keep_only(
-                meta={"error": error, "seconds": self.training_seconds},
-                min_keys=["error"],
+                meta={
+                    "error": error,
+                    "epoch": epoch,
+                    "seconds": self.training_seconds,
+                },
+                importance_keys=[_quality],
             )
         else:
             self.test_ids, self.test_targets = self.ids, targets

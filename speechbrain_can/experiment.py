@@ -130,7 +130,7 @@ def run_folds(hparams_file, run_opts, overrides):
             kwargs={"overrides": override_fold(overrides, fold)},
         )
         if not (Path(hparams["fold_folder"]) / FOLD_RESULT).exists():
-            logger.info(f"Fold {fold} of 0 to {n_folds - 1}")
+            logger.info(f"Fold {fold} (folds are 0 to {n_folds - 1})")
             train_fold(hparams, run_opts, corpus, fold)
     if not (if_main_process() and finished_folds(hparams["output_folder"])):
         return None
@@ -259,7 +259,6 @@ def train_fold(hparams, run_opts, corpus, fold):
     epochs = hparams["epoch_counter"].current
     brain.evaluate(
         test_set=datasets["test"],
-        min_key="error",
         test_loader_kwargs=loader_options,
     )
     if brain.debug:

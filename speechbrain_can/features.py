@@ -11,7 +11,6 @@ Authors
 import hashlib
 import os
 import shutil
-import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -347,8 +346,9 @@ class FeatureStore:
             utterances, data_folder, compute_features, segment
         )
         if not (store / "index.npz").exists():
-            store.parent.mkdir(parents=True, exist_ok=True)
-            scratch = Path(tempfile.mkdtemp(dir=store.parent, prefix="partial-"))
+            # of its own, should another run make the same store meanwhile
+            scratch = store.with_name(f"{store.name}.partial-{os.getpid()}")
+            scratch.mkdir(parents=True)
             try:
                 _write_store(
                     scratch,
@@ -358,7 +358,8 @@ class FeatureStore:
                     segment,
                     num_workers,
                 )
-                os.replace(scratch, store)
+                if not store.exists():
+                    os.replace(scratch, store)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
         return cls(store)

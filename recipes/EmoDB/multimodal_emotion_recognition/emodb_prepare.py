@@ -1,0 +1,313 @@
+"""Data preparation of EmoDB, the Berlin Database of Emotional Speech.
+
+Its hand-made syllable labels stand where other corpora have words. Download:
+http://emodb.bilderbar.info. Nothing is downloaded here.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import math
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from speechbrain_can.alignment import (
+    AlignmentError,
+    clean_words,
+    equal_words,
+    fit_to_audio,
+    read_xlabel,
+    tile_words,
+)
+from speechbrain_can.corpus import CorpusError, audio_duration, prepare_corpus
+from speechbrain_can.manifest import DATA_ROOT, Utterance, write_skipped
+
+EMOTIONS = {
+    "W": "ang",
+    "L": "bor",
+    "E": "dis",
+    "A": "fea",
+    "F": "hap",
+    "T": "sad",
+    "N": "neu",
+}
+SENTENCES = {
+    "a01": "Der Lappen liegt auf dem Eisschrank.",
+    "a02": "Das will sie am Mittwoch abgeben.",
+    "a04": "Heute abend könnte ich es ihm sagen.",
+    "a05": "Das schwarze Stück Papier befindet sich da oben neben dem "
+    "Holzstück.",
+    "a07": "In sieben Stunden wird es soweit sein.",
+    "b01": "Was sind denn das für Tüten, die da unter dem Tisch stehen?",
+    "b02": "Sie haben es gerade hochgetragen und jetzt gehen sie wieder "
+    "runter.",
+    "b03": "An den Wochenenden bin ich jetzt immer nach Hause gefahren und "
+    "habe Agnes besucht.",
+    "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
+    "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
+}
+
+EQUAL_SEGMENTS = "equal segments"
+
+_NAME = re.compile(
+    rf"(?P<speaker>\d\d)(?P<sentence>{'|'.join(SENTENCES)})"
+    rf"(?P<emotion>[{''.join(EMOTIONS)}])[a-z]?"
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording, as its file name describes it.
+
+    Arguments
+    ---------
+    id : str
+        The file's name without its ending.
+    speaker : str
+        Two digits.
+    sentence : str
+        A key of ``SENTENCES``.
+    emotion : str
+        Its class.
+    """
+
+    id: str
+    speaker: str
+    sentence: str
+    emotion: str
+
+
+def prepare_emodb(
+    data_folder, save_folder, protocol="speaker10", fold_seed=1234
+):
+    """Prepares EmoDB, unless it is prepared already.
+
+    Writes ``manifest.csv``, ``skipped.csv``, ``corpus.json``,
+    ``folds_<protocol>.csv`` and ``adjusted.csv``, which says of which recordings
+    the labels were not taken as they are. A recording without usable labels
+    gets the syllables that its sentence is labelled with most often, in
+    segments of equal length; one that was cut keeps the syllables that are
+    left in it (some copies of EmoDB are cut or padded to a fixed length).
+
+    Arguments
+    ---------
+    data_folder : str
+        The folder that holds ``wav`` and ``labsilb``.
+    save_folder : str
+        Where to write.
+    protocol : str
+        ``speaker10`` (leave one speaker out) or ``random10``.
+    fold_seed : int
+        Seed of random folds.
+
+    Raises
+    ------
+    CorpusError
+        If the folder is not EmoDB, or nothing in it can be used.
+    """
+    folder = check_release(data_folder)
+    adjusted = []
+
+    def find_candidates():
+        recordings, skipped = find_recordings(folder)
+        usual.update(usual_syllables(folder, recordings))
+        return recordings, skipped
+
+    def build(recording):
+        utterance, reason = build_utterance(recording, folder, usual)
+        if reason is not None:
+            adjusted.append((recording.id, reason))
+        return utterance
+
+    usual = {}
+    prepare_corpus(
+        folder=save_folder,
+        name="EmoDB",
+        classes=list(EMOTIONS.values()),
+        data_folder=data_folder,
+        protocol=protocol,
+        fold_seed=fold_seed,
+        find_candidates=find_candidates,
+        build_utterance=build,
+    )
+    if adjusted:
+        path = Path(save_folder) / "adjusted.csv"
+        write_skipped(path, adjusted)
+        equal = sum(EQUAL_SEGMENTS in reason for _, reason in adjusted)
+        print(
+            f"{equal} of them without usable labels have equal segments, "
+            f"{len(adjusted) - equal} are cut before their last label, see "
+            f"{path}"
+        )
+
+
+def check_release(data_folder):
+    """Checks that a folder is EmoDB.
+
+    Arguments
+    ---------
+    data_folder : str
+        The folder that holds ``wav`` and ``labsilb``.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    CorpusError
+        If it does not exist or is at the wrong level of the release.
+    """
+    folder = Path(data_folder)
+    if not folder.is_dir():
+        raise CorpusError(
+            f"data_folder {folder} does not exist; give the folder that holds "
+            "wav and labsilb"
+        )
+    if not (folder / "wav").is_dir():
+        hint = ""
+        if any(folder.glob("*.wav")) or any(folder.glob("*.labsilb")):
+            hint = f"; give the folder above it, {folder.absolute().parent}"
+        raise CorpusError(f"data_folder {folder} has no folder wav{hint}")
+    return folder
+
+
+def find_recordings(folder):
+    """Lists the recordings by their file names.
+
+    Arguments
+    ---------
+    folder : Path
+        The release.
+
+    Returns
+    -------
+    recordings : list of Recording
+        Sorted by name.
+    skipped : list of (str, str)
+        ID and reason of files with another name.
+    """
+    recordings, skipped = [], []
+    for path in sorted((folder / "wav").glob("*.wav")):
+        match = _NAME.fullmatch(path.stem)
+        if match is None:
+            skipped.append(
+                (
+                    path.stem,
+                    "the file name is not speaker, sentence, emotion and take",
+                )
+            )
+            continue
+        recordings.append(
+            Recording(
+                id=path.stem,
+                speaker=match["speaker"],
+                sentence=match["sentence"],
+                emotion=EMOTIONS[match["emotion"]],
+            )
+        )
+    return recordings, skipped
+
+
+def usual_syllables(folder, recordings):
+    """The syllables that each sentence is labelled with most often.
+
+    Arguments
+    ---------
+    folder : Path
+        The release.
+    recordings : list of Recording
+        Where to look.
+
+    Returns
+    -------
+    dict of str: list of str
+        Syllables by sentence; the words of the sentence where none of its
+        recordings is labelled.
+    """
+    counts = defaultdict(Counter)
+    for recording in recordings:
+        try:
+            labels = clean_words(read_xlabel(_label_path(folder, recording)))
+        except (AlignmentError, FileNotFoundError):
+            continue
+        counts[recording.sentence][tuple(label.text for label in labels)] += 1
+    usual = {
+        sentence: re.findall(r"\w+", text.lower())
+        for sentence, text in SENTENCES.items()
+    }
+    for sentence, sequences in counts.items():
+        # the first in the alphabet of equally common ones
+        best = min(sequences, key=lambda labels: (-sequences[labels], labels))
+        usual[sentence] = list(best)
+    return usual
+
+
+def _label_path(folder, recording):
+    return folder / "labsilb" / f"{recording.id}.labsilb"
+
+
+def build_utterance(recording, folder, usual):
+    """Reads audio and labels of a recording.
+
+    Arguments
+    ---------
+    recording : Recording
+        The recording.
+    folder : Path
+        The release.
+    usual : dict of str: list of str
+        Syllables by sentence, for recordings without labels.
+
+    Returns
+    -------
+    utterance : Utterance
+        A row of the manifest.
+    reason : str or None
+        What was done to its labels, if anything was.
+
+    Raises
+    ------
+    AudioError
+        If the audio cannot be used.
+    """
+    wav = f"wav/{recording.id}.wav"
+    duration = audio_duration(folder / wav)
+    try:
+        rows = read_xlabel(_label_path(folder, recording))
+        words, reason = _heard_syllables(rows, duration)
+    except (FileNotFoundError, AlignmentError) as error:
+        words = equal_words(usual[recording.sentence], duration)
+        cause = "no label file"
+        if isinstance(error, AlignmentError):
+            cause = str(error)
+        reason = f"{EQUAL_SEGMENTS}: {cause}"
+    utterance = Utterance(
+        id=recording.id,
+        duration=duration,
+        wav=f"{DATA_ROOT}/{wav}",
+        speaker=recording.speaker,
+        session="",
+        dialog="",
+        scripted=True,
+        emotion=recording.emotion,
+        words=words,
+        transcription=SENTENCES[recording.sentence],
+    )
+    return utterance, reason
+
+
+def _heard_syllables(rows, duration):
+    """Tiled syllables within the audio, and a reason if some are not."""
+    heard = fit_to_audio(rows, duration, tolerance=math.inf)
+    words = tile_words(clean_words(heard), end=heard[-1].end)
+    labelled = len(clean_words(rows))
+    if len(words) == labelled:
+        return words, None
+    return words, (
+        f"cut: {len(words)} of {labelled} syllables are in the audio of "
+        f"{duration:.2f} s"
+    )

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Recipe for speech emotion recognition from audio and text aligned syllable by
+syllable, on EmoDB.
+
+To run this recipe, do the following:
+
+> python train.py hparams/can.yaml --data_folder=/path/to/emodb
+
+The model, its parts and the data are all chosen in the YAML file; the loop over
+folds is speechbrain_can.experiment, the Brain is speechbrain_can.brain.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import sys
+
+from emodb_prepare import prepare_emodb
+
+import speechbrain as sb
+from speechbrain.utils.distributed import run_on_main
+from speechbrain_can.experiment import load_hparams, run_folds
+
+if __name__ == "__main__":
+    # Reading command line arguments.
+    hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
+
+    # Initialize ddp (useful only for multi-GPU DDP training).
+    sb.utils.distributed.ddp_init_group(run_opts)
+
+    # Load hyperparameters file with command-line overrides.
+    hparams, _ = load_hparams(hparams_file, overrides)
+
+    # Create experiment directory
+    sb.create_experiment_directory(
+        experiment_directory=hparams["output_folder"],
+        hyperparams_to_save=hparams_file,
+        overrides=overrides,
+    )
+
+    # Data preparation, to be run on only one process.
+    run_on_main(
+        prepare_emodb,
+        kwargs={
+            "data_folder": hparams["data_folder"],
+            "save_folder": hparams["prepared_folder"],
+            "protocol": hparams["protocol"],
+            "fold_seed": hparams["fold_seed"],
+        },
+    )
+
+    # Train and test the folds that are not finished, print their table.
+    run_folds(hparams_file, run_opts, overrides)
