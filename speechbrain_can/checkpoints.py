@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill at any moment.
+"""Checkpoints that survive a kill at any moment, and all that belongs in them.
 
 Authors
  * The speechbrain-can developers 2026
@@ -6,8 +6,16 @@ Authors
 
 import os
 
-from speechbrain.utils.checkpoints import METAFNAME, Checkpointer
+from speechbrain.utils.checkpoints import (
+    METAFNAME,
+    Checkpointer,
+    mark_as_loader,
+    mark_as_saver,
+    mark_as_transfer,
+    register_checkpoint_hooks,
+)
 from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 
 
 class AtomicCheckpointer(Checkpointer):
@@ -37,3 +45,27 @@ class AtomicCheckpointer(Checkpointer):
                 checkpoint.path / METAFNAME,
             )
         return checkpoint
+
+
+@register_checkpoint_hooks
+class EarlyStoppingCounter(EpochCounterWithStopper):
+    """An ``EpochCounterWithStopper`` that resumes with its best score.
+
+    SpeechBrain 1.1.2 does not register the hooks of ``EpochCounterWithStopper``,
+    so that a checkpoint holds the number of the epoch alone, and a resumed run
+    starts its patience anew.
+
+    Arguments
+    ---------
+    *args, **kwargs
+        As for ``EpochCounterWithStopper``.
+    """
+
+    @mark_as_saver
+    def _save(self, path):
+        super()._save(path)
+
+    @mark_as_loader
+    @mark_as_transfer
+    def _recover(self, path, end_of_epoch=True):
+        super()._recover(path, end_of_epoch)

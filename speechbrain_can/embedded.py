@@ -172,9 +172,7 @@ def read_sentences(path):
     columns = ["id", "emotion", "key", "words", "text"]
     sentences = []
     with open(path, newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(
-            stream, delimiter="\t", quoting=csv.QUOTE_NONE
-        )
+        reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
         missing = [c for c in columns if c not in (reader.fieldnames or ())]
         if missing:
             raise CorpusError(
@@ -532,9 +530,7 @@ def _colour_words(samples, rate, bounds, cues):
         ramp = np.linspace(0, 1, length, endpoint=False)
         fade[:length], fade[len(fade) - length :] = ramp, ramp[::-1]
         word = samples[start:stop]
-        coloured[start:stop] += fade * (
-            colour(word, rate, level, tilt) - word
-        )
+        coloured[start:stop] += fade * (colour(word, rate, level, tilt) - word)
     return coloured
 
 
@@ -676,12 +672,13 @@ def format_wdseg(words, bounds, duration):
 
     Example
     -------
-    >>> print(format_wdseg(["hi"], [0.52, 0.76], 1.0), end="")
-    	 SFrm  EFrm    SegAScr Word
-    	    0    51          0 <s>
-    	   52    75          0 hi
-    	   76    99          0 </s>
-     Total score:           0
+    >>> for line in format_wdseg(["hi"], [0.52, 0.76], 1.0).splitlines():
+    ...     print(line.split())
+    ['SFrm', 'EFrm', 'SegAScr', 'Word']
+    ['0', '51', '0', '<s>']
+    ['52', '75', '0', 'hi']
+    ['76', '99', '0', '</s>']
+    ['Total', 'score:', '0']
     """
     frames = [0, *(round(bound * 100) for bound in bounds)]
     frames.append(int(duration * 100))

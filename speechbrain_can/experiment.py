@@ -292,7 +292,9 @@ def record_fold(brain, hparams, corpus, test_set, fold, epochs):
     folder = Path(hparams["fold_folder"])
     log_probabilities = brain.test_log_probabilities
     true = [corpus.classes[i] for i in brain.test_targets.tolist()]
-    predicted = [corpus.classes[i] for i in log_probabilities.argmax(1).tolist()]
+    predicted = [
+        corpus.classes[i] for i in log_probabilities.argmax(1).tolist()
+    ]
     write_predictions(
         folder / "predictions.csv",
         brain.test_ids,
@@ -341,7 +343,9 @@ def draw_attention(brain, hparams, corpus, test_set):
         )
         return
     confidence, predicted = brain.test_log_probabilities.max(dim=1)
-    readable = [4 <= len(corpus.utterances[i].words) <= 12 for i in brain.test_ids]
+    readable = [
+        4 <= len(corpus.utterances[i].words) <= 12 for i in brain.test_ids
+    ]
     correct = (predicted == brain.test_targets).tolist()
     chosen = max(
         range(len(brain.test_ids)),

@@ -125,7 +125,9 @@ class SegmentMFCC(torch.nn.Module):
         self.window_samples = round(win_length * sample_rate / 1000)
         self.hop_samples = round(hop_length * sample_rate / 1000)
         if n_mfcc > n_mels:
-            raise ValueError(f"n_mfcc={n_mfcc} needs as many n_mels, not {n_mels}")
+            raise ValueError(
+                f"n_mfcc={n_mfcc} needs as many n_mels, not {n_mels}"
+            )
         self.register_buffer(
             "window", torch.hamming_window(self.window_samples), False
         )
@@ -182,11 +184,11 @@ class SegmentMFCC(torch.nn.Module):
         starts, ends = bounds.clamp(0, len(waveform)).unbind(1)
         lengths = (ends - starts).clamp(min=0)
         surplus = (lengths - self.window_samples).clamp(min=0)
-        counts = 1 + torch.div(
-            surplus, self.hop_samples, rounding_mode="floor"
-        )
+        counts = 1 + torch.div(surplus, self.hop_samples, rounding_mode="floor")
         first = torch.cumsum(counts, 0) - counts
-        steps = torch.arange(int(counts.sum())) - first.repeat_interleave(counts)
+        steps = torch.arange(int(counts.sum())) - first.repeat_interleave(
+            counts
+        )
         frame_starts = (
             starts.repeat_interleave(counts) + steps * self.hop_samples
         )
@@ -226,7 +228,9 @@ class GlobalNormalization(torch.nn.Module):
     Example
     -------
     >>> normalize = GlobalNormalization(2)
-    >>> normalize.set_statistics(torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0]))
+    >>> normalize.set_statistics(
+    ...     torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0])
+    ... )
     >>> normalize(torch.tensor([[3.0, 2.0]]))
     tensor([[1., 0.]])
     """
@@ -401,6 +405,9 @@ def _write_store(
         batch_size=None,
         num_workers=num_workers,
         collate_fn=_as_is,
+        # A loader draws from the global generator otherwise, and training
+        # would depend on whether the store was there already.
+        generator=torch.Generator(),
     )
     frame_offsets, word_offsets = [0], [0]
     frame_counts, sums, squares = [], [], []

@@ -208,7 +208,9 @@ def read_manifest(path):
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         missing = [
-            name for name in COLUMNS[:-1] if name not in (reader.fieldnames or ())
+            name
+            for name in COLUMNS[:-1]
+            if name not in (reader.fieldnames or ())
         ]
         if missing:
             raise ManifestError(

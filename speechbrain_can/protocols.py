@@ -277,7 +277,9 @@ def split_fold(folds, fold):
 
     Example
     -------
-    >>> folds = {name: FoldAssignment(i, (i + 1) % 3) for i, name in enumerate("abc")}
+    >>> folds = {
+    ...     name: FoldAssignment(i, (i + 1) % 3) for i, name in enumerate("abc")
+    ... }
     >>> split_fold(folds, 0)
     {'train': ['b'], 'valid': ['c'], 'test': ['a']}
     """

@@ -65,9 +65,7 @@ def write_predictions(path, ids, true, probabilities, classes):
     table.insert(1, "true", true)
     table.insert(2, "predicted", predicted)
     with atomic_write(path) as stream:
-        table.sort_values("ID").to_csv(
-            stream, index=False, float_format="%.6f"
-        )
+        table.sort_values("ID").to_csv(stream, index=False, float_format="%.6f")
 
 
 def finished_folds(output_folder):

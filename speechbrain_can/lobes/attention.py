@@ -72,9 +72,7 @@ class GlobalAttention(torch.nn.Module):
             raise ValueError(
                 f"{input_size} features cannot be cut into {heads} heads"
             )
-        self.query = torch.nn.Parameter(
-            torch.empty(heads, input_size // heads)
-        )
+        self.query = torch.nn.Parameter(torch.empty(heads, input_size // heads))
         # the bound of a linear layer of a head's size
         bound = (input_size // heads) ** -0.5
         torch.nn.init.uniform_(self.query, -bound, bound)

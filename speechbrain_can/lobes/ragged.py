@@ -96,7 +96,9 @@ def pad(flat, counts):
 
     Example
     -------
-    >>> pad(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([2, 1])).squeeze(-1)
+    >>> pad(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([2, 1])).squeeze(
+    ...     -1
+    ... )
     tensor([[1., 2.],
             [3., 0.]])
     """
@@ -123,7 +125,9 @@ def mean_over_steps(flat, counts):
 
     Example
     -------
-    >>> mean_over_steps(torch.tensor([[1.0], [2.0], [5.0]]), torch.tensor([2, 1]))
+    >>> mean_over_steps(
+    ...     torch.tensor([[1.0], [2.0], [5.0]]), torch.tensor([2, 1])
+    ... )
     tensor([[1.5000],
             [5.0000]])
     """
@@ -184,8 +188,10 @@ class RaggedBLSTM(torch.nn.Module):
             Shape ``[steps, 2 * hidden_size]``.
         """
         packed = flat.is_cuda if packed is None else packed
-        layout = _pack_layout(counts) if packed else _bucket_layout(
-            counts, self.BUCKET_RATIO
+        layout = (
+            _pack_layout(counts)
+            if packed
+            else _bucket_layout(counts, self.BUCKET_RATIO)
         )
         return torch.cat(
             [

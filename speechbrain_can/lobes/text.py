@@ -5,6 +5,7 @@ Authors
 """
 
 import re
+from collections import Counter
 
 import torch
 
@@ -114,8 +115,9 @@ class WordEmbedding(torch.nn.Module):
 
     The vocabulary is set by ``fit_vocabulary`` and travels with the weights,
     so that a checkpoint is complete in itself. A word that GloVe lacks gets the
-    mean of its Treebank pieces ("i" and "'m" for "i'm"), or random values
-    where those are missing too. Unknown words get the mean of all vectors.
+    mean of those of its Treebank pieces that GloVe has ("i" and "'m" for
+    "i'm"), or random values where it has none. Unknown words get the mean of
+    all vectors.
 
     Arguments
     ---------
@@ -150,15 +152,16 @@ class WordEmbedding(torch.nn.Module):
         Arguments
         ---------
         train_words : iterable of str
-            Words of the training set: all of them get a vector.
+            Running words of the training set: all of them get a vector.
         other_words : iterable of str
-            Words known to occur elsewhere (validation and test set): they get
-            a vector where GloVe has one. Nothing is learnt from them.
+            Running words of the validation and test set: they get a vector
+            where GloVe has one. Nothing is learnt from them.
         """
-        train_words = set(train_words)
-        words = sorted(train_words | set(other_words))
-        vectors = self._pretrained(words)
-        words = [w for w in words if w in train_words or w in vectors]
+        counts = Counter(train_words)
+        known = set(counts)
+        counts.update(other_words)
+        vectors = self._pretrained(counts)
+        words = [w for w in sorted(counts) if w in known or w in vectors]
         self._set_words([UNKNOWN, *words])
         with torch.no_grad():
             self.weight[1:].normal_(std=RANDOM_STD)
@@ -166,27 +169,27 @@ class WordEmbedding(torch.nn.Module):
                 self.weight[self.index[word]] = vector
             self.weight[0] = self.weight[1:].mean(dim=0)
 
-    def _pretrained(self, words):
+    def _pretrained(self, counts):
+        """Vectors of the words that GloVe has; reports its coverage."""
         if self.glove_file is None:
             logger.warning(
                 "No glove_file is given: word vectors start at random values. "
                 "The paper starts from GloVe; set --glove_file=<file>."
             )
             return {}
-        pieces = {word: split_contraction(word) for word in words}
-        wanted = set(words).union(*pieces.values())
+        pieces = {word: split_contraction(word) for word in counts}
+        wanted = set(counts).union(*pieces.values())
         glove = read_glove(self.glove_file, wanted, self.output_size)
         vectors = {}
-        for word in words:
-            if word in glove:
-                vectors[word] = glove[word]
-            elif all(piece in glove for piece in pieces[word]):
-                found = [glove[piece] for piece in pieces[word]]
+        for word in sorted(counts):
+            found = [word] if word in glove else pieces[word]
+            found = [glove[piece] for piece in found if piece in glove]
+            if found:
                 vectors[word] = torch.stack(found).mean(dim=0)
-        share = len(vectors) / max(len(words), 1)
+        covered = sum(counts[word] for word in vectors)
         logger.info(
-            f"GloVe covers {len(vectors)} of {len(words)} distinct words "
-            f"({share:.1%})"
+            f"GloVe covers {len(vectors)} of {len(counts)} distinct words and "
+            f"{covered / sum(counts.values()):.1%} of the running words"
         )
         return vectors
 

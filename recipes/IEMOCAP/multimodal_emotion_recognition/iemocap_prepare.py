@@ -51,7 +51,9 @@ N_SESSIONS = 5
 _LABEL_LINE = re.compile(
     r"\[\d+\.\d+ - \d+\.\d+\]\t(?P<id>\S+)\t(?P<label>\S+)\t\["
 )
-_TRANSCRIPTION_LINE = re.compile(r"(?P<id>\S+) \[[\d.]+-[\d.]+\]: ?(?P<text>.*)")
+_TRANSCRIPTION_LINE = re.compile(
+    r"(?P<id>\S+) \[[\d.]+-[\d.]+\]: ?(?P<text>.*)"
+)
 
 
 @dataclass(frozen=True)
