@@ -1,0 +1,167 @@
+import csv
+import os
+
+import pytest
+from conftest import ROOT
+
+from speechbrain.dataio.dataio import load_data_csv
+from speechbrain_can.alignment import Word
+from speechbrain_can.manifest import (
+    COLUMNS,
+    ManifestError,
+    Utterance,
+    atomic_write,
+    read_manifest,
+    resolve_wav,
+    write_manifest,
+    write_skipped,
+)
+
+
+def utterance(name="a", words=None, **changes):
+    fields = {
+        "id": name,
+        "duration": 1.0,
+        "wav": f"$data_root/{name}.wav",
+        "speaker": "F1",
+        "session": "1",
+        "dialog": "d",
+        "scripted": True,
+        "emotion": "ang",
+        "words": words or [Word("so", 0.0, 0.5), Word("what", 0.5, 1.0)],
+        "transcription": 'So, "what"?',
+    }
+    return Utterance(**{**fields, **changes})
+
+
+def test_round_trip_sorted_by_id(tmp_path):
+    path = tmp_path / "manifest.csv"
+    rows = [utterance("b"), utterance("a", scripted=False)]
+    write_manifest(path, rows)
+    read = read_manifest(path)
+    assert list(read) == ["a", "b"]
+    assert read["a"] == rows[1] and read["b"] == rows[0]
+
+
+def test_speechbrain_reads_it_too(tmp_path):
+    path = tmp_path / "manifest.csv"
+    write_manifest(path, [utterance("a")])
+    data = load_data_csv(path, {"data_root": "/corpus"})
+    assert data["a"]["wav"] == "/corpus/a.wav"
+    assert data["a"]["duration"] == 1.0
+
+
+def test_unicode_words(tmp_path):
+    path = tmp_path / "manifest.csv"
+    words = [Word("tü", 0.0, 0.5), Word("$5,50", 0.5, 1.0)]
+    write_manifest(path, [utterance("a", words)])
+    assert read_manifest(path)["a"].words == words
+
+
+def test_duplicate_id_is_not_written(tmp_path):
+    path = tmp_path / "manifest.csv"
+    with pytest.raises(ManifestError, match="duplicate ID 'a'"):
+        write_manifest(path, [utterance("a"), utterance("a")])
+    assert not path.exists()
+
+
+def test_white_space_in_a_word_is_not_written(tmp_path):
+    with pytest.raises(ManifestError, match="'so what'"):
+        write_manifest(
+            tmp_path / "manifest.csv",
+            [utterance("a", [Word("so what", 0.0, 1.0)])],
+        )
+
+
+def write_rows(path, *changes, header=COLUMNS):
+    row = dict(
+        zip(
+            COLUMNS,
+            "a,1.0,a.wav,F1,1,d,1,ang,so what,0 0.5,0.5 1,So".split(","),
+        )
+    )
+    with open(path, "w", newline="") as stream:
+        writer = csv.DictWriter(stream, header, extrasaction="ignore")
+        writer.writeheader()
+        for change in changes:
+            writer.writerow({**row, **change})
+    return path
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"starts": "0"}, "2 words, 1 starts and 2 ends"),
+        ({"words": ""}, "0 words, 2 starts and 2 ends"),
+        ({"words": "", "starts": "", "ends": ""}, "no words"),
+        ({"ends": "0.5 1.5"}, "past the audio's 1 s"),
+        ({"starts": "0 0.5", "ends": "0.5 0.4"}, "'what' covers 0.5 s to 0.4"),
+        ({"starts": "0.6 0.5", "ends": "0.7 1"}, "out of order"),
+        ({"starts": "0 half"}, "could not convert"),
+        ({"duration": "long"}, "could not convert"),
+    ],
+)
+def test_bad_row_names_file_line_and_id(tmp_path, change, message):
+    path = write_rows(tmp_path / "manifest.csv", {}, {"ID": "b", **change})
+    with pytest.raises(ManifestError, match=message) as error:
+        read_manifest(path)
+    assert "manifest.csv, line 3 (b)" in str(error.value)
+
+
+def test_duplicate_id_is_not_read(tmp_path):
+    path = write_rows(tmp_path / "manifest.csv", {}, {})
+    with pytest.raises(ManifestError, match="line 3: duplicate ID 'a'"):
+        read_manifest(path)
+
+
+def test_missing_column(tmp_path):
+    header = [name for name in COLUMNS if name != "starts"]
+    path = write_rows(tmp_path / "manifest.csv", {}, header=header)
+    with pytest.raises(ManifestError, match=r"missing column\(s\) starts"):
+        read_manifest(path)
+
+
+def test_short_row(tmp_path):
+    path = write_rows(tmp_path / "manifest.csv", {})
+    path.write_text(path.read_text() + "b,1.0\n")
+    with pytest.raises(ManifestError, match="another number of fields"):
+        read_manifest(path)
+
+
+def test_empty_manifest(tmp_path):
+    with pytest.raises(ManifestError, match="no utterance"):
+        read_manifest(write_rows(tmp_path / "manifest.csv"))
+
+
+def test_resolve_wav():
+    assert resolve_wav(utterance("a"), "/corpus") == "/corpus/a.wav"
+
+
+def test_an_interrupted_write_leaves_what_was_there(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text("before")
+    with pytest.raises(RuntimeError):
+        with atomic_write(path) as stream:
+            stream.write("half")
+            raise RuntimeError
+    assert path.read_text() == "before"
+
+
+def test_skipped(tmp_path):
+    path = tmp_path / "skipped.csv"
+    write_skipped(path, [("b", "one, two"), ("a", "three")])
+    assert path.read_text().splitlines() == [
+        "ID,reason",
+        "a,three",
+        'b,"one, two"',
+    ]
+
+
+def test_the_sample_of_the_manifests_folder():
+    sample = read_manifest(ROOT / "manifests" / "sample.csv")
+    assert len(sample) >= 3
+    for row in sample.values():
+        assert row.words[0].start == 0.0
+        for word, following in zip(row.words[:-1], row.words[1:]):
+            assert word.end == following.start
+    assert os.path.getsize(ROOT / "manifests" / "sample.csv") < 100_000

@@ -1,0 +1,157 @@
+from collections import Counter
+
+import pytest
+from conftest import ROOT
+from test_manifest import utterance
+
+from speechbrain_can.protocols import (
+    count_folds,
+    describe_fold,
+    make_folds,
+    read_folds,
+    split_fold,
+    write_folds,
+)
+
+
+def corpus(sessions=5, turns=20):
+    """Two talkers a session, six emotions of unequal frequency."""
+    rows = {}
+    for session in range(1, sessions + 1):
+        for talker in "FM":
+            for i in range(turns):
+                name = f"Ses0{session}_{talker}{i:03d}"
+                rows[name] = utterance(
+                    name,
+                    session=str(session),
+                    speaker=f"Ses0{session}{talker}",
+                    emotion=["ang", "sad", "neu", "neu", "neu", "sur"][i % 6],
+                )
+    return rows
+
+
+@pytest.mark.parametrize(
+    "protocol, folds", [("random10", 10), ("session5", 5), ("speaker10", 10)]
+)
+def test_every_utterance_is_tested_once(protocol, folds):
+    utterances = corpus()
+    assignment = make_folds(protocol, utterances, seed=1)
+    assert count_folds(assignment) == folds
+    tested = Counter()
+    for fold in range(folds):
+        parts = split_fold(assignment, fold)
+        names = parts["train"] + parts["valid"] + parts["test"]
+        assert sorted(names) == sorted(utterances)
+        tested.update(parts["test"])
+    assert set(tested.values()) == {1} and set(tested) == set(utterances)
+
+
+@pytest.mark.parametrize("protocol", ["random10", "session5", "speaker10"])
+def test_order_of_the_corpus_does_not_matter(protocol):
+    utterances = corpus()
+    backwards = dict(reversed(utterances.items()))
+    assert make_folds(protocol, utterances, 1) == make_folds(
+        protocol, backwards, 1
+    )
+
+
+def test_random10_is_8_1_1_and_stratified():
+    utterances = corpus()
+    assignment = make_folds("random10", utterances, seed=1)
+    emotions = Counter(row.emotion for row in utterances.values())
+    for fold in range(10):
+        parts = split_fold(assignment, fold)
+        assert [len(parts[p]) for p in ("train", "valid", "test")] == [
+            160,
+            20,
+            20,
+        ]
+        for part in ("valid", "test"):
+            counts = Counter(utterances[n].emotion for n in parts[part])
+            for emotion, total in emotions.items():
+                assert abs(counts[emotion] - total / 10) < 1
+
+
+def test_random10_depends_on_the_seed():
+    utterances = corpus()
+    assert make_folds("random10", utterances, 1) != make_folds(
+        "random10", utterances, 2
+    )
+
+
+@pytest.mark.parametrize("protocol", ["session5", "speaker10"])
+def test_speakers_are_in_one_part_only(protocol):
+    utterances = corpus()
+    assignment = make_folds(protocol, utterances, seed=1)
+    for fold in range(count_folds(assignment)):
+        parts = split_fold(assignment, fold)
+        speakers = [
+            {utterances[name].speaker for name in names}
+            for names in parts.values()
+        ]
+        assert sum(map(len, speakers)) == len(set.union(*speakers))
+
+
+def test_session5_leaves_a_session_out_and_trains_on_seven_speakers():
+    utterances = corpus()
+    assignment = make_folds("session5", utterances, seed=1)
+    for fold in range(5):
+        parts = split_fold(assignment, fold)
+        assert {utterances[n].session for n in parts["test"]} == {str(fold + 1)}
+        assert len({utterances[n].speaker for n in parts["train"]}) == 7
+        (valid,) = {utterances[n].speaker for n in parts["valid"]}
+        assert valid == f"Ses0{(fold + 1) % 5 + 1}{'FM'[fold % 2]}"
+
+
+def test_session5_needs_three_sessions():
+    assert count_folds(make_folds("session5", corpus(3), 1)) == 3
+    with pytest.raises(ValueError, match="three sessions or more"):
+        make_folds("session5", corpus(2), 1)
+
+
+def test_speaker10_needs_three_speakers():
+    with pytest.raises(ValueError, match="three speakers or more"):
+        make_folds("speaker10", corpus(1), 1)
+
+
+def test_unknown_protocol_lists_the_known():
+    with pytest.raises(ValueError, match="random10, session5, speaker10"):
+        make_folds("random5", corpus(), 1)
+
+
+def test_unknown_fold():
+    with pytest.raises(ValueError, match="folds 0 to 4"):
+        split_fold(make_folds("session5", corpus(), 1), 5)
+
+
+def test_corpus_too_small():
+    utterances = dict(list(corpus().items())[:1])
+    with pytest.raises(ValueError, match="no utterance to train or valid"):
+        split_fold(make_folds("random10", utterances, 1), 0)
+
+
+def test_folds_round_trip(tmp_path):
+    for protocol in ("random10", "session5"):
+        folds = make_folds(protocol, corpus(), seed=1)
+        write_folds(tmp_path / "folds.csv", folds)
+        assert read_folds(tmp_path / "folds.csv") == folds
+
+
+def test_leaks_are_stated():
+    utterances = corpus()
+    parts = split_fold(make_folds("session5", utterances, 1), 0)
+    text = describe_fold(utterances, parts)
+    assert "140 train, 20 valid, 40 test" in text
+    assert "0 of 2 test speakers" in text
+    assert "100% of the test sentences" in text
+    parts = split_fold(make_folds("random10", utterances, 1), 0)
+    assert "0 of" not in describe_fold(utterances, parts)
+
+
+def test_published_folds_of_emodb(emodb_prepare, shared, tmp_path):
+    recordings, _ = emodb_prepare.find_recordings(shared / "emodb")
+    utterances = {
+        r.id: utterance(r.id, speaker=r.speaker) for r in recordings
+    }
+    published = read_folds(ROOT / "manifests" / "emodb_speaker10.csv")
+    assert published == make_folds("speaker10", utterances, seed=1)
