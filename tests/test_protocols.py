@@ -150,8 +150,6 @@ def test_leaks_are_stated():
 
 def test_published_folds_of_emodb(emodb_prepare, shared, tmp_path):
     recordings, _ = emodb_prepare.find_recordings(shared / "emodb")
-    utterances = {
-        r.id: utterance(r.id, speaker=r.speaker) for r in recordings
-    }
+    utterances = {r.id: utterance(r.id, speaker=r.speaker) for r in recordings}
     published = read_folds(ROOT / "manifests" / "emodb_speaker10.csv")
     assert published == make_folds("speaker10", utterances, seed=1)

@@ -234,8 +234,8 @@ class WordEmbedding(torch.nn.Module):
 class WordBLSTM(torch.nn.Module):
     """The paper's text encoder: embedding, BLSTM over words, dropout.
 
-    With the defaults and V words in the vocabulary it has
-    ``300 V + 440,320`` parameters.
+    With the defaults and V words in the vocabulary, ``<unk>`` among them, it
+    has ``300 V + 440,320`` parameters.
 
     Arguments
     ---------

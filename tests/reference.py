@@ -1,0 +1,107 @@
+"""Slow and plain: the equations of the paper, one utterance and step at a time.
+
+Nothing here is batched, padded, packed or cut into buckets.
+"""
+
+import math
+
+import torch
+
+
+def lstm(module, steps):
+    """A unidirectional LSTM over a list of step vectors."""
+    size = module.hidden_size
+    hidden, cell = torch.zeros(size), torch.zeros(size)
+    outputs = []
+    for step in steps:
+        gates = (
+            module.weight_ih_l0 @ step
+            + module.bias_ih_l0
+            + module.weight_hh_l0 @ hidden
+            + module.bias_hh_l0
+        )
+        take, forget, new, give = gates.split(size)
+        cell = torch.sigmoid(forget) * cell + torch.sigmoid(take) * new.tanh()
+        hidden = torch.sigmoid(give) * cell.tanh()
+        outputs.append(hidden)
+    return outputs
+
+
+def blstm(module, steps):
+    """Eqs 1-3: both directions side by side."""
+    ahead = lstm(module.forward_lstm, steps)
+    back = lstm(module.backward_lstm, steps[::-1])[::-1]
+    return [torch.cat(pair) for pair in zip(ahead, back)]
+
+
+def encode_text(module, words):
+    """H^(T) of one utterance: a list of vectors."""
+    table = module.embedding.weight
+    index = module.embedding.index
+    return blstm(module.blstm, [table[index.get(w, 0)] for w in words])
+
+
+def encode_audio(module, word_frames):
+    """H^(A) of one utterance, from the frames of each of its words."""
+    vectors = []
+    for frames in word_frames:
+        hidden = blstm(module.bottom, list(frames))
+        vectors.append(sum(hidden) / len(hidden))
+    return blstm(module.upper, vectors)
+
+
+def attention_weights(query, hidden):
+    """Eqs 4 and 5 for one head."""
+    scores = [math.exp((query @ h).item()) for h in hidden]
+    return [score / sum(scores) for score in scores]
+
+
+def cross_attention(module, text, audio):
+    """Eqs 4-9: the four contexts of one utterance."""
+    heads, size = module.text_attention.query.shape
+    contexts = {"tt": [], "ta": [], "aa": [], "at": []}
+    for head in range(heads):
+        piece = slice(head * size, (head + 1) * size)
+        text_piece = [h[piece] for h in text]
+        audio_piece = [h[piece] for h in audio]
+        from_text = attention_weights(
+            module.text_attention.query[head], text_piece
+        )
+        from_audio = attention_weights(
+            module.audio_attention.query[head], audio_piece
+        )
+        for name, weights, values in (
+            ("tt", from_text, text_piece),
+            ("ta", from_text, audio_piece),
+            ("aa", from_audio, audio_piece),
+            ("at", from_audio, text_piece),
+        ):
+            contexts[name].append(sum(w * v for w, v in zip(weights, values)))
+    return {name: torch.cat(pieces) for name, pieces in contexts.items()}
+
+
+def can(model, words, word_frames):
+    """Eqs 10-12: the three sets of logits of one utterance."""
+    contexts = cross_attention(
+        model.fusion,
+        encode_text(model.text_encoder, words),
+        encode_audio(model.audio_encoder, word_frames),
+    )
+    joint = torch.cat([contexts[name] for name in ("tt", "ta", "aa", "at")])
+    classifier = model.classifier
+    return {
+        "joint": classifier.joint.weight @ joint + classifier.joint.bias,
+        "text": classifier.text.weight @ contexts["tt"] + classifier.text.bias,
+        "audio": classifier.audio.weight @ contexts["aa"]
+        + classifier.audio.bias,
+    }
+
+
+def decision(logits, weights):
+    """Eq. 15 by direct multiplication, renormalised."""
+    product = torch.ones_like(next(iter(logits.values())))
+    for name, values in logits.items():
+        exponentials = [math.exp(value.item()) for value in values]
+        softmax = torch.tensor([e / sum(exponentials) for e in exponentials])
+        product = product * softmax ** weights[name]
+    return product / product.sum()

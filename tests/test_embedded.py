@@ -1,0 +1,229 @@
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import RECIPES
+
+from speechbrain_can.alignment import clean_words, read_wdseg
+from speechbrain_can.corpus import CorpusError
+from speechbrain_can.embedded import (
+    CUES,
+    SENTENCES,
+    Synthesizer,
+    _share_merged,
+    act,
+    colour,
+    make_corpus,
+    plan_corpus,
+    read_sentences,
+)
+
+
+def test_twenty_sentences_a_class_and_a_key_in_each():
+    sentences = read_sentences(SENTENCES)
+    counts = Counter(sentence.emotion for sentence in sentences)
+    assert set(counts) == set(CUES) and min(counts.values()) >= 20
+    assert len({tuple(s.words) for s in sentences}) == len(sentences)
+    for sentence in sentences:
+        spoken = "".join(c for c in sentence.text.lower() if c.isalpha())
+        assert "".join(sentence.words).replace("'", "") == spoken
+
+
+def test_another_tsv(shared):
+    sentences = read_sentences(shared / "sentences" / "goemotions_dev.tsv")
+    assert len(sentences) == 1123  # 1,159 without fear and disgust
+
+
+@pytest.mark.parametrize(
+    "row, message",
+    [
+        ("a\tang\t2\tso what\tSo what", "line 3: key '2' is not"),
+        ("a\tang\t\tso what\tSo what", "line 3: key '' is not"),
+        ("a\tang\t0\t\t", "line 3: key '0' is not"),
+    ],
+)
+def test_bad_sentences_name_file_and_line(tmp_path, row, message):
+    path = tmp_path / "sentences.tsv"
+    header = "id\temotion\tkey\twords\ttext\n"
+    path.write_text(header + "b\tsad\t0\toh\tOh.\n" + row + "\n")
+    with pytest.raises(CorpusError, match=message):
+        read_sentences(path)
+    path.write_text("id\temotion\twords\ttext\n")
+    with pytest.raises(CorpusError, match=r"missing column\(s\) key"):
+        read_sentences(path)
+    path.write_text(header + "b\tbor\t0\toh\tOh.\n")
+    with pytest.raises(CorpusError, match="no sentence of ang"):
+        read_sentences(path)
+
+
+def plan(utterances=700, seed=1, agree=0.6):
+    return plan_corpus(read_sentences(SENTENCES), utterances, seed, agree)
+
+
+def test_the_plan():
+    turns = plan()
+    assert len(turns) == len({turn.utt for turn in turns}) == 700
+    agreed = np.mean([turn.emo == turn.text_emotion for turn in turns])
+    assert abs(agreed - 0.6) < 0.06
+    assert Counter(turn.session for turn in turns) == {
+        session: 140 for session in range(1, 6)
+    }
+    for turn in turns:
+        assert turn.plan[turn.key] == turn.emo
+        decoys = [e for place, e in turn.plan.items() if place != turn.key]
+        assert turn.emo not in decoys
+        assert len(decoys) == (1 if len(turn.words) < 8 else 2)
+        talker = turn.utt.rpartition("_")[2][0]
+        assert turn.voice == f"{turn.session}{talker}"
+
+
+def test_scripts_repeat_in_every_session():
+    turns = plan()
+    said = {
+        session: [
+            turn.uid
+            for turn in turns
+            if turn.session == session and "script" in turn.dialog
+        ]
+        for session in range(1, 6)
+    }
+    assert len(said[1]) == 70
+    assert all(script == said[1] for script in said.values())
+
+
+def test_sentences_come_in_rounds():
+    counts = Counter(turn.uid for turn in plan() if "impro" in turn.dialog)
+    assert max(counts.values()) - min(counts.values()) <= 2
+
+
+@pytest.mark.parametrize("utterances", [5, 6, 11, 599])
+def test_any_size(utterances):
+    turns = plan(utterances)
+    assert len({turn.utt for turn in turns}) == utterances
+    assert {turn.session for turn in turns} == set(range(1, 6))
+
+
+def test_too_small():
+    with pytest.raises(CorpusError, match="fewer than 5 sessions"):
+        plan(4)
+
+
+def test_the_seed_decides():
+    assert plan(seed=1) == plan(seed=1)
+    assert plan(seed=1) != plan(seed=2)
+    assert all(t.emo == t.text_emotion for t in plan(agree=1.0))
+    assert not any(t.emo == t.text_emotion for t in plan(agree=0.0))
+
+
+def test_colour():
+    rate = 16000
+    times = np.arange(rate) / rate
+    for frequency, gain in ((1000, 6.0), (2000, 9.0), (500, 3.0)):
+        tone = np.sin(2 * np.pi * frequency * times)
+        louder = colour(tone, rate, level=6.0, tilt=3.0)
+        assert 20 * np.log10(louder.std() / tone.std()) == pytest.approx(
+            gain, abs=0.05
+        )
+
+
+def test_merged_words_share_their_time():
+    # "in the" is spoken as one: "the" is marked where "house" starts
+    starts = _share_merged(["in", "the", "house"], [0, 1000, 1000], 2000)
+    assert starts.tolist() == [0, 400, 1000]
+    starts = _share_merged(["the", "house"], [0, 0], 800)
+    assert starts.tolist() == [0, 300]
+
+
+def pitch(samples, rate):
+    """By the highest peak of the autocorrelation."""
+    samples = samples[: round(0.1 * rate)] - samples.mean()
+    correlation = np.correlate(samples, samples, "full")[len(samples) - 1 :]
+    lags = np.arange(rate // 400, rate // 60)
+    return rate / lags[correlation[lags].argmax()]
+
+
+def test_semitones_are_heard():
+    synthesizer = Synthesizer()
+    words = ["we", "are", "now", "in", "may"]
+    heard = {}
+    for semitones in (-4, 0, 4, 8):
+        samples, starts = synthesizer.speak(
+            words, "en-us+f1", 50, 150, [semitones] * len(words)
+        )
+        heard[semitones] = pitch(samples[starts[2] :], synthesizer.sample_rate)
+    for semitones in (-4, 4, 8):
+        moved = 12 * np.log2(heard[semitones] / heard[0])
+        assert moved == pytest.approx(semitones, abs=1.5)
+
+
+def test_unknown_voice():
+    with pytest.raises(ValueError, match="no voice 'no-such-voice'"):
+        Synthesizer().speak(["so"], "no-such-voice", 50, 150, [0])
+
+
+def test_every_word_has_time(embedded_corpus):
+    plan = json.loads((embedded_corpus / "plan.json").read_text())
+    assert len(plan) == 40
+    for turn in plan:
+        folder = embedded_corpus / f"Session{turn['session']}" / "sentences"
+        place = f"{turn['dialog']}/{turn['utt']}"
+        rows = read_wdseg(folder / "ForcedAlignment" / f"{place}.wdseg")
+        info = soundfile.info(folder / "wav" / f"{place}.wav")
+        assert info.samplerate == 16000 and info.channels == 1
+        assert [row.text for row in clean_words(rows)] == turn["words"]
+        assert rows[0].text == "<s>" and rows[-1].text == "</s>"
+        assert 0 <= info.duration - rows[-1].end < 0.02
+
+
+def test_the_cue_is_on_the_key_word():
+    """The word that carries a shout is louder than when it is neutral."""
+    (turn,) = [t for t in plan() if t.emo == "ang" and len(t.words) >= 7][:1]
+    synthesizer = Synthesizer()
+    levels = {}
+    for emotion in ("ang", "neu"):
+        changed = type(turn)(
+            **{**vars(turn), "emo": emotion, "plan": {turn.key: emotion}}
+        )
+        waveform, bounds = act(changed, synthesizer, seed=0)
+        pieces = [
+            waveform[round(a * 16000) : round(b * 16000)].std()
+            for a, b in zip(bounds[:-1], bounds[1:])
+        ]
+        levels[emotion] = 20 * np.log10(pieces)
+    gain = levels["ang"] - levels["neu"]
+    others = np.delete(gain, turn.key)
+    assert gain[turn.key] > 4 and others.max() < 4
+
+
+def test_the_same_corpus_whatever_the_workers(tmp_path, embedded_corpus):
+    again = tmp_path / "again"
+    make_corpus(again, utterances=40, seed=3, workers=1)
+    files = [p for p in embedded_corpus.rglob("*") if p.is_file()]
+    assert len(files) > 80
+    for path in files:
+        copy = again / path.relative_to(embedded_corpus)
+        assert copy.read_bytes() == path.read_bytes(), path
+
+
+def test_it_is_made_once_and_never_overwritten(embedded_corpus, capsys):
+    before = (embedded_corpus / "plan.json").stat().st_mtime_ns
+    make_corpus(embedded_corpus, utterances=40, seed=3)
+    assert (embedded_corpus / "plan.json").stat().st_mtime_ns == before
+    assert "using the embedded corpus" in capsys.readouterr().out
+    with pytest.raises(CorpusError, match="another folder"):
+        make_corpus(embedded_corpus, utterances=40, seed=4)
+
+
+def test_the_recipe_prepares_all_of_it(
+    embedded_corpus, iemocap_prepare, tmp_path
+):
+    iemocap_prepare.prepare_iemocap(
+        embedded_corpus, tmp_path, protocol="session5"
+    )
+    lines = (tmp_path / "skipped.csv").read_text().splitlines()
+    assert lines == ["ID,reason"]
+    description = json.loads((tmp_path / "corpus.json").read_text())
+    assert description["corpus"] == "controlled corpus (IEMOCAP layout)"
+    assert (RECIPES["IEMOCAP"] / "iemocap_prepare.py").exists()

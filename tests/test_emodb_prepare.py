@@ -1,0 +1,132 @@
+import csv
+
+import pytest
+from conftest import write_wav
+
+from speechbrain_can.alignment import Word
+from speechbrain_can.corpus import Corpus, CorpusError
+from speechbrain_can.manifest import read_manifest
+
+LABELS = """signal wochenAO
+#
+    0.100000   -1 der\t0.4
+    0.300000   -1 la\t2.4
+    0.600000   -1 pen\t0.0
+    0.800000   -1 .\t
+"""
+
+
+@pytest.fixture
+def release(tmp_path):
+    folder = tmp_path / "emodb"
+    (folder / "labsilb").mkdir(parents=True)
+    for speaker in ("03", "08", "09"):
+        for letter in "WLEAFTN":
+            name = f"{speaker}a01{letter}a"
+            write_wav(folder / "wav" / f"{name}.wav", 0.9, 22050)
+            (folder / "labsilb" / f"{name}.labsilb").write_text(
+                LABELS, encoding="latin-1"
+            )
+    return folder
+
+
+@pytest.fixture
+def prepare(emodb_prepare, release, tmp_path):
+    def run():
+        emodb_prepare.prepare_emodb(release, tmp_path / "prepared")
+        rows = {}
+        for name in ("skipped", "adjusted"):
+            path = tmp_path / "prepared" / f"{name}.csv"
+            if path.exists():
+                with open(path, newline="") as stream:
+                    reader = csv.DictReader(stream)
+                    rows[name] = {r["ID"]: r["reason"] for r in reader}
+        utterances = read_manifest(tmp_path / "prepared" / "manifest.csv")
+        return utterances, rows["skipped"], rows.get("adjusted", {})
+
+    return run
+
+
+def test_a_recording_becomes_a_row(prepare, tmp_path):
+    utterances, skipped, adjusted = prepare()
+    assert len(utterances) == 21 and not skipped and not adjusted
+    row = utterances["03a01Wa"]
+    assert row.words == [
+        Word("der", 0.0, 0.1),
+        Word("la", 0.1, 0.3),
+        Word("pen", 0.3, 0.8),
+    ]
+    assert (row.speaker, row.emotion) == ("03", "ang")
+    assert row.transcription == "Der Lappen liegt auf dem Eisschrank."
+    corpus = Corpus.load(tmp_path / "prepared", "speaker10")
+    assert corpus.classes == "ang bor dis fea hap sad neu".split()
+    assert {row.emotion for row in utterances.values()} == set(corpus.classes)
+
+
+def test_without_labels_segments_are_equal_and_counted(
+    release, prepare, capsys
+):
+    (release / "labsilb" / "03a01Wa.labsilb").unlink()
+    (release / "labsilb" / "08a01Wa.labsilb").write_text("#\n")
+    utterances, skipped, adjusted = prepare()
+    assert len(utterances) == 21 and not skipped
+    assert adjusted["03a01Wa"] == "equal segments: no label file"
+    assert "no label after the header" in adjusted["08a01Wa"]
+    assert utterances["03a01Wa"].words == [
+        Word("der", 0.0, 0.3),
+        Word("la", 0.3, 0.6),
+        Word("pen", 0.6, 0.9),
+    ]
+    assert "2 of them without usable labels" in capsys.readouterr().out
+
+
+def test_without_any_labels_the_sentence_gives_the_words(release, prepare):
+    for path in (release / "labsilb").iterdir():
+        path.unlink()
+    utterances, _, adjusted = prepare()
+    assert len(adjusted) == 21
+    assert [word.text for word in utterances["03a01Wa"].words] == (
+        "der lappen liegt auf dem eisschrank".split()
+    )
+
+
+def test_a_cut_recording_keeps_the_syllables_in_it(release, prepare):
+    write_wav(release / "wav" / "03a01Wa.wav", 0.2, 22050)
+    utterances, _, adjusted = prepare()
+    assert utterances["03a01Wa"].words == [
+        Word("der", 0.0, 0.1),
+        Word("la", 0.1, 0.2),
+    ]
+    assert adjusted == {
+        "03a01Wa": "cut: 2 of 3 syllables are in the audio of 0.20 s"
+    }
+
+
+def test_other_files_are_listed(release, prepare):
+    write_wav(release / "wav" / "noise.wav")
+    write_wav(release / "wav" / "03a03Wa.wav")  # there is no such sentence
+    (release / "wav" / "09a01Na.wav").write_bytes(b"")
+    utterances, skipped, _ = prepare()
+    assert len(utterances) == 20
+    assert sorted(skipped) == ["03a03Wa", "09a01Na", "noise"]
+    assert "unreadable audio" in skipped["09a01Na"]
+    assert "speaker, sentence, emotion" in skipped["noise"]
+
+
+def test_wrong_folders(emodb_prepare, release, tmp_path):
+    with pytest.raises(CorpusError, match="does not exist"):
+        emodb_prepare.prepare_emodb(tmp_path / "nowhere", tmp_path)
+    with pytest.raises(CorpusError, match="give the folder above it"):
+        emodb_prepare.prepare_emodb(release / "wav", tmp_path)
+
+
+def test_the_real_recordings_beside_the_checkout(
+    shared, emodb_prepare, tmp_path
+):
+    emodb_prepare.prepare_emodb(shared / "emodb", tmp_path)
+    corpus = Corpus.load(tmp_path, "speaker10")
+    assert len(corpus.utterances) == 535
+    assert len({row.speaker for row in corpus.utterances.values()}) == 10
+    with open(tmp_path / "adjusted.csv", newline="") as stream:
+        reasons = [row["reason"] for row in csv.DictReader(stream)]
+    assert sum("no label file" in reason for reason in reasons) == 42

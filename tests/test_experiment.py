@@ -1,0 +1,294 @@
+"""The recipes as a user runs them, on a corpus of forty spoken utterances."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import RECIPES, ROOT
+
+SMALL = {
+    "--hidden_size": "8",
+    "--embedding_size": "12",
+    "--number_of_epochs": "3",
+    "--batch_size": "8",
+    "--feature_workers": "0",
+}
+
+
+def command(output_folder, *arguments, recipe="IEMOCAP"):
+    # YAML takes a key once: of several, the last one counts here
+    options = {**SMALL, "--output_folder": output_folder}
+    flags = ["--noprogressbar"]
+    for argument in arguments:
+        key, given, value = argument.partition("=")
+        if given:
+            options[key] = value
+        else:
+            flags.append(argument)
+    return {
+        "args": [
+            sys.executable,
+            "train.py",
+            "hparams/can.yaml",
+            *(f"{key}={value}" for key, value in options.items()),
+            *flags,
+        ],
+        "cwd": RECIPES[recipe],
+        "env": {**os.environ, "PYTHONPATH": str(ROOT)},
+    }
+
+
+def run(output_folder, *arguments, recipe="IEMOCAP", fails=False):
+    """What the recipe printed; asserts how it ended."""
+    result = subprocess.run(
+        **command(output_folder, *arguments, recipe=recipe),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert (result.returncode != 0) == fails, result.stdout
+    return result.stdout
+
+
+def on(corpus):
+    return [f"--data_folder={corpus}", "--protocol=session5"]
+
+
+@pytest.fixture(scope="module")
+def finished(embedded_corpus, tmp_path_factory):
+    """A finished run of all five folds, and what it printed."""
+    folder = tmp_path_factory.mktemp("run") / "results"
+    return folder, run(folder, *on(embedded_corpus))
+
+
+def read_predictions(folder, fold):
+    with open(
+        folder / f"fold_{fold}" / "predictions.csv", newline=""
+    ) as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_results(finished):
+    folder, printed = finished
+    results = json.loads((folder / "results.json").read_text())
+    assert results["model"] == "can"
+    assert results["corpus"] == "controlled corpus (IEMOCAP layout)"
+    assert results["protocol"] == "session5"
+    assert results["classes"] == "ang exc hap sad fru sur neu".split()
+    assert [fold["fold"] for fold in results["folds"]] == [0, 1, 2, 3, 4]
+    assert sum(fold["n_test"] for fold in results["folds"]) == 40
+    assert set(results["WA"]) == {"mean", "std"}
+    assert f"WA {results['WA']['mean']:.3f}" in printed
+    assert printed.count("0 of 2 test speakers") == 5
+
+
+def test_predictions_add_up_to_the_results(finished):
+    folder, _ = finished
+    results = json.loads((folder / "results.json").read_text())
+    for fold in results["folds"]:
+        rows = read_predictions(folder, fold["fold"])
+        assert len(rows) == fold["n_test"]
+        correct = [row["true"] == row["predicted"] for row in rows]
+        assert sum(correct) / len(rows) == pytest.approx(fold["WA"])
+        for row in rows:
+            probabilities = {c: float(row[c]) for c in results["classes"]}
+            assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+            assert max(probabilities, key=probabilities.get) == row["predicted"]
+
+
+def test_each_loss_is_logged(finished):
+    folder, _ = finished
+    lines = (folder / "fold_0" / "train_log.txt").read_text().splitlines()
+    for part in ("train", "valid"):
+        for name in ("loss", "joint", "text", "audio"):
+            assert f"{part} {name}: " in lines[0]
+    assert "valid WA: " in lines[0] and "test UA: " in lines[-1]
+
+
+def test_features_are_made_once(finished):
+    folder, _ = finished
+    assert len(list((folder / "features").iterdir())) == 1
+
+
+def test_a_picture_a_fold(finished):
+    folder, printed = finished
+    for fold in range(5):
+        path = folder / f"fold_{fold}" / "attention.png"
+        assert path.stat().st_size > 10_000 and str(path) in printed
+
+
+def test_again_it_only_prints_the_table(finished, embedded_corpus):
+    folder, printed = finished
+
+    def times():
+        return {
+            path: path.stat().st_mtime_ns
+            for path in folder.rglob("fold_*/**/*")
+        }
+
+    before = times()
+    again = run(folder, *on(embedded_corpus))
+    assert times() == before
+    table = printed[printed.index("can on controlled corpus") :]
+    assert again.endswith(table)
+    assert "Going into epoch" not in again and "utterance/s" not in again
+
+
+def test_other_settings_in_the_same_folder_are_refused(
+    finished, embedded_corpus
+):
+    folder, _ = finished
+    printed = run(folder, *on(embedded_corpus), "--lr=0.01", fails=True)
+    assert "fold_0 was begun with other settings" in printed
+    assert "+ lr: 0.01" in printed
+
+
+def test_a_fold_alone_is_the_fold_among_all(
+    finished, embedded_corpus, tmp_path
+):
+    folder, _ = finished
+    printed = run(tmp_path / "alone", *on(embedded_corpus), "--fold=2")
+    assert not (tmp_path / "alone" / "fold_0").exists()
+    assert "WA" in printed
+    assert read_predictions(tmp_path / "alone", 2) == read_predictions(
+        folder, 2
+    )
+
+
+def test_killed_and_started_again_it_ends_the_same(
+    finished, embedded_corpus, tmp_path
+):
+    folder, _ = finished
+    process = subprocess.Popen(
+        **command(tmp_path, *on(embedded_corpus), "--fold=1"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    log = tmp_path / "fold_1" / "train_log.txt"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and "epoch: 1" in log.read_text()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "fold_1" / "result.json").exists()
+    printed = run(tmp_path, *on(embedded_corpus), "--fold=1")
+    assert "WA" in printed
+    assert read_predictions(tmp_path, 1) == read_predictions(folder, 1)
+
+
+def test_early_stopping(embedded_corpus, tmp_path):
+    printed = run(
+        tmp_path,
+        *on(embedded_corpus),
+        "--fold=0",
+        "--number_of_epochs=50",
+        "--patience=2",
+        "--lr=0",
+    )
+    # nothing is learnt, so nothing improves after the first epoch
+    assert "Patience of 2 is exhausted" in printed
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["folds"][0]["epochs"] == 3
+    assert "epoch loaded: 1 " in printed
+
+
+def test_debugging_records_no_result(embedded_corpus, tmp_path):
+    printed = run(tmp_path, *on(embedded_corpus), "--fold=0", "--debug")
+    assert "the fold's result is not recorded" in printed
+    assert not (tmp_path / "fold_0" / "result.json").exists()
+
+
+def test_tensorboard(embedded_corpus, tmp_path):
+    run(tmp_path, *on(embedded_corpus), "--fold=0", "--use_tensorboard=True")
+    (events,) = (tmp_path / "fold_0" / "tensorboard").iterdir()
+    assert b"joint/train" in events.read_bytes()
+
+
+def test_equal_segments_by_an_override(embedded_corpus, tmp_path):
+    run(
+        tmp_path,
+        *on(embedded_corpus),
+        "--fold=0",
+        "--number_of_epochs=1",
+        "--segment=!name:speechbrain_can.alignment.equal_segments",
+    )
+    assert (tmp_path / "results.json").exists()
+
+
+def test_without_a_data_folder_the_embedded_corpus_is_made(tmp_path):
+    printed = run(
+        tmp_path / "results",
+        "--fold=0",
+        "--classes=4",
+        "--number_of_epochs=1",
+        "--embedded_utterances=60",
+        f"--embedded_folder={tmp_path / 'corpus'}",
+    )
+    assert printed.count("No data_folder is given") == 1
+    results = json.loads((tmp_path / "results" / "results.json").read_text())
+    assert results["protocol"] == "random10"
+    assert results["classes"] == ["ang", "hap", "sad", "neu"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--data_folder=/nowhere"], "data_folder /nowhere does not exist"),
+        (["--protocol=random5"], "protocol 'random5' is unknown"),
+        (["--fold=7"], "fold 7 does not exist"),
+        (["--classes=5"], "classes is 5"),
+        (["--glove_file=/no/glove"], "/no/glove"),
+    ],
+)
+def test_bad_arguments_end_with_what_to_do(
+    embedded_corpus, tmp_path, arguments, message
+):
+    printed = run(
+        tmp_path, *on(embedded_corpus), "--fold=0", *arguments, fails=True
+    )
+    assert message in printed.splitlines()[-1], printed
+
+
+def test_emodb(shared, tmp_path):
+    printed = run(
+        tmp_path,
+        f"--data_folder={shared / 'emodb'}",
+        "--fold=0",
+        "--number_of_epochs=1",
+        recipe="EmoDB",
+    )
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["corpus"] == "EmoDB" and len(results["classes"]) == 7
+    assert results["folds"][0]["n_test"] == 49
+    assert "have equal segments" in printed
+
+
+def upstream_rows():
+    for path in sorted((ROOT / "tests" / "recipes").glob("*.csv")):
+        with open(path, newline="", encoding="utf-8") as stream:
+            yield from csv.DictReader(stream)
+
+
+@pytest.mark.parametrize(
+    "row", list(upstream_rows()), ids=lambda row: row["Hparam_file"]
+)
+def test_rows_of_upstreams_recipe_table(row, tmp_path):
+    for column in ("Script_file", "Hparam_file", "Data_prep_file"):
+        assert (ROOT / row[column]).is_file()
+    assert (ROOT / row["Readme_file"]).is_file()
+    if row["Dataset"] != "IEMOCAP":
+        return  # needs the recordings
+    run(
+        tmp_path / "results",
+        *row["test_debug_flags"].split(),
+        f"--embedded_folder={tmp_path / 'corpus'}",
+    )
+    files = row["test_debug_checks"][len("file_exists=[") : -1]
+    for name in files.split(","):
+        assert (tmp_path / "results" / name).exists()

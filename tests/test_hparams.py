@@ -1,0 +1,101 @@
+import re
+
+import pytest
+import ruamel.yaml
+from conftest import RECIPES, ROOT
+from hyperpyyaml import load_hyperpyyaml
+
+from speechbrain_can.experiment import (
+    SettingsError,
+    check_settings,
+    load_hparams,
+    override_fold,
+)
+
+HPARAMS = sorted(ROOT.glob("recipes/*/*/hparams/*.yaml"))
+IDS = [f"{path.parts[-4]}-{path.stem}" for path in HPARAMS]
+
+
+@pytest.mark.parametrize("path", HPARAMS, ids=IDS)
+def test_every_key_is_used(path):
+    """Upstream checks the same of its recipes."""
+    text = path.read_text()
+    code = "".join(
+        file.read_text()
+        for folder in (path.parents[1], ROOT / "speechbrain_can")
+        for file in folder.rglob("*.py")
+    )
+    for key in ruamel.yaml.YAML().load(text):
+        in_yaml = re.search(rf"<{key}[>.\[]", text)
+        in_code = re.search(rf"[\"']{key}[\"']|hparams\.{key}\b", code)
+        # read by sb.Brain itself, or for its effect
+        elsewhere = key in ("max_grad_norm", "__set_seed")
+        assert in_yaml or in_code or elsewhere, key
+
+
+@pytest.mark.parametrize("path", HPARAMS, ids=IDS)
+def test_only_the_data_folder_is_a_placeholder(path):
+    for line in path.read_text().splitlines():
+        if "!PLACEHOLDER" in line:
+            assert line.startswith("data_folder:")
+
+
+@pytest.mark.parametrize("path", HPARAMS, ids=IDS)
+def test_every_file_builds(path, tmp_path):
+    overrides = f"data_folder: x\noutput_folder: {tmp_path}"
+    hparams, requested = load_hparams(path, overrides)
+    assert requested == "all"
+    parameters = sum(p.numel() for p in hparams["model"].parameters())
+    assert parameters == 300 * 1 + 1_020_949
+    assert hparams["opt_class"](hparams["model"].parameters())
+    assert hparams["fold_folder"] == f"{tmp_path}/fold_0"
+
+
+def test_the_paper_has_the_last_word():
+    path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
+    with open(path, encoding="utf-8") as stream:
+        hparams = load_hyperpyyaml(stream, {"fold": 0, "output_folder": "x"})
+    expected = {
+        "classes": 7,
+        "protocol": "random10",
+        "patience": 10,
+        "batch_size": 64,
+        "lr": 0.001,
+        "max_grad_norm": 1.0,
+        "n_mfcc": 40,
+        "overlap": 0.1,
+        "embedding_size": 300,
+        "hidden_size": 128,
+        "dropout": 0.3,
+        "heads": 4,
+        "align_weight": 0.1,
+    }
+    assert {key: hparams[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("fold", ["ten", "[1]", "0.5"])
+def test_a_fold_is_a_number_or_all(fold, tmp_path):
+    with pytest.raises(SettingsError, match="or 'all'"):
+        load_hparams(
+            RECIPES["IEMOCAP"] / "hparams" / "can.yaml",
+            f"fold: {fold}\noutput_folder: {tmp_path}",
+        )
+
+
+def test_settings_of_a_begun_fold_are_kept(tmp_path):
+    path = tmp_path / "hparams.yaml"
+    path.write_text("# a comment\nfold: all\nlr: 0.1  # high\nsize: 3\n")
+    folder = tmp_path / "fold_1"
+    check_settings(folder, path, override_fold("", 1))
+    check_settings(folder, path, override_fold("", 1))
+    path.write_text("fold: all\nlr: 0.1\n\nsize: 3  # another comment\n")
+    check_settings(folder, path, override_fold("", 1))
+    with pytest.raises(SettingsError) as error:
+        check_settings(folder, path, override_fold("lr: 0.2", 1))
+    assert "- lr: 0.1\n+ lr: 0.2" in str(error.value)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_extra_requirements(name):
+    lines = (RECIPES[name] / "extra_requirements.txt").read_text().split()
+    assert lines and all(">=" in line for line in lines)

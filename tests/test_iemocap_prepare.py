@@ -1,0 +1,266 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import WDSEG_HEADER, wdseg
+
+from speechbrain_can.alignment import Word
+from speechbrain_can.corpus import Corpus, CorpusError
+from speechbrain_can.manifest import read_manifest
+
+GOOD = "Ses01F_impro01_F000"
+BAD = "Ses03M_impro05a_F001"
+
+
+@pytest.fixture
+def prepare(iemocap_prepare, release, tmp_path):
+    def run(**changes):
+        settings = {"protocol": "session5", **changes}
+        folder = tmp_path / "prepared"
+        iemocap_prepare.prepare_iemocap(release.folder, folder, **settings)
+        with open(folder / "skipped.csv", newline="") as stream:
+            skipped = {r["ID"]: r["reason"] for r in csv.DictReader(stream)}
+        return read_manifest(folder / "manifest.csv"), skipped
+
+    return run
+
+
+def test_a_turn_becomes_a_row(release, prepare):
+    utterances, skipped = prepare()
+    assert len(utterances) == 10 and skipped == {}
+    row = utterances[GOOD]
+    assert row.words == [Word("so", 0.0, 0.5), Word("what", 0.5, 1.0)]
+    assert (row.speaker, row.session, row.dialog) == (
+        "Ses01F",
+        "1",
+        "Ses01F_impro01",
+    )
+    assert row.emotion == "ang" and not row.scripted
+    assert row.transcription == "So, what?"
+    assert row.wav == (
+        "$data_root/Session1/sentences/wav/Ses01F_impro01/"
+        "Ses01F_impro01_F000.wav"
+    )
+    assert row.duration == 1.0
+
+
+def test_the_talker_is_the_letter_of_the_last_part(release, prepare):
+    release.add(BAD)
+    release.add("Ses01M_script01_1b_F003")
+    utterances, _ = prepare()
+    assert utterances[BAD].speaker == "Ses03F"
+    assert utterances["Ses01M_script01_1b_F003"].speaker == "Ses01F"
+    assert utterances["Ses01M_script01_1b_F003"].scripted
+
+
+def damage_missing_alignment(release):
+    release.wdseg(BAD).unlink()
+
+
+def damage_empty_alignment(release):
+    release.wdseg(BAD).write_text("")
+
+
+def damage_truncated_alignment(release):
+    text = release.wdseg(BAD).read_text()
+    release.wdseg(BAD).write_text(text[: len(text) // 2])
+
+
+def damage_end_before_start(release):
+    release.wdseg(BAD).write_text(wdseg((0, 50, "so"), (60, 55, "what")))
+
+
+def damage_past_the_audio(release):
+    release.wdseg(BAD).write_text(wdseg((0, 50, "so"), (51, 199, "what")))
+
+
+def damage_no_words(release):
+    release.wdseg(BAD).write_text(wdseg((0, 99, "<sil>")))
+
+
+def damage_only_a_header(release):
+    release.wdseg(BAD).write_text(WDSEG_HEADER + " Total score: 0\n")
+
+
+def damage_missing_audio(release):
+    release.wav(BAD).unlink()
+
+
+def damage_unreadable_audio(release):
+    release.wav(BAD).write_bytes(b"RIFF....")
+
+
+def damage_silent_audio(release):
+    soundfile.write(release.wav(BAD), np.zeros(16000), 16000)
+
+
+def damage_empty_audio(release):
+    soundfile.write(release.wav(BAD), np.zeros(0), 16000)
+
+
+@pytest.mark.parametrize(
+    "damage, reason",
+    [
+        (damage_missing_alignment, "no such alignment file"),
+        (damage_empty_alignment, "the alignment is empty"),
+        (damage_truncated_alignment, "truncated"),
+        (damage_end_before_start, "line 3: 'what' ends at 0.56 s, before"),
+        (damage_past_the_audio, "ends at 2.00 s, the audio at 1.00 s"),
+        (damage_no_words, "the alignment has no words"),
+        (damage_only_a_header, "the alignment has no words"),
+        (damage_missing_audio, "no such audio file"),
+        (damage_unreadable_audio, "unreadable audio"),
+        (damage_silent_audio, "the audio is silent"),
+        (damage_empty_audio, "the audio has no samples"),
+    ],
+)
+def test_what_cannot_be_used_is_listed_with_its_reason(
+    release, prepare, damage, reason
+):
+    release.add(BAD)
+    damage(release)
+    utterances, skipped = prepare()
+    assert len(utterances) == 10 and list(skipped) == [BAD]
+    assert reason in skipped[BAD] and BAD in skipped[BAD]
+
+
+@pytest.mark.parametrize(
+    "label, reason",
+    [
+        ("fea", "label 'fea' is none of the classes"),
+        ("dis", "label 'dis' is none of the classes"),
+        ("oth", "label 'oth' is none of the classes"),
+        ("xxx", "label 'xxx' is none of the classes"),
+        ("joy", "unknown label 'joy'"),
+    ],
+)
+def test_other_labels_are_listed(release, prepare, label, reason):
+    release.add(BAD, label=label)
+    utterances, skipped = prepare()
+    assert BAD not in utterances and skipped == {BAD: reason}
+
+
+def test_a_turn_labelled_twice_is_used_once(release, prepare):
+    release.add(BAD, label="sad")
+    release.add(BAD, label="ang")
+    utterances, skipped = prepare()
+    assert utterances[BAD].emotion == "sad"
+    assert skipped == {BAD: "duplicate ID: labelled before"}
+
+
+@pytest.mark.parametrize(
+    "classes, kept",
+    [
+        (7, {"ang", "exc", "hap", "sad", "fru", "sur", "neu"}),
+        (6, {"ang", "exc", "hap", "sad", "fru", "neu"}),
+        (4, {"ang", "hap", "sad", "neu"}),
+    ],
+)
+def test_class_sets(release, prepare, tmp_path, classes, kept):
+    labels = "ang exc hap sad fru sur neu fea".split()
+    for i, label in enumerate(labels):
+        release.add(f"Ses02F_impro02_M{i:03d}", label=label)
+    utterances, _ = prepare(classes=classes)
+    assert {row.emotion for row in utterances.values()} == kept
+    corpus = Corpus.load(tmp_path / "prepared", "session5")
+    assert set(corpus.classes) == kept and len(corpus.classes) == classes
+    if classes == 4:
+        assert utterances["Ses02F_impro02_M001"].emotion == "hap"
+
+
+def test_unknown_class_set(prepare):
+    with pytest.raises(CorpusError, match=r"classes is 5.*\[4, 6, 7\]"):
+        prepare(classes=5)
+
+
+def test_missing_folder(iemocap_prepare, tmp_path):
+    with pytest.raises(CorpusError, match="nowhere does not exist"):
+        iemocap_prepare.prepare_iemocap(tmp_path / "nowhere", tmp_path)
+
+
+def test_wrong_level_of_the_release(iemocap_prepare, release, tmp_path):
+    with pytest.raises(CorpusError, match="Session1 is a single session") as e:
+        iemocap_prepare.prepare_iemocap(release.folder / "Session1", tmp_path)
+    assert str(release.folder) in str(e.value).split("give the folder above")[1]
+    with pytest.raises(CorpusError, match="has no Session1 to .*; give") as e:
+        iemocap_prepare.prepare_iemocap(release.folder.parent, tmp_path)
+    assert str(e.value).endswith(str(release.folder))
+
+
+def test_incomplete_release(iemocap_prepare, release, tmp_path):
+    (release.folder / "Session6" / "dialog").mkdir(parents=True)
+    with pytest.raises(CorpusError, match="transcriptions does not exist"):
+        iemocap_prepare.prepare_iemocap(release.folder, tmp_path / "prepared")
+
+
+def test_nothing_usable(iemocap_prepare, release, tmp_path):
+    for path in release.folder.rglob("*.wdseg"):
+        path.unlink()
+    with pytest.raises(CorpusError, match="none of 10 utterances"):
+        iemocap_prepare.prepare_iemocap(release.folder, tmp_path / "prepared")
+    rows = (tmp_path / "prepared" / "skipped.csv").read_text().splitlines()
+    assert len(rows) == 11
+
+
+def test_counts_beside_those_of_the_paper(prepare, capsys):
+    prepare()
+    out = capsys.readouterr().out
+    assert "paper" in out and "7486" in out
+    assert "10 utterances in" in out and "0 left out" in out
+
+
+def test_prepared_once_until_a_setting_changes(release, prepare, tmp_path):
+    prepare()
+    manifest = tmp_path / "prepared" / "manifest.csv"
+    written = manifest.stat().st_mtime_ns
+    prepare()
+    assert manifest.stat().st_mtime_ns == written
+    prepare(protocol="random10")
+    assert manifest.stat().st_mtime_ns == written
+    assert (tmp_path / "prepared" / "folds_session5.csv").exists()
+    release.add(BAD, label="fea")
+    prepare(fold_seed=5)
+    assert manifest.stat().st_mtime_ns != written
+    # those of other settings are gone
+    assert not (tmp_path / "prepared" / "folds_random10.csv").exists()
+
+
+def test_folds_of_another_manifest_are_refused(prepare, tmp_path):
+    prepare()
+    path = tmp_path / "prepared" / "folds_session5.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(CorpusError, match="list other utterances"):
+        Corpus.load(tmp_path / "prepared", "session5")
+
+
+def test_a_label_outside_the_classes_is_refused(prepare, tmp_path):
+    prepare()
+    path = tmp_path / "prepared" / "corpus.json"
+    description = json.loads(path.read_text())
+    description["classes"] = ["sad", "neu"]
+    path.write_text(json.dumps(description))
+    with pytest.raises(CorpusError, match="has the label 'ang'"):
+        Corpus.load(tmp_path / "prepared", "session5")
+
+
+def test_the_controlled_corpus_beside_the_checkout(
+    shared, iemocap_prepare, tmp_path
+):
+    iemocap_prepare.prepare_iemocap(
+        shared / "iemocap_layout", tmp_path, protocol="session5"
+    )
+    utterances = read_manifest(tmp_path / "manifest.csv")
+    with open(tmp_path / "skipped.csv", newline="") as stream:
+        skipped = {r["ID"]: r["reason"] for r in csv.DictReader(stream)}
+    assert len(utterances) == 966 and len(skipped) == 33
+    plan = json.loads((shared / "iemocap_layout" / "plan.json").read_text())
+    for turn in plan:
+        if turn["lost"] or turn["emo"] in ("fea", "dis"):
+            assert turn["utt"] in skipped
+        elif turn["utt"] in utterances:
+            row = utterances[turn["utt"]]
+            assert row.emotion == turn["emo"]
+            assert [word.text for word in row.words] == turn["words"]

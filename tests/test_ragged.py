@@ -1,0 +1,101 @@
+import pytest
+import reference
+import torch
+
+from speechbrain_can.lobes.ragged import (
+    RaggedBLSTM,
+    mean_over_steps,
+    pad,
+    real_steps,
+    step_positions,
+)
+
+COUNTS = [
+    [1],
+    [5],
+    [1, 1, 1],
+    [3, 9, 1, 9, 4],
+    [40, 2, 40, 39, 1, 17, 3, 3],
+    [1, 120],
+]
+
+
+def pieces(flat, counts):
+    return flat.split(counts)
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_blstm_is_that_of_each_sequence_alone(counts, packed):
+    blstm = RaggedBLSTM(3, 4)
+    flat = torch.randn(sum(counts), 3)
+    output = blstm(flat, torch.tensor(counts), packed)
+    for sequence, result in zip(pieces(flat, counts), pieces(output, counts)):
+        expected = torch.stack(reference.blstm(blstm, list(sequence)))
+        torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_blstm_is_torchs_bidirectional_lstm():
+    blstm = RaggedBLSTM(3, 4)
+    both = torch.nn.LSTM(3, 4, bidirectional=True)
+    state = {
+        f"{name}{suffix}": value
+        for module, suffix in (
+            (blstm.forward_lstm, ""),
+            (blstm.backward_lstm, "_reverse"),
+        )
+        for name, value in module.state_dict().items()
+    }
+    both.load_state_dict(state)
+    counts = [7, 2, 11]
+    sequences = [torch.randn(count, 3) for count in counts]
+    packed = torch.nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False)
+    padded, _ = torch.nn.utils.rnn.pad_packed_sequence(
+        both(packed)[0], batch_first=True
+    )
+    output = blstm(torch.cat(sequences), torch.tensor(counts))
+    torch.testing.assert_close(
+        pad(output, torch.tensor(counts)), padded, atol=1e-6, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 0.75, 1.0])
+def test_gradients_of_buckets_and_packing_agree(ratio):
+    counts = torch.tensor([40, 2, 40, 39, 1, 17, 3, 3])
+    flat = torch.randn(int(counts.sum()), 3, requires_grad=True)
+    blstm = RaggedBLSTM(3, 4)
+    blstm.BUCKET_RATIO = ratio
+    seed = torch.randn(int(counts.sum()), 8)
+    gradients = []
+    for packed in (False, True):
+        loss = (blstm(flat, counts, packed) * seed).sum()
+        gradients.append(torch.autograd.grad(loss, [flat, *blstm.parameters()]))
+    for left, right in zip(*gradients):
+        torch.testing.assert_close(left, right, atol=1e-5, rtol=1e-5)
+
+
+def test_step_positions():
+    counts = [2, 1, 4]
+    sequences, positions = step_positions(torch.tensor(counts))
+    expected = [(s, p) for s, n in enumerate(counts) for p in range(n)]
+    assert list(zip(sequences.tolist(), positions.tolist())) == expected
+
+
+def test_pad_and_mask():
+    counts = [2, 1, 3]
+    flat = torch.randn(6, 5)
+    padded = pad(flat, torch.tensor(counts))
+    mask = real_steps(torch.tensor(counts))
+    assert padded.shape == (3, 3, 5) and mask.shape == (3, 3)
+    for row, valid, sequence in zip(padded, mask, pieces(flat, counts)):
+        assert torch.equal(row[valid], sequence)
+        assert (row[~valid] == 0).all()
+
+
+def test_mean_over_steps():
+    counts = [2, 1, 3]
+    flat = torch.randn(6, 5)
+    expected = [sequence.mean(0) for sequence in pieces(flat, counts)]
+    torch.testing.assert_close(
+        mean_over_steps(flat, torch.tensor(counts)), torch.stack(expected)
+    )

@@ -1,0 +1,106 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from speechbrain_can.results import (
+    accuracies,
+    finished_folds,
+    format_table,
+    summarise,
+    write_predictions,
+)
+
+DESCRIPTION = {
+    "model": "can",
+    "corpus": "EmoDB",
+    "protocol": "speaker10",
+    "classes": ["ang", "sad"],
+}
+
+
+def test_accuracies_by_counting():
+    generator = np.random.default_rng(0)
+    true = generator.choice(["ang", "sad", "neu"], 200, p=[0.7, 0.2, 0.1])
+    predicted = generator.choice(["ang", "sad", "neu", "sur"], 200)
+    hits = {c: 0 for c in set(true)}
+    for label, guess in zip(true, predicted):
+        hits[label] += label == guess
+    recalls = [hits[c] / (true == c).sum() for c in hits]
+    result = accuracies(true, predicted)
+    assert result["WA"] == pytest.approx(sum(hits.values()) / 200)
+    assert result["UA"] == pytest.approx(sum(recalls) / len(recalls))
+
+
+def test_predictions(tmp_path):
+    path = tmp_path / "predictions.csv"
+    write_predictions(
+        path,
+        ["b", "a"],
+        ["sad", "ang"],
+        [[0.25, 0.75], [0.4, 0.6]],
+        ["ang", "sad"],
+    )
+    with open(path, newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows == [
+        {
+            "ID": "a",
+            "true": "ang",
+            "predicted": "sad",
+            "ang": "0.400000",
+            "sad": "0.600000",
+        },
+        {
+            "ID": "b",
+            "true": "sad",
+            "predicted": "sad",
+            "ang": "0.250000",
+            "sad": "0.750000",
+        },
+    ]
+
+
+def write_fold(folder, fold, wa, ua):
+    path = folder / f"fold_{fold}" / "result.json"
+    path.parent.mkdir()
+    path.write_text(
+        json.dumps(
+            {
+                "fold": fold,
+                "WA": wa,
+                "UA": ua,
+                "n_test": 10,
+                "epochs": 5,
+                "seconds": 61.7,
+            }
+        )
+    )
+
+
+def test_summary_over_folds(tmp_path):
+    for fold, wa in ((10, 0.7), (0, 0.5), (2, 0.6)):
+        write_fold(tmp_path, fold, wa, wa / 2)
+    (tmp_path / "fold_3").mkdir()  # begun, not finished
+    summary = summarise(tmp_path, DESCRIPTION)
+    assert summary == json.loads((tmp_path / "results.json").read_text())
+    assert [fold["fold"] for fold in finished_folds(tmp_path)] == [0, 2, 10]
+    assert summary["WA"]["mean"] == pytest.approx(0.6)
+    assert summary["WA"]["std"] == pytest.approx(0.1)
+    assert summary["UA"]["mean"] == pytest.approx(0.3)
+    table = format_table(summary)
+    assert "can on EmoDB, speaker10, 2 classes" in table
+    assert "WA 0.600 +- 0.100" in table
+    assert [line.split()[0] for line in table.splitlines()[2:5]] == [
+        "0",
+        "2",
+        "10",
+    ]
+
+
+def test_one_fold_has_no_deviation(tmp_path):
+    write_fold(tmp_path, 1, 0.5, 0.4)
+    summary = summarise(tmp_path, DESCRIPTION)
+    assert summary["WA"] == {"mean": 0.5, "std": None}
+    assert format_table(summary).endswith("WA 0.500\nUA 0.400")
