@@ -26,4 +26,4 @@ test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
 
 clean:
-	rm -rf $(VENV) $(RECIPE)/results
+	rm -rf $(VENV) $(RECIPE)/results/demo $(RECIPE)/results/embedded_corpus_*

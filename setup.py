@@ -7,11 +7,11 @@ from setuptools import find_packages, setup
 # Each extra is optional and imported only where it is used.
 EXTRAS = {
     # matplotlib draws the picture of one utterance's attention
-    "plots": ["matplotlib>=3.5"],
+    "plots": ["matplotlib>=3.6"],
     # tensorboard writes the curves of ``--use_tensorboard=True``
     "tensorboard": ["tensorboard>=2.10"],
     # espeakng-loader brings the voices of the embedded corpus as a wheel
-    "demo": ["espeakng-loader>=0.2", "matplotlib>=3.5"],
+    "demo": ["espeakng-loader>=0.2", "matplotlib>=3.6"],
 }
 # The linters are pinned, as upstream pins them: their findings change.
 EXTRAS["test"] = sorted(
@@ -34,14 +34,16 @@ setup(
     python_requires=">=3.9",
     install_requires=[
         "speechbrain>=1.1.2",  # Brain, data pipeline, checkpoints
-        "torch>=2.1.0",  # tensors, LSTM, FFT
-        "torchaudio>=2.1.0",  # mel filters, DCT, resampling
+        "torch>=2.7.1",  # tensors, LSTM, FFT
+        "torchaudio>=2.7.1",  # mel filters, DCT, resampling
         "hyperpyyaml>=1.2.2",  # the hparams files
+        "ruamel.yaml>=0.17.28",  # HyperPyYAML's own parser, for overrides
         "sentencepiece>=0.1.91",  # SpeechBrain's own tokenizers
         "numpy>=1.17.0",  # arrays, memory-mapped features
         "pandas>=1.0.1",  # manifests, folds, predictions, tables
         "soundfile>=0.12.1",  # audio files, as SpeechBrain reads them
         "tqdm>=4.42.0",  # progress bars
+        "filelock>=3.0",  # runs side by side prepare a corpus once
     ],
     extras_require=EXTRAS,
     # SpeechBrain names third-party parts in YAML and keeps no registry; this

@@ -9,6 +9,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ SPHINX_FRAME_RATE = 100  # frames a second in a .wdseg file
 # An aligner pads its last window: times this far past the audio are rounding.
 END_TOLERANCE = 0.05  # seconds
 
-_SPECIAL = re.compile(r"<.*>|\+\+.*\+\+|\[.*\]")
+_SPECIAL = re.compile(r"<.*>|\+\+.*\+\+|\[.*\]|")
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
@@ -120,12 +121,13 @@ def read_xlabel(path):
 
     Labels without a letter (empty, ``.``, ``(``) are pauses; they are returned
     as ``<sil>`` so that ``clean_words`` treats them as it treats an aligner's
-    silences. What follows the label (EmoDB's stress marks) is dropped.
+    silences. What follows the label (EmoDB's stress marks) is dropped, and so
+    is a label that ends with the one before it: it has no time of its own.
 
     Arguments
     ---------
     path : str or Path
-        The file, in Latin-1.
+        The file.
 
     Returns
     -------
@@ -137,7 +139,7 @@ def read_xlabel(path):
     AlignmentError
         If the file is empty, has no ``#`` line, or has an impossible row.
     """
-    lines = _numbered_lines(path, encoding="latin-1")
+    lines = _numbered_lines(path)
     if not lines:
         raise AlignmentError(f"{path}: the alignment is empty")
     header_end = [i for i, (_, line) in enumerate(lines) if line.strip() == "#"]
@@ -154,6 +156,8 @@ def read_xlabel(path):
                 f"found {line.strip()!r}"
             )
         label = (fields[2].split() if len(fields) > 2 else [""])[0]
+        if words and end == start:
+            continue
         spoken = any(character.isalpha() for character in label)
         word = Word(label if spoken else "<sil>", start, end)
         _check_order(path, number, words, word)
@@ -164,9 +168,32 @@ def read_xlabel(path):
     return words
 
 
-def _numbered_lines(path, encoding="utf-8"):
-    text = Path(path).read_text(encoding=encoding, errors="replace")
-    lines = enumerate(text.splitlines(), start=1)
+def decode(content):
+    """Text of a corpus file: UTF-8, or Latin-1 as older corpora have it.
+
+    Arguments
+    ---------
+    content : bytes
+        The file.
+
+    Returns
+    -------
+    str
+        Its text.
+
+    Example
+    -------
+    >>> decode("tü".encode("utf-8")) == decode("tü".encode("latin-1"))
+    True
+    """
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _numbered_lines(path):
+    lines = enumerate(decode(Path(path).read_bytes()).splitlines(), start=1)
     return [(number, line) for number, line in lines if line.strip()]
 
 
@@ -174,7 +201,7 @@ def _check_order(path, number, words, word):
     if word.end <= word.start:
         raise AlignmentError(
             f"{path}, line {number}: {word.text!r} ends at {word.end:g} s, "
-            f"before its start at {word.start:g} s"
+            f"not after its start at {word.start:g} s"
         )
     if words and word.start < words[-1].start:
         raise AlignmentError(
@@ -204,11 +231,11 @@ def clean_words(words):
     >>> clean_words([Word("<sil>", 0.0, 0.5), Word("What(2)", 0.5, 0.7)])
     [Word(text='what', start=0.5, end=0.7)]
     """
-    return [
+    plain = (
         replace(word, text=_VARIANT.sub("", word.text).lower())
         for word in words
-        if not _SPECIAL.fullmatch(word.text)
-    ]
+    )
+    return [word for word in plain if not _SPECIAL.fullmatch(word.text)]
 
 
 def tile_words(words, end):
@@ -282,18 +309,24 @@ def fit_to_audio(words, duration, tolerance=END_TOLERANCE):
     Raises
     ------
     AlignmentError
-        If the alignment goes further.
+        If the alignment goes further, or a word would be lost.
     """
     end = max((word.end for word in words), default=0.0)
     if end > duration + tolerance:
         raise AlignmentError(
             f"the alignment ends at {end:.2f} s, the audio at {duration:.2f} s"
         )
-    return [
+    kept = [
         replace(word, end=min(word.end, duration))
         for word in words
         if word.start < duration
     ]
+    if math.isfinite(tolerance) and clean_words(words[len(kept) :]):
+        raise AlignmentError(
+            f"{words[-1].text!r} starts after the end of the audio at "
+            f"{duration:.2f} s"
+        )
+    return kept
 
 
 def equal_words(texts, duration):

@@ -4,6 +4,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import math
 import time
 
 import torch
@@ -16,8 +17,12 @@ from speechbrain_can.results import accuracies
 
 
 def _quality(checkpoint):
-    """Ranks checkpoints; the first of equally good ones, as the stopper does."""
-    return -checkpoint.meta["error"], -checkpoint.meta["epoch"]
+    """Ranks checkpoints; the first of equally good ones, as the stopper does.
+
+    One from the middle of an epoch has no error yet.
+    """
+    error = checkpoint.meta.get("error", math.inf)
+    return -error, -checkpoint.meta.get("epoch", 0)
 
 
 class EmotionBrain(sb.Brain):
@@ -88,9 +93,28 @@ class EmotionBrain(sb.Brain):
     def on_fit_start(self):
         """Also recalls the time that was spent before a resume."""
         super().on_fit_start()
-        checkpoint = self.checkpointer.find_checkpoint()
-        self.seconds_before = checkpoint.meta["seconds"] if checkpoint else 0.0
-        self.started = time.perf_counter()
+        _, seconds_before = self.training_effort()
+        self.started = time.perf_counter() - seconds_before
+
+    def training_effort(self):
+        """What the checkpoints say of the training so far.
+
+        Returns
+        -------
+        epochs : int
+            Number of finished epochs.
+        seconds : float
+            Time that they took, over all resumes.
+        """
+        checkpoints = self.checkpointer.list_checkpoints()
+        return max(
+            (
+                (checkpoint.meta["epoch"], checkpoint.meta["seconds"])
+                for checkpoint in checkpoints
+                if "epoch" in checkpoint.meta
+            ),
+            default=(0, 0.0),
+        )
 
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Loads the checkpoint with the best validation accuracy.
@@ -100,12 +124,12 @@ class EmotionBrain(sb.Brain):
         max_key, min_key : str
             Not used.
         """
+        if self.training_effort() == (0, 0.0):
+            raise FileNotFoundError(
+                f"There is no checkpoint in {self.checkpointer.checkpoints_dir}"
+                " to test; train first"
+            )
         self.checkpointer.recover_if_possible(importance_key=_quality)
-
-    @property
-    def training_seconds(self):
-        """Seconds spent in ``fit``, over all resumes."""
-        return self.seconds_before + time.perf_counter() - self.started
 
     def on_stage_start(self, stage, epoch=None):
         """Gets called at the beginning of each stage.
@@ -120,8 +144,10 @@ class EmotionBrain(sb.Brain):
         self.loss_metrics = {}
         self.ids, self.targets, self.log_probabilities = [], [], []
         if stage == sb.Stage.TRAIN:
-            # A resumed run then drops out the same units as an unbroken one.
-            torch.manual_seed(self.hparams.seed + epoch)
+            # A resumed run then drops out the same units as an unbroken one,
+            # and every process units of its own.
+            rank = sb.utils.distributed.get_rank() or 0
+            torch.manual_seed(self.hparams.seed + epoch + 1_000_003 * rank)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Gets called at the end of each stage.
@@ -149,17 +175,18 @@ class EmotionBrain(sb.Brain):
         )
         if stage == sb.Stage.VALID:
             error = 1 - stats["WA"]
-            self._log({"epoch": epoch}, self.train_stats, valid_stats=stats)
             # Before the checkpoint, which saves whether it is time to stop.
             self.hparams.epoch_counter.update_metric(error)
             self.checkpointer.save_and_keep_only(
                 meta={
                     "error": error,
                     "epoch": epoch,
-                    "seconds": self.training_seconds,
+                    "seconds": time.perf_counter() - self.started,
                 },
                 importance_keys=[_quality],
             )
+            # After it: an epoch that is done again is not logged twice.
+            self._log({"epoch": epoch}, self.train_stats, valid_stats=stats)
         else:
             self.test_ids, self.test_targets = self.ids, targets
             self.test_log_probabilities = log_probabilities

@@ -14,7 +14,7 @@ from speechbrain.utils.checkpoints import (
     mark_as_transfer,
     register_checkpoint_hooks,
 )
-from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 
 
@@ -44,6 +44,8 @@ class AtomicCheckpointer(Checkpointer):
                 checkpoint.path / ("partial-" + METAFNAME),
                 checkpoint.path / METAFNAME,
             )
+        # The others look for checkpoints next, and must find this one too.
+        ddp_barrier()
         return checkpoint
 
 

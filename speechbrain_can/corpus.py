@@ -9,6 +9,7 @@ Authors
 """
 
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Dict, List
 
 import pandas as pd
 import soundfile
+from filelock import FileLock
 from tqdm import tqdm
 
 from speechbrain.utils.logger import get_logger
@@ -27,7 +29,7 @@ from speechbrain_can.manifest import (
     read_manifest,
     write_json,
     write_manifest,
-    write_skipped,
+    write_reasons,
 )
 from speechbrain_can.protocols import (
     FoldAssignment,
@@ -166,8 +168,9 @@ def prepare_corpus(
         Takes nothing; returns a list of records with an ``id``, and a list of
         (ID, reason) of what is left out at sight.
     build_utterance : callable
-        From a record to an ``Utterance``; may raise ``AlignmentError`` or
-        ``AudioError``, whose message becomes the reason.
+        From a record to an ``Utterance`` and, if it was not taken as it is,
+        what was done to it (else None); may raise ``AlignmentError`` or
+        ``AudioError``, whose message becomes the reason to leave it out.
     reference_counts : dict of str: int or None
         Utterances a class in the publication that is reproduced.
 
@@ -183,54 +186,69 @@ def prepare_corpus(
         "data_folder": os.path.abspath(data_folder),
         "fold_seed": fold_seed,
     }
-    written = folder / "corpus.json"
-    if not (written.exists() and read_json(written) == description):
-        for stale in folder.glob("*.*"):
-            if stale.name.startswith(("corpus.json", "folds_")):
+    folder.mkdir(parents=True, exist_ok=True)
+    # Of runs that need the same corpus, one prepares and the others wait.
+    with FileLock(folder / "prepare.lock"):
+        written = folder / "corpus.json"
+        if not (written.exists() and read_json(written) == description):
+            written.unlink(missing_ok=True)
+            for stale in folder.glob("folds_*.csv"):
                 stale.unlink()
-        candidates, skipped = find_candidates()
-        utterances, unusable = _build(candidates, build_utterance)
-        skipped = skipped + unusable
-        write_skipped(folder / "skipped.csv", skipped)
-        if not utterances:
-            raise CorpusError(
-                f"{data_folder}: none of {len(skipped)} utterances can be "
-                f"used; {folder / 'skipped.csv'} has the reasons"
+            candidates, skipped = find_candidates()
+            utterances = _write_utterances(
+                folder, candidates, skipped, build_utterance
             )
-        write_manifest(folder / "manifest.csv", utterances)
-        print(describe(utterances, classes, reference_counts))
-        print(
-            f"{len(utterances)} utterances in {folder / 'manifest.csv'}, "
-            f"{len(skipped)} left out, see {folder / 'skipped.csv'}"
-        )
-        write_json(written, description)
-    if not _folds_path(folder, protocol).exists():
-        utterances = read_manifest(folder / "manifest.csv")
-        folds = make_folds(protocol, utterances, fold_seed)
-        write_folds(_folds_path(folder, protocol), folds)
+            print(describe(utterances, classes, reference_counts))
+            write_json(written, description)
+        if not _folds_path(folder, protocol).exists():
+            utterances = read_manifest(folder / "manifest.csv")
+            folds = make_folds(protocol, utterances, fold_seed)
+            write_folds(_folds_path(folder, protocol), folds)
 
 
-def _build(candidates, build_utterance):
+def _write_utterances(folder, candidates, skipped, build_utterance):
+    """Writes manifest, skipped.csv and adjusted.csv; says what is in them."""
+
     def attempt(candidate):
         try:
-            return build_utterance(candidate), None
+            return build_utterance(candidate)
         except (AlignmentError, AudioError) as error:
-            return None, (candidate.id, str(error))
+            return None, str(error)
 
     # Reading audio releases the interpreter's lock: threads use every core.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(
+        built = list(
             tqdm(
                 pool.map(attempt, candidates),
                 total=len(candidates),
                 desc="preparation",
                 unit="utterance",
-                dynamic_ncols=True,
+                disable=None,
             )
         )
-    utterances = [utterance for utterance, _ in results if utterance]
-    skipped = [reason for _, reason in results if reason]
-    return utterances, skipped
+    utterances, adjusted = [], []
+    for candidate, (utterance, reason) in zip(candidates, built):
+        if utterance is None:
+            skipped.append((candidate.id, reason))
+            continue
+        utterances.append(utterance)
+        if reason is not None:
+            adjusted.append((candidate.id, reason))
+    write_reasons(folder / "skipped.csv", skipped)
+    write_reasons(folder / "adjusted.csv", adjusted)
+    if not utterances:
+        raise CorpusError(
+            f"none of {len(skipped)} utterances can be used; "
+            f"{folder / 'skipped.csv'} has the reasons"
+        )
+    write_manifest(folder / "manifest.csv", utterances)
+    print(f"{len(utterances)} utterances in {folder / 'manifest.csv'}")
+    print(f"{len(skipped)} left out, see {folder / 'skipped.csv'}")
+    if adjusted:
+        kinds = Counter(reason.partition(":")[0] for _, reason in adjusted)
+        counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+        print(f"{counts}, see {folder / 'adjusted.csv'}")
+    return utterances
 
 
 def audio_duration(path):

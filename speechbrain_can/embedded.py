@@ -18,14 +18,13 @@ Authors
 
 import argparse
 import csv
-import ctypes
+import hashlib
 import json
 import multiprocessing
 import os
 import shutil
 from dataclasses import asdict, dataclass
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Dict, List
 
@@ -37,6 +36,7 @@ from tqdm import tqdm
 
 from speechbrain_can.corpus import CorpusError
 from speechbrain_can.manifest import read_json, write_json
+from speechbrain_can.synthesis import Synthesizer, colour
 
 SENTENCES = Path(__file__).parent / "sentences.tsv"
 SAMPLE_RATE = 16000
@@ -307,177 +307,6 @@ def _plan_dialog(session, dialog, said, generator, agree):
     return turns
 
 
-class Synthesizer:
-    """eSpeak NG, from Python: speech with the start of every word.
-
-    The library keeps a state: what it speaks depends, by some milliseconds,
-    on all that it spoke before in the same process.
-
-    Raises
-    ------
-    ImportError
-        If espeakng-loader is not installed.
-    """
-
-    # eSpeak NG moves the pitch of a word by this share of what SSML asks for.
-    PITCH_RESPONSE = 0.56
-
-    _SYNCHRONOUS, _SSML, _UTF8 = 2, 0x10, 1
-    _RATE, _PITCH, _MARK, _LIST_TERMINATED = 1, 3, 3, 0
-
-    def __init__(self):
-        try:
-            import espeakng_loader
-        except ImportError:
-            raise ImportError(
-                "The embedded corpus needs eSpeak NG: "
-                "pip install 'speechbrain_can[demo]', or give a data_folder"
-            )
-        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
-        self.sample_rate = self._library.espeak_Initialize(
-            self._SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0
-        )
-        # It is seeded with the time otherwise.
-        self._library.espeak_ng_SetRandSeed(ctypes.c_long(0))
-        # The reference keeps the callback alive.
-        self._callback = _CALLBACK(self._collect)
-        self._library.espeak_SetSynthCallback(self._callback)
-
-    def _collect(self, samples, n_samples, events):
-        if samples and n_samples:
-            chunk = np.ctypeslib.as_array(samples, (n_samples,))
-            self._chunks.append(chunk.copy())
-        i = 0
-        while events[i].type != self._LIST_TERMINATED:
-            if events[i].type == self._MARK:
-                self._marks.append(events[i].sample)
-            i += 1
-        return 0
-
-    def speak(self, words, voice, pitch, rate, semitones, end="."):
-        """Speaks words.
-
-        Arguments
-        ---------
-        words : list of str
-            What to say.
-        voice : str
-            eSpeak NG's name of a voice.
-        pitch : float
-            Base pitch, 0 to 99.
-        rate : int
-            Words a minute.
-        semitones : list of float
-            How far to raise each word.
-        end : str
-            Punctuation at the end.
-
-        Returns
-        -------
-        samples : numpy.ndarray
-            Between -1 and 1 at ``sample_rate``, without the pause at the end.
-        starts : numpy.ndarray
-            First sample of each word.
-        """
-        self._chunks, self._marks = [], []
-        library = self._library
-        if library.espeak_SetVoiceByName(voice.encode()):
-            raise ValueError(f"eSpeak NG has no voice {voice!r}")
-        library.espeak_SetParameter(self._PITCH, round(pitch), 0)
-        library.espeak_SetParameter(self._RATE, rate, 0)
-        ssml = " ".join(
-            f"<mark name='{i}'/><prosody pitch='{raised:+.1f}st'>"
-            f"{escape(word)}</prosody>"
-            for i, (word, raised) in enumerate(
-                zip(words, np.asarray(semitones) / self.PITCH_RESPONSE)
-            )
-        )
-        text = f"<speak>{ssml}{end}</speak>".encode()
-        library.espeak_Synth(
-            text, len(text) + 1, 0, 1, 0, self._SSML | self._UTF8, None, None
-        )
-        samples = np.concatenate(self._chunks) / 32768
-        if len(self._marks) != len(words):
-            raise RuntimeError(
-                f"eSpeak NG marked {len(self._marks)} of {len(words)} words: "
-                f"{' '.join(words)!r}"
-            )
-        loud = np.flatnonzero(np.abs(samples) > 1e-3)
-        samples = samples[: loud[-1] + 1]
-        return samples, _share_merged(words, self._marks, len(samples))
-
-
-def _share_merged(words, marks, end):
-    """Starts of words, those spoken in one with the word before them too.
-
-    eSpeak NG speaks "in the" as one and marks "the" where the next word starts.
-    The words of such a group share its time by their letters.
-    """
-    timed = np.flatnonzero(np.diff([*marks, end]) > 0)
-    timed[0] = 0  # a first word that is merged leads its group
-    letters = np.cumsum([0, *map(len, words)])
-    return np.interp(
-        letters[:-1],
-        letters[[*timed, -1]],
-        [*np.asarray(marks)[timed], end],
-    ).astype(int)
-
-
-class _EventId(ctypes.Union):
-    _fields_ = [
-        ("number", ctypes.c_int),
-        ("name", ctypes.c_char_p),
-        ("string", ctypes.c_char * 8),
-    ]
-
-
-class _Event(ctypes.Structure):
-    _fields_ = [
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _EventId),
-    ]
-
-
-_CALLBACK = ctypes.CFUNCTYPE(
-    ctypes.c_int,
-    ctypes.POINTER(ctypes.c_short),
-    ctypes.c_int,
-    ctypes.POINTER(_Event),
-)
-
-
-def colour(samples, sample_rate, level, tilt):
-    """Changes level and spectral tilt.
-
-    Arguments
-    ---------
-    samples : numpy.ndarray
-        A piece of audio.
-    sample_rate : int
-        Its rate in Hz.
-    level : float
-        Gain in dB at 1 kHz.
-    tilt : float
-        Further gain in dB for every octave above.
-
-    Returns
-    -------
-    numpy.ndarray
-        As many samples.
-    """
-    spectrum = np.fft.rfft(samples)
-    frequencies = np.fft.rfftfreq(len(samples), 1 / sample_rate)
-    octaves = np.log2(np.clip(frequencies, 62.5, 8000) / 1000)
-    gain = 10 ** ((level + tilt * octaves) / 20)
-    return np.fft.irfft(spectrum * gain, len(samples))
-
-
 def act(turn, synthesizer, seed):
     """Speaks one utterance as planned.
 
@@ -562,9 +391,10 @@ def make_corpus(
         If the folder holds something else.
     """
     folder = Path(folder)
+    sentences = Path(sentences or SENTENCES)
     settings = {
         "utterances": utterances,
-        "sentences": str(sentences or SENTENCES.name),
+        "sentences": hashlib.sha256(sentences.read_bytes()).hexdigest(),
         "seed": seed,
         "agree": agree,
     }
@@ -575,15 +405,8 @@ def make_corpus(
                 f"{folder} holds something else than the embedded corpus with "
                 f"{settings}; give another folder or delete this one"
             )
-        print(f"No data_folder is given: using the embedded corpus in {folder}")
         return
-    print(
-        "No data_folder is given: making the embedded corpus, "
-        f"{utterances} utterances, in {folder}"
-    )
-    turns = plan_corpus(
-        read_sentences(sentences or SENTENCES), utterances, seed, agree
-    )
+    turns = plan_corpus(read_sentences(sentences), utterances, seed, agree)
     dialogs = {}
     for i, turn in enumerate(turns):
         dialogs.setdefault(turn.dialog, []).append((turn, [seed, i]))
@@ -598,7 +421,7 @@ def make_corpus(
             total=len(dialogs),
             desc="speaking",
             unit="dialog",
-            dynamic_ncols=True,
+            disable=None,
         ):
             pass
     with open(scratch / "plan.json", "w", encoding="utf-8") as stream:
@@ -612,7 +435,9 @@ def _processes():
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__spec__.name])
+    context.set_forkserver_preload(
+        ["speechbrain_can.corpus", "speechbrain_can.synthesis"]
+    )
     return context
 
 

@@ -26,7 +26,7 @@ from speechbrain_can.protocols import count_folds, describe_fold, split_fold
 from speechbrain_can.results import (
     FOLD_RESULT,
     accuracies,
-    finished_folds,
+    fold_result,
     format_table,
     summarise,
     write_predictions,
@@ -35,6 +35,7 @@ from speechbrain_can.results import (
 logger = sb.utils.logger.get_logger(__name__)
 
 ALL_FOLDS = "all"
+ATTENTION_PICTURE = "attention.png"
 
 
 class SettingsError(ValueError):
@@ -56,10 +57,35 @@ def load_hparams(hparams_file, overrides, fold=None):
 
     Returns
     -------
-    hparams : dict
+    dict
         The hyper-parameters, every object built.
-    requested : int or str
-        The fold that file and overrides ask for, perhaps ``all``.
+    """
+    if fold is None:
+        fold = requested_fold(hparams_file, overrides)
+        fold = 0 if fold == ALL_FOLDS else fold
+    with open(hparams_file, encoding="utf-8") as stream:
+        return load_hyperpyyaml(stream, override_fold(overrides, fold))
+
+
+def requested_fold(hparams_file, overrides):
+    """The fold that file and overrides ask for.
+
+    Arguments
+    ---------
+    hparams_file : str or Path
+        HyperPyYAML.
+    overrides : str or dict
+        As ``sb.parse_arguments`` gives them.
+
+    Returns
+    -------
+    int or str
+        A number, or ``all``.
+
+    Raises
+    ------
+    SettingsError
+        If it is something else.
     """
     with open(hparams_file, encoding="utf-8") as stream:
         resolved = resolve_references(stream, overrides)
@@ -68,11 +94,7 @@ def load_hparams(hparams_file, overrides, fold=None):
         raise SettingsError(
             f"fold is {requested!r}; give the number of a fold or '{ALL_FOLDS}'"
         )
-    if fold is None:
-        fold = 0 if requested == ALL_FOLDS else requested
-    with open(hparams_file, encoding="utf-8") as stream:
-        hparams = load_hyperpyyaml(stream, override_fold(overrides, fold))
-    return hparams, requested
+    return requested
 
 
 def override_fold(overrides, fold):
@@ -82,7 +104,7 @@ def override_fold(overrides, fold):
     ---------
     overrides : str or dict
         As ``sb.parse_arguments`` gives them.
-    fold : int
+    fold : int or str
         The fold.
 
     Returns
@@ -100,13 +122,61 @@ def override_fold(overrides, fold):
     return {**overrides, "fold": fold}
 
 
-def run_folds(hparams_file, run_opts, overrides):
+def check_settings(output_folder, hparams_file, overrides):
+    """Binds an output folder to its settings: all but the choice of the fold.
+
+    Arguments
+    ---------
+    output_folder : str or Path
+        The run; ``settings.yaml`` is written there the first time.
+    hparams_file : str or Path
+        HyperPyYAML.
+    overrides : str or dict
+        As ``sb.parse_arguments`` gives them.
+
+    Raises
+    ------
+    SettingsError
+        If the folder was begun with other settings.
+    """
+    with open(hparams_file, encoding="utf-8") as stream:
+        resolved = resolve_references(
+            stream, override_fold(overrides, ALL_FOLDS)
+        ).read()
+    path = Path(output_folder) / "settings.yaml"
+    if not path.exists():
+        with atomic_write(path) as stream:
+            stream.write("# yamllint disable\n" + resolved)
+        return
+    before = _without_comments(path.read_text(encoding="utf-8"))
+    changes = [
+        line
+        for line in difflib.ndiff(before, _without_comments(resolved))
+        if line.startswith(("-", "+"))
+    ]
+    if changes:
+        raise SettingsError(
+            f"{output_folder} was begun with other settings:\n"
+            + "\n".join(changes)
+            + "\nGive another --output_folder, or delete this one."
+        )
+
+
+def _without_comments(text):
+    lines = (line.split(" #")[0].rstrip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def run_folds(hparams, hparams_file, run_opts, overrides):
     """Trains and tests the folds that are asked for and not yet finished.
 
     Arguments
     ---------
+    hparams : dict
+        The hyper-parameters of any fold; ``prepared_folder`` holds a prepared
+        corpus.
     hparams_file : str or Path
-        HyperPyYAML; its ``prepared_folder`` holds a prepared corpus.
+        Where they come from: each fold is read anew.
     run_opts : dict
         SpeechBrain's run options.
     overrides : str or dict
@@ -118,75 +188,31 @@ def run_folds(hparams_file, run_opts, overrides):
         The content of ``results.json``; None if no fold is finished, as in a
         debugging run.
     """
-    hparams, requested = load_hparams(hparams_file, overrides)
     corpus = Corpus.load(hparams["prepared_folder"], hparams["protocol"])
+    output_folder = Path(hparams["output_folder"])
     n_folds = count_folds(corpus.folds)
-    folds = range(n_folds) if requested == ALL_FOLDS else [requested]
-    for fold in folds:
-        hparams, _ = load_hparams(hparams_file, overrides, fold)
-        run_on_main(
-            check_settings,
-            args=[hparams["fold_folder"], hparams_file],
-            kwargs={"overrides": override_fold(overrides, fold)},
-        )
-        if not (Path(hparams["fold_folder"]) / FOLD_RESULT).exists():
+    requested = requested_fold(hparams_file, overrides)
+    for fold in range(n_folds) if requested == ALL_FOLDS else [requested]:
+        if not fold_result(output_folder, fold).exists():
             logger.info(f"Fold {fold} (folds are 0 to {n_folds - 1})")
-            train_fold(hparams, run_opts, corpus, fold)
-    if not (if_main_process() and finished_folds(hparams["output_folder"])):
+            fold_hparams = load_hparams(hparams_file, overrides, fold)
+            train_fold(fold_hparams, run_opts, corpus, fold)
+    if not (if_main_process() and fold_result(output_folder, fold).exists()):
         return None
-    description = {
-        "model": Path(hparams_file).stem,
-        "corpus": corpus.name,
-        "protocol": hparams["protocol"],
-        "classes": corpus.classes,
-    }
-    summary = summarise(hparams["output_folder"], description)
+    summary = summarise(
+        output_folder,
+        {
+            "model": Path(hparams_file).stem,
+            "corpus": corpus.name,
+            "protocol": hparams["protocol"],
+            "classes": corpus.classes,
+        },
+    )
     print(format_table(summary))
+    picture = fold_result(output_folder, fold).with_name(ATTENTION_PICTURE)
+    if picture.exists():
+        print(f"The attention of one test utterance: {picture.absolute()}")
     return summary
-
-
-def check_settings(folder, hparams_file, overrides):
-    """Writes a fold's settings, or compares them with those written before.
-
-    Arguments
-    ---------
-    folder : str or Path
-        The fold's folder.
-    hparams_file : str or Path
-        HyperPyYAML.
-    overrides : dict
-        Overrides, the fold among them.
-
-    Raises
-    ------
-    SettingsError
-        If the fold was begun with other settings.
-    """
-    with open(hparams_file, encoding="utf-8") as stream:
-        resolved = resolve_references(stream, overrides).read()
-    settings = _without_comments(resolved)
-    path = Path(folder) / "hyperparams.yaml"
-    if not path.exists():
-        with atomic_write(path) as stream:
-            stream.write("# yamllint disable\n" + resolved)
-        return
-    before = _without_comments(path.read_text(encoding="utf-8"))
-    if before != settings:
-        changes = [
-            line
-            for line in difflib.ndiff(before, settings)
-            if line.startswith(("-", "+"))
-        ]
-        raise SettingsError(
-            f"{folder} was begun with other settings:\n"
-            + "\n".join(changes)
-            + "\nGive another --output_folder, or delete this one."
-        )
-
-
-def _without_comments(text):
-    lines = (line.split(" #")[0].rstrip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
 
 
 def train_fold(hparams, run_opts, corpus, fold):
@@ -215,7 +241,7 @@ def train_fold(hparams, run_opts, corpus, fold):
         "segment": hparams["segment"],
         "num_workers": hparams["feature_workers"],
     }
-    run_on_main(FeatureStore.build, kwargs=feature_settings)
+    run_on_main(_build_store, kwargs=feature_settings)
     store = FeatureStore.build(**feature_settings)
 
     # What is learnt before training is learnt from the training set alone.
@@ -256,7 +282,6 @@ def train_fold(hparams, run_opts, corpus, fold):
         train_loader_kwargs={**loader_options, "shuffle": True},
         valid_loader_kwargs=loader_options,
     )
-    epochs = hparams["epoch_counter"].current
     brain.evaluate(
         test_set=datasets["test"],
         test_loader_kwargs=loader_options,
@@ -265,14 +290,17 @@ def train_fold(hparams, run_opts, corpus, fold):
         logger.info("Debugging: the fold's result is not recorded")
         return
     run_on_main(
-        record_fold,
-        args=[brain, hparams, corpus, datasets["test"]],
-        kwargs={"fold": fold, "epochs": epochs},
+        record_fold, args=[brain, hparams, corpus, datasets["test"], fold]
     )
 
 
-def record_fold(brain, hparams, corpus, test_set, fold, epochs):
-    """Writes the predictions, the picture and, last, the result of a fold.
+def _build_store(**settings):
+    """Returns nothing: what runs on main is sent to every process."""
+    FeatureStore.build(**settings)
+
+
+def record_fold(brain, hparams, corpus, test_set, fold):
+    """Writes the predictions, the result and the picture of a fold.
 
     Arguments
     ---------
@@ -286,8 +314,6 @@ def record_fold(brain, hparams, corpus, test_set, fold, epochs):
         What was tested.
     fold : int
         The fold.
-    epochs : int
-        Number of epochs it was trained for.
     """
     folder = Path(hparams["fold_folder"])
     log_probabilities = brain.test_log_probabilities
@@ -299,11 +325,11 @@ def record_fold(brain, hparams, corpus, test_set, fold, epochs):
         folder / "predictions.csv",
         brain.test_ids,
         true,
+        predicted,
         log_probabilities.exp().numpy(),
         corpus.classes,
     )
-    if hparams["draw_attention"]:
-        draw_attention(brain, hparams, corpus, test_set)
+    epochs, seconds = brain.training_effort()
     # The presence of this file says that the fold is finished.
     write_json(
         folder / FOLD_RESULT,
@@ -312,9 +338,11 @@ def record_fold(brain, hparams, corpus, test_set, fold, epochs):
             **accuracies(true, predicted),
             "n_test": len(true),
             "epochs": epochs,
-            "seconds": round(brain.training_seconds, 1),
+            "seconds": round(seconds, 1),
         },
     )
+    if hparams["draw_attention"]:
+        draw_attention(brain, hparams, corpus, test_set)
 
 
 def draw_attention(brain, hparams, corpus, test_set):
@@ -358,7 +386,7 @@ def draw_attention(brain, hparams, corpus, test_set):
     if attention is None:
         return
     sample_rate = hparams["compute_features"].sample_rate
-    path = Path(hparams["fold_folder"]) / "attention.png"
+    path = Path(hparams["fold_folder"]) / ATTENTION_PICTURE
     plot_utterance(
         path,
         utterance,
@@ -370,4 +398,3 @@ def draw_attention(brain, hparams, corpus, test_set):
         },
         dict(zip(corpus.classes, probabilities[0].tolist())),
     )
-    print(f"The attention of {name}: {path}")

@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 import torch
 import torchaudio
+from filelock import FileLock
 from tqdm import tqdm
 
 import speechbrain as sb
@@ -330,7 +331,8 @@ class FeatureStore:
         data_folder : str or Path
             The corpus folder, for ``$data_root``.
         compute_features : SegmentMFCC
-            Or another module with its interface.
+            Or another module with its interface; its ``repr`` must tell all
+            of its settings, by ``extra_repr``, since it names the store.
         segment : callable
             ``aligned_segments`` or ``equal_segments`` with its settings.
         num_workers : int
@@ -349,23 +351,25 @@ class FeatureStore:
         store = Path(folder) / _fingerprint(
             utterances, data_folder, compute_features, segment
         )
-        if not (store / "index.npz").exists():
-            # of its own, should another run make the same store meanwhile
-            scratch = store.with_name(f"{store.name}.partial-{os.getpid()}")
-            scratch.mkdir(parents=True)
-            try:
-                _write_store(
-                    scratch,
-                    utterances,
-                    data_folder,
-                    compute_features,
-                    segment,
-                    num_workers,
-                )
-                if not store.exists():
-                    os.replace(scratch, store)
-            finally:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        # Should another run need the same store meanwhile, it waits for it.
+        with FileLock(f"{store}.lock"):
+            if not (store / "index.npz").exists():
+                scratch = store.with_name(f"{store.name}.partial")
                 shutil.rmtree(scratch, ignore_errors=True)
+                scratch.mkdir()
+                try:
+                    _write_store(
+                        scratch,
+                        utterances,
+                        data_folder,
+                        compute_features,
+                        segment,
+                        num_workers,
+                    )
+                    os.replace(scratch, store)
+                finally:
+                    shutil.rmtree(scratch, ignore_errors=True)
         return cls(store)
 
 
@@ -413,7 +417,7 @@ def _write_store(
     frame_counts, sums, squares = [], [], []
     with open(folder / "frames.f32", "wb") as stream:
         for frames, counts in tqdm(
-            loader, desc="features", unit="utterance", dynamic_ncols=True
+            loader, desc="features", unit="utterance", disable=None
         ):
             frames.tofile(stream)
             frame_offsets.append(frame_offsets[-1] + len(frames))

@@ -12,6 +12,7 @@ Authors
 import csv
 import json
 import os
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,10 +93,14 @@ def atomic_write(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", newline="", encoding="utf-8") as stream:
-        yield stream
-    os.replace(partial, path)
+    # of its own, should another run write the same file
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with open(partial, "w", newline="", encoding="utf-8") as stream:
+            yield stream
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_json(path, content):
@@ -193,7 +198,7 @@ def read_manifest(path):
     ------
     ManifestError
         If a column is missing, an ID stands twice, the counts of words and
-        times differ, or a time is not a number, out of order or past the audio.
+        times differ, or the words do not tile the utterance.
 
     Example
     -------
@@ -247,13 +252,23 @@ def _parse_row(place, row):
     words = [Word(*word) for word in zip(texts, starts, ends)]
     previous = 0.0
     for word in words:
-        if not previous <= word.start < word.end <= duration + 1e-6:
+        if word.start != previous or not word.start < word.end:
             raise ManifestError(
                 f"{place} ({row['ID']}): {word.text!r} covers {word.start:g} s "
-                f"to {word.end:g} s, which is out of order, empty or past the "
-                f"audio's {duration:g} s"
+                f"to {word.end:g} s, where the word before ends at "
+                f"{previous:g} s; words tile the utterance from 0 on"
             )
-        previous = word.start
+        previous = word.end
+    if previous > duration + 1e-6:
+        raise ManifestError(
+            f"{place} ({row['ID']}): {words[-1].text!r} ends at {previous:g} s, "
+            f"the audio at {duration:g} s"
+        )
+    if row["scripted"] not in ("0", "1"):
+        raise ManifestError(
+            f"{place} ({row['ID']}): scripted is {row['scripted']!r}, "
+            "not 0 or 1"
+        )
     return Utterance(
         id=row["ID"],
         duration=duration,
@@ -286,17 +301,17 @@ def resolve_wav(utterance, data_folder):
     return utterance.wav.replace(DATA_ROOT, str(data_folder))
 
 
-def write_skipped(path, skipped):
-    """Writes what a preparation left out, sorted by ID.
+def write_reasons(path, reasons):
+    """Writes what a preparation left out or adjusted, sorted by ID.
 
     Arguments
     ---------
     path : str or Path
         The CSV file, with the columns ``ID`` and ``reason``.
-    skipped : list of (str, str)
+    reasons : list of (str, str)
         ID and reason of each.
     """
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
         writer.writerow(["ID", "reason"])
-        writer.writerows(sorted(skipped))
+        writer.writerows(sorted(reasons))

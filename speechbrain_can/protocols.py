@@ -26,6 +26,7 @@ Authors
 import csv
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class FoldAssignment:
     """
 
     test: int
-    valid: object
+    valid: Optional[int]
 
 
 def random10(utterances, seed, n_folds=10):
@@ -335,7 +336,7 @@ def describe_fold(utterances, parts):
     sizes = ", ".join(f"{len(parts[part])} {part}" for part in PARTS)
     shared = len(speakers["test"] & (speakers["train"] | speakers["valid"]))
     return (
-        f"{sizes}; {shared} of {len(speakers['test'])} test speakers and "
-        f"{known / len(parts['test']):.0%} of the test sentences are also in "
-        "training"
+        f"{sizes}; {shared} of {len(speakers['test'])} test speakers are heard "
+        f"outside the test set, {known / len(parts['test']):.0%} of the test "
+        "sentences are also in training"
     )

@@ -43,7 +43,25 @@ def accuracies(true, predicted):
     }
 
 
-def write_predictions(path, ids, true, probabilities, classes):
+def fold_result(output_folder, fold):
+    """Where the result of a fold is, once it is finished.
+
+    Arguments
+    ---------
+    output_folder : str or Path
+        The run.
+    fold : int
+        The fold.
+
+    Returns
+    -------
+    Path
+        Its ``result.json``.
+    """
+    return Path(output_folder) / f"fold_{fold}" / FOLD_RESULT
+
+
+def write_predictions(path, ids, true, predicted, probabilities, classes):
     """Writes the predictions of a fold, sorted by ID.
 
     Arguments
@@ -52,15 +70,14 @@ def write_predictions(path, ids, true, probabilities, classes):
         The CSV file: ``ID``, ``true``, ``predicted``, one probability a class.
     ids : list of str
         The utterances.
-    true : list of str
-        Their labels.
+    true, predicted : list of str
+        Their labels, and what the model says.
     probabilities : array_like
         Shape ``[utterances, classes]``.
     classes : list of str
         Their names, in the order of the probabilities.
     """
     table = pd.DataFrame(probabilities, columns=list(classes))
-    predicted = table.idxmax(axis=1)
     table.insert(0, "ID", ids)
     table.insert(1, "true", true)
     table.insert(2, "predicted", predicted)
@@ -83,7 +100,7 @@ def finished_folds(output_folder):
     """
     results = [
         read_json(path)
-        for path in Path(output_folder).glob(f"fold_*/{FOLD_RESULT}")
+        for path in Path(output_folder).glob(f"fold_[0-9]*/{FOLD_RESULT}")
     ]
     return sorted(results, key=lambda result: result["fold"])
 

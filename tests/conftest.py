@@ -141,3 +141,27 @@ def release(tmp_path):
         for talker in "FM":
             release.add(f"Ses0{session}F_impro01_{talker}000")
     return release
+
+
+EMODB_LABELS = """signal wochenAO
+#
+    0.100000   -1 der\t0.4
+    0.300000   -1 la\t2.4
+    0.600000   -1 pen\t0.0
+    0.800000   -1 .\t
+"""
+
+
+@pytest.fixture
+def emodb_release(tmp_path):
+    """Three speakers of EmoDB, one sentence in seven emotions."""
+    folder = tmp_path / "emodb"
+    (folder / "labsilb").mkdir(parents=True)
+    for speaker in ("03", "08", "09"):
+        for letter in "WLEAFTN":
+            name = f"{speaker}a01{letter}a"
+            write_wav(folder / "wav" / f"{name}.wav", 0.9, 22050)
+            (folder / "labsilb" / f"{name}.labsilb").write_text(
+                EMODB_LABELS, encoding="latin-1"
+            )
+    return folder

@@ -66,6 +66,11 @@ def test_special_tokens_are_dropped(special):
     assert clean_words([Word(special, 0.0, 1.0)]) == []
 
 
+@pytest.mark.parametrize("raw", ["++LAUGHTER++(2)", "<sil>(3)", "(2)"])
+def test_variants_of_nothing_are_nothing(raw):
+    assert clean_words([Word(raw, 0.0, 1.0)]) == []
+
+
 @pytest.mark.parametrize(
     "raw, clean", [("what(2)", "what"), ("A(12)", "a"), ("don't", "don't")]
 )
@@ -108,7 +113,10 @@ def test_tiling_refuses_a_word_without_time():
         (WDSEG_HEADER, "line 1: truncated"),
         (WDSEG_HEADER + "\t0\t5\t-9 so\n", "line 2: truncated"),
         ("so what\n", "line 1: expected the header"),
-        (wdseg((0, 5, "so"), (30, 10, "what")), "line 3: 'what' ends at 0.11"),
+        (
+            wdseg((0, 5, "so"), (30, 10, "what")),
+            "line 3: 'what' ends at 0.11 s, not after",
+        ),
         (wdseg((9, 15, "so"), (2, 5, "what")), "line 3: 'what' starts at 0.02"),
         (
             WDSEG_HEADER + "\t0\t5\n Total score: 0\n",
@@ -126,6 +134,11 @@ def test_bad_wdseg_names_file_and_line(tmp_path, text, message):
     assert "a.wdseg" in str(error.value)
 
 
+def test_latin_1_is_read(tmp_path):
+    rows = read_wdseg(write(tmp_path, wdseg((0, 9, "café")), "latin-1"))
+    assert rows[0].text == "café"
+
+
 XLABEL = """signal wochenAO
 separator ;
 nfields 1
@@ -134,6 +147,7 @@ nfields 1
     0.244195   -1 .\t
     0.300000   -1 (\t
     0.400000   -1 \t
+    0.500000   -1 ten\t2.4
     0.500000   -1 ten\t2.4
     0.600000   -1 .\t
 """
@@ -175,6 +189,14 @@ def test_times_just_past_the_audio_are_clipped():
 def test_times_far_past_the_audio_are_refused():
     with pytest.raises(AlignmentError, match="ends at 1.50 s, the audio at 1"):
         fit_to_audio([Word("a", 0.5, 1.5)], 1.0)
+
+
+def test_a_word_past_the_audio_is_not_lost_in_silence():
+    words = [Word("a", 0.0, 1.0), Word("b", 1.0, 1.02)]
+    with pytest.raises(AlignmentError, match="'b' starts after the end"):
+        fit_to_audio(words, 1.0)
+    silence = [Word("a", 0.0, 1.0), Word("</s>", 1.0, 1.02)]
+    assert fit_to_audio(silence, 1.0) == [Word("a", 0.0, 1.0)]
 
 
 def test_a_cut_recording_keeps_what_is_in_it():

@@ -7,33 +7,11 @@ from speechbrain_can.alignment import Word
 from speechbrain_can.corpus import Corpus, CorpusError
 from speechbrain_can.manifest import read_manifest
 
-LABELS = """signal wochenAO
-#
-    0.100000   -1 der\t0.4
-    0.300000   -1 la\t2.4
-    0.600000   -1 pen\t0.0
-    0.800000   -1 .\t
-"""
-
 
 @pytest.fixture
-def release(tmp_path):
-    folder = tmp_path / "emodb"
-    (folder / "labsilb").mkdir(parents=True)
-    for speaker in ("03", "08", "09"):
-        for letter in "WLEAFTN":
-            name = f"{speaker}a01{letter}a"
-            write_wav(folder / "wav" / f"{name}.wav", 0.9, 22050)
-            (folder / "labsilb" / f"{name}.labsilb").write_text(
-                LABELS, encoding="latin-1"
-            )
-    return folder
-
-
-@pytest.fixture
-def prepare(emodb_prepare, release, tmp_path):
+def prepare(emodb_prepare, emodb_release, tmp_path):
     def run():
-        emodb_prepare.prepare_emodb(release, tmp_path / "prepared")
+        emodb_prepare.prepare_emodb(emodb_release, tmp_path / "prepared")
         rows = {}
         for name in ("skipped", "adjusted"):
             path = tmp_path / "prepared" / f"{name}.csv"
@@ -64,24 +42,26 @@ def test_a_recording_becomes_a_row(prepare, tmp_path):
 
 
 def test_without_labels_segments_are_equal_and_counted(
-    release, prepare, capsys
+    emodb_release, prepare, capsys
 ):
-    (release / "labsilb" / "03a01Wa.labsilb").unlink()
-    (release / "labsilb" / "08a01Wa.labsilb").write_text("#\n")
+    (emodb_release / "labsilb" / "03a01Wa.labsilb").unlink()
+    (emodb_release / "labsilb" / "08a01Wa.labsilb").write_text("#\n")
     utterances, skipped, adjusted = prepare()
     assert len(utterances) == 21 and not skipped
-    assert adjusted["03a01Wa"] == "equal segments: no label file"
+    assert adjusted["03a01Wa"] == "with equal segments: no label file"
     assert "no label after the header" in adjusted["08a01Wa"]
     assert utterances["03a01Wa"].words == [
         Word("der", 0.0, 0.3),
         Word("la", 0.3, 0.6),
         Word("pen", 0.6, 0.9),
     ]
-    assert "2 of them without usable labels" in capsys.readouterr().out
+    assert "2 with equal segments, see" in capsys.readouterr().out
 
 
-def test_without_any_labels_the_sentence_gives_the_words(release, prepare):
-    for path in (release / "labsilb").iterdir():
+def test_without_any_labels_the_sentence_gives_the_words(
+    emodb_release, prepare
+):
+    for path in (emodb_release / "labsilb").iterdir():
         path.unlink()
     utterances, _, adjusted = prepare()
     assert len(adjusted) == 21
@@ -90,22 +70,25 @@ def test_without_any_labels_the_sentence_gives_the_words(release, prepare):
     )
 
 
-def test_a_cut_recording_keeps_the_syllables_in_it(release, prepare):
-    write_wav(release / "wav" / "03a01Wa.wav", 0.2, 22050)
+def test_a_cut_recording_keeps_the_syllables_in_it(emodb_release, prepare):
+    write_wav(emodb_release / "wav" / "03a01Wa.wav", 0.2, 22050)
     utterances, _, adjusted = prepare()
     assert utterances["03a01Wa"].words == [
         Word("der", 0.0, 0.1),
         Word("la", 0.1, 0.2),
     ]
     assert adjusted == {
-        "03a01Wa": "cut: 2 of 3 syllables are in the audio of 0.20 s"
+        "03a01Wa": "cut before the end: 2 of 3 syllables are in the audio "
+        "of 0.20 s"
     }
 
 
-def test_other_files_are_listed(release, prepare):
-    write_wav(release / "wav" / "noise.wav")
-    write_wav(release / "wav" / "03a03Wa.wav")  # there is no such sentence
-    (release / "wav" / "09a01Na.wav").write_bytes(b"")
+def test_other_files_are_listed(emodb_release, prepare):
+    write_wav(emodb_release / "wav" / "noise.wav")
+    write_wav(
+        emodb_release / "wav" / "03a03Wa.wav"
+    )  # there is no such sentence
+    (emodb_release / "wav" / "09a01Na.wav").write_bytes(b"")
     utterances, skipped, _ = prepare()
     assert len(utterances) == 20
     assert sorted(skipped) == ["03a03Wa", "09a01Na", "noise"]
@@ -113,11 +96,11 @@ def test_other_files_are_listed(release, prepare):
     assert "speaker, sentence, emotion" in skipped["noise"]
 
 
-def test_wrong_folders(emodb_prepare, release, tmp_path):
+def test_wrong_folders(emodb_prepare, emodb_release, tmp_path):
     with pytest.raises(CorpusError, match="does not exist"):
         emodb_prepare.prepare_emodb(tmp_path / "nowhere", tmp_path)
     with pytest.raises(CorpusError, match="give the folder above it"):
-        emodb_prepare.prepare_emodb(release / "wav", tmp_path)
+        emodb_prepare.prepare_emodb(emodb_release / "wav", tmp_path)
 
 
 def test_the_real_recordings_beside_the_checkout(
@@ -129,4 +112,5 @@ def test_the_real_recordings_beside_the_checkout(
     assert len({row.speaker for row in corpus.utterances.values()}) == 10
     with open(tmp_path / "adjusted.csv", newline="") as stream:
         reasons = [row["reason"] for row in csv.DictReader(stream)]
-    assert sum("no label file" in reason for reason in reasons) == 42
+    equal = [reason for reason in reasons if "equal segments" in reason]
+    assert equal == ["with equal segments: no label file"] * 42

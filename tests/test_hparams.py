@@ -9,7 +9,7 @@ from speechbrain_can.experiment import (
     SettingsError,
     check_settings,
     load_hparams,
-    override_fold,
+    requested_fold,
 )
 
 HPARAMS = sorted(ROOT.glob("recipes/*/*/hparams/*.yaml"))
@@ -43,8 +43,8 @@ def test_only_the_data_folder_is_a_placeholder(path):
 @pytest.mark.parametrize("path", HPARAMS, ids=IDS)
 def test_every_file_builds(path, tmp_path):
     overrides = f"data_folder: x\noutput_folder: {tmp_path}"
-    hparams, requested = load_hparams(path, overrides)
-    assert requested == "all"
+    hparams = load_hparams(path, overrides)
+    assert requested_fold(path, overrides) == "all"
     parameters = sum(p.numel() for p in hparams["model"].parameters())
     assert parameters == 300 * 1 + 1_020_949
     assert hparams["opt_class"](hparams["model"].parameters())
@@ -82,17 +82,16 @@ def test_a_fold_is_a_number_or_all(fold, tmp_path):
         )
 
 
-def test_settings_of_a_begun_fold_are_kept(tmp_path):
-    path = tmp_path / "hparams.yaml"
+def test_an_output_folder_is_bound_to_its_settings(tmp_path):
+    path, folder = tmp_path / "hparams.yaml", tmp_path / "results"
     path.write_text("# a comment\nfold: all\nlr: 0.1  # high\nsize: 3\n")
-    folder = tmp_path / "fold_1"
-    check_settings(folder, path, override_fold("", 1))
-    check_settings(folder, path, override_fold("", 1))
+    check_settings(folder, path, "")
+    check_settings(folder, path, "fold: 3")
     path.write_text("fold: all\nlr: 0.1\n\nsize: 3  # another comment\n")
-    check_settings(folder, path, override_fold("", 1))
+    check_settings(folder, path, "")
     with pytest.raises(SettingsError) as error:
-        check_settings(folder, path, override_fold("lr: 0.2", 1))
-    assert "- lr: 0.1\n+ lr: 0.2" in str(error.value)
+        check_settings(folder, path, "lr: 0.2\nfold: 1")
+    assert "- lr: 0.1\n+ lr: 0.2\nGive another" in str(error.value)
 
 
 @pytest.mark.parametrize("name", RECIPES)

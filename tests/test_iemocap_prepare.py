@@ -106,7 +106,7 @@ def damage_empty_audio(release):
         (damage_missing_alignment, "no such alignment file"),
         (damage_empty_alignment, "the alignment is empty"),
         (damage_truncated_alignment, "truncated"),
-        (damage_end_before_start, "line 3: 'what' ends at 0.56 s, before"),
+        (damage_end_before_start, "line 3: 'what' ends at 0.56 s, not after"),
         (damage_past_the_audio, "ends at 2.00 s, the audio at 1.00 s"),
         (damage_no_words, "the alignment has no words"),
         (damage_only_a_header, "the alignment has no words"),
@@ -140,6 +140,34 @@ def test_other_labels_are_listed(release, prepare, label, reason):
     release.add(BAD, label=label)
     utterances, skipped = prepare()
     assert BAD not in utterances and skipped == {BAD: reason}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"[6.29 - 8.23] {BAD} ang [2.5, 2.5, 2.5]",
+        f"[6.29 - 8.23]\t{BAD}\tang",
+        f"\t[6.29 - 8.23]\t{BAD}\tang\t[2.5, 2.5, 2.5]",
+    ],
+)
+def test_label_lines_that_cannot_be_read_are_listed(release, prepare, line):
+    release.add(BAD)
+    path = release.folder / "Session3/dialog/EmoEvaluation/Ses03M_impro05a.txt"
+    path.write_text("% [START_TIME - END_TIME] TURN_NAME EMOTION\n" + line)
+    utterances, skipped = prepare()
+    assert len(utterances) == 10
+    assert "unreadable label line" in skipped["Ses03M_impro05a.txt, line 2"]
+    # and its recording is not forgotten
+    assert skipped[BAD] == "no label in EmoEvaluation"
+
+
+def test_a_transcription_in_latin_1(release, prepare):
+    path = release.folder / "Session1/dialog/transcriptions/Ses01F_impro01.txt"
+    path.write_bytes(
+        f"{GOOD} [006.2901-008.2357]: Caf\xe9?\n".encode("latin-1")
+    )
+    utterances, _ = prepare()
+    assert utterances[GOOD].transcription == "Café?"
 
 
 def test_a_turn_labelled_twice_is_used_once(release, prepare):
@@ -204,10 +232,14 @@ def test_nothing_usable(iemocap_prepare, release, tmp_path):
     assert len(rows) == 11
 
 
-def test_counts_beside_those_of_the_paper(prepare, capsys):
-    prepare()
+@pytest.mark.parametrize("classes, total", [(7, 7486), (6, 7379), (4, 5530)])
+def test_counts_beside_those_of_the_paper(prepare, capsys, classes, total):
+    prepare(classes=classes)
     out = capsys.readouterr().out
-    assert "paper" in out and "7486" in out
+    lines = (line.split() for line in out.splitlines())
+    rows = {fields[0]: fields[1:] for fields in lines if fields}
+    assert rows["here"] == ["paper"] and rows["ang"] == ["10", "1103"]
+    assert rows["total"] == ["10", str(total)]
     assert "10 utterances in" in out and "0 left out" in out
 
 

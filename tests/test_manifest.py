@@ -14,7 +14,7 @@ from speechbrain_can.manifest import (
     read_manifest,
     resolve_wav,
     write_manifest,
-    write_skipped,
+    write_reasons,
 )
 
 
@@ -94,9 +94,12 @@ def write_rows(path, *changes, header=COLUMNS):
         ({"starts": "0"}, "2 words, 1 starts and 2 ends"),
         ({"words": ""}, "0 words, 2 starts and 2 ends"),
         ({"words": "", "starts": "", "ends": ""}, "no words"),
-        ({"ends": "0.5 1.5"}, "past the audio's 1 s"),
+        ({"ends": "0.5 1.5"}, "'what' ends at 1.5 s, the audio at 1 s"),
         ({"starts": "0 0.5", "ends": "0.5 0.4"}, "'what' covers 0.5 s to 0.4"),
-        ({"starts": "0.6 0.5", "ends": "0.7 1"}, "out of order"),
+        ({"starts": "0.1 0.5"}, "'so' covers 0.1 s to 0.5"),
+        ({"starts": "0 0.6"}, "where the word before ends at 0.5 s"),
+        ({"scripted": "yes"}, "scripted is 'yes', not 0 or 1"),
+        ({"starts": "0.6 0.5", "ends": "0.7 1"}, "tile the utterance from 0"),
         ({"starts": "0 half"}, "could not convert"),
         ({"duration": "long"}, "could not convert"),
     ],
@@ -145,11 +148,12 @@ def test_an_interrupted_write_leaves_what_was_there(tmp_path):
             stream.write("half")
             raise RuntimeError
     assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_skipped(tmp_path):
+def test_reasons(tmp_path):
     path = tmp_path / "skipped.csv"
-    write_skipped(path, [("b", "one, two"), ("a", "three")])
+    write_reasons(path, [("b", "one, two"), ("a", "three")])
     assert path.read_text().splitlines() == [
         "ID,reason",
         "a,three",

@@ -142,10 +142,10 @@ def test_leaks_are_stated():
     parts = split_fold(make_folds("session5", utterances, 1), 0)
     text = describe_fold(utterances, parts)
     assert "140 train, 20 valid, 40 test" in text
-    assert "0 of 2 test speakers" in text
-    assert "100% of the test sentences" in text
+    assert "0 of 2 test speakers are heard outside" in text
+    assert "100% of the test sentences are also in training" in text
     parts = split_fold(make_folds("random10", utterances, 1), 0)
-    assert "0 of" not in describe_fold(utterances, parts)
+    assert "9 of 9 test speakers" in describe_fold(utterances, parts)
 
 
 def test_published_folds_of_emodb(emodb_prepare, shared, tmp_path):

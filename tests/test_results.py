@@ -24,7 +24,7 @@ def test_accuracies_by_counting():
     generator = np.random.default_rng(0)
     true = generator.choice(["ang", "sad", "neu"], 200, p=[0.7, 0.2, 0.1])
     predicted = generator.choice(["ang", "sad", "neu", "sur"], 200)
-    hits = {c: 0 for c in set(true)}
+    hits = dict.fromkeys(set(true), 0)
     for label, guess in zip(true, predicted):
         hits[label] += label == guess
     recalls = [hits[c] / (true == c).sum() for c in hits]
@@ -39,6 +39,7 @@ def test_predictions(tmp_path):
         path,
         ["b", "a"],
         ["sad", "ang"],
+        ["sad", "sad"],
         [[0.25, 0.75], [0.4, 0.6]],
         ["ang", "sad"],
     )

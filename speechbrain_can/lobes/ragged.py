@@ -188,6 +188,7 @@ class RaggedBLSTM(torch.nn.Module):
             Shape ``[steps, 2 * hidden_size]``.
         """
         packed = flat.is_cuda if packed is None else packed
+        counts = counts.cpu()
         layout = (
             _pack_layout(counts)
             if packed
@@ -226,7 +227,7 @@ def _pack_layout(counts):
         order = torch.argsort(time * size + ranks[sequences])
         return order, torch.argsort(order)
 
-    batch_sizes = torch.bincount(positions).cpu()
+    batch_sizes = torch.bincount(positions)
     return _Layout(places(positions), places(reverse), batch_sizes)
 
 
@@ -273,6 +274,8 @@ def _bucket_shapes(sorted_counts, ratio):
 
 
 def _run(lstm, flat, source, place, shapes):
+    # Layouts are small and made on the CPU, whatever computes.
+    source, place = source.to(flat.device), place.to(flat.device)
     inputs = flat.index_select(0, source)
     if isinstance(shapes, torch.Tensor):
         packed = torch.nn.utils.rnn.PackedSequence(inputs, shapes)

@@ -172,7 +172,7 @@ class WordEmbedding(torch.nn.Module):
     def _pretrained(self, counts):
         """Vectors of the words that GloVe has; reports its coverage."""
         if self.glove_file is None:
-            logger.warning(
+            logger.warning_once(
                 "No glove_file is given: word vectors start at random values. "
                 "The paper starts from GloVe; set --glove_file=<file>."
             )
@@ -189,7 +189,8 @@ class WordEmbedding(torch.nn.Module):
         covered = sum(counts[word] for word in vectors)
         logger.info(
             f"GloVe covers {len(vectors)} of {len(counts)} distinct words and "
-            f"{covered / sum(counts.values()):.1%} of the running words"
+            f"{covered / sum(counts.values()):.1%} of the running words, "
+            "contractions by one of their pieces at least"
         )
         return vectors
 

@@ -22,7 +22,7 @@ from speechbrain_can.alignment import (
     tile_words,
 )
 from speechbrain_can.corpus import CorpusError, audio_duration, prepare_corpus
-from speechbrain_can.manifest import DATA_ROOT, Utterance, write_skipped
+from speechbrain_can.manifest import DATA_ROOT, Utterance
 
 EMOTIONS = {
     "W": "ang",
@@ -48,8 +48,6 @@ SENTENCES = {
     "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen.",
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
-
-EQUAL_SEGMENTS = "equal segments"
 
 _NAME = re.compile(
     rf"(?P<speaker>\d\d)(?P<sentence>{'|'.join(SENTENCES)})"
@@ -84,12 +82,11 @@ def prepare_emodb(
 ):
     """Prepares EmoDB, unless it is prepared already.
 
-    Writes ``manifest.csv``, ``skipped.csv``, ``corpus.json``,
-    ``folds_<protocol>.csv`` and ``adjusted.csv``, which says of which recordings
-    the labels were not taken as they are. A recording without usable labels
-    gets the syllables that its sentence is labelled with most often, in
-    segments of equal length; one that was cut keeps the syllables that are
-    left in it (some copies of EmoDB are cut or padded to a fixed length).
+    Writes ``manifest.csv``, ``skipped.csv``, ``adjusted.csv``, ``corpus.json``
+    and ``folds_<protocol>.csv``. Adjusted are recordings without usable labels,
+    which get the syllables that their sentence is labelled with most often, in
+    segments of equal length, and those that are cut, which keep the syllables
+    that are left in them (some copies of EmoDB have a fixed length).
 
     Arguments
     ---------
@@ -108,18 +105,11 @@ def prepare_emodb(
         If the folder is not EmoDB, or nothing in it can be used.
     """
     folder = check_release(data_folder)
-    adjusted = []
 
     def find_candidates():
         recordings, skipped = find_recordings(folder)
         usual.update(usual_syllables(folder, recordings))
         return recordings, skipped
-
-    def build(recording):
-        utterance, reason = build_utterance(recording, folder, usual)
-        if reason is not None:
-            adjusted.append((recording.id, reason))
-        return utterance
 
     usual = {}
     prepare_corpus(
@@ -130,17 +120,10 @@ def prepare_emodb(
         protocol=protocol,
         fold_seed=fold_seed,
         find_candidates=find_candidates,
-        build_utterance=build,
+        build_utterance=lambda recording: build_utterance(
+            recording, folder, usual
+        ),
     )
-    if adjusted:
-        path = Path(save_folder) / "adjusted.csv"
-        write_skipped(path, adjusted)
-        equal = sum(EQUAL_SEGMENTS in reason for _, reason in adjusted)
-        print(
-            f"{equal} of them without usable labels have equal segments, "
-            f"{len(adjusted) - equal} are cut before their last label, see "
-            f"{path}"
-        )
 
 
 def check_release(data_folder):
@@ -284,7 +267,7 @@ def build_utterance(recording, folder, usual):
         cause = "no label file"
         if isinstance(error, AlignmentError):
             cause = str(error)
-        reason = f"{EQUAL_SEGMENTS}: {cause}"
+        reason = f"with equal segments: {cause}"
     utterance = Utterance(
         id=recording.id,
         duration=duration,
@@ -308,6 +291,6 @@ def _heard_syllables(rows, duration):
     if len(words) == labelled:
         return words, None
     return words, (
-        f"cut: {len(words)} of {labelled} syllables are in the audio of "
+        f"cut before the end: {len(words)} of {labelled} syllables are in the audio of "
         f"{duration:.2f} s"
     )

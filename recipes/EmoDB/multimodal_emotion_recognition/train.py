@@ -19,7 +19,7 @@ from emodb_prepare import prepare_emodb
 
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
-from speechbrain_can.experiment import load_hparams, run_folds
+from speechbrain_can.experiment import check_settings, load_hparams, run_folds
 
 if __name__ == "__main__":
     # Reading command line arguments.
@@ -29,7 +29,13 @@ if __name__ == "__main__":
     sb.utils.distributed.ddp_init_group(run_opts)
 
     # Load hyperparameters file with command-line overrides.
-    hparams, _ = load_hparams(hparams_file, overrides)
+    hparams = load_hparams(hparams_file, overrides)
+
+    # An output folder holds the results of one experiment only.
+    run_on_main(
+        check_settings,
+        args=[hparams["output_folder"], hparams_file, overrides],
+    )
 
     # Create experiment directory
     sb.create_experiment_directory(
@@ -50,4 +56,4 @@ if __name__ == "__main__":
     )
 
     # Train and test the folds that are not finished, print their table.
-    run_folds(hparams_file, run_opts, overrides)
+    run_folds(hparams, hparams_file, run_opts, overrides)

@@ -14,6 +14,7 @@ from speechbrain.utils.logger import get_logger
 from speechbrain_can.alignment import (
     AlignmentError,
     clean_words,
+    decode,
     fit_to_audio,
     read_wdseg,
     tile_words,
@@ -131,10 +132,27 @@ def prepare_iemocap(
         fold_seed=fold_seed,
         find_candidates=lambda: find_turns(sessions, class_of),
         build_utterance=lambda turn: build_utterance(turn, data_folder),
-        reference_counts=PAPER_COUNTS
-        if classes == 7 and not controlled
-        else None,
+        reference_counts=None if controlled else paper_counts(class_of),
     )
+
+
+def paper_counts(class_of):
+    """The paper's utterances a class, under any class set.
+
+    Arguments
+    ---------
+    class_of : dict of str: str
+        From labels to classes.
+
+    Returns
+    -------
+    dict of str: int
+        The counts.
+    """
+    counts = dict.fromkeys(class_of.values(), 0)
+    for label, name in class_of.items():
+        counts[name] += PAPER_COUNTS[label]
+    return counts
 
 
 def find_sessions(data_folder):
@@ -200,16 +218,20 @@ def find_turns(sessions, class_of):
     """
     turns, skipped, seen = [], [], set()
     for session in sessions:
-        texts = dict(
-            match.group("id", "text")
-            for match in _matches(
-                session / "dialog" / "transcriptions", _TRANSCRIPTION_LINE
-            )
-        )
-        for match in _matches(
-            session / "dialog" / "EmoEvaluation", _LABEL_LINE
-        ):
-            name, label = match.group("id", "label")
+        texts = {
+            match["id"]: match["text"]
+            for _, line in _lines(session / "dialog" / "transcriptions")
+            for match in [_TRANSCRIPTION_LINE.match(line)]
+            if match
+        }
+        for place, line in _lines(session / "dialog" / "EmoEvaluation"):
+            if not line.lstrip().startswith("["):
+                continue  # what the raters said, one by one
+            match = _LABEL_LINE.match(line)
+            if match is None:
+                skipped.append((place, f"unreadable label line {line!r}"))
+                continue
+            name, label = match["id"], match["label"]
             if name in seen:
                 skipped.append((name, "duplicate ID: labelled before"))
             elif label not in LABELS:
@@ -228,11 +250,14 @@ def find_turns(sessions, class_of):
                     )
                 )
             seen.add(name)
+        for wav in sorted(session.glob("sentences/wav/*/Ses*.wav")):
+            if wav.stem not in seen:
+                skipped.append((wav.stem, "no label in EmoEvaluation"))
     return turns, skipped
 
 
-def _matches(folder, pattern):
-    """Matches of a line pattern in the text files of a folder, sorted."""
+def _lines(folder):
+    """Lines of the text files of a folder, each with its place, sorted."""
     if not folder.is_dir():
         raise CorpusError(
             f"{folder} does not exist; the release is not complete"
@@ -240,8 +265,9 @@ def _matches(folder, pattern):
     for path in sorted(folder.glob("*.txt")):
         if path.name.startswith("._"):
             continue  # AppleDouble: not text
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            yield from filter(None, map(pattern.match, stream))
+        lines = decode(path.read_bytes()).splitlines()
+        for number, line in enumerate(lines, start=1):
+            yield f"{path.name}, line {number}", line
 
 
 def build_utterance(turn, data_folder):
@@ -256,8 +282,10 @@ def build_utterance(turn, data_folder):
 
     Returns
     -------
-    Utterance
+    utterance : Utterance
         A row of the manifest.
+    adjustment : None
+        It is taken as it is.
 
     Raises
     ------
@@ -279,7 +307,7 @@ def build_utterance(turn, data_folder):
         words = tile_words(clean_words(rows), end=rows[-1].end if rows else 0)
     except AlignmentError as error:
         raise AlignmentError(f"{wdseg}: {error}")
-    return Utterance(
+    utterance = Utterance(
         id=turn.id,
         duration=duration,
         wav=f"{DATA_ROOT}/{wav}",
@@ -291,3 +319,4 @@ def build_utterance(turn, data_folder):
         words=words,
         transcription=turn.transcription,
     )
+    return utterance, None

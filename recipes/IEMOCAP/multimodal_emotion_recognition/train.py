@@ -21,7 +21,8 @@ from iemocap_prepare import prepare_iemocap
 
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
-from speechbrain_can.experiment import load_hparams, run_folds
+from speechbrain_can.embedded import make_corpus
+from speechbrain_can.experiment import check_settings, load_hparams, run_folds
 
 if __name__ == "__main__":
     # Reading command line arguments.
@@ -31,7 +32,13 @@ if __name__ == "__main__":
     sb.utils.distributed.ddp_init_group(run_opts)
 
     # Load hyperparameters file with command-line overrides.
-    hparams, _ = load_hparams(hparams_file, overrides)
+    hparams = load_hparams(hparams_file, overrides)
+
+    # An output folder holds the results of one experiment only.
+    run_on_main(
+        check_settings,
+        args=[hparams["output_folder"], hparams_file, overrides],
+    )
 
     # Create experiment directory
     sb.create_experiment_directory(
@@ -42,8 +49,21 @@ if __name__ == "__main__":
 
     # The embedded corpus stands in where the licensed one is not given.
     if hparams["data_folder"] is None:
-        run_on_main(hparams["make_embedded_corpus"])
         hparams["data_folder"] = hparams["embedded_folder"]
+        print(
+            "No data_folder is given: using the embedded corpus in "
+            f"{hparams['embedded_folder']}"
+        )
+        run_on_main(
+            make_corpus,
+            kwargs={
+                "folder": hparams["embedded_folder"],
+                "utterances": hparams["embedded_utterances"],
+                "sentences": hparams["embedded_sentences"],
+                "agree": hparams["embedded_agree"],
+                "seed": hparams["embedded_seed"],
+            },
+        )
 
     # Data preparation, to be run on only one process.
     run_on_main(
@@ -58,4 +78,4 @@ if __name__ == "__main__":
     )
 
     # Train and test the folds that are not finished, print their table.
-    run_folds(hparams_file, run_opts, overrides)
+    run_folds(hparams, hparams_file, run_opts, overrides)
