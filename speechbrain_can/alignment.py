@@ -408,3 +408,24 @@ def equal_segments(starts, ends, overlap=0.1):
     """
     bounds = np.linspace(starts[0], ends[-1], len(starts) + 1)
     return aligned_segments(bounds[:-1], bounds[1:], overlap)
+
+
+def whole_utterance(starts, ends):
+    """One segment, the utterance: for encoders that do not hear words.
+
+    Arguments
+    ---------
+    starts, ends : array_like
+        Tiled times of the words in seconds, shape ``[words]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Start and end in seconds, shape ``[1, 2]``.
+
+    Example
+    -------
+    >>> whole_utterance([0.0, 1.0], [1.0, 3.0])
+    array([[0., 3.]])
+    """
+    return np.array([[starts[0], ends[-1]]], dtype=float)

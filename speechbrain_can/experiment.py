@@ -9,6 +9,7 @@ Authors
 """
 
 import difflib
+import io
 from pathlib import Path
 
 import ruamel.yaml
@@ -35,6 +36,7 @@ from speechbrain_can.results import (
 logger = sb.utils.logger.get_logger(__name__)
 
 ALL_FOLDS = "all"
+BASE = "base"
 ATTENTION_PICTURE = "attention.png"
 
 
@@ -63,8 +65,40 @@ def load_hparams(hparams_file, overrides, fold=None):
     if fold is None:
         fold = requested_fold(hparams_file, overrides)
         fold = 0 if fold == ALL_FOLDS else fold
-    with open(hparams_file, encoding="utf-8") as stream:
-        return load_hyperpyyaml(stream, override_fold(overrides, fold))
+    return load_hyperpyyaml(
+        read_hparams(hparams_file), override_fold(overrides, fold)
+    )
+
+
+def read_hparams(hparams_file):
+    """Reads an hparams file together with the file that it is based on.
+
+    A file with the key ``base`` says only how it differs from another one in
+    its folder: a key of its own replaces the same key of the base, as a value
+    on the command line would.
+
+    Arguments
+    ---------
+    hparams_file : str or Path
+        HyperPyYAML.
+
+    Returns
+    -------
+    io.StringIO
+        HyperPyYAML, complete.
+    """
+    parser = ruamel.yaml.YAML()
+    hparams_file = Path(hparams_file)
+    hparams = parser.load(hparams_file)
+    text = io.StringIO()
+    if BASE in hparams:
+        base = hparams_file.with_name(hparams.pop(BASE))
+        merged = parser.load(read_hparams(base))
+        merged.update(hparams)
+        hparams = merged
+    parser.dump(hparams, text)
+    text.seek(0)
+    return text
 
 
 def requested_fold(hparams_file, overrides):
@@ -87,8 +121,7 @@ def requested_fold(hparams_file, overrides):
     SettingsError
         If it is something else.
     """
-    with open(hparams_file, encoding="utf-8") as stream:
-        resolved = resolve_references(stream, overrides)
+    resolved = resolve_references(read_hparams(hparams_file), overrides)
     requested = ruamel.yaml.YAML().load(resolved)["fold"]
     if requested != ALL_FOLDS and not isinstance(requested, int):
         raise SettingsError(
@@ -128,7 +161,7 @@ def check_settings(output_folder, hparams_file, overrides):
     Arguments
     ---------
     output_folder : str or Path
-        The run; ``settings.yaml`` is written there the first time.
+        The run; ``hyperparams.yaml`` is written there the first time.
     hparams_file : str or Path
         HyperPyYAML.
     overrides : str or dict
@@ -139,11 +172,10 @@ def check_settings(output_folder, hparams_file, overrides):
     SettingsError
         If the folder was begun with other settings.
     """
-    with open(hparams_file, encoding="utf-8") as stream:
-        resolved = resolve_references(
-            stream, override_fold(overrides, ALL_FOLDS)
-        ).read()
-    path = Path(output_folder) / "settings.yaml"
+    resolved = resolve_references(
+        read_hparams(hparams_file), override_fold(overrides, ALL_FOLDS)
+    ).read()
+    path = Path(output_folder) / "hyperparams.yaml"
     if not path.exists():
         with atomic_write(path) as stream:
             stream.write("# yamllint disable\n" + resolved)
@@ -393,8 +425,9 @@ def draw_attention(brain, hparams, corpus, test_set):
         read_waveform(resolve_wav(utterance, corpus.data_folder), sample_rate),
         sample_rate,
         {
-            "text": attention.text[0].mean(dim=-1).tolist(),
-            "audio": attention.audio[0].mean(dim=-1).tolist(),
+            modality: weights[0].mean(dim=-1).tolist()
+            for modality, weights in attention._asdict().items()
+            if weights is not None
         },
         dict(zip(corpus.classes, probabilities[0].tolist())),
     )

@@ -75,7 +75,7 @@ def decide(output):
 
     Example
     -------
-    >>> from speechbrain_can.lobes.can import EmotionOutput
+    >>> from speechbrain_can.lobes.classifiers import EmotionOutput
     >>> half = torch.tensor([[0.5, 0.5]]).log()
     >>> sure = torch.tensor([[0.8, 0.2]]).log()
     >>> output = EmotionOutput(

@@ -27,14 +27,17 @@ def plot_utterance(
     sample_rate : int
         Rate of the waveform in Hz.
     attention : dict of str: list of float
-        Weight of each word under ``text`` and ``audio``.
+        Weight of each word under ``text`` and ``audio``, or one of them.
     probabilities : dict of str: float
         Probability of each class.
     """
     figure = Figure(figsize=(11, 6), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[3, 1])
     wave_axes, *attention_axes = left.subplots(
-        1 + len(attention), 1, sharex=True, height_ratios=[2, 1, 1]
+        1 + len(attention),
+        1,
+        sharex=True,
+        height_ratios=[2] + [1] * len(attention),
     )
     starts = np.array([word.start for word in utterance.words])
     ends = np.array([word.end for word in utterance.words])

@@ -105,3 +105,85 @@ def decision(logits, weights):
         softmax = torch.tensor([e / sum(exponentials) for e in exponentials])
         product = product * softmax ** weights[name]
     return product / product.sum()
+
+
+def softmax(scores):
+    """Of a list of numbers."""
+    exponentials = [math.exp(score) for score in scores]
+    return [e / sum(exponentials) for e in exponentials]
+
+
+def linear(module, vector):
+    """A linear layer."""
+    return module.weight @ vector + module.bias
+
+
+def global_attention(query, hidden):
+    """Mirsamadi: z = sum_t softmax_t(u . h_t) h_t."""
+    weights = softmax([(query @ h).item() for h in hidden])
+    return sum(w * h for w, h in zip(weights, hidden))
+
+
+def text_model(model, words, word_frames):
+    """TextModel of one utterance."""
+    hidden = encode_text(model.encoder, words)
+    context = global_attention(model.attention.query[0], hidden)
+    return {"joint": linear(model.classifier, context)}
+
+
+def audio_model(model, words, word_frames):
+    """AudioModel of one utterance."""
+    frames = [frame for piece in word_frames for frame in piece]
+    hidden = blstm(model.encoder.blstm, frames)
+    context = global_attention(model.attention.query[0], hidden)
+    return {"joint": linear(model.classifier, context)}
+
+
+def multi_hop(model, words, word_frames):
+    """Yoon et al. of one utterance."""
+    frames = [frame for piece in word_frames for frame in piece]
+    text = encode_text(model.text_encoder, words)
+    audio = blstm(model.audio_encoder.blstm, frames)
+    size = len(audio[0]) // 2
+    last = torch.cat([audio[-1][:size], audio[0][size:]])
+    projections = model.fusion.projections
+    first = global_attention(linear(projections[0], last), text)
+    if len(projections) == 1:
+        return {"joint": linear(model.classifier, torch.cat([first, last]))}
+    second = global_attention(linear(projections[1], first), audio)
+    if len(projections) == 2:
+        return {"joint": linear(model.classifier, torch.cat([first, second]))}
+    third = global_attention(linear(projections[2], second), text)
+    return {"joint": linear(model.classifier, torch.cat([third, second]))}
+
+
+def learned_alignment(model, words, word_frames):
+    """Xu et al. of one utterance."""
+    frames = [frame for piece in word_frames for frame in piece]
+    text = encode_text(model.text_encoder, words)
+    audio = blstm(model.audio_encoder.blstm, frames)
+    v = model.alignment.frame_score.weight[0]
+    u = model.alignment.word_score.weight[0]
+    b = model.alignment.word_score.bias[0]
+    pairs = []
+    for h in text:
+        weights = softmax(
+            [math.tanh((v @ s + u @ h + b).item()) for s in audio]
+        )
+        gathered = sum(w * s for w, s in zip(weights, audio))
+        pairs.append(torch.cat([gathered, h]))
+    hidden = blstm(model.blstm, pairs)
+    highest = torch.stack(hidden).max(dim=0).values
+    dense = linear(model.dense, highest).clamp(min=0)
+    return {"joint": linear(model.classifier, dense)}
+
+
+def uncrossed(model, words, word_frames):
+    """CAN without cross attention, of one utterance."""
+    contexts = cross_attention(
+        model.fusion,
+        encode_text(model.text_encoder, words),
+        encode_audio(model.audio_encoder, word_frames),
+    )
+    both = torch.cat([contexts["tt"], contexts["aa"]])
+    return {"joint": linear(model.classifier.joint, both)}

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from conftest import RECIPES, ROOT
+from test_hparams import SYSTEMS
 
 SMALL = {
     "--hidden_size": "8",
@@ -21,7 +22,9 @@ SMALL = {
 DDP = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
 
 
-def command(output_folder, *arguments, recipe="IEMOCAP", python=()):
+def command(
+    output_folder, *arguments, recipe="IEMOCAP", model="can", python=()
+):
     # YAML takes a key once: of several, the last one counts here
     options = {
         **SMALL,
@@ -40,7 +43,7 @@ def command(output_folder, *arguments, recipe="IEMOCAP", python=()):
             sys.executable,
             *python,
             "train.py",
-            "hparams/can.yaml",
+            f"hparams/{model}.yaml",
             *(f"{key}={value}" for key, value in options.items()),
             *flags,
         ],
@@ -265,15 +268,24 @@ def test_tensorboard(embedded_corpus, tmp_path):
     assert b"joint/train" in events.read_bytes()
 
 
-def test_equal_segments_by_an_override(embedded_corpus, tmp_path):
+@pytest.mark.parametrize("model", sorted(set(SYSTEMS) - {"can"}))
+def test_every_system_of_the_paper_runs(model, embedded_corpus, tmp_path):
     run(
         tmp_path,
         *on(embedded_corpus),
         "--fold=0",
         "--number_of_epochs=1",
-        "--segment=!name:speechbrain_can.alignment.equal_segments",
+        model=model,
     )
-    assert (tmp_path / "results.json").exists()
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["model"] == model and results["folds"][0]["n_test"] == 8
+    # only what attends to words can be drawn beside them
+    drawn = (tmp_path / "fold_0" / "attention.png").exists()
+    assert drawn is (
+        model not in ("audio_model", "multi_hop", "learned_alignment")
+    )
+    hparams = (tmp_path / "hyperparams.yaml").read_text()
+    assert "base:" not in hparams and "batch_size: 8" in hparams
 
 
 def test_without_a_data_folder_the_embedded_corpus_is_made(tmp_path):

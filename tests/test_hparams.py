@@ -2,16 +2,32 @@ import re
 
 import pytest
 import ruamel.yaml
+import torch
 from conftest import RECIPES, ROOT
 from hyperpyyaml import load_hyperpyyaml
+from test_models import MODELS
 
 from speechbrain_can.experiment import (
     SettingsError,
     check_settings,
     load_hparams,
+    read_hparams,
     requested_fold,
 )
 
+# hparams files of the paper's systems, and the models they build
+SYSTEMS = {
+    "can": "can",
+    "text_model": "text_model",
+    "audio_model": "audio_model",
+    "multi_hop": "multi_hop_3",
+    "learned_alignment": "learned_alignment",
+    "equal_segmentation": "can",
+    "no_stop_gradient": "no_stop_gradient",
+    "no_align_loss": "no_align_loss",
+    "no_stop_gradient_no_align_loss": "no_align_loss",
+    "no_cross_attention": "no_cross_attention",
+}
 HPARAMS = sorted(ROOT.glob("recipes/*/*/hparams/*.yaml"))
 IDS = [f"{path.parts[-4]}-{path.stem}" for path in HPARAMS]
 
@@ -19,18 +35,44 @@ IDS = [f"{path.parts[-4]}-{path.stem}" for path in HPARAMS]
 @pytest.mark.parametrize("path", HPARAMS, ids=IDS)
 def test_every_key_is_used(path):
     """Upstream checks the same of its recipes."""
-    text = path.read_text()
+    text = read_hparams(path).read()
     code = "".join(
         file.read_text()
         for folder in (path.parents[1], ROOT / "speechbrain_can")
         for file in folder.rglob("*.py")
     )
-    for key in ruamel.yaml.YAML().load(text):
+    for key, value in ruamel.yaml.YAML().load(path.read_text()).items():
         in_yaml = re.search(rf"<{key}[>.\[]", text)
         in_code = re.search(rf"[\"']{key}[\"']|hparams\.{key}\b", code)
-        # read by sb.Brain itself, or for its effect
-        elsewhere = key in ("max_grad_norm", "__set_seed")
+        # read by sb.Brain itself, for its effect, or taken out of the base
+        elsewhere = key in ("max_grad_norm", "__set_seed") or value is None
         assert in_yaml or in_code or elsewhere, key
+
+
+def test_a_file_replaces_keys_of_its_base(tmp_path):
+    base, middle, top = (tmp_path / f"{n}.yaml" for n in "abc")
+    base.write_text(
+        "size: 3\npart: !name:torch.nn.Linear\n    in_features: 3\n"
+    )
+    middle.write_text("base: a.yaml\nsize: 4\n")
+    top.write_text(
+        "base: b.yaml\npart: !name:torch.nn.GRU\nmore: !ref <size>\n"
+    )
+    hparams = load_hyperpyyaml(read_hparams(top))
+    # as a whole: nothing of the base's arguments is left over
+    assert hparams["part"] is torch.nn.GRU
+    assert hparams["size"] == hparams["more"] == 4
+    hparams = load_hyperpyyaml(read_hparams(top), "size: 5")
+    assert hparams["more"] == 5
+    top.write_text("base: nowhere.yaml\n")
+    with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
+        read_hparams(top)
+
+
+def test_both_recipes_have_every_system_of_the_paper():
+    for recipe in RECIPES.values():
+        names = {path.stem for path in (recipe / "hparams").glob("*.yaml")}
+        assert names == set(SYSTEMS)
 
 
 @pytest.mark.parametrize("path", HPARAMS, ids=IDS)
@@ -46,7 +88,8 @@ def test_every_file_builds(path, tmp_path):
     hparams = load_hparams(path, overrides)
     assert requested_fold(path, overrides) == "all"
     parameters = sum(p.numel() for p in hparams["model"].parameters())
-    assert parameters == 300 * 1 + 1_020_949
+    embedding = 0 if path.stem == "audio_model" else 300
+    assert parameters == embedding + MODELS[SYSTEMS[path.stem]][2]
     assert hparams["opt_class"](hparams["model"].parameters())
     assert hparams["fold_folder"] == f"{tmp_path}/fold_0"
 

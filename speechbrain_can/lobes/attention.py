@@ -4,7 +4,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import torch
 
@@ -14,14 +14,14 @@ class Attention(NamedTuple):
 
     Arguments
     ---------
-    text : torch.Tensor
+    text : torch.Tensor or None
         alpha^(T), shape ``[batch, words, heads]``.
-    audio : torch.Tensor
+    audio : torch.Tensor or None
         alpha^(A), shape ``[batch, words, heads]``.
     """
 
-    text: torch.Tensor
-    audio: torch.Tensor
+    text: Optional[torch.Tensor] = None
+    audio: Optional[torch.Tensor] = None
 
 
 class Contexts(NamedTuple):
@@ -127,8 +127,8 @@ class CrossAttention(torch.nn.Module):
     """Cross attention (eqs 4-9): each modality lends its weights to the other.
 
     The weights are lent through a stop-gradient, so that no modality learns
-    where to attend from the other one. With 256 features it has 512
-    parameters.
+    where to attend from the other one; Table 4 has CAN without it, too. With
+    256 features it has 512 parameters.
 
     Arguments
     ---------
@@ -136,6 +136,8 @@ class CrossAttention(torch.nn.Module):
         Features of a word, the same in both modalities.
     heads : int
         Number of heads.
+    stop_gradient : bool
+        Whether lent weights are cut off from the gradient.
 
     Example
     -------
@@ -148,8 +150,9 @@ class CrossAttention(torch.nn.Module):
     (torch.Size([2, 256]), torch.Size([2, 3, 4]))
     """
 
-    def __init__(self, input_size, heads=4):
+    def __init__(self, input_size, heads=4, stop_gradient=True):
         super().__init__()
+        self.stop_gradient = stop_gradient
         self.text_attention = GlobalAttention(input_size, heads)
         self.audio_attention = GlobalAttention(input_size, heads)
 
@@ -174,10 +177,13 @@ class CrossAttention(torch.nn.Module):
             text=self.text_attention(text, mask),
             audio=self.audio_attention(audio, mask),
         )
+        lent = attention
+        if self.stop_gradient:
+            lent = Attention(*(weights.detach() for weights in attention))
         contexts = Contexts(
             tt=attend(attention.text, text),
-            ta=attend(attention.text.detach(), audio),
+            ta=attend(lent.text, audio),
             aa=attend(attention.audio, audio),
-            at=attend(attention.audio.detach(), text),
+            at=attend(lent.audio, text),
         )
         return contexts, attention

@@ -29,6 +29,13 @@ class WordFrames(NamedTuple):
     frame_counts: torch.Tensor
     word_counts: torch.Tensor
 
+    def utterance_frame_counts(self):
+        """Frames of each utterance, shape ``[batch]``."""
+        utterances, _ = step_positions(self.word_counts)
+        return torch.zeros_like(self.word_counts).index_add(
+            0, utterances, self.frame_counts
+        )
+
 
 def step_positions(counts):
     """Sequence and position of each step.
@@ -106,6 +113,61 @@ def pad(flat, counts):
     padded = flat.new_zeros(*mask.shape, flat.shape[-1])
     padded[mask] = flat
     return padded
+
+
+def count_words(words, device=None):
+    """Words of each utterance.
+
+    Arguments
+    ---------
+    words : list of list of str
+        The words of each utterance.
+    device : torch.device
+        Where the counts are wanted.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape ``[batch]``.
+
+    Example
+    -------
+    >>> count_words([["oh", "really"], ["yes"]])
+    tensor([2, 1])
+    """
+    return torch.tensor([len(utterance) for utterance in words], device=device)
+
+
+def final_states(hidden, counts):
+    """Last state of each direction of a bidirectional encoding.
+
+    Arguments
+    ---------
+    hidden : torch.Tensor
+        Padded; the forward direction's features come first, shape
+        ``[batch, steps, features]``.
+    counts : torch.Tensor
+        Steps of each sequence, shape ``[batch]``.
+
+    Returns
+    -------
+    torch.Tensor
+        The forward direction after the last real step beside the backward one
+        after the first, shape ``[batch, features]``.
+
+    Example
+    -------
+    >>> hidden = torch.tensor(
+    ...     [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [0.0, 0.0]]]
+    ... )
+    >>> final_states(hidden, torch.tensor([2, 1]))
+    tensor([[3., 2.],
+            [5., 6.]])
+    """
+    size = hidden.shape[-1] // 2
+    rows = torch.arange(len(counts), device=hidden.device)
+    ahead = hidden[rows, counts - 1, :size]
+    return torch.cat([ahead, hidden[:, 0, size:]], dim=-1)
 
 
 def mean_over_steps(flat, counts):

@@ -10,7 +10,7 @@ from collections import Counter
 import torch
 
 from speechbrain.utils.logger import get_logger
-from speechbrain_can.lobes.ragged import RaggedBLSTM, pad
+from speechbrain_can.lobes.ragged import RaggedBLSTM, count_words, pad
 
 logger = get_logger(__name__)
 
@@ -281,7 +281,5 @@ class WordBLSTM(torch.nn.Module):
             utterance has no more words.
         """
         vectors = self.embedding(words)
-        counts = torch.tensor(
-            [len(utterance) for utterance in words], device=vectors.device
-        )
+        counts = count_words(words, vectors.device)
         return pad(self.dropout(self.blstm(vectors, counts)), counts)

@@ -34,18 +34,15 @@ if __name__ == "__main__":
     # Load hyperparameters file with command-line overrides.
     hparams = load_hparams(hparams_file, overrides)
 
-    # An output folder holds the results of one experiment only.
+    # An output folder holds the results of one experiment only, that of the
+    # hyperparams.yaml in it.
     run_on_main(
         check_settings,
         args=[hparams["output_folder"], hparams_file, overrides],
     )
 
     # Create experiment directory
-    sb.create_experiment_directory(
-        experiment_directory=hparams["output_folder"],
-        hyperparams_to_save=hparams_file,
-        overrides=overrides,
-    )
+    sb.create_experiment_directory(hparams["output_folder"])
 
     # The embedded corpus stands in where the licensed one is not given.
     if hparams["data_folder"] is None:

@@ -1,0 +1,294 @@
+"""What holds for every model: that of the paper, its ablations, its rivals."""
+
+import pytest
+import reference
+import torch
+
+from speechbrain_can.lobes.attention import CrossAttention, GlobalAttention
+from speechbrain_can.lobes.audio import UtteranceFrameBLSTM, WordFrameBLSTM
+from speechbrain_can.lobes.can import CrossAttentionNetwork
+from speechbrain_can.lobes.classifiers import (
+    CrossClassifier,
+    UncrossedClassifier,
+)
+from speechbrain_can.lobes.learned_alignment import (
+    LearnedAlignment,
+    LearnedAlignmentNetwork,
+)
+from speechbrain_can.lobes.multi_hop import MultiHopAttention, MultiHopNetwork
+from speechbrain_can.lobes.ragged import WordFrames, final_states
+from speechbrain_can.lobes.single_modality import AudioModel, TextModel
+from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
+from speechbrain_can.losses import cross_entropies, decide, total_loss
+
+WORDS = [f"w{i}" for i in range(30)]
+SMALL, FULL = (6, 5, 8), (300, 40, 128)
+
+
+def text_encoder(sizes, dropout):
+    return WordBLSTM(WordEmbedding(sizes[0]), sizes[2], dropout)
+
+
+def frame_encoder(sizes, dropout):
+    return UtteranceFrameBLSTM(sizes[1], sizes[2], dropout)
+
+
+def can(sizes, dropout, stop_gradient=True, align_weight=0.1, crossed=True):
+    features = 2 * sizes[2]
+    return CrossAttentionNetwork(
+        text_encoder(sizes, dropout),
+        WordFrameBLSTM(sizes[1], sizes[2], dropout),
+        CrossAttention(features, 4, stop_gradient),
+        CrossClassifier(features, 7, align_weight)
+        if crossed
+        else UncrossedClassifier(features, 7),
+    )
+
+
+def text_model(sizes, dropout):
+    return TextModel(
+        text_encoder(sizes, dropout),
+        GlobalAttention(2 * sizes[2], heads=1),
+        torch.nn.Linear(2 * sizes[2], 7),
+    )
+
+
+def audio_model(sizes, dropout):
+    return AudioModel(
+        frame_encoder(sizes, dropout),
+        GlobalAttention(2 * sizes[2], heads=1),
+        torch.nn.Linear(2 * sizes[2], 7),
+    )
+
+
+def multi_hop(sizes, dropout, hops=3):
+    return MultiHopNetwork(
+        text_encoder(sizes, dropout),
+        frame_encoder(sizes, dropout),
+        MultiHopAttention(2 * sizes[2], hops),
+        torch.nn.Linear(4 * sizes[2], 7),
+    )
+
+
+def learned_alignment(sizes, dropout):
+    return LearnedAlignmentNetwork(
+        text_encoder(sizes, dropout),
+        frame_encoder(sizes, dropout),
+        LearnedAlignment(2 * sizes[2]),
+        sizes[2],
+        7,
+        dropout,
+    )
+
+
+# name: (how it is built, its equations as loops, parameters beside 300 V)
+MODELS = {
+    "can": (can, reference.can, 1_020_949),
+    "no_stop_gradient": (
+        lambda s, d: can(s, d, stop_gradient=False),
+        reference.can,
+        1_020_949,
+    ),
+    "no_align_loss": (
+        lambda s, d: can(s, d, align_weight=0),
+        reference.can,
+        1_020_949,
+    ),
+    "no_cross_attention": (
+        lambda s, d: can(s, d, crossed=False),
+        reference.uncrossed,
+        1_013_767,
+    ),
+    "text_model": (text_model, reference.text_model, 442_375),
+    "audio_model": (audio_model, reference.audio_model, 176_135),
+    "multi_hop_1": (
+        lambda s, d: multi_hop(s, d, 1),
+        reference.multi_hop,
+        683_783,
+    ),
+    "multi_hop_2": (
+        lambda s, d: multi_hop(s, d, 2),
+        reference.multi_hop,
+        749_575,
+    ),
+    "multi_hop_3": (multi_hop, reference.multi_hop, 815_367),
+    "learned_alignment": (
+        learned_alignment,
+        reference.learned_alignment,
+        1_339_912,
+    ),
+}
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def make(name, sizes=SMALL, dropout=0.3):
+    model = MODELS[name][0](sizes, dropout)
+    model.fit_vocabulary(WORDS)
+    # Far enough from uniform for a wrong weight to show.
+    for module in model.modules():
+        if isinstance(module, GlobalAttention):
+            torch.nn.init.normal_(module.query, std=3.0)
+        if isinstance(module, (MultiHopAttention, LearnedAlignment)):
+            for parameter in module.parameters():
+                torch.nn.init.normal_(parameter, std=2.0)
+    return model
+
+
+def make_utterances(word_counts, features=5, longest=9):
+    """Pairs of words and the frames of each."""
+    utterances = []
+    for count in word_counts:
+        words = [WORDS[i] for i in torch.randint(len(WORDS), (count,))]
+        lengths = torch.randint(1, longest + 1, (count,)).tolist()
+        utterances.append((words, [torch.randn(n, features) for n in lengths]))
+    return utterances
+
+
+def as_batch(utterances):
+    words = [words for words, _ in utterances]
+    frames = [piece for _, pieces in utterances for piece in pieces]
+    return words, WordFrames(
+        torch.cat(frames),
+        torch.tensor([len(piece) for piece in frames]),
+        torch.tensor([len(w) for w in words]),
+    )
+
+
+def assert_same_logits(left, right):
+    assert left.keys() == right.keys()
+    for name in left:
+        torch.testing.assert_close(
+            left[name], right[name], atol=1e-5, rtol=1e-5
+        )
+
+
+@every_model
+def test_the_equations_one_step_at_a_time(name):
+    model = make(name).eval()
+    utterances = make_utterances([3, 1, 7, 2])
+    output = model(*as_batch(utterances))
+    for i, (words, frames) in enumerate(utterances):
+        expected = MODELS[name][1](model, words, frames)
+        assert_same_logits(
+            {key: logits[i] for key, logits in output.logits.items()}, expected
+        )
+        torch.testing.assert_close(
+            decide(output)[i].exp(),
+            reference.decision(expected, output.weights),
+            atol=1e-5,
+            rtol=1e-5,
+        )
+
+
+@every_model
+@pytest.mark.parametrize("sizes", [SMALL, FULL], ids=["small", "full"])
+def test_an_utterance_does_not_depend_on_its_batch(name, sizes):
+    """Alone, in a batch, in another order, beside one that pads it."""
+    model = make(name, sizes).eval()
+    utterances = make_utterances([4, 1, 12, 120, 2], sizes[1])
+    together = model(*as_batch(utterances)).logits
+    backwards = model(*as_batch(utterances[::-1])).logits
+    assert_same_logits(
+        together, {key: v.flip(0) for key, v in backwards.items()}
+    )
+    for i, utterance in enumerate(utterances):
+        alone = model(*as_batch([utterance])).logits
+        assert_same_logits(
+            {key: v[i : i + 1] for key, v in together.items()}, alone
+        )
+
+
+@every_model
+def test_gradients_stay_within_an_utterance(name):
+    model = make(name).eval()
+    words, audio = as_batch(make_utterances([4, 2, 6]))
+    audio.frames.requires_grad_()
+    output = model(words, audio)
+    first = sum(logits[0].sum() for logits in output.logits.values())
+    (gradient,) = torch.autograd.grad(first, audio.frames, allow_unused=True)
+    if name == "text_model":
+        assert gradient is None
+        return
+    n_first = int(audio.utterance_frame_counts()[0])
+    assert gradient[:n_first].abs().sum() > 0
+    assert gradient[n_first:].abs().max() == 0
+
+
+@every_model
+def test_parameters_are_as_many_as_stated(name):
+    model = make(name, FULL)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    vocabulary = 0 if name == "audio_model" else 300 * (len(WORDS) + 1)
+    assert count == vocabulary + MODELS[name][2]
+
+
+@every_model
+def test_every_parameter_learns(name):
+    model = make(name)
+    output = model(*as_batch(make_utterances([5, 3, 8])))
+    losses = cross_entropies(output, torch.tensor([0, 1, 2]))
+    total_loss(losses, output.weights).mean().backward()
+    idle = {
+        parameter
+        for parameter, value in model.named_parameters()
+        if value.grad is None or not value.grad.any()
+    }
+    expected = set()
+    if name == "no_align_loss":
+        expected = {
+            f"classifier.{modality}.{part}"
+            for modality in ("text", "audio")
+            for part in ("weight", "bias")
+        }
+    assert idle == expected
+
+
+@every_model
+def test_it_learns_eight_utterances_by_heart(name):
+    model = make(name, dropout=0.0)
+    words, audio = as_batch(make_utterances([3, 5, 2, 7, 4, 4, 6, 1]))
+    targets = torch.tensor([0, 1, 2, 3, 4, 5, 6, 0])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(120):
+        output = model(words, audio)
+        loss = total_loss(cross_entropies(output, targets), output.weights)
+        optimizer.zero_grad()
+        loss.mean().backward()
+        optimizer.step()
+    assert torch.equal(decide(model(words, audio)).argmax(-1), targets)
+
+
+def test_without_the_stop_gradient_it_crosses():
+    """What c^(TA) teaches the text's query, with and without."""
+    text, audio = torch.randn(2, 2, 3, 8, requires_grad=True)
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    for stop_gradient in (True, False):
+        fusion = CrossAttention(8, 4, stop_gradient)
+        contexts, _ = fusion(text, audio, mask)
+        for context, query, hidden in (
+            (contexts.ta, fusion.text_attention.query, text),
+            (contexts.at, fusion.audio_attention.query, audio),
+        ):
+            gradients = torch.autograd.grad(
+                context.sum(),
+                (query, hidden),
+                retain_graph=True,
+                allow_unused=True,
+            )
+            for gradient in gradients:
+                reached = gradient is not None and bool(gradient.any())
+                assert reached is not stop_gradient
+
+
+def test_final_states_skip_the_padding():
+    hidden = torch.randn(3, 5, 8)
+    counts = torch.tensor([5, 1, 3])
+    states = final_states(hidden, counts)
+    for i, count in enumerate(counts.tolist()):
+        assert torch.equal(states[i, :4], hidden[i, count - 1, :4])
+        assert torch.equal(states[i, 4:], hidden[i, 0, 4:])
+
+
+def test_hops():
+    with pytest.raises(ValueError, match="hops is 4; choose 1, 2 or 3"):
+        MultiHopAttention(8, hops=4)
