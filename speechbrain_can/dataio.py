@@ -60,10 +60,7 @@ def flat_batch(examples):
     >>> batch.frame_counts
     PaddedData(data=tensor([4, 2, 3]), lengths=tensor([1, 2]))
     """
-    # Stacking would transpose lists of words that are equally long.
-    return PaddedBatch(
-        examples, padding_func=concatenate, nonpadded_stack=False
-    )
+    return PaddedBatch(examples, padding_func=concatenate)
 
 
 def make_datasets(utterances, parts, store, label_encoder):

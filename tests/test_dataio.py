@@ -5,7 +5,7 @@ import speechbrain as sb
 from speechbrain_can.dataio import flat_batch, make_datasets
 
 
-def test_lists_of_words_are_never_transposed():
+def test_words_stay_lists():
     examples = [{"words": ["so", "what"]}, {"words": ["oh", "well"]}]
     assert flat_batch(examples).words == [["so", "what"], ["oh", "well"]]
     assert flat_batch(examples[:1]).words == [["so", "what"]]
