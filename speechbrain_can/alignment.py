@@ -46,11 +46,6 @@ class Word:
     start: float
     end: float
 
-    @property
-    def duration(self):
-        """Length in seconds."""
-        return self.end - self.start
-
 
 def read_wdseg(path):
     """Reads a ``.wdseg`` file of the Sphinx-3 aligner, as IEMOCAP ships them.
