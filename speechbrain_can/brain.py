@@ -32,8 +32,9 @@ class EmotionBrain(sb.Brain):
     frames to an ``EmotionOutput``. ``hparams`` has ``seed``, ``epoch_counter``
     and ``train_logger``, and may have ``tensorboard_train_logger``.
 
-    After ``evaluate`` the attributes ``test_ids``, ``test_targets`` and
-    ``test_log_probabilities`` hold the test set's results.
+    After ``evaluate`` the attributes ``test_ids``, ``test_targets``,
+    ``test_log_probabilities`` and ``test_attention`` hold the test set's
+    results, in one order; attention is empty for a model that has none.
     """
 
     def compute_forward(self, batch, stage):
@@ -88,6 +89,9 @@ class EmotionBrain(sb.Brain):
             self.ids.extend(batch.id)
             self.targets.append(targets)
             self.log_probabilities.append(decide(predictions).float())
+        if stage == sb.Stage.TEST and predictions.attention is not None:
+            word_counts = batch.frame_counts.lengths
+            self.attention.extend(predictions.attention.of_words(word_counts))
         return total.mean()
 
     def on_fit_start(self):
@@ -143,6 +147,7 @@ class EmotionBrain(sb.Brain):
         """
         self.loss_metrics = {}
         self.ids, self.targets, self.log_probabilities = [], [], []
+        self.attention = []
         if stage == sb.Stage.TRAIN:
             # A resumed run then drops out the same units as an unbroken one,
             # and every process units of its own.
@@ -190,6 +195,7 @@ class EmotionBrain(sb.Brain):
         else:
             self.test_ids, self.test_targets = self.ids, targets
             self.test_log_probabilities = log_probabilities
+            self.test_attention = self.attention
             epoch = self.hparams.epoch_counter.current
             self._log({"epoch loaded": epoch}, test_stats=stats)
 
@@ -201,23 +207,3 @@ class EmotionBrain(sb.Brain):
             self.hparams.tensorboard_train_logger.log_stats(
                 meta, train_stats, valid_stats, test_stats
             )
-
-    @torch.no_grad()
-    def explain(self, batch):
-        """Predictions and attention of a batch, by the model as it stands.
-
-        Arguments
-        ---------
-        batch : PaddedBatch
-            As ``flat_batch`` makes it.
-
-        Returns
-        -------
-        probabilities : torch.Tensor
-            Final predictions (eq. 15), shape ``[batch, classes]``.
-        attention : Attention or None
-            The model's attention.
-        """
-        self.modules.eval()
-        output = self.compute_forward(batch, sb.Stage.TEST)
-        return decide(output).exp().cpu(), output.attention

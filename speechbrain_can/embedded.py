@@ -32,6 +32,7 @@ import numpy as np
 import soundfile
 import torch
 import torchaudio
+from filelock import FileLock
 from tqdm import tqdm
 
 from speechbrain_can.corpus import CorpusError
@@ -392,6 +393,13 @@ def make_corpus(
     """
     folder = Path(folder)
     sentences = Path(sentences or SENTENCES)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Of runs that need the same corpus, one makes it and the others wait.
+    with FileLock(folder.with_name(folder.name + ".lock")):
+        _make_corpus(folder, utterances, sentences, seed, agree, workers)
+
+
+def _make_corpus(folder, utterances, sentences, seed, agree, workers):
     settings = {
         "utterances": utterances,
         "sentences": hashlib.sha256(sentences.read_bytes()).hexdigest(),

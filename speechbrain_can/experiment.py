@@ -30,6 +30,7 @@ from speechbrain_can.results import (
     fold_result,
     format_table,
     summarise,
+    write_attention,
     write_predictions,
 )
 
@@ -321,9 +322,7 @@ def train_fold(hparams, run_opts, corpus, fold):
     if brain.debug:
         logger.info("Debugging: the fold's result is not recorded")
         return
-    run_on_main(
-        record_fold, args=[brain, hparams, corpus, datasets["test"], fold]
-    )
+    run_on_main(record_fold, args=[brain, hparams, corpus, fold])
 
 
 def _build_store(**settings):
@@ -331,8 +330,8 @@ def _build_store(**settings):
     FeatureStore.build(**settings)
 
 
-def record_fold(brain, hparams, corpus, test_set, fold):
-    """Writes the predictions, the result and the picture of a fold.
+def record_fold(brain, hparams, corpus, fold):
+    """Writes predictions, attention, the result and the picture of a fold.
 
     Arguments
     ---------
@@ -342,8 +341,6 @@ def record_fold(brain, hparams, corpus, test_set, fold):
         The hyper-parameters of this fold.
     corpus : Corpus
         The prepared corpus.
-    test_set : DynamicItemDataset
-        What was tested.
     fold : int
         The fold.
     """
@@ -361,6 +358,10 @@ def record_fold(brain, hparams, corpus, test_set, fold):
         log_probabilities.exp().numpy(),
         corpus.classes,
     )
+    if brain.test_attention:
+        write_attention(
+            folder / "attention.csv", brain.test_ids, brain.test_attention
+        )
     epochs, seconds = brain.training_effort()
     # The presence of this file says that the fold is finished.
     write_json(
@@ -373,11 +374,11 @@ def record_fold(brain, hparams, corpus, test_set, fold):
             "seconds": round(seconds, 1),
         },
     )
-    if hparams["draw_attention"]:
-        draw_attention(brain, hparams, corpus, test_set)
+    if hparams["draw_attention"] and brain.test_attention:
+        draw_attention(brain, hparams, corpus)
 
 
-def draw_attention(brain, hparams, corpus, test_set):
+def draw_attention(brain, hparams, corpus):
     """Draws the attention of one test utterance: ``attention.png``.
 
     It is the surest of the correct predictions on four to twelve words, or
@@ -391,8 +392,6 @@ def draw_attention(brain, hparams, corpus, test_set):
         The hyper-parameters of this fold.
     corpus : Corpus
         The prepared corpus.
-    test_set : DynamicItemDataset
-        What was tested.
     """
     try:
         from speechbrain_can.plots import plot_utterance
@@ -413,10 +412,6 @@ def draw_attention(brain, hparams, corpus, test_set):
     )
     name = brain.test_ids[chosen]
     utterance = corpus.utterances[name]
-    batch = flat_batch([test_set[test_set.data_ids.index(name)]])
-    probabilities, attention = brain.explain(batch)
-    if attention is None:
-        return
     sample_rate = hparams["compute_features"].sample_rate
     path = Path(hparams["fold_folder"]) / ATTENTION_PICTURE
     plot_utterance(
@@ -424,10 +419,11 @@ def draw_attention(brain, hparams, corpus, test_set):
         utterance,
         read_waveform(resolve_wav(utterance, corpus.data_folder), sample_rate),
         sample_rate,
-        {
-            modality: weights[0].mean(dim=-1).tolist()
-            for modality, weights in attention._asdict().items()
-            if weights is not None
-        },
-        dict(zip(corpus.classes, probabilities[0].tolist())),
+        brain.test_attention[chosen],
+        dict(
+            zip(
+                corpus.classes,
+                brain.test_log_probabilities[chosen].exp().tolist(),
+            )
+        ),
     )

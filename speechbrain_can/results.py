@@ -85,6 +85,52 @@ def write_predictions(path, ids, true, predicted, probabilities, classes):
         table.sort_values("ID").to_csv(stream, index=False, float_format="%.6f")
 
 
+def write_attention(path, ids, attention):
+    """Writes where a model looked in each test utterance, sorted by ID.
+
+    Arguments
+    ---------
+    path : str or Path
+        The CSV file: ``ID``, ``modality`` (text or audio), ``attention``: the
+        weights of the words, mean over heads, separated by spaces.
+    ids : list of str
+        The utterances.
+    attention : list of dict of str: list of float
+        The weights of each utterance by modality.
+    """
+    rows = [
+        (name, modality, " ".join(f"{weight:.6f}" for weight in weights))
+        for name, by_modality in zip(ids, attention)
+        for modality, weights in by_modality.items()
+    ]
+    table = pd.DataFrame(rows, columns=["ID", "modality", "attention"])
+    with atomic_write(path) as stream:
+        table.sort_values("ID", kind="stable").to_csv(stream, index=False)
+
+
+def read_attention(path, modality):
+    """Reads what ``write_attention`` wrote, of one modality.
+
+    Arguments
+    ---------
+    path : str or Path
+        The CSV file.
+    modality : str
+        ``text`` or ``audio``.
+
+    Returns
+    -------
+    dict of str: list of float
+        The weights of the words by utterance.
+    """
+    table = pd.read_csv(path, dtype=str)
+    table = table[table["modality"] == modality]
+    return {
+        name: [float(weight) for weight in weights.split()]
+        for name, weights in zip(table["ID"], table["attention"])
+    }
+
+
 def finished_folds(output_folder):
     """Results of the folds that are finished, in order.
 
