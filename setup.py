@@ -42,6 +42,8 @@ setup(
         "numpy>=1.17.0",  # arrays, memory-mapped features
         "pandas>=1.0.1",  # manifests, folds, predictions, tables
         "soundfile>=0.12.1",  # audio files, as SpeechBrain reads them
+        "scipy>=1.10.0",  # confidence intervals
+        "tabulate>=0.9.0",  # tables in Markdown and LaTeX
         "tqdm>=4.42.0",  # progress bars
         "filelock>=3.0",  # runs side by side prepare a corpus once
     ],

@@ -35,12 +35,20 @@ from speechbrain_can.experiment import (
 )
 from speechbrain_can.manifest import read_json
 from speechbrain_can.protocols import count_folds, read_folds
+from speechbrain_can.report import write_report
 from speechbrain_can.results import fold_result
 
 # What this command sets for each run, and what all runs must agree on.
-OWN_OVERRIDES = ("seed", "output_folder", "prepared_folder")
+OWN_OVERRIDES = ("--seed", "--output_folder", "--prepared_folder")
 OUTPUT = "output.txt"
-SHARED_SETTINGS = ("data_folder", "protocol", "fold_seed", "classes")
+SHARED_SETTINGS = (
+    "data_folder",
+    "embedded_folder",
+    "canonical_text",
+    "protocol",
+    "fold_seed",
+    "classes",
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ class Run:
             str(train),
             str(self.hparams_file),
             *self.arguments,
+            "--noprogressbar",
         ]
 
     def settings(self):
@@ -165,11 +174,11 @@ def check_runs(runs):
     for run in runs:
         settings = run.settings()
         for key in SHARED_SETTINGS:
-            if settings[key] != first[key]:
+            if settings.get(key) != first.get(key):
                 raise SettingsError(
-                    f"{run.hparams_file} has {key}: {settings[key]} and "
-                    f"{runs[0].hparams_file} has {first[key]}; give one for "
-                    f"all with --{key}=..."
+                    f"{run.hparams_file} has {key}: {settings.get(key)} and "
+                    f"{runs[0].hparams_file} has {first.get(key)}; give one "
+                    f"for all with --{key}=..."
                 )
         run.folder.mkdir(parents=True, exist_ok=True)
         check_settings(run.folder, run.hparams_file, run.overrides)
@@ -241,8 +250,7 @@ def train_all(runs, workers):
 
 
 def _start(run, threads):
-    # Small matrices gain little from a second thread, and the result does not
-    # depend on their number.
+    # Small matrices gain little from a second thread.
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with open(run.folder / OUTPUT, "ab") as output:
         return subprocess.Popen(
@@ -394,10 +402,10 @@ def parse_arguments(arguments):
                 "--KEY=VALUE"
             )
     for argument in others:
-        key = argument.lstrip("-").partition("=")[0]
-        if key in OWN_OVERRIDES:
+        option = argument.partition("=")[0]
+        if option in OWN_OVERRIDES:
             parser.error(
-                f"--{key} is set for each run; see --seeds and --output_folder"
+                f"{option} is set for each run; see --seeds and --output_folder"
             )
     return options, others
 
@@ -411,8 +419,28 @@ def main(arguments=None):
         options.hparams_files, options.seeds, options.output_folder, others
     )
     check_runs(runs)
-    failed = train_all(runs, options.workers)
+    try:
+        failed = train_all(runs, options.workers)
+    finally:
+        # what is there, also where it was ended early
+        _print_report(runs, options.output_folder)
     return 1 if failed else 0
+
+
+def _print_report(runs, output_folder):
+    settings = runs[0].settings()
+    description = Path(settings["prepared_folder"]) / "corpus.json"
+    if not description.exists():
+        return
+    report = write_report(
+        output_folder,
+        {(run.system, run.seed): run.folder for run in runs},
+        read_json(description)["corpus"],
+        settings["protocol"],
+    )
+    if report is not None:
+        print(report)
+        print(f"The tables: {output_folder / 'comparison'}.csv, .md and .tex")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from speechbrain_can.features import FeatureStore, read_waveform
 from speechbrain_can.manifest import atomic_write, resolve_wav, write_json
 from speechbrain_can.protocols import count_folds, describe_fold, split_fold
 from speechbrain_can.results import (
+    ATTENTION_TABLE,
     FOLD_RESULT,
     accuracies,
     fold_result,
@@ -360,7 +361,7 @@ def record_fold(brain, hparams, corpus, fold):
     )
     if brain.test_attention:
         write_attention(
-            folder / "attention.csv", brain.test_ids, brain.test_attention
+            folder / ATTENTION_TABLE, brain.test_ids, brain.test_attention
         )
     epochs, seconds = brain.training_effort()
     # The presence of this file says that the fold is finished.

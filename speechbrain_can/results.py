@@ -11,6 +11,7 @@ import pandas as pd
 from speechbrain_can.manifest import atomic_write, read_json, write_json
 
 FOLD_RESULT = "result.json"
+ATTENTION_TABLE = "attention.csv"
 METRICS = ("WA", "UA")
 
 

@@ -10,8 +10,10 @@ from speechbrain_can.manifest import read_manifest
 
 @pytest.fixture
 def prepare(emodb_prepare, emodb_release, tmp_path):
-    def run():
-        emodb_prepare.prepare_emodb(emodb_release, tmp_path / "prepared")
+    def run(**settings):
+        emodb_prepare.prepare_emodb(
+            emodb_release, tmp_path / "prepared", **settings
+        )
         rows = {}
         for name in ("skipped", "adjusted"):
             path = tmp_path / "prepared" / f"{name}.csv"
@@ -81,6 +83,37 @@ def test_a_cut_recording_keeps_the_syllables_in_it(emodb_release, prepare):
         "03a01Wa": "cut before the end: 2 of 3 syllables are in the audio "
         "of 0.20 s"
     }
+
+
+def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
+    labels = emodb_release / "labsilb"
+    text = (labels / "03a01Wa.labsilb").read_text()
+    (labels / "03a01Wa.labsilb").write_text(text.replace("la", "lo"))
+    (labels / "08a01Wa.labsilb").write_text(text.replace("pen", "."))
+    as_labelled, _, _ = prepare()
+    utterances, _, adjusted = prepare(canonical_text=True)
+    assert as_labelled["03a01Wa"].words[1] == Word("lo", 0.1, 0.3)
+    assert utterances["03a01Wa"].words == [
+        Word("der", 0.0, 0.1),
+        Word("la", 0.1, 0.3),
+        Word("pen", 0.3, 0.8),
+    ]
+    assert list(adjusted) == ["08a01Wa"]
+    assert "with equal segments: 2 of 3 canonical" in adjusted["08a01Wa"]
+
+
+def test_canonical_text_says_nothing_of_the_emotion(
+    shared, emodb_prepare, tmp_path
+):
+    """Whatever leaked through words would be different words."""
+    emodb_prepare.prepare_emodb(shared / "emodb", tmp_path, canonical_text=True)
+    corpus = Corpus.load(tmp_path, "speaker10")
+    assert corpus.name == "EmoDB, canonical text"
+    texts = {
+        (row.transcription, *(word.text for word in row.words))
+        for row in corpus.utterances.values()
+    }
+    assert len(corpus.utterances) == 535 and len(texts) == 10
 
 
 def test_other_files_are_listed(emodb_release, prepare):

@@ -10,7 +10,7 @@ Authors
 import math
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from speechbrain_can.alignment import (
@@ -78,7 +78,11 @@ class Recording:
 
 
 def prepare_emodb(
-    data_folder, save_folder, protocol="speaker10", fold_seed=1234
+    data_folder,
+    save_folder,
+    protocol="speaker10",
+    fold_seed=1234,
+    canonical_text=False,
 ):
     """Prepares EmoDB, unless it is prepared already.
 
@@ -98,6 +102,11 @@ def prepare_emodb(
         ``speaker10`` (leave one speaker out) or ``random10``.
     fold_seed : int
         Seed of random folds.
+    canonical_text : bool
+        Whether all recordings of a sentence have the same syllables, those it
+        is labelled with most often. The labels follow each actor's
+        pronunciation, and a cut recording lacks its last ones: they say a
+        little of the emotion, the canonical ones say nothing.
 
     Raises
     ------
@@ -114,14 +123,14 @@ def prepare_emodb(
     usual = {}
     prepare_corpus(
         folder=save_folder,
-        name="EmoDB",
+        name="EmoDB, canonical text" if canonical_text else "EmoDB",
         classes=list(EMOTIONS.values()),
         data_folder=data_folder,
         protocol=protocol,
         fold_seed=fold_seed,
         find_candidates=find_candidates,
         build_utterance=lambda recording: build_utterance(
-            recording, folder, usual
+            recording, folder, usual, canonical_text
         ),
     )
 
@@ -233,7 +242,7 @@ def _label_path(folder, recording):
     return folder / "labsilb" / f"{recording.id}.labsilb"
 
 
-def build_utterance(recording, folder, usual):
+def build_utterance(recording, folder, usual, canonical_text=False):
     """Reads audio and labels of a recording.
 
     Arguments
@@ -244,6 +253,9 @@ def build_utterance(recording, folder, usual):
         The release.
     usual : dict of str: list of str
         Syllables by sentence, for recordings without labels.
+    canonical_text : bool
+        Whether these are the text of every recording. They keep the times of
+        the labels where all of them are in the audio.
 
     Returns
     -------
@@ -262,6 +274,9 @@ def build_utterance(recording, folder, usual):
     try:
         rows = read_xlabel(_label_path(folder, recording))
         words, reason = _heard_syllables(rows, duration)
+        if canonical_text:
+            words = _with_text(words, usual[recording.sentence])
+            reason = None
     except (FileNotFoundError, AlignmentError) as error:
         words = equal_words(usual[recording.sentence], duration)
         cause = "no label file"
@@ -281,6 +296,16 @@ def build_utterance(recording, folder, usual):
         transcription=SENTENCES[recording.sentence],
     )
     return utterance, reason
+
+
+def _with_text(words, text):
+    """The same segments with another text of as many syllables."""
+    if len(words) != len(text):
+        raise AlignmentError(
+            f"{len(words)} of {len(text)} canonical syllables are labelled "
+            "within the audio"
+        )
+    return [replace(word, text=syllable) for word, syllable in zip(words, text)]
 
 
 def _heard_syllables(rows, duration):

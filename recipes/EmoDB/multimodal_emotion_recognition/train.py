@@ -49,6 +49,7 @@ if __name__ == "__main__":
             "save_folder": hparams["prepared_folder"],
             "protocol": hparams["protocol"],
             "fold_seed": hparams["fold_seed"],
+            "canonical_text": hparams["canonical_text"],
         },
     )
 

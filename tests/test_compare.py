@@ -1,0 +1,185 @@
+"""The comparison as a user runs it, on a corpus of forty spoken utterances."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from conftest import RECIPES, ROOT
+from test_experiment import SMALL
+
+from speechbrain_can.compare import check_runs, parse_arguments, plan_runs
+from speechbrain_can.experiment import SettingsError
+
+CAN = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """The recipe with two systems of one's own, one of which cannot train."""
+    folder = tmp_path_factory.mktemp("recipe")
+    shutil.copytree(
+        RECIPES["IEMOCAP"],
+        folder,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("results", "__pycache__"),
+    )
+    (folder / "hparams" / "wide.yaml").write_text(
+        "base: text_model.yaml\nhidden_size: 12\n"
+    )
+    (folder / "hparams" / "broken.yaml").write_text(
+        "base: can.yaml\nbatch_size: -1\n"
+    )
+    return folder
+
+
+def start(recipe, corpus, *arguments):
+    small = {**SMALL, "--number_of_epochs": "1"}
+    del small["--hidden_size"], small["--batch_size"]
+    options = {**small, "--data_folder": corpus, "--protocol": "session5"}
+    for argument in arguments:
+        if "=" in argument:
+            options.update([argument.split("=")])
+    systems = [name for name in arguments if "=" not in name]
+    return subprocess.Popen(
+        [
+            *[sys.executable, "-m", "speechbrain_can.compare"],
+            *(f"hparams/{name}.yaml" for name in systems),
+            *(f"{key}={value}" for key, value in options.items()),
+        ],
+        cwd=recipe,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def compare(*arguments):
+    process = start(*arguments)
+    out, err = process.communicate()
+    return process.returncode, out, err
+
+
+def test_a_comparison(recipe, embedded_corpus):
+    systems = ("wide", "can", "broken")
+    arguments = (recipe, embedded_corpus, *systems, "--fold=0", "--workers=2")
+    status, out, err = compare(*arguments)
+    # one that fails is named with its error, and does not stop the others
+    assert status == 1
+    assert "broken, seed 1234, failed: ValueError: batch_size" in err + out
+    folder = recipe / "results" / "comparison"
+    results = {
+        system: json.loads(
+            (folder / system / "1234" / "fold_0" / "result.json").read_text()
+        )
+        for system in ("wide", "can")
+    }
+    table = pd.read_csv(folder / "comparison.csv", index_col="hparams")
+    assert table.index.tolist() == ["can.yaml", "wide.yaml"]
+    for system, result in results.items():
+        assert f"{system}, seed 1234, fold 0: WA {result['WA']:.3f}" in out
+        row = table.loc[f"{system}.yaml"]
+        assert row["UA mean"] == pytest.approx(result["UA"], abs=1e-6)
+    assert table.loc["wide.yaml", "WA difference"] == pytest.approx(
+        results["wide"]["WA"] - results["can"]["WA"], abs=2e-6
+    )
+    assert out.startswith("wide, seed") or out.startswith("can, seed")
+    assert (folder / "comparison.md").read_text("utf-8") in out
+    assert "Other systems" in out and "paper's" not in out
+    # one prepared corpus and one set of features for both
+    assert not list(folder.glob("*/*/prepared"))
+    assert len(list(recipe.glob("results/features/*/index.npz"))) == 1
+
+    # what is finished is not done again; another fold is added to it
+    times = {
+        path: path.stat().st_mtime_ns for path in folder.glob("*/*/fold_0/*")
+    }
+    status, out, err = compare(
+        recipe, embedded_corpus, "wide", "can", "--fold=1"
+    )
+    assert status == 0
+    assert "wide, seed 1234, fold 1" in out and "fold 0" not in out
+    assert all(path.stat().st_mtime_ns == t for path, t in times.items())
+    table = pd.read_csv(folder / "comparison.csv", index_col="hparams")
+    assert table["folds"].tolist() == [2, 2]
+    low, difference, high = table.loc[
+        "wide.yaml", ["WA low", "WA difference", "WA high"]
+    ]
+    assert low <= difference <= high
+
+
+def test_ended_politely_it_ends_its_runs_and_prints_what_there_is(
+    recipe, embedded_corpus
+):
+    folder = recipe / "results" / "ended"
+    process = start(
+        *(recipe, embedded_corpus, "can", "no_align_loss", "--workers=2"),
+        *(f"--output_folder={folder}", "--number_of_epochs=1000"),
+        "--patience=1000",
+    )
+    logs = [
+        folder / system / "1234" / "fold_0" / "train_log.txt"
+        for system in ("can", "no_align_loss")
+    ]
+    while not all(log.exists() for log in logs):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate()
+    assert process.returncode == 143
+    assert "/10 " in err, "two systems of five folds"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert not (folder / "comparison.md").exists()
+
+
+def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
+    def plan(*arguments, files=(CAN,)):
+        return plan_runs(files, [1, 2], tmp_path, ["--fold=0", *arguments])
+
+    runs = plan("--lr=0.1")
+    assert [run.folder.relative_to(tmp_path).as_posix() for run in runs] == [
+        "can/1",
+        "can/2",
+    ]
+    check_runs(runs)
+    check_runs(plan("--lr=0.1", "--device=cpu"))
+    with pytest.raises(SettingsError, match="begun with other settings"):
+        check_runs(plan("--lr=0.2"))
+    other = tmp_path / "hparams" / "speakers.yaml"
+    other.parent.mkdir()
+    shutil.copy(CAN, other.parent)
+    other.write_text("base: can.yaml\nprotocol: speaker10\n")
+    with pytest.raises(SettingsError, match="protocol: speaker10 and .*can"):
+        check_runs(plan("--lr=0.1", files=(CAN, other)))
+    check_runs(plan("--lr=0.1", "--protocol=random10", files=(CAN, other)))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["nowhere.yaml"], "nowhere.yaml is not an hparams file"),
+        (["--data_folder", "corpus", str(CAN)], "written --KEY=VALUE"),
+        ([str(CAN), "--seed=3"], "see --seeds"),
+        ([], "required: HPARAMS"),
+    ],
+)
+def test_wrong_arguments(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_seeds_and_overrides():
+    options, others = parse_arguments(
+        [str(CAN), "--seeds=1,2", "--fold=0", "--device=cpu"]
+    )
+    assert options.seeds == [1, 2] and options.workers == 1
+    assert others == ["--fold=0", "--device=cpu"]
