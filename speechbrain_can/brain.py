@@ -11,7 +11,7 @@ import torch
 
 import speechbrain as sb
 from speechbrain.utils.metric_stats import MetricStats
-from speechbrain_can.lobes.ragged import WordFrames
+from speechbrain_can.lobes.ragged import WordFrames, count_words
 from speechbrain_can.losses import cross_entropies, decide, total_loss
 from speechbrain_can.results import accuracies
 
@@ -90,7 +90,7 @@ class EmotionBrain(sb.Brain):
             self.targets.append(targets)
             self.log_probabilities.append(decide(predictions).float())
         if stage == sb.Stage.TEST and predictions.attention is not None:
-            word_counts = batch.frame_counts.lengths
+            word_counts = count_words(batch.words)
             self.attention.extend(predictions.attention.of_words(word_counts))
         return total.mean()
 

@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ruamel.yaml
+import torch
 from hyperpyyaml import resolve_references
 from tqdm import tqdm
 
 import speechbrain as sb
 from speechbrain_can.experiment import (
     ALL_FOLDS,
+    SETTINGS,
     SettingsError,
     check_settings,
     read_hparams,
@@ -131,12 +133,23 @@ def plan_runs(hparams_files, seeds, output_folder, arguments):
     -------
     list of Run
         The runs.
+
+    Raises
+    ------
+    SettingsError
+        If two of them have the same system, by the name of its file, and seed.
     """
     output_folder = Path(output_folder)
-    runs = []
+    runs, folders = [], set()
     for seed in seeds:
         for hparams_file in map(Path, hparams_files):
             folder = output_folder / hparams_file.stem / str(seed)
+            if folder in folders:
+                raise SettingsError(
+                    f"{hparams_file.stem} with seed {seed} is given twice; "
+                    "every hparams file needs a name of its own"
+                )
+            folders.add(folder)
             own = {
                 "seed": seed,
                 "output_folder": folder,
@@ -156,13 +169,15 @@ def plan_runs(hparams_files, seeds, output_folder, arguments):
     return runs
 
 
-def check_runs(runs):
+def check_runs(runs, output_folder):
     """Checks, before hours of training, that the runs can be compared.
 
     Arguments
     ---------
     runs : list of Run
         The runs.
+    output_folder : str or Path
+        The comparison, which may hold earlier runs.
 
     Raises
     ------
@@ -170,17 +185,19 @@ def check_runs(runs):
         If two have different data or folds, or if a folder was begun with
         other settings.
     """
-    first = runs[0].settings()
-    for run in runs:
-        settings = run.settings()
+    settings = {str(run.hparams_file): run.settings() for run in runs}
+    for path in sorted(Path(output_folder).glob(f"*/*/{SETTINGS}")):
+        settings[str(path)] = ruamel.yaml.YAML().load(path)
+    first = str(runs[0].hparams_file)
+    for name, other in settings.items():
         for key in SHARED_SETTINGS:
-            if settings.get(key) != first.get(key):
+            if other.get(key) != settings[first].get(key):
                 raise SettingsError(
-                    f"{run.hparams_file} has {key}: {settings.get(key)} and "
-                    f"{runs[0].hparams_file} has {first.get(key)}; give one "
-                    f"for all with --{key}=..."
+                    f"{name} has {key}: {other.get(key)} and {first} has "
+                    f"{settings[first].get(key)}; give one for all with "
+                    f"--{key}=..., or another --output_folder"
                 )
-        run.folder.mkdir(parents=True, exist_ok=True)
+    for run in runs:
         check_settings(run.folder, run.hparams_file, run.overrides)
 
 
@@ -211,21 +228,22 @@ def train_all(runs, workers):
     """Trains the runs, some side by side, and shows how far they are.
 
     What a run prints goes to ``output.txt`` in its folder. One that fails does
-    not stop the others.
+    not stop the others. Each run gets its share of the threads, which on small
+    matrices is faster than one run after the other on all of them.
 
     Arguments
     ---------
     runs : list of Run
         The runs.
     workers : int
-        How many at a time; each gets its share of the cores.
+        How many at a time.
 
     Returns
     -------
     list of Run
         Those that failed.
     """
-    threads = max(1, os.cpu_count() // workers)
+    threads = max(1, torch.get_num_threads() // workers)
     waiting, running, failed = list(runs), {}, []
     progress = Progress(runs)
     try:
@@ -236,9 +254,10 @@ def train_all(runs, workers):
             time.sleep(1)
             ended = [run for run in running if running[run].poll() is not None]
             for run in ended:
-                if running.pop(run).returncode:
+                status = running.pop(run).returncode
+                if status:
                     failed.append(run)
-                    progress.bar.write(_why_it_failed(run))
+                    progress.bar.write(_why_it_failed(run, status))
             progress.show(running)
     finally:
         for process in running.values():
@@ -250,9 +269,9 @@ def train_all(runs, workers):
 
 
 def _start(run, threads):
-    # Small matrices gain little from a second thread.
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    with open(run.folder / OUTPUT, "ab") as output:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with open(run.folder / OUTPUT, "wb") as output:
         return subprocess.Popen(
             run.command(),
             stdin=subprocess.DEVNULL,
@@ -262,10 +281,11 @@ def _start(run, threads):
         )
 
 
-def _why_it_failed(run):
+def _why_it_failed(run, status):
     path = run.folder / OUTPUT
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return f"{run.system}, seed {run.seed}, failed: {lines[-1]}\nSee {path}"
+    cause = lines[-1] if lines and status > 0 else f"it ended with {status}"
+    return f"{run.system}, seed {run.seed}, failed: {cause}\nSee {path}"
 
 
 class Progress:
@@ -382,7 +402,7 @@ def parse_arguments(arguments):
     )
     parser.add_argument(
         "--seeds",
-        type=lambda text: [int(seed) for seed in text.split(",")],
+        type=_seeds,
         default=[1234],
         help="separated by commas; a fold's value is the mean over them "
         "(default: 1234)",
@@ -390,6 +410,8 @@ def parse_arguments(arguments):
     parser.add_argument(
         "--workers",
         type=int,
+        choices=range(1, 1 + os.cpu_count()),
+        metavar="N",
         default=1,
         help="systems trained side by side; on a CPU one a core is fastest "
         "(default: %(default)s)",
@@ -410,15 +432,26 @@ def parse_arguments(arguments):
     return options, others
 
 
+def _seeds(text):
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not whole numbers separated by commas"
+        )
+
+
 def main(arguments=None):
     """Command line of the comparison."""
-    options, others = parse_arguments(arguments or sys.argv[1:])
+    options, others = parse_arguments(
+        sys.argv[1:] if arguments is None else arguments
+    )
     # Ended politely, it ends its runs too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     runs = plan_runs(
         options.hparams_files, options.seeds, options.output_folder, others
     )
-    check_runs(runs)
+    check_runs(runs, options.output_folder)
     try:
         failed = train_all(runs, options.workers)
     finally:
@@ -432,11 +465,11 @@ def _print_report(runs, output_folder):
     description = Path(settings["prepared_folder"]) / "corpus.json"
     if not description.exists():
         return
+    corpus = read_json(description)
     report = write_report(
         output_folder,
-        {(run.system, run.seed): run.folder for run in runs},
-        read_json(description)["corpus"],
-        settings["protocol"],
+        corpus["corpus"],
+        f"{settings['protocol']}, {len(corpus['classes'])} classes",
     )
     if report is not None:
         print(report)

@@ -10,9 +10,11 @@ Authors
 
 import difflib
 import io
+from contextlib import contextmanager
 from pathlib import Path
 
 import ruamel.yaml
+from filelock import FileLock, Timeout
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 
 import speechbrain as sb
@@ -39,6 +41,7 @@ logger = sb.utils.logger.get_logger(__name__)
 
 ALL_FOLDS = "all"
 BASE = "base"
+SETTINGS = "hyperparams.yaml"
 ATTENTION_PICTURE = "attention.png"
 
 
@@ -88,6 +91,11 @@ def read_hparams(hparams_file):
     -------
     io.StringIO
         HyperPyYAML, complete.
+
+    Raises
+    ------
+    SettingsError
+        If the file is its own base.
     """
     parser = ruamel.yaml.YAML()
     hparams_file = Path(hparams_file)
@@ -95,6 +103,8 @@ def read_hparams(hparams_file):
     text = io.StringIO()
     if BASE in hparams:
         base = hparams_file.with_name(hparams.pop(BASE))
+        if base == hparams_file:
+            raise SettingsError(f"{hparams_file} is its own base")
         merged = parser.load(read_hparams(base))
         merged.update(hparams)
         hparams = merged
@@ -163,7 +173,7 @@ def check_settings(output_folder, hparams_file, overrides):
     Arguments
     ---------
     output_folder : str or Path
-        The run; ``hyperparams.yaml`` is written there the first time.
+        The run; ``hyperparams.yaml`` is written there until a fold is begun.
     hparams_file : str or Path
         HyperPyYAML.
     overrides : str or dict
@@ -177,8 +187,9 @@ def check_settings(output_folder, hparams_file, overrides):
     resolved = resolve_references(
         read_hparams(hparams_file), override_fold(overrides, ALL_FOLDS)
     ).read()
-    path = Path(output_folder) / "hyperparams.yaml"
-    if not path.exists():
+    path = Path(output_folder) / SETTINGS
+    begun = path.exists() and any(path.parent.glob("fold_*"))
+    if not begun:
         with atomic_write(path) as stream:
             stream.write("# yamllint disable\n" + resolved)
         return
@@ -221,6 +232,11 @@ def run_folds(hparams, hparams_file, run_opts, overrides):
     dict or None
         The content of ``results.json``; None if no fold is finished, as in a
         debugging run.
+
+    Raises
+    ------
+    SettingsError
+        If another process is training one of them.
     """
     corpus = Corpus.load(hparams["prepared_folder"], hparams["protocol"])
     output_folder = Path(hparams["output_folder"])
@@ -230,7 +246,8 @@ def run_folds(hparams, hparams_file, run_opts, overrides):
         if not fold_result(output_folder, fold).exists():
             logger.info(f"Fold {fold} (folds are 0 to {n_folds - 1})")
             fold_hparams = load_hparams(hparams_file, overrides, fold)
-            train_fold(fold_hparams, run_opts, corpus, fold)
+            with _alone_in(fold_result(output_folder, fold).parent):
+                train_fold(fold_hparams, run_opts, corpus, fold)
     if not (if_main_process() and fold_result(output_folder, fold).exists()):
         return None
     summary = summarise(
@@ -247,6 +264,27 @@ def run_folds(hparams, hparams_file, run_opts, overrides):
     if picture.exists():
         print(f"The attention of one test utterance: {picture.absolute()}")
     return summary
+
+
+@contextmanager
+def _alone_in(fold_folder):
+    """Two runs that save to one folder would spoil each other's checkpoints."""
+    if not if_main_process():
+        yield
+        return
+    fold_folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(fold_folder / "train.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise SettingsError(
+            f"another process is training in {fold_folder}; wait for it or "
+            "give another --output_folder"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def train_fold(hparams, run_opts, corpus, fold):
@@ -421,6 +459,10 @@ def draw_attention(brain, hparams, corpus):
         read_waveform(resolve_wav(utterance, corpus.data_folder), sample_rate),
         sample_rate,
         brain.test_attention[chosen],
+        hparams["segment"](
+            [word.start for word in utterance.words],
+            [word.end for word in utterance.words],
+        ),
         dict(
             zip(
                 corpus.classes,

@@ -334,7 +334,8 @@ class FeatureStore:
             Or another module with its interface; its ``repr`` must tell all
             of its settings, by ``extra_repr``, since it names the store.
         segment : callable
-            ``aligned_segments`` or ``equal_segments`` with its settings.
+            ``aligned_segments``, ``equal_segments`` or ``whole_utterance``
+            with its settings.
         num_workers : int
             Processes beside this one.
 
@@ -442,10 +443,13 @@ def _as_is(example):
 
 def _fingerprint(utterances, data_folder, compute_features, segment):
     digest = hashlib.sha256()
+    function, keywords = segment, {}
     if isinstance(segment, partial):
-        settings = (segment.func.__qualname__, sorted(segment.keywords.items()))
-    else:
-        settings = (segment.__qualname__, [])
+        function, keywords = segment.func, segment.keywords
+    settings = (
+        f"{function.__module__}.{function.__qualname__}",
+        sorted(keywords.items()),
+    )
     data_root = os.path.realpath(data_folder)
     digest.update(repr((data_root, repr(compute_features), settings)).encode())
     for utterance in utterances.values():

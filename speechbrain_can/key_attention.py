@@ -1,11 +1,13 @@
 """Does a model attend to the word that matters? On a controlled corpus one knows.
 
-    python -m speechbrain_can.key_attention <corpus> <output_folder>
+    python -m speechbrain_can.key_attention <output_folder>
 
 ``plan.json`` of a controlled corpus (``speechbrain_can.embedded``) says which
 word of an utterance is the key: the one that carries the emotion in the text,
 and the cue in the audio. Of a finished run, the attention on that word is set
-against chance, which is equal attention to every word.
+against chance, which is equal attention to every word, and against the decoys,
+whose cues are heard as well but which the text does not point to. Keys are often
+the longest word: where they are not, length cannot tell.
 
 Authors
  * The speechbrain-can developers 2026
@@ -17,21 +19,25 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import ruamel.yaml
 from scipy import stats
 from tabulate import tabulate
 
-from speechbrain_can.lobes.attention import Attention
-from speechbrain_can.manifest import read_manifest
+from speechbrain_can.corpus import Corpus
+from speechbrain_can.experiment import SETTINGS
 from speechbrain_can.results import ATTENTION_TABLE, read_attention
+
+WEIGHTS = ("key", "decoys", "longest", "chance")
 
 
 def key_attention(turns, utterances, attention):
-    """The attention on the key word of each utterance, and chance.
+    """The attention on the key word of each utterance, and what to expect.
 
     Arguments
     ---------
     turns : list of dict
-        What ``plan.json`` holds: ``utt``, ``key``, ``words``.
+        What ``plan.json`` holds: ``utt``, ``key``, ``plan`` (the words with a
+        cue), ``words``.
     utterances : dict of str: Utterance
         The manifest.
     attention : dict of str: list of float
@@ -40,9 +46,10 @@ def key_attention(turns, utterances, attention):
     Returns
     -------
     table : pandas.DataFrame
-        A row an utterance: ``attention`` on the key word, ``chance`` (one by
-        the number of words), and whether the key is the word with the most
-        attention (``first``).
+        A row an utterance: the weight of the ``key``, the mean weight of its
+        ``decoys``, that of the ``longest`` word (in letters; the first of
+        them), ``chance`` (one by the number of words), whether the key
+        ``is_longest``, and whether it ``is_most_attended``.
     others : int
         Utterances left out: of one word, or whose aligned words are not those
         of the plan.
@@ -57,78 +64,106 @@ def key_attention(turns, utterances, attention):
             others += 1
             continue
         key = turn["key"]
-        rows.append((weights[key], 1 / len(words), np.argmax(weights) == key))
-    return pd.DataFrame(rows, columns=["attention", "chance", "first"]), others
+        decoys = [weights[int(i)] for i in turn["plan"] if int(i) != key]
+        longest = max(range(len(words)), key=lambda i: len(words[i]))
+        rows.append(
+            {
+                "key": weights[key],
+                "decoys": np.mean(decoys) if decoys else np.nan,
+                "longest": weights[longest],
+                "chance": 1 / len(words),
+                "is_longest": longest == key,
+                "is_most_attended": int(np.argmax(weights)) == key,
+            }
+        )
+    return pd.DataFrame(rows), others
 
 
 def format_key_attention(tables):
-    """The attention on the key word against chance, as text.
+    """The attention on the key word beside what it is compared with, as text.
 
     Arguments
     ---------
-    tables : dict of str: pandas.DataFrame
-        What ``key_attention`` returns, by modality.
+    tables : dict of str: list of pandas.DataFrame
+        What ``key_attention`` returns for each fold, by modality.
 
     Returns
     -------
     str
-        A row a modality; the interval is that of a paired t-test.
+        Two rows a modality, all utterances and those whose longest word is
+        another one: means over folds of the means over utterances. The
+        interval is that of a paired t-test over folds, where there are two.
     """
     rows = []
-    for modality, table in tables.items():
-        test = stats.ttest_rel(table["attention"], table["chance"])
-        low, high = test.confidence_interval(0.95)
-        rows.append(
-            {
-                "modality": modality,
-                "utterances": len(table),
-                "on the key word": f"{table['attention'].mean():.3f}",
-                "chance": f"{table['chance'].mean():.3f}",
-                "difference [95%]": f"{(low + high) / 2:+.3f} "
-                f"[{low:+.3f}, {high:+.3f}]",
-                "key is first": f"{table['first'].mean():.3f}",
-            }
-        )
-    return tabulate(rows, headers="keys", tablefmt="github")
+    for modality, folds in tables.items():
+        for name, part in {
+            "all": folds,
+            "longest is another": [
+                fold[~fold["is_longest"].astype(bool)] for fold in folds
+            ],
+        }.items():
+            means = pd.DataFrame(
+                [fold[[*WEIGHTS, "is_most_attended"]].mean() for fold in part]
+            )
+            difference = means["key"] - means["chance"]
+            cell = f"{difference.mean():+.3f}"
+            if len(means) > 1:
+                interval = stats.ttest_1samp(difference, 0)
+                low, high = interval.confidence_interval(0.95)
+                cell += f" [{low:+.3f}, {high:+.3f}]"
+            rows.append(
+                {
+                    "attention": modality,
+                    "utterances": f"{name}: {sum(map(len, part))}",
+                    **{f"on {n}": f"{means[n].mean():.3f}" for n in WEIGHTS},
+                    "key - chance [95%]": cell,
+                    "key most attended": f"{means['is_most_attended'].mean():.3f}",
+                }
+            )
+    text = tabulate(
+        rows, headers="keys", tablefmt="github", disable_numparse=True
+    )
+    return text.replace("on chance", "chance   ")
 
 
 def main(arguments=None):
     """Command line."""
     parser = argparse.ArgumentParser(
         prog="python -m speechbrain_can.key_attention",
-        description="The attention of a run on the key words of a controlled "
-        "corpus, against chance.",
-    )
-    parser.add_argument("corpus", type=Path, help="it has a plan.json")
-    parser.add_argument(
-        "output_folder", type=Path, help="a run: its folds' attention.csv"
+        description="The attention of a finished run on the key words of a "
+        "controlled corpus, beside chance, decoys and the longest word.",
     )
     parser.add_argument(
-        "--prepared_folder",
-        type=Path,
-        help="the prepared corpus (default: prepared in the output_folder)",
+        "output_folder", type=Path, help="of one run, e.g. results/can/1234"
     )
-    options = parser.parse_args(arguments)
-    paths = sorted(options.output_folder.glob(f"fold_*/{ATTENTION_TABLE}"))
+    folder = parser.parse_args(arguments).output_folder
+    paths = sorted(folder.glob(f"fold_*/{ATTENTION_TABLE}"))
     if not paths:
         parser.error(
-            f"{options.output_folder} has no fold_*/{ATTENTION_TABLE}: no "
-            "finished fold, or a model without word attention"
+            f"{folder} has no fold_*/{ATTENTION_TABLE}: no finished fold, or "
+            "a model without word attention"
         )
-    turns = json.loads((options.corpus / "plan.json").read_text("utf-8"))
-    prepared = options.prepared_folder or options.output_folder / "prepared"
-    utterances = read_manifest(prepared / "manifest.csv")
-    tables = {}
-    for modality in Attention._fields:
-        attention = {}
+    settings = ruamel.yaml.YAML().load(folder / SETTINGS)
+    corpus = Corpus.load(settings["prepared_folder"], settings["protocol"])
+    plan = Path(corpus.data_folder) / "plan.json"
+    if not plan.exists():
+        parser.error(f"{plan} does not exist: not a controlled corpus")
+    turns = json.loads(plan.read_text(encoding="utf-8"))
+    # Equal segments of audio are not the words that the key is one of.
+    aligned = "aligned_segments" in settings["segment"].tag.value
+    tables, left_out = {}, 0
+    for modality in ("text", "audio") if aligned else ("text",):
         for path in paths:
-            attention.update(read_attention(path, modality))
-        if attention:
-            tables[modality], others = key_attention(
-                turns, utterances, attention
+            table, others = key_attention(
+                turns, corpus.utterances, read_attention(path, modality)
             )
+            if len(table):
+                tables.setdefault(modality, []).append(table)
+                left_out += others if modality == "text" else 0
     print(format_key_attention(tables))
-    print(f"{others} utterances of one word or other words are left out")
+    print(f"Left out, of one word or with other words: {left_out} utterances")
+    table = pd.concat(next(iter(tables.values())))
+    print(f"The longest word is the key in {table['is_longest'].mean():.3f}")
 
 
 if __name__ == "__main__":

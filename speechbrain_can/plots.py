@@ -12,7 +12,13 @@ SYMBOLS = {"text": r"$\alpha^{(T)}$", "audio": r"$\alpha^{(A)}$"}
 
 
 def plot_utterance(
-    path, utterance, waveform, sample_rate, attention, probabilities
+    path,
+    utterance,
+    waveform,
+    sample_rate,
+    attention,
+    segments,
+    probabilities,
 ):
     """Draws waveform, words, attention and probabilities of one utterance.
 
@@ -27,7 +33,11 @@ def plot_utterance(
     sample_rate : int
         Rate of the waveform in Hz.
     attention : dict of str: list of float
-        Weight of each word under ``text`` and ``audio``, or one of them.
+        Weight of each word under ``text`` and of each segment under ``audio``,
+        or one of them.
+    segments : numpy.ndarray
+        Start and end of the audio's segments in seconds, shape
+        ``[segments, 2]``.
     probabilities : dict of str: float
         Probability of each class.
     """
@@ -39,8 +49,8 @@ def plot_utterance(
         sharex=True,
         height_ratios=[2] + [1] * len(attention),
     )
-    starts = np.array([word.start for word in utterance.words])
-    ends = np.array([word.end for word in utterance.words])
+    words = np.array([(word.start, word.end) for word in utterance.words])
+    bounds = {"text": words, "audio": segments}
 
     times = np.arange(len(waveform)) / sample_rate
     wave_axes.plot(times, waveform, color="0.4", linewidth=0.5)
@@ -48,7 +58,7 @@ def plot_utterance(
     wave_axes.set_yticks([])
     wave_axes.set_xlim(0, utterance.duration)
     wave_axes.set_xticks(
-        (starts + ends) / 2,
+        words.mean(axis=1),
         [word.text for word in utterance.words],
         rotation=30,
         ha="right",
@@ -58,9 +68,9 @@ def plot_utterance(
     wave_axes.tick_params(axis="x", length=0, labelbottom=True)
     for axes, (modality, weights) in zip(attention_axes, attention.items()):
         axes.bar(
-            starts,
+            bounds[modality][:, 0],
             weights,
-            width=ends - starts,
+            width=np.diff(bounds[modality])[:, 0],
             align="edge",
             color=COLOURS[modality],
             edgecolor="white",
@@ -69,7 +79,7 @@ def plot_utterance(
         axes.set_ylim(0, max(1e-3, *weights) * 1.1)
         axes.tick_params(axis="x", length=0, labelbottom=False)
     for axes in (wave_axes, *attention_axes):
-        for end in ends[:-1]:
+        for end in words[:-1, 1]:
             axes.axvline(end, color="0.8", linewidth=0.8, zorder=0)
 
     axes = right.subplots()

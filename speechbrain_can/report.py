@@ -2,7 +2,9 @@
 
 Every system is set beside CAN on the same folds and seeds. A fold's value is the
 mean over its seeds; the interval of the difference to CAN is that of a paired
-t-test over folds. Folds share training data, so that it is rather too narrow.
+t-test over folds. Folds share training data, so that it is too narrow: by a
+third for ten folds, by the correction of Nadeau and Bengio (2003); nor does it
+allow for several comparisons being made at once.
 
 Authors
  * The speechbrain-can developers 2026
@@ -74,13 +76,13 @@ PAPER = {
 OTHERS = "Other systems"
 
 
-def collect(folders):
+def collect(folder):
     """Reads the results of every finished fold.
 
     Arguments
     ---------
-    folders : dict of (str, int): Path
-        The output folder of each system and seed.
+    folder : str or Path
+        The comparison: runs in ``<system>/<seed>``.
 
     Returns
     -------
@@ -88,9 +90,9 @@ def collect(folders):
         A row a fold: ``system``, ``seed`` and what its ``result.json`` holds.
     """
     rows = [
-        {"system": system, "seed": seed, **result}
-        for (system, seed), folder in folders.items()
-        for result in finished_folds(folder)
+        {"system": run.parent.name, "seed": int(run.name), **result}
+        for run in sorted(Path(folder).glob("*/*[0-9]"))
+        for result in finished_folds(run)
     ]
     return pd.DataFrame(
         rows, columns=["system", "seed", "fold", *METRICS, "seconds"]
@@ -108,7 +110,8 @@ def summarise_systems(results):
     Returns
     -------
     pandas.DataFrame
-        A row a system: the number of ``folds`` and ``seeds``; for each metric
+        A row a system: the number of ``folds``, of ``seeds``, of ``runs`` (one
+        fold with one seed) and of ``pairs`` with a run of CAN; for each metric
         ``mean`` and sample ``std`` over folds, and where CAN has folds in
         common ``difference`` with the bounds ``low`` and ``high`` of its 95%
         confidence interval (from two folds on); mean ``seconds`` a fold.
@@ -126,12 +129,17 @@ def summarise_systems(results):
     reference = results[results["system"] == REFERENCE]
     rows = {}
     for system, own in results.groupby("system", sort=False):
-        row = {"folds": own["fold"].nunique(), "seeds": own["seed"].nunique()}
+        row = {
+            "folds": own["fold"].nunique(),
+            "seeds": own["seed"].nunique(),
+            "runs": len(own),
+        }
         folds = own.groupby("fold")[list(METRICS)].mean()
         paired = own.merge(reference, on=["seed", "fold"])
         for metric in METRICS:
             row[f"{metric} mean"] = folds[metric].mean()
             row[f"{metric} std"] = folds[metric].std()
+            row["pairs"] = len(paired)
             if system != REFERENCE and len(paired):
                 columns = [f"{metric}_x", f"{metric}_y"]
                 pairs = paired.groupby("fold")[columns].mean()
@@ -140,8 +148,7 @@ def summarise_systems(results):
                     row[f"{metric} {name}"] = value
         row["seconds"] = own["seconds"].mean()
         rows[system] = row
-    summary = pd.DataFrame.from_dict(rows, orient="index")
-    return summary.astype({"folds": int, "seeds": int})
+    return pd.DataFrame(rows.values(), index=rows)
 
 
 def _paired_difference(ours, reference):
@@ -221,7 +228,7 @@ def format_report(report, title, table_format):
             {
                 "model": rows["model"],
                 "hparams": rows["hparams"],
-                "folds": rows["folds"],
+                "folds": _counts(rows),
             }
         )
         for metric in METRICS:
@@ -243,6 +250,21 @@ def format_report(report, title, table_format):
             text = text.replace("±", r"$\pm$")
         parts.append(f"% {table}\n{text}" if latex else f"{table}\n\n{text}")
     return "\n\n".join(parts) + "\n"
+
+
+def _counts(rows):
+    """Folds; and seeds, runs and pairs where they are not what one expects."""
+    cells = []
+    for _, row in rows.iterrows():
+        cell = str(row["folds"])
+        if row["seeds"] > 1:
+            cell += f" x {row['seeds']} seeds"
+        if row["runs"] != row["folds"] * row["seeds"]:
+            cell += f", {row['runs']} runs"
+        if row["pairs"] != row["runs"]:
+            cell += f", {row['pairs']} beside CAN"
+        cells.append(cell)
+    return cells
 
 
 def _with_std(rows, name):
@@ -270,26 +292,25 @@ def _number(value, sign=False):
     return f"{value:{'+' if sign else ''}.3f}".replace("0.", ".", 1)
 
 
-def write_report(folder, folders, corpus_name, protocol):
+def write_report(folder, corpus_name, protocol):
     """Writes ``comparison.csv``, ``comparison.md`` and ``comparison.tex``.
 
     Arguments
     ---------
     folder : str or Path
-        Where to write.
-    folders : dict of (str, int): Path
-        The output folder of each system and seed.
+        The comparison: runs in ``<system>/<seed>``, whichever command they
+        come from.
     corpus_name : str
         The corpus.
     protocol : str
-        The protocol.
+        The protocol and the number of classes.
 
     Returns
     -------
     str or None
         The Markdown; None if no fold is finished.
     """
-    results = collect(folders)
+    results = collect(folder)
     if not len(results):
         return None
     report = build_report(summarise_systems(results), corpus_name)

@@ -128,11 +128,16 @@ def test_ended_politely_it_ends_its_runs_and_prints_what_there_is(
         folder / system / "1234" / "fold_0" / "train_log.txt"
         for system in ("can", "no_align_loss")
     ]
-    while not all(log.exists() for log in logs):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate()
+    deadline = time.monotonic() + 300
+    try:
+        while not all(log.exists() for log in logs):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     assert process.returncode == 143
     assert "/10 " in err, "two systems of five folds"
     with pytest.raises(ProcessLookupError):
@@ -141,25 +146,32 @@ def test_ended_politely_it_ends_its_runs_and_prints_what_there_is(
 
 
 def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
-    def plan(*arguments, files=(CAN,)):
-        return plan_runs(files, [1, 2], tmp_path, ["--fold=0", *arguments])
+    output = tmp_path / "results"
 
-    runs = plan("--lr=0.1")
-    assert [run.folder.relative_to(tmp_path).as_posix() for run in runs] == [
-        "can/1",
-        "can/2",
-    ]
-    check_runs(runs)
-    check_runs(plan("--lr=0.1", "--device=cpu"))
+    def check(*arguments, files=(CAN,)):
+        runs = plan_runs(files, [1, 2], output, ["--fold=0", *arguments])
+        check_runs(runs, output)
+        return [run.folder.relative_to(output).as_posix() for run in runs]
+
+    assert check("--lr=0.3") == ["can/1", "can/2"]
+    # nothing is bound before it is begun
+    check("--lr=0.1")
+    (output / "can" / "2" / "fold_0").mkdir()
+    check("--lr=0.1", "--device=cpu")
     with pytest.raises(SettingsError, match="begun with other settings"):
-        check_runs(plan("--lr=0.2"))
+        check("--lr=0.2")
     other = tmp_path / "hparams" / "speakers.yaml"
     other.parent.mkdir()
     shutil.copy(CAN, other.parent)
     other.write_text("base: can.yaml\nprotocol: speaker10\n")
     with pytest.raises(SettingsError, match="protocol: speaker10 and .*can"):
-        check_runs(plan("--lr=0.1", files=(CAN, other)))
-    check_runs(plan("--lr=0.1", "--protocol=random10", files=(CAN, other)))
+        check("--lr=0.1", files=(CAN, other))
+    # not even if the other one was run before
+    with pytest.raises(SettingsError, match="random10 and .*speakers.yaml"):
+        check("--lr=0.1", files=(other,))
+    check("--lr=0.1", "--protocol=random10", files=(CAN, other))
+    with pytest.raises(SettingsError, match="can with seed 1 is given twice"):
+        check(files=(CAN, CAN))
 
 
 @pytest.mark.parametrize(
@@ -169,6 +181,8 @@ def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
         (["--data_folder", "corpus", str(CAN)], "written --KEY=VALUE"),
         ([str(CAN), "--seed=3"], "see --seeds"),
         ([], "required: HPARAMS"),
+        ([str(CAN), "--seeds=a"], "'a' is not whole numbers"),
+        ([str(CAN), "--workers=0"], "invalid choice: 0"),
     ],
 )
 def test_wrong_arguments(arguments, message, capsys):

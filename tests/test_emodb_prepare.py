@@ -89,7 +89,9 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
     labels = emodb_release / "labsilb"
     text = (labels / "03a01Wa.labsilb").read_text()
     (labels / "03a01Wa.labsilb").write_text(text.replace("la", "lo"))
+    # der and la, then the end of the labels
     (labels / "08a01Wa.labsilb").write_text(text.replace("pen", "."))
+    write_wav(emodb_release / "wav" / "09a01Wa.wav", 0.2, 22050)
     as_labelled, _, _ = prepare()
     utterances, _, adjusted = prepare(canonical_text=True)
     assert as_labelled["03a01Wa"].words[1] == Word("lo", 0.1, 0.3)
@@ -98,8 +100,13 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
         Word("la", 0.1, 0.3),
         Word("pen", 0.3, 0.8),
     ]
-    assert list(adjusted) == ["08a01Wa"]
-    assert "with equal segments: 2 of 3 canonical" in adjusted["08a01Wa"]
+    # what was not heard shares the last segment
+    der, la, pen = utterances["09a01Wa"].words
+    assert (der.text, la.text, pen.text) == ("der", "la", "pen")
+    assert (der.start, der.end, pen.end) == (0.0, 0.1, 0.2)
+    assert la.end == pen.start == pytest.approx(0.15)
+    assert len(utterances["08a01Wa"].words) == 3
+    assert list(adjusted) == ["09a01Wa"] and "cut" in adjusted["09a01Wa"]
 
 
 def test_canonical_text_says_nothing_of_the_emotion(

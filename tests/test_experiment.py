@@ -10,6 +10,7 @@ import time
 
 import pytest
 from conftest import RECIPES, ROOT
+from filelock import FileLock
 from test_hparams import SYSTEMS
 
 SMALL = {
@@ -217,6 +218,10 @@ def test_speechbrains_own_options(embedded_corpus, tmp_path):
     arguments = [*on(embedded_corpus), "--fold=0"]
     printed = run(tmp_path, *arguments, "--test_only", fails=True)
     assert "train first" in printed.splitlines()[-1]
+    # while another process trains there, no second one does
+    with FileLock(tmp_path / "fold_0" / "train.lock"):
+        printed = run(tmp_path, *arguments, fails=True)
+        assert "another process is training in" in printed.splitlines()[-1]
     run(tmp_path, *arguments, "--ckpt_interval_steps=1")
     predictions = read_predictions(tmp_path, 0)
     (tmp_path / "fold_0" / "result.json").unlink()

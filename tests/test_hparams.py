@@ -7,6 +7,7 @@ from conftest import RECIPES, ROOT
 from hyperpyyaml import load_hyperpyyaml
 from test_models import MODELS
 
+from speechbrain_can.alignment import whole_utterance
 from speechbrain_can.experiment import (
     SettingsError,
     check_settings,
@@ -14,6 +15,7 @@ from speechbrain_can.experiment import (
     read_hparams,
     requested_fold,
 )
+from speechbrain_can.lobes.attention import GlobalAttention
 
 # hparams files of the paper's systems, and the models they build
 SYSTEMS = {
@@ -27,6 +29,82 @@ SYSTEMS = {
     "no_align_loss": "no_align_loss",
     "no_stop_gradient_no_align_loss": "no_align_loss",
     "no_cross_attention": "no_cross_attention",
+}
+# What each says otherwise than can.yaml, beside its output folder ...
+OWN_KEYS = {
+    "text_model": {"audio_encoder", "fusion", "classifier", "model"},
+    "audio_model": {
+        *("segment", "embedding", "text_encoder", "audio_encoder"),
+        *("fusion", "classifier", "model"),
+    },
+    "multi_hop": {
+        *("hops", "segment", "audio_encoder", "fusion", "classifier", "model"),
+    },
+    "learned_alignment": {
+        *("segment", "audio_encoder", "fusion", "classifier", "model"),
+    },
+    "equal_segmentation": {"segment"},
+    "no_stop_gradient": {"stop_gradient"},
+    "no_align_loss": {"align_weight"},
+    "no_stop_gradient_no_align_loss": {"stop_gradient", "align_weight"},
+    "no_cross_attention": {"classifier"},
+}
+# ... and what is built of it where it is not as in CAN.
+CAN = {
+    "model": "CrossAttentionNetwork",
+    "segment": "aligned_segments",
+    "fusion": "CrossAttention",
+    "heads": 4,
+    "stop_gradient": True,
+    "classifier": "CrossClassifier",
+    "weights": {"joint": 1.0, "text": 0.1, "audio": 0.1},
+    "audio": "WordFrameBLSTM",
+}
+JOINT_ALONE = {"joint": 1.0, "text": 0.0, "audio": 0.0}
+SINGLE = {
+    "fusion": "GlobalAttention",
+    "heads": 1,
+    "stop_gradient": None,
+    "classifier": "Linear",
+    "weights": None,
+}
+BUILT = {
+    "can": {},
+    "text_model": {**SINGLE, "model": "TextModel", "audio": "NoneType"},
+    "audio_model": {
+        **SINGLE,
+        "model": "AudioModel",
+        "segment": "whole_utterance",
+        "audio": "UtteranceFrameBLSTM",
+    },
+    "multi_hop": {
+        **SINGLE,
+        "model": "MultiHopNetwork",
+        "segment": "whole_utterance",
+        "fusion": "MultiHopAttention",
+        "heads": None,
+        "audio": "UtteranceFrameBLSTM",
+    },
+    "learned_alignment": {
+        **SINGLE,
+        "model": "LearnedAlignmentNetwork",
+        "segment": "whole_utterance",
+        "fusion": "LearnedAlignment",
+        "heads": None,
+        "classifier": "NoneType",
+        "audio": "UtteranceFrameBLSTM",
+    },
+    "equal_segmentation": {"segment": "equal_segments"},
+    "no_stop_gradient": {"stop_gradient": False},
+    "no_align_loss": {"weights": JOINT_ALONE},
+    "no_stop_gradient_no_align_loss": {
+        "stop_gradient": False,
+        "weights": JOINT_ALONE,
+    },
+    "no_cross_attention": {
+        "classifier": "UncrossedClassifier",
+        "weights": None,
+    },
 }
 HPARAMS = sorted(ROOT.glob("recipes/*/*/hparams/*.yaml"))
 IDS = [f"{path.parts[-4]}-{path.stem}" for path in HPARAMS]
@@ -64,6 +142,9 @@ def test_a_file_replaces_keys_of_its_base(tmp_path):
     assert hparams["size"] == hparams["more"] == 4
     hparams = load_hyperpyyaml(read_hparams(top), "size: 5")
     assert hparams["more"] == 5
+    top.write_text("base: c.yaml\n")
+    with pytest.raises(SettingsError, match="its own base"):
+        read_hparams(top)
     top.write_text("base: nowhere.yaml\n")
     with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
         read_hparams(top)
@@ -94,10 +175,50 @@ def test_every_file_builds(path, tmp_path):
     assert hparams["fold_folder"] == f"{tmp_path}/fold_0"
 
 
-def test_the_paper_has_the_last_word():
+@pytest.mark.parametrize("path", HPARAMS, ids=IDS)
+def test_each_file_builds_the_system_of_its_name(path, tmp_path):
+    own = ruamel.yaml.YAML().load(path)
+    if path.stem != "can":
+        assert own.pop("base") == "can.yaml"
+        folder = own.pop("output_folder").value
+        assert folder == f"results/{path.stem}/<seed>"
+        assert set(own) == OWN_KEYS[path.stem]
+    hparams = load_hparams(path, f"data_folder: x\noutput_folder: {tmp_path}")
+    segment, fusion = hparams["segment"], hparams["fusion"]
+    function = getattr(segment, "func", segment)
+    query = [
+        module.query.shape[0]
+        for module in fusion.modules()
+        if isinstance(module, GlobalAttention)
+    ]
+    built = {
+        "model": type(hparams["model"]).__name__,
+        "segment": function.__name__,
+        "fusion": type(fusion).__name__,
+        "heads": query[0] if query else None,
+        "stop_gradient": getattr(fusion, "stop_gradient", None),
+        "classifier": type(hparams["classifier"]).__name__,
+        "weights": getattr(hparams["classifier"], "weights", None),
+        "audio": type(hparams["audio_encoder"]).__name__,
+    }
+    assert built == {**CAN, **BUILT[path.stem]}
+    assert len(set(query)) <= 1
+    if function is not whole_utterance:
+        assert segment.keywords == {"overlap": 0.1}
+    if path.stem == "multi_hop":
+        assert len(fusion.projections) == 3
+    # what was built is what is trained
+    parts = set(hparams["model"].children())
+    for key in ("text_encoder", "audio_encoder", "fusion", "classifier"):
+        assert hparams[key] is None or hparams[key] in parts
+
+
+def test_the_paper_has_the_last_word(tmp_path):
     path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
     with open(path, encoding="utf-8") as stream:
-        hparams = load_hyperpyyaml(stream, {"fold": 0, "output_folder": "x"})
+        hparams = load_hyperpyyaml(
+            stream, {"fold": 0, "output_folder": str(tmp_path)}
+        )
     expected = {
         "classes": 7,
         "protocol": "random10",
@@ -129,7 +250,10 @@ def test_an_output_folder_is_bound_to_its_settings(tmp_path):
     path, folder = tmp_path / "hparams.yaml", tmp_path / "results"
     path.write_text("# a comment\nfold: all\nlr: 0.1  # high\nsize: 3\n")
     check_settings(folder, path, "")
+    # until a fold is begun nothing is bound
+    check_settings(folder, path, "lr: 0.5")
     check_settings(folder, path, "fold: 3")
+    (folder / "fold_3").mkdir()
     path.write_text("fold: all\nlr: 0.1\n\nsize: 3  # another comment\n")
     check_settings(folder, path, "")
     with pytest.raises(SettingsError) as error:

@@ -1,68 +1,81 @@
 import json
 
 import pytest
+from test_manifest import utterance
 
 from speechbrain_can.alignment import Word
-from speechbrain_can.key_attention import key_attention, main
-from speechbrain_can.manifest import Utterance, write_manifest
+from speechbrain_can.key_attention import (
+    format_key_attention,
+    key_attention,
+    main,
+)
+from speechbrain_can.manifest import write_json, write_manifest
+from speechbrain_can.protocols import FoldAssignment, write_folds
 from speechbrain_can.results import read_attention, write_attention
 
 
-def utterance(name, *words):
-    return Utterance(
-        id=name,
-        duration=1.0,
-        wav="$data_root/a.wav",
-        speaker="1",
-        session="",
-        dialog="",
-        scripted=False,
-        emotion="sad",
-        words=[
-            Word(word, i / len(words), (i + 1) / len(words))
-            for i, word in enumerate(words)
-        ],
-        transcription=" ".join(words),
+def said(name, *words):
+    n = len(words)
+    return utterance(
+        name, [Word(word, i / n, (i + 1) / n) for i, word in enumerate(words)]
     )
 
 
-def turn(name, key, *words):
-    return {"utt": name, "key": key, "words": list(words)}
+def turn(name, key, plan, *words):
+    return {"utt": name, "key": key, "plan": plan, "words": list(words)}
 
 
 UTTERANCES = {
-    "a": utterance("a", "so", "sad"),
-    "b": utterance("b", "all", "is", "too", "sad"),
-    "c": utterance("c", "yes"),
-    "d": utterance("d", "some", "other", "words"),
-    "untested": utterance("untested", "not", "here"),
+    "a": said("a", "so", "awful"),
+    "b": said("b", "all", "is", "terribly", "sad"),
+    "c": said("c", "yes"),
+    "d": said("d", "some", "other", "words"),
+    "untested": said("untested", "not", "here"),
 }
 TURNS = [
-    turn("a", 1, "so", "sad"),
-    turn("b", 0, "all", "is", "too", "sad"),
-    turn("c", 0, "yes"),
-    turn("d", 0, "the", "planned", "words"),
-    turn("untested", 0, "not", "here"),
+    turn("a", 1, {"1": "sad"}, "so", "awful"),
+    turn("b", 3, {"3": "sad", "0": "hap"}, "all", "is", "terribly", "sad"),
+    turn("c", 0, {"0": "sad"}, "yes"),
+    turn("d", 0, {"0": "sad"}, "the", "planned", "words"),
+    turn("untested", 0, {"0": "sad"}, "not", "here"),
 ]
-WEIGHTS = {"a": [0.2, 0.8], "b": [0.25, 0.35, 0.2, 0.2], "c": [1.0]}
+WEIGHTS = {"a": [0.2, 0.8], "b": [0.1, 0.2, 0.4, 0.3], "c": [1.0]}
 WEIGHTS["d"] = [0.5, 0.3, 0.2]
 
 
-def test_attention_on_the_key_against_chance():
+def test_attention_on_the_key():
     table, others = key_attention(TURNS, UTTERANCES, WEIGHTS)
-    assert table["attention"].tolist() == [0.8, 0.25]
+    assert table["key"].tolist() == [0.8, 0.3]
+    assert table["decoys"].tolist() == pytest.approx(
+        [float("nan"), 0.1], nan_ok=True
+    )
+    assert table["longest"].tolist() == [0.8, 0.4]
     assert table["chance"].tolist() == [0.5, 0.25]
-    assert table["first"].tolist() == [True, False]
+    assert table["is_longest"].tolist() == [True, False]
+    assert table["is_most_attended"].tolist() == [True, False]
     assert others == 2
 
 
-def test_command(tmp_path, capsys):
-    (tmp_path / "plan.json").write_text(json.dumps(TURNS))
+def test_folds_are_the_unit_of_the_interval():
+    table, _ = key_attention(TURNS, UTTERANCES, WEIGHTS)
+    text = format_key_attention({"text": [table]})
+    row = [cell.strip() for cell in text.splitlines()[2].split("|")[1:-1]]
+    assert row[1:] == [
+        *["all: 2", "0.550", "0.100", "0.600", "0.375", "+0.175", "0.500"]
+    ]
+    # differences of .3 and .05 in two folds: t at .975 with 1 degree is 12.706
+    text = format_key_attention({"text": [table[:1], table[1:]]})
+    margin = 12.706 * 0.25 / 2
+    assert f"[{0.175 - margin:+.3f}, {0.175 + margin:+.3f}]" in text
+    assert "longest is another: 1" in text
+
+
+@pytest.mark.parametrize("segment", ["aligned", "equal"])
+def test_command(segment, tmp_path, capsys):
     run = tmp_path / "run"
-    (run / "prepared").mkdir(parents=True)
-    write_manifest(run / "prepared" / "manifest.csv", UTTERANCES.values())
+    run.mkdir()
     with pytest.raises(SystemExit):
-        main([str(tmp_path), str(run)])
+        main([str(run)])
     assert "no finished fold" in capsys.readouterr().err
     for fold, names in enumerate(("ad", "bc")):
         (run / f"fold_{fold}").mkdir()
@@ -71,13 +84,35 @@ def test_command(tmp_path, capsys):
             list(names),
             [{"text": WEIGHTS[name], "audio": WEIGHTS[name]} for name in names],
         )
-    main([str(tmp_path), str(run)])
-    printed = capsys.readouterr().out
-    assert (
-        "| text       |            2 |             0.525 |    0.375 |"
-        in printed
+    prepared = tmp_path / "prepared"
+    write_manifest(prepared / "manifest.csv", UTTERANCES.values())
+    write_folds(
+        prepared / "folds_session5.csv",
+        {name: FoldAssignment(0, None) for name in UTTERANCES},
     )
-    assert "| audio " in printed and "2 utterances of one word" in printed
+    write_json(
+        prepared / "corpus.json",
+        {
+            "corpus": "controlled",
+            "classes": sorted({u.emotion for u in UTTERANCES.values()}),
+            "data_folder": str(tmp_path),
+        },
+    )
+    (run / "hyperparams.yaml").write_text(
+        f"prepared_folder: {prepared}\nprotocol: session5\n"
+        f"segment: !name:speechbrain_can.alignment.{segment}_segments\n"
+        "    overlap: 0.1\n"
+    )
+    with pytest.raises(SystemExit):
+        main([str(run)])
+    assert "not a controlled corpus" in capsys.readouterr().err
+    (tmp_path / "plan.json").write_text(json.dumps(TURNS))
+    main([str(run)])
+    printed = capsys.readouterr().out
+    assert "| text        | all: 2" in printed
+    assert ("| audio       | all: 2" in printed) == (segment == "aligned")
+    assert "with other words: 2 utterances" in printed
+    assert "the key in 0.500" in printed
 
 
 def test_attention_reads_as_it_was_written(tmp_path):

@@ -244,6 +244,45 @@ def test_every_parameter_learns(name):
 
 
 @every_model
+def test_dropout_is_the_last_thing_every_encoder_does(name):
+    """With all of it dropped, biases are left; in evaluation nothing is."""
+    model = make(name, dropout=1.0).train()
+    calls = {}
+    for path, module in model.named_modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.register_forward_hook(
+                lambda *_, path=path: calls.update(
+                    {path: calls.get(path, 0) + 1}
+                )
+            )
+    batch = as_batch(make_utterances([3, 2]))
+    logits = model(*batch).logits
+    # a word encoder of audio drops out its words' means too (section 3.2)
+    frames_in_words = name in ("can", "no_cross_attention") or "no_" in name
+    expected = {
+        "text_encoder.dropout": 1,
+        "audio_encoder.dropout": 1 + frames_in_words,
+    }
+    if name in ("text_model", "audio_model"):
+        expected = {"encoder.dropout": 1}
+    if name == "learned_alignment":
+        expected["dropout"] = 1
+    assert calls == expected
+    if name == "learned_alignment":
+        bias = model.classifier(torch.relu(model.dense.bias))
+        biases = {"joint": bias}
+    elif isinstance(model.classifier, torch.nn.Linear):
+        biases = {"joint": model.classifier.bias}
+    else:
+        biases = {key: getattr(model.classifier, key).bias for key in logits}
+    for key, bias in biases.items():
+        torch.testing.assert_close(logits[key], bias.expand(2, -1))
+    first, second = (model.eval()(*batch).logits for _ in range(2))
+    assert_same_logits(first, second)
+    assert not torch.allclose(first["joint"], logits["joint"])
+
+
+@every_model
 def test_it_learns_eight_utterances_by_heart(name):
     model = make(name, dropout=0.0)
     words, audio = as_batch(make_utterances([3, 5, 2, 7, 4, 4, 6, 1]))

@@ -16,6 +16,7 @@ def test_a_picture_is_drawn(tmp_path):
         torch.randn(16000),
         16000,
         {"text": [0.9, 0.1], "audio": [0.2, 0.8]},
+        np.array([[0.0, 0.5], [0.5, 1.0]]),
         {"ang": 0.7, "sad": 0.3},
     )
     picture = imread(path)

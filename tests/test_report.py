@@ -107,16 +107,35 @@ def test_the_paper_s_numbers_as_printed_in_it():
     assert PAPER["Table 4: ablations"]["can"][1:] == can[1:]
 
 
+def test_counts_are_told_where_they_differ():
+    table = results(can=CAN, text_model=TEXT[:2], mine=TEXT)
+    table = pd.concat([table, results(mine=TEXT[:3]).assign(seed=2)])
+    report = build_report(summarise_systems(table), "EmoDB")
+    lines = format_report(report, "", "github").splitlines()
+    cells = {
+        line.split("|")[1].strip(): line.split("|")[3].strip()
+        for line in lines
+        if line.count("|") > 3
+    }
+    assert cells["CAN"] == "5" and cells["TextModel"] == "2"
+    assert cells["mine"] == "5 x 2 seeds, 8 runs, 5 beside CAN"
+
+
+def test_equal_systems_differ_by_nothing():
+    summary = summarise_systems(results(can=CAN, no_align_loss=CAN))
+    text = format_report(build_report(summary, "EmoDB"), "", "github")
+    assert "+.000 [+.000, +.000]" in text
+
+
 def test_files(tmp_path):
-    folders = {("can", 1): tmp_path / "can" / "1"}
-    assert collect(folders).empty
-    assert write_report(tmp_path, folders, "IEMOCAP", "random10") is None
+    assert collect(tmp_path).empty
+    assert write_report(tmp_path, "IEMOCAP", "random10") is None
     for fold, value in enumerate(CAN):
         write_json(
-            folders["can", 1] / f"fold_{fold}" / "result.json",
+            tmp_path / "can" / "1" / f"fold_{fold}" / "result.json",
             {"fold": fold, "WA": value, "UA": value, "seconds": 3.0},
         )
-    text = write_report(tmp_path, folders, "IEMOCAP", "random10")
+    text = write_report(tmp_path, "IEMOCAP", "random10")
     assert text.startswith("IEMOCAP, random10, seed 1: mean")
     assert (tmp_path / "comparison.md").read_text("utf-8") == text
     table = pd.read_csv(tmp_path / "comparison.csv")

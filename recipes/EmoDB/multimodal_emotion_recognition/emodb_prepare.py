@@ -15,6 +15,7 @@ from pathlib import Path
 
 from speechbrain_can.alignment import (
     AlignmentError,
+    Word,
     clean_words,
     equal_words,
     fit_to_audio,
@@ -105,8 +106,8 @@ def prepare_emodb(
     canonical_text : bool
         Whether all recordings of a sentence have the same syllables, those it
         is labelled with most often. The labels follow each actor's
-        pronunciation, and a cut recording lacks its last ones: they say a
-        little of the emotion, the canonical ones say nothing.
+        pronunciation, and a cut recording lacks its last ones: as text they
+        say a little of the emotion, the canonical ones say nothing.
 
     Raises
     ------
@@ -114,13 +115,13 @@ def prepare_emodb(
         If the folder is not EmoDB, or nothing in it can be used.
     """
     folder = check_release(data_folder)
+    usual = {}
 
     def find_candidates():
         recordings, skipped = find_recordings(folder)
         usual.update(usual_syllables(folder, recordings))
         return recordings, skipped
 
-    usual = {}
     prepare_corpus(
         folder=save_folder,
         name="EmoDB, canonical text" if canonical_text else "EmoDB",
@@ -254,8 +255,8 @@ def build_utterance(recording, folder, usual, canonical_text=False):
     usual : dict of str: list of str
         Syllables by sentence, for recordings without labels.
     canonical_text : bool
-        Whether these are the text of every recording. They keep the times of
-        the labels where all of them are in the audio.
+        Whether these are the text of every recording, at the times of its
+        labels.
 
     Returns
     -------
@@ -276,7 +277,6 @@ def build_utterance(recording, folder, usual, canonical_text=False):
         words, reason = _heard_syllables(rows, duration)
         if canonical_text:
             words = _with_text(words, usual[recording.sentence])
-            reason = None
     except (FileNotFoundError, AlignmentError) as error:
         words = equal_words(usual[recording.sentence], duration)
         cause = "no label file"
@@ -299,13 +299,29 @@ def build_utterance(recording, folder, usual, canonical_text=False):
 
 
 def _with_text(words, text):
-    """The same segments with another text of as many syllables."""
-    if len(words) != len(text):
+    """Another text in the same segments.
+
+    Where it has more syllables, those that were not heard share the last
+    segment with the last one that was: which syllables there are must not tell
+    how fast the actor spoke.
+    """
+    if len(words) > len(text):
         raise AlignmentError(
-            f"{len(words)} of {len(text)} canonical syllables are labelled "
-            "within the audio"
+            f"{len(words)} syllables are labelled, {len(text)} are canonical"
         )
-    return [replace(word, text=syllable) for word, syllable in zip(words, text)]
+    *heard, last = words
+    rest = equal_words(text[len(heard) :], last.end - last.start)
+    return [
+        *(replace(word, text=syllable) for word, syllable in zip(heard, text)),
+        *(
+            Word(
+                word.text,
+                round(last.start + word.start, 6),
+                round(last.start + word.end, 6),
+            )
+            for word in rest
+        ),
+    ]
 
 
 def _heard_syllables(rows, duration):
@@ -316,6 +332,6 @@ def _heard_syllables(rows, duration):
     if len(words) == labelled:
         return words, None
     return words, (
-        f"cut before the end: {len(words)} of {labelled} syllables are in the audio of "
-        f"{duration:.2f} s"
+        f"cut before the end: {len(words)} of {labelled} syllables are in the "
+        f"audio of {duration:.2f} s"
     )
