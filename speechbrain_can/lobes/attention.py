@@ -101,10 +101,10 @@ class GlobalAttention(torch.nn.Module):
             raise ValueError(
                 f"{input_size} features cannot be cut into {heads} heads"
             )
-        self.query = torch.nn.Parameter(torch.empty(heads, input_size // heads))
-        # the bound of a linear layer of a head's size
-        bound = (input_size // heads) ** -0.5
-        torch.nn.init.uniform_(self.query, -bound, bound)
+        # A small query makes attention a mean, and little teaches it otherwise:
+        # it never got far from that where it began with the values of a linear
+        # layer.
+        self.query = torch.nn.Parameter(torch.randn(heads, input_size // heads))
 
     def forward(self, hidden, mask):
         """Computes the weights.
