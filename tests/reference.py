@@ -8,6 +8,17 @@ import math
 import torch
 
 
+def softmax(scores):
+    """Of a list of numbers."""
+    exponentials = [math.exp(score) for score in scores]
+    return [e / sum(exponentials) for e in exponentials]
+
+
+def linear(module, vector):
+    """A linear layer."""
+    return module.weight @ vector + module.bias
+
+
 def lstm(module, steps):
     """A unidirectional LSTM over a list of step vectors."""
     size = module.hidden_size
@@ -52,8 +63,7 @@ def encode_audio(module, word_frames):
 
 def attention_weights(query, hidden):
     """Eqs 4 and 5 for one head."""
-    scores = [math.exp((query @ h).item()) for h in hidden]
-    return [score / sum(scores) for score in scores]
+    return softmax([(query @ h).item() for h in hidden])
 
 
 def cross_attention(module, text, audio):
@@ -80,20 +90,23 @@ def cross_attention(module, text, audio):
     return {name: torch.cat(pieces) for name, pieces in contexts.items()}
 
 
-def can(model, words, word_frames):
-    """Eqs 10-12: the three sets of logits of one utterance."""
-    contexts = cross_attention(
+def can_contexts(model, words, word_frames):
+    """Eqs 1-9."""
+    return cross_attention(
         model.fusion,
         encode_text(model.text_encoder, words),
         encode_audio(model.audio_encoder, word_frames),
     )
+
+
+def can(model, words, word_frames):
+    """Eqs 10-12: the three sets of logits of one utterance."""
+    contexts = can_contexts(model, words, word_frames)
     joint = torch.cat([contexts[name] for name in ("tt", "ta", "aa", "at")])
-    classifier = model.classifier
     return {
-        "joint": classifier.joint.weight @ joint + classifier.joint.bias,
-        "text": classifier.text.weight @ contexts["tt"] + classifier.text.bias,
-        "audio": classifier.audio.weight @ contexts["aa"]
-        + classifier.audio.bias,
+        "joint": linear(model.classifier.joint, joint),
+        "text": linear(model.classifier.text, contexts["tt"]),
+        "audio": linear(model.classifier.audio, contexts["aa"]),
     }
 
 
@@ -101,26 +114,14 @@ def decision(logits, weights):
     """Eq. 15 by direct multiplication, renormalised."""
     product = torch.ones_like(next(iter(logits.values())))
     for name, values in logits.items():
-        exponentials = [math.exp(value.item()) for value in values]
-        softmax = torch.tensor([e / sum(exponentials) for e in exponentials])
-        product = product * softmax ** weights[name]
+        probabilities = torch.tensor(softmax(values.tolist()))
+        product = product * probabilities ** weights[name]
     return product / product.sum()
-
-
-def softmax(scores):
-    """Of a list of numbers."""
-    exponentials = [math.exp(score) for score in scores]
-    return [e / sum(exponentials) for e in exponentials]
-
-
-def linear(module, vector):
-    """A linear layer."""
-    return module.weight @ vector + module.bias
 
 
 def global_attention(query, hidden):
     """Mirsamadi: z = sum_t softmax_t(u . h_t) h_t."""
-    weights = softmax([(query @ h).item() for h in hidden])
+    weights = attention_weights(query, hidden)
     return sum(w * h for w, h in zip(weights, hidden))
 
 
@@ -172,18 +173,14 @@ def learned_alignment(model, words, word_frames):
         )
         gathered = sum(w * s for w, s in zip(weights, audio))
         pairs.append(torch.cat([gathered, h]))
-    hidden = blstm(model.blstm, pairs)
+    hidden = blstm(model.classifier.blstm, pairs)
     highest = torch.stack(hidden).max(dim=0).values
-    dense = linear(model.dense, highest).clamp(min=0)
-    return {"joint": linear(model.classifier, dense)}
+    dense = linear(model.classifier.dense, highest).clamp(min=0)
+    return {"joint": linear(model.classifier.linear, dense)}
 
 
 def uncrossed(model, words, word_frames):
     """CAN without cross attention, of one utterance."""
-    contexts = cross_attention(
-        model.fusion,
-        encode_text(model.text_encoder, words),
-        encode_audio(model.audio_encoder, word_frames),
-    )
+    contexts = can_contexts(model, words, word_frames)
     both = torch.cat([contexts["tt"], contexts["aa"]])
     return {"joint": linear(model.classifier.joint, both)}

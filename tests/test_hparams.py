@@ -91,7 +91,7 @@ BUILT = {
         "segment": "whole_utterance",
         "fusion": "LearnedAlignment",
         "heads": None,
-        "classifier": "NoneType",
+        "classifier": "WordPairClassifier",
         "audio": "UtteranceFrameBLSTM",
     },
     "equal_segmentation": {"segment": "equal_segments"},

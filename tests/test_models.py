@@ -14,6 +14,7 @@ from speechbrain_can.lobes.classifiers import (
 from speechbrain_can.lobes.learned_alignment import (
     LearnedAlignment,
     LearnedAlignmentNetwork,
+    WordPairClassifier,
 )
 from speechbrain_can.lobes.multi_hop import MultiHopAttention, MultiHopNetwork
 from speechbrain_can.lobes.ragged import WordFrames, final_states
@@ -75,9 +76,7 @@ def learned_alignment(sizes, dropout):
         text_encoder(sizes, dropout),
         frame_encoder(sizes, dropout),
         LearnedAlignment(2 * sizes[2]),
-        sizes[2],
-        7,
-        dropout,
+        WordPairClassifier(4 * sizes[2], sizes[2], 7, dropout),
     )
 
 
@@ -266,11 +265,11 @@ def test_dropout_is_the_last_thing_every_encoder_does(name):
     if name in ("text_model", "audio_model"):
         expected = {"encoder.dropout": 1}
     if name == "learned_alignment":
-        expected["dropout"] = 1
+        expected["classifier.dropout"] = 1
     assert calls == expected
     if name == "learned_alignment":
-        bias = model.classifier(torch.relu(model.dense.bias))
-        biases = {"joint": bias}
+        head = model.classifier
+        biases = {"joint": head.linear(torch.relu(head.dense.bias))}
     elif isinstance(model.classifier, torch.nn.Linear):
         biases = {"joint": model.classifier.bias}
     else:

@@ -20,7 +20,7 @@ from speechbrain_can.lobes.ragged import (
 
 
 class LearnedAlignment(torch.nn.Module):
-    """Every word gathers the frames that fit it.
+    """Every word gathers the frames that fit it, and stands beside them.
 
     a_ji = tanh(v . s_i + u . h_j + b), softmax over the frames i of the
     utterance, s~_j = sum_i alpha_ji s_i. With 256 features it has 513
@@ -35,17 +35,16 @@ class LearnedAlignment(torch.nn.Module):
     -------
     >>> align = LearnedAlignment(input_size=8)
     >>> mask = torch.tensor([[True] * 5, [True] * 4 + [False]])
-    >>> aligned, weights = align(
-    ...     torch.randn(2, 3, 8), torch.randn(2, 5, 8), mask
-    ... )
-    >>> aligned.shape, weights.shape
-    (torch.Size([2, 3, 8]), torch.Size([2, 3, 5]))
+    >>> pairs, weights = align(torch.randn(2, 3, 8), torch.randn(2, 5, 8), mask)
+    >>> pairs.shape, weights.shape
+    (torch.Size([2, 3, 16]), torch.Size([2, 3, 5]))
     """
 
     def __init__(self, input_size):
         super().__init__()
         self.frame_score = torch.nn.Linear(input_size, 1, bias=False)
         self.word_score = torch.nn.Linear(input_size, 1)
+        self.output_size = 2 * input_size
 
     def forward(self, text, audio, audio_mask):
         """Aligns.
@@ -60,8 +59,8 @@ class LearnedAlignment(torch.nn.Module):
 
         Returns
         -------
-        aligned : torch.Tensor
-            s~, shape ``[batch, words, features]``.
+        pairs : torch.Tensor
+            [s~; h], shape ``[batch, words, 2 * features]``.
         weights : torch.Tensor
             alpha, shape ``[batch, words, frames]``.
         """
@@ -70,14 +69,69 @@ class LearnedAlignment(torch.nn.Module):
         )
         scores = scores.masked_fill(~audio_mask[:, None], -torch.inf)
         weights = scores.softmax(dim=-1)
-        return weights @ audio, weights
+        return torch.cat([weights @ audio, text], dim=-1), weights
+
+
+class WordPairClassifier(torch.nn.Module):
+    """Words beside the frames they gathered, by a BLSTM and a maximum.
+
+    BLSTM over words, dropout, maximum over words, a dense layer with ReLU as
+    wide as the BLSTM, a linear layer. With 512 features, 128 units and 7
+    classes it has 724,999 parameters.
+
+    Arguments
+    ---------
+    input_size : int
+        Features of a word and of the frames beside it, together.
+    hidden_size : int
+        Units of each direction of the BLSTM.
+    n_classes : int
+        Number of emotions.
+    dropout : float
+        Probability.
+
+    Example
+    -------
+    >>> classifier = WordPairClassifier(input_size=512, hidden_size=128)
+    >>> pairs = torch.randn(2, 3, 512)
+    >>> classifier(pairs, torch.tensor([3, 1])).shape
+    torch.Size([2, 7])
+    """
+
+    def __init__(self, input_size, hidden_size, n_classes=7, dropout=0.3):
+        super().__init__()
+        self.blstm = RaggedBLSTM(input_size, hidden_size)
+        size = self.blstm.output_size
+        self.dropout = torch.nn.Dropout(dropout)
+        self.dense = torch.nn.Linear(size, size)
+        self.linear = torch.nn.Linear(size, n_classes)
+
+    def forward(self, pairs, counts):
+        """Classifies a batch.
+
+        Arguments
+        ---------
+        pairs : torch.Tensor
+            Shape ``[batch, words, features]``.
+        counts : torch.Tensor
+            Words of each utterance, shape ``[batch]``.
+
+        Returns
+        -------
+        torch.Tensor
+            Logits, shape ``[batch, classes]``.
+        """
+        mask = real_steps(counts)
+        hidden = pad(self.dropout(self.blstm(pairs[mask], counts)), counts)
+        hidden = hidden.masked_fill(~mask[:, :, None], -torch.inf)
+        return self.linear(torch.relu(self.dense(hidden.amax(dim=1))))
 
 
 class LearnedAlignmentNetwork(torch.nn.Module):
-    """Words beside the frames they gathered, by a BLSTM and a maximum.
+    """Every word gathers its frames; the pairs are classified.
 
-    With the paper's parts, 256 units in the dense layer, 7 classes and V words
-    in the vocabulary it has ``300 V + 1,339,912`` parameters.
+    With the paper's parts, 7 classes and V words in the vocabulary it has
+    ``300 V + 1,339,912`` parameters.
 
     Arguments
     ---------
@@ -86,13 +140,9 @@ class LearnedAlignmentNetwork(torch.nn.Module):
     audio_encoder : torch.nn.Module
         From ``WordFrames`` to ``[batch, frames, features]``.
     alignment : LearnedAlignment
-        From both encodings to aligned audio.
-    hidden_size : int
-        Units of each direction of the BLSTM over words.
-    n_classes : int
-        Number of emotions.
-    dropout : float
-        Probability, after the BLSTM.
+        From both encodings to words beside the frames they gathered.
+    classifier : WordPairClassifier
+        From these to logits.
 
     Example
     -------
@@ -103,8 +153,7 @@ class LearnedAlignmentNetwork(torch.nn.Module):
     ...     text_encoder=WordBLSTM(WordEmbedding(300)),
     ...     audio_encoder=UtteranceFrameBLSTM(),
     ...     alignment=LearnedAlignment(256),
-    ...     hidden_size=128,
-    ...     n_classes=7,
+    ...     classifier=WordPairClassifier(512, 128),
     ... )
     >>> audio = WordFrames(
     ...     frames=torch.randn(9, 40),
@@ -115,26 +164,12 @@ class LearnedAlignmentNetwork(torch.nn.Module):
     torch.Size([2, 7])
     """
 
-    def __init__(
-        self,
-        text_encoder,
-        audio_encoder,
-        alignment,
-        hidden_size,
-        n_classes,
-        dropout=0.3,
-    ):
+    def __init__(self, text_encoder, audio_encoder, alignment, classifier):
         super().__init__()
         self.text_encoder = text_encoder
         self.audio_encoder = audio_encoder
         self.alignment = alignment
-        self.blstm = RaggedBLSTM(
-            text_encoder.output_size + audio_encoder.output_size, hidden_size
-        )
-        size = self.blstm.output_size
-        self.dropout = torch.nn.Dropout(dropout)
-        self.dense = torch.nn.Linear(size, size)
-        self.classifier = torch.nn.Linear(size, n_classes)
+        self.classifier = classifier
 
     def fit_vocabulary(self, train_words, other_words=()):
         """See ``WordEmbedding.fit_vocabulary``."""
@@ -156,15 +191,10 @@ class LearnedAlignmentNetwork(torch.nn.Module):
             One set of logits.
         """
         text = self.text_encoder(words)
-        counts = count_words(words, text.device)
-        mask = real_steps(counts)
-        aligned, _ = self.alignment(
+        pairs, _ = self.alignment(
             text,
             self.audio_encoder(audio),
             real_steps(audio.utterance_frame_counts()),
         )
-        pairs = torch.cat([aligned, text], dim=-1)
-        hidden = pad(self.dropout(self.blstm(pairs[mask], counts)), counts)
-        hidden = hidden.masked_fill(~mask[:, :, None], -torch.inf)
-        pooled = torch.relu(self.dense(hidden.amax(dim=1)))
-        return single_output(self.classifier(pooled))
+        counts = count_words(words, text.device)
+        return single_output(self.classifier(pairs, counts))
