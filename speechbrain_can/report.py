@@ -123,7 +123,7 @@ def summarise_systems(results):
     ...     + [("other", 1, 0, 0.4, 0.4, 5.0), ("other", 1, 1, 0.5, 0.4, 5.0)],
     ...     columns=["system", "seed", "fold", "WA", "UA", "seconds"],
     ... )
-    >>> summarise_systems(results).loc["other", "WA difference"].round(3)
+    >>> print(f"{summarise_systems(results).loc['other', 'WA difference']:.2f}")
     -0.15
     """
     reference = results[results["system"] == REFERENCE]
