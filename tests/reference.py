@@ -163,9 +163,9 @@ def learned_alignment(model, words, word_frames):
     frames = [frame for piece in word_frames for frame in piece]
     text = encode_text(model.text_encoder, words)
     audio = blstm(model.audio_encoder.blstm, frames)
-    v = model.alignment.frame_score.weight[0]
-    u = model.alignment.word_score.weight[0]
-    b = model.alignment.word_score.bias[0]
+    v = model.fusion.frame_score.weight[0]
+    u = model.fusion.word_score.weight[0]
+    b = model.fusion.word_score.bias[0]
     pairs = []
     for h in text:
         weights = softmax(

@@ -4,12 +4,11 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-import torch
-
+from speechbrain_can.lobes.bimodal import BimodalNetwork
 from speechbrain_can.lobes.ragged import real_steps
 
 
-class CrossAttentionNetwork(torch.nn.Module):
+class CrossAttentionNetwork(BimodalNetwork):
     """CAN (Lee, Yoon, Jung, Interspeech 2020).
 
     With the paper's parts, 7 classes and V words in the vocabulary it has
@@ -28,6 +27,7 @@ class CrossAttentionNetwork(torch.nn.Module):
 
     Example
     -------
+    >>> import torch
     >>> from speechbrain_can.lobes.attention import CrossAttention
     >>> from speechbrain_can.lobes.audio import WordFrameBLSTM
     >>> from speechbrain_can.lobes.classifiers import CrossClassifier
@@ -48,17 +48,6 @@ class CrossAttentionNetwork(torch.nn.Module):
     >>> output.logits["joint"].shape, output.attention.audio.shape
     (torch.Size([2, 7]), torch.Size([2, 2, 4]))
     """
-
-    def __init__(self, text_encoder, audio_encoder, fusion, classifier):
-        super().__init__()
-        self.text_encoder = text_encoder
-        self.audio_encoder = audio_encoder
-        self.fusion = fusion
-        self.classifier = classifier
-
-    def fit_vocabulary(self, train_words, other_words=()):
-        """See ``WordEmbedding.fit_vocabulary``."""
-        self.text_encoder.fit_vocabulary(train_words, other_words)
 
     def forward(self, words, audio):
         """Predicts the emotions of a batch.

@@ -10,6 +10,7 @@ Authors
 
 import torch
 
+from speechbrain_can.lobes.bimodal import BimodalNetwork
 from speechbrain_can.lobes.classifiers import single_output
 from speechbrain_can.lobes.ragged import (
     RaggedBLSTM,
@@ -127,7 +128,7 @@ class WordPairClassifier(torch.nn.Module):
         return self.linear(torch.relu(self.dense(hidden.amax(dim=1))))
 
 
-class LearnedAlignmentNetwork(torch.nn.Module):
+class LearnedAlignmentNetwork(BimodalNetwork):
     """Every word gathers its frames; the pairs are classified.
 
     With the paper's parts, 7 classes and V words in the vocabulary it has
@@ -139,7 +140,7 @@ class LearnedAlignmentNetwork(torch.nn.Module):
         From lists of words to ``[batch, words, features]``.
     audio_encoder : torch.nn.Module
         From ``WordFrames`` to ``[batch, frames, features]``.
-    alignment : LearnedAlignment
+    fusion : LearnedAlignment
         From both encodings to words beside the frames they gathered.
     classifier : WordPairClassifier
         From these to logits.
@@ -152,7 +153,7 @@ class LearnedAlignmentNetwork(torch.nn.Module):
     >>> model = LearnedAlignmentNetwork(
     ...     text_encoder=WordBLSTM(WordEmbedding(300)),
     ...     audio_encoder=UtteranceFrameBLSTM(),
-    ...     alignment=LearnedAlignment(256),
+    ...     fusion=LearnedAlignment(256),
     ...     classifier=WordPairClassifier(512, 128),
     ... )
     >>> audio = WordFrames(
@@ -163,17 +164,6 @@ class LearnedAlignmentNetwork(torch.nn.Module):
     >>> model([["oh", "really"], ["yes"]], audio).logits["joint"].shape
     torch.Size([2, 7])
     """
-
-    def __init__(self, text_encoder, audio_encoder, alignment, classifier):
-        super().__init__()
-        self.text_encoder = text_encoder
-        self.audio_encoder = audio_encoder
-        self.alignment = alignment
-        self.classifier = classifier
-
-    def fit_vocabulary(self, train_words, other_words=()):
-        """See ``WordEmbedding.fit_vocabulary``."""
-        self.text_encoder.fit_vocabulary(train_words, other_words)
 
     def forward(self, words, audio):
         """Predicts the emotions of a batch.
@@ -191,7 +181,7 @@ class LearnedAlignmentNetwork(torch.nn.Module):
             One set of logits.
         """
         text = self.text_encoder(words)
-        pairs, _ = self.alignment(
+        pairs, _ = self.fusion(
             text,
             self.audio_encoder(audio),
             real_steps(audio.utterance_frame_counts()),

@@ -10,6 +10,7 @@ Authors
 
 import torch
 
+from speechbrain_can.lobes.bimodal import BimodalNetwork
 from speechbrain_can.lobes.classifiers import single_output
 from speechbrain_can.lobes.ragged import count_words, final_states, real_steps
 
@@ -83,7 +84,7 @@ class MultiHopAttention(torch.nn.Module):
         return torch.cat(pair, dim=-1)
 
 
-class MultiHopNetwork(torch.nn.Module):
+class MultiHopNetwork(BimodalNetwork):
     """Frames and words, each by an encoder of its own, then hops.
 
     With the paper's parts, 3 hops, 7 classes and V words in the vocabulary it
@@ -119,17 +120,6 @@ class MultiHopNetwork(torch.nn.Module):
     >>> model([["oh", "really"], ["yes"]], audio).logits["joint"].shape
     torch.Size([2, 7])
     """
-
-    def __init__(self, text_encoder, audio_encoder, fusion, classifier):
-        super().__init__()
-        self.text_encoder = text_encoder
-        self.audio_encoder = audio_encoder
-        self.fusion = fusion
-        self.classifier = classifier
-
-    def fit_vocabulary(self, train_words, other_words=()):
-        """See ``WordEmbedding.fit_vocabulary``."""
-        self.text_encoder.fit_vocabulary(train_words, other_words)
 
     def forward(self, words, audio):
         """Predicts the emotions of a batch.

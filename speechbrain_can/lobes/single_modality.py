@@ -17,7 +17,19 @@ from speechbrain_can.lobes.classifiers import single_output
 from speechbrain_can.lobes.ragged import count_words, real_steps
 
 
-class TextModel(torch.nn.Module):
+class _SingleModality(torch.nn.Module):
+    def __init__(self, encoder, attention, classifier):
+        super().__init__()
+        self.encoder = encoder
+        self.attention = attention
+        self.classifier = classifier
+
+    def _classify(self, hidden, mask):
+        weights = self.attention(hidden, mask)
+        return self.classifier(attend(weights, hidden)), weights
+
+
+class TextModel(_SingleModality):
     """Emotion from words alone.
 
     With the paper's parts, 7 classes and V words in the vocabulary it has
@@ -45,12 +57,6 @@ class TextModel(torch.nn.Module):
     torch.Size([2, 7])
     """
 
-    def __init__(self, encoder, attention, classifier):
-        super().__init__()
-        self.encoder = encoder
-        self.attention = attention
-        self.classifier = classifier
-
     def fit_vocabulary(self, train_words, other_words=()):
         """See ``WordEmbedding.fit_vocabulary``."""
         self.encoder.fit_vocabulary(train_words, other_words)
@@ -72,12 +78,11 @@ class TextModel(torch.nn.Module):
         """
         hidden = self.encoder(words)
         mask = real_steps(count_words(words, hidden.device))
-        weights = self.attention(hidden, mask)
-        logits = self.classifier(attend(weights, hidden))
+        logits, weights = self._classify(hidden, mask)
         return single_output(logits, Attention(text=weights))
 
 
-class AudioModel(torch.nn.Module):
+class AudioModel(_SingleModality):
     """Emotion from audio alone, over the frames of the utterance.
 
     With the paper's parts and 7 classes it has 176,135 parameters.
@@ -110,12 +115,6 @@ class AudioModel(torch.nn.Module):
     torch.Size([2, 7])
     """
 
-    def __init__(self, encoder, attention, classifier):
-        super().__init__()
-        self.encoder = encoder
-        self.attention = attention
-        self.classifier = classifier
-
     def fit_vocabulary(self, train_words, other_words=()):
         """It reads no words."""
 
@@ -136,5 +135,5 @@ class AudioModel(torch.nn.Module):
         """
         hidden = self.encoder(audio)
         mask = real_steps(audio.utterance_frame_counts())
-        weights = self.attention(hidden, mask)
-        return single_output(self.classifier(attend(weights, hidden)))
+        logits, _ = self._classify(hidden, mask)
+        return single_output(logits)
