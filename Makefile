@@ -1,13 +1,14 @@
-# Two commands do all the set-up on a machine with python3, make and git:
+# These commands do all the set-up on a machine with python3, make and git:
 #   make demo   a trained model and a picture, from the embedded corpus
 #   make test   the whole test suite, with lint
+#   make bench  speed and memory beside what people would use instead
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 RECIPE := recipes/IEMOCAP/multimodal_emotion_recognition
 
-.PHONY: demo test clean
+.PHONY: demo test bench clean
 
 # A stamp an extra: pip runs again only when setup.py changes.
 $(VENV)/installed-%: setup.py
@@ -24,6 +25,9 @@ test: $(VENV)/installed-test
 	git ls-files '*.py' | xargs $(BIN)/ruff check
 	git ls-files '*.yaml' '*.yml' | xargs $(BIN)/yamllint --no-warnings
 	$(BIN)/python -m pytest
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf $(VENV) $(RECIPE)/results/demo $(RECIPE)/results/embedded_corpus_*

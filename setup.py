@@ -10,12 +10,21 @@ EXTRAS = {
     "plots": ["matplotlib>=3.6"],
     # tensorboard writes the curves of ``--use_tensorboard=True``
     "tensorboard": ["tensorboard>=2.10"],
+    # transformers loads pretrained encoders, as SpeechBrain's integration does
+    "huggingface": ["transformers>=4.30.0"],
+    # opensmile computes eGeMAPS
+    "egemaps": ["opensmile>=2.5"],
     # espeakng-loader brings the voices of the embedded corpus as a wheel
     "demo": ["espeakng-loader>=0.2", "matplotlib>=3.6"],
 }
+# librosa is one of those that the benchmarks compare with
+EXTRAS["bench"] = sorted(
+    {*EXTRAS["plots"], *EXTRAS["huggingface"], *EXTRAS["egemaps"]}
+    | {"librosa>=0.10"}
+)
 # The linters are pinned, as upstream pins them: their findings change.
 EXTRAS["test"] = sorted(
-    {*EXTRAS["demo"], *EXTRAS["tensorboard"]}
+    {*EXTRAS["demo"], *EXTRAS["tensorboard"], *EXTRAS["bench"]}
     | {"pytest>=7.4", "ruff==0.12.4", "yamllint==1.35.1"}
 )
 

@@ -45,8 +45,35 @@ SETTINGS = "hyperparams.yaml"
 ATTENTION_PICTURE = "attention.png"
 
 
+REFUSED = {
+    "jit": "TorchScript knows no lists of words; --compile works",
+    "data_parallel_backend": (
+        "it would cut flat frames between words; start one process a GPU with "
+        "torchrun instead"
+    ),
+}
+
+
 class SettingsError(ValueError):
     """Settings that do not fit together, or not what a folder was made with."""
+
+
+def check_run_options(run_opts):
+    """Refuses run options of SpeechBrain that cannot work with flat batches.
+
+    Arguments
+    ---------
+    run_opts : dict
+        As ``sb.parse_arguments`` gives them.
+
+    Raises
+    ------
+    SettingsError
+        If there is one; it says why.
+    """
+    for option, reason in REFUSED.items():
+        if run_opts.get(option):
+            raise SettingsError(f"--{option} cannot be used: {reason}")
 
 
 def load_hparams(hparams_file, overrides, fold=None):
@@ -78,9 +105,9 @@ def load_hparams(hparams_file, overrides, fold=None):
 def read_hparams(hparams_file):
     """Reads an hparams file together with the file that it is based on.
 
-    A file with the key ``base`` says only how it differs from another one in
-    its folder: a key of its own replaces the same key of the base, as a value
-    on the command line would.
+    A file with the key ``base``, a path from its own folder, says only how it
+    differs from that file: a key of its own replaces the same key of the base,
+    as a value on the command line would.
 
     Arguments
     ---------
@@ -102,8 +129,8 @@ def read_hparams(hparams_file):
     hparams = parser.load(hparams_file)
     text = io.StringIO()
     if BASE in hparams:
-        base = hparams_file.with_name(hparams.pop(BASE))
-        if base == hparams_file:
+        base = hparams_file.parent / hparams.pop(BASE)
+        if base.resolve() == hparams_file.resolve():
             raise SettingsError(f"{hparams_file} is its own base")
         merged = parser.load(read_hparams(base))
         merged.update(hparams)

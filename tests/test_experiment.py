@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -367,3 +368,45 @@ def test_rows_of_upstreams_recipe_table(row, emodb_release, tmp_path):
     files = row["test_debug_checks"][len("file_exists=[") : -1]
     for name in files.split(","):
         assert (tmp_path / "results" / name).exists()
+
+
+def test_precision(embedded_corpus, tmp_path):
+    """Other arithmetic, the same model: nearly the same, and not quite."""
+    probabilities = []
+    for option in ("--precision=fp32", "--precision=bf16"):
+        folder = tmp_path / option
+        arguments = [*on(embedded_corpus), "--fold=0", "--number_of_epochs=1"]
+        run(folder, *arguments, option)
+        rows = read_predictions(folder, 0)
+        probabilities.append([float(row["ang"]) for row in rows])
+    full, half = probabilities
+    assert full == pytest.approx(half, abs=0.01)
+    assert full != half
+
+
+@pytest.mark.skipif(
+    shutil.which("c++") is None, reason="torch.compile needs a C++ compiler"
+)
+def test_compile(finished, embedded_corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    run(tmp_path, *on(embedded_corpus), "--fold=0", "--compile")
+    assert any((tmp_path / "compiled").rglob("*.so"))
+    for one, other in zip(
+        read_predictions(tmp_path, 0), read_predictions(finished[0], 0)
+    ):
+        assert float(one["ang"]) == pytest.approx(float(other["ang"]), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "option, reason",
+    [
+        ("--jit", "--compile works"),
+        ("--data_parallel_backend", "one process a GPU"),
+    ],
+)
+def test_run_options_that_are_refused(
+    option, reason, embedded_corpus, tmp_path
+):
+    printed = run(tmp_path, *on(embedded_corpus), option, fails=True)
+    assert f"{option} cannot be used" in printed.splitlines()[-1]
+    assert reason in printed.splitlines()[-1]

@@ -99,3 +99,48 @@ def test_mean_over_steps():
     torch.testing.assert_close(
         mean_over_steps(flat, torch.tensor(counts)), torch.stack(expected)
     )
+
+
+def test_gradients_are_those_of_packed_sequences():
+    counts = torch.tensor([40, 2, 40, 39, 1, 17, 3, 3])
+    blstm = RaggedBLSTM(3, 4)
+    flat = torch.randn(int(counts.sum()), 3, requires_grad=True)
+    direction = torch.randn(len(flat), 8)
+    inputs = [flat, *blstm.parameters()]
+    ours, packed = (
+        torch.autograd.grad((blstm(flat, counts, p) * direction).sum(), inputs)
+        for p in (False, True)
+    )
+    for one, other in zip(ours, packed):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_packs_and_agrees():
+    counts = torch.tensor([40, 2, 40, 39, 1, 17, 3, 3])
+    blstm, flat = RaggedBLSTM(3, 4), torch.randn(145, 3)
+    expected = blstm(flat, counts)
+    found = blstm.cuda()(flat.cuda(), counts.cuda())
+    torch.testing.assert_close(found.cpu(), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("device, packs", [("cuda", True), ("cpu", False)])
+def test_the_device_decides(device, packs, monkeypatch):
+    """Which layout is asked for; torch's fake tensors need no GPU."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from speechbrain_can.lobes import ragged
+
+    asked = []
+    for name in ("_pack_layout", "_bucket_layout"):
+
+        def layout(*arguments, name=name):
+            asked.append(name)
+            raise StopIteration
+
+        monkeypatch.setattr(ragged, name, layout)
+    with FakeTensorMode():
+        flat = torch.empty(5, 3, device=device)
+        with pytest.raises(StopIteration):
+            RaggedBLSTM(3, 4)(flat, torch.tensor([2, 3]))
+    assert asked == ["_pack_layout" if packs else "_bucket_layout"]

@@ -19,11 +19,17 @@ from emodb_prepare import prepare_emodb
 
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
-from speechbrain_can.experiment import check_settings, load_hparams, run_folds
+from speechbrain_can.experiment import (
+    check_run_options,
+    check_settings,
+    load_hparams,
+    run_folds,
+)
 
 if __name__ == "__main__":
     # Reading command line arguments.
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
+    check_run_options(run_opts)
 
     # Initialize ddp (useful only for multi-GPU DDP training).
     sb.utils.distributed.ddp_init_group(run_opts)

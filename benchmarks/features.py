@@ -1,0 +1,154 @@
+"""Features of every word of some utterances (point 2).
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import json
+import warnings
+from pathlib import Path
+
+import torch
+import torchaudio
+from measure import (
+    Row,
+    draw_lengths,
+    draw_segments,
+    in_process_of_its_own,
+    median_seconds,
+    peak_megabytes,
+)
+
+from speechbrain.lobes.features import MFCC
+from speechbrain_can.features import SegmentMFCC
+
+RATE = 16000
+HOUR = 3600.0
+
+
+def per_word(function, utterances):
+    """Calls a function on the samples of one word after the other."""
+
+    def run():
+        for waveform, segments in utterances:
+            for start, end in (segments * RATE).round().long().tolist():
+                function(waveform[start:end])
+
+    return run
+
+
+def run(threads, quick):
+    """Measures features of words.
+
+    Arguments
+    ---------
+    threads : int
+        Threads of torch.
+    quick : bool
+        Few utterances, each once.
+
+    Returns
+    -------
+    rows : list of Row
+        The cases.
+    memory : dict
+        What an hour-long file took: ``seconds`` and ``megabytes`` beside the
+        waveform itself.
+    """
+    import librosa
+    import opensmile
+
+    torch.manual_seed(0)
+    word_counts, frame_counts = draw_lengths(2 if quick else 32)
+    utterances = []
+    for counts in torch.from_numpy(frame_counts).split(word_counts.tolist()):
+        segments = draw_segments(counts.numpy())
+        samples = int(segments[-1, 1] * RATE)
+        utterances.append((0.1 * torch.randn(samples), segments))
+    audio = sum(len(waveform) for waveform, _ in utterances) / RATE
+
+    compute_features = SegmentMFCC()
+    theirs = torchaudio.transforms.MFCC(
+        RATE,
+        40,
+        log_mels=True,
+        melkwargs={
+            "n_fft": 400,
+            "hop_length": 160,
+            "n_mels": 40,
+            "center": False,
+            "window_fn": torch.hamming_window,
+        },
+    )
+    speechbrain_mfcc = MFCC(n_mfcc=40, n_mels=40, deltas=False, context=False)
+    smile = opensmile.Smile(
+        feature_set=opensmile.FeatureSet.eGeMAPSv02,
+        feature_level=opensmile.FeatureLevel.Functionals,
+    )
+
+    def ours():
+        for waveform, segments in utterances:
+            compute_features(waveform, segments)
+
+    cases = {
+        "ours": ours,
+        "torchaudio, a call a word": per_word(theirs, utterances),
+        "SpeechBrain, a call a word": per_word(
+            lambda word: speechbrain_mfcc(word[None]), utterances
+        ),
+        "librosa, a call a word": per_word(
+            lambda word: librosa.feature.mfcc(
+                y=word.numpy(),
+                sr=RATE,
+                n_mfcc=40,
+                n_mels=40,
+                n_fft=400,
+                hop_length=160,
+            ),
+            utterances,
+        ),
+        "openSMILE eGeMAPS, a call a word": per_word(
+            lambda word: smile.process_signal(word.numpy(), RATE), utterances
+        ),
+    }
+    rows = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for case, function in cases.items():
+            seconds = median_seconds(function, threads, 0 if quick else 2)
+            rows.append(Row("features of words", case, seconds, audio))
+            if case == "ours":
+                single = median_seconds(function, 1, 0 if quick else 2)
+                rows.append(
+                    Row("features of words", "ours, one thread", single, audio)
+                )
+    duration = 60.0 if quick else HOUR
+    return rows, in_process_of_its_own(Path(__file__), duration)
+
+
+def hour_long(duration):
+    """Features of one long file, and the memory that they took."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    waveform = torch.randn(int(duration * RATE))
+    ends = torch.arange(0.4, duration + 0.01, 0.4, dtype=torch.double)
+    segments = torch.stack([ends - 0.4, ends], dim=1)
+    compute_features = SegmentMFCC()
+    compute_features(waveform, segments[:10])
+    before = peak_megabytes()
+    seconds = median_seconds(lambda: compute_features(waveform, segments), 1, 0)
+    print(
+        json.dumps(
+            {
+                "duration": duration,
+                "seconds": seconds,
+                "megabytes": peak_megabytes() - before,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    import sys
+
+    hour_long(float(sys.argv[1]))

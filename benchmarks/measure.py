@@ -1,0 +1,163 @@
+"""How things are measured here: medians, fixed threads, peaks of memory.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.benchmark import Timer
+
+HOP = 0.01  # seconds a frame
+
+
+class Row(NamedTuple):
+    """One measured case.
+
+    Arguments
+    ---------
+    group : str
+        Cases of one group do the same work.
+    case : str
+        Who does it.
+    seconds : float
+        Median.
+    audio : float
+        Seconds of audio that the work stands for.
+    """
+
+    group: str
+    case: str
+    seconds: float
+    audio: float
+
+
+def median_seconds(function, threads, min_run_time):
+    """Median time of a call, by ``torch.utils.benchmark``.
+
+    Arguments
+    ---------
+    function : callable
+        Takes nothing.
+    threads : int
+        Threads of torch.
+    min_run_time : float
+        Calls are repeated for at least so many seconds.
+
+    Returns
+    -------
+    float
+        Seconds.
+    """
+    timer = Timer(
+        "function()", globals={"function": function}, num_threads=threads
+    )
+    return timer.blocked_autorange(min_run_time=min_run_time).median
+
+
+def draw_lengths(utterances, seed=0):
+    """Numbers of words and frames as in IEMOCAP.
+
+    An utterance has 9.5 words on average and a word, with the pauses shared
+    out, 44 frames; both have long tails (the longest of 610 words has 258).
+
+    Arguments
+    ---------
+    utterances : int
+        How many.
+    seed : int
+        Another seed draws others.
+
+    Returns
+    -------
+    word_counts : numpy.ndarray
+        Words of each utterance.
+    frame_counts : numpy.ndarray
+        Frames of each word.
+    """
+    generator = np.random.default_rng(seed)
+    words = generator.lognormal(np.log(9.5) - 0.32, 0.8, utterances)
+    word_counts = words.round().astype(int).clip(1, 60)
+    frames = generator.lognormal(np.log(44) - 0.28, 0.75, word_counts.sum())
+    return word_counts, frames.round().astype(int).clip(3, 258)
+
+
+def draw_segments(frame_counts):
+    """Times of words that follow each other.
+
+    Arguments
+    ---------
+    frame_counts : numpy.ndarray
+        Frames of each word.
+
+    Returns
+    -------
+    torch.Tensor
+        Start and end of each in seconds, shape ``[words, 2]``.
+    """
+    ends = np.cumsum(frame_counts) * HOP
+    return torch.from_numpy(np.stack([ends - frame_counts * HOP, ends], axis=1))
+
+
+def in_process_of_its_own(script, *arguments):
+    """Runs a script of this folder that prints JSON, for its memory alone.
+
+    Arguments
+    ---------
+    script : Path
+        The script.
+    *arguments : object
+        Its command line.
+
+    Returns
+    -------
+    dict
+        What it printed last.
+    """
+    printed = subprocess.run(
+        [sys.executable, str(script), *map(str, arguments)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    return json.loads(printed.splitlines()[-1])
+
+
+def peak_megabytes():
+    """The largest resident memory that this process has had (Linux).
+
+    ``ru_maxrss`` would not do: a child begins with that of its parent.
+    """
+    status = Path("/proc/self/status").read_text()
+    (line,) = (x for x in status.splitlines() if x.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
+class Effort:
+    """Wall time of a block, and the processor time it took in all processes."""
+
+    def __enter__(self):
+        self._cpu, self._wall = _cpu_seconds(), time.perf_counter()
+        return self
+
+    def __exit__(self, *_):
+        self.wall = time.perf_counter() - self._wall
+        self.cores = (_cpu_seconds() - self._cpu) / self.wall
+
+
+def _cpu_seconds():
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(
+            resource.getrusage,
+            (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN),
+        )
+    )

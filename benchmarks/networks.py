@@ -1,0 +1,203 @@
+"""Whole networks on the same utterances: CAN and what people would use
+instead, with random weights; and prediction (point 5).
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import tempfile
+
+import torch
+from measure import HOP, Row, draw_lengths, draw_segments, median_seconds
+from training import HPARAMS
+
+from speechbrain.lobes.features import Fbank
+from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
+from speechbrain_can.experiment import load_hparams
+from speechbrain_can.lobes.ragged import WordFrames
+from speechbrain_can.losses import cross_entropies, decide, total_loss
+
+RATE = 16000
+
+
+class Predictor(torch.nn.Module):
+    """CAN as its hparams file has it, from waveforms and words to logits."""
+
+    def __init__(self):
+        super().__init__()
+        with tempfile.TemporaryDirectory() as scratch:
+            hparams = load_hparams(HPARAMS, {"output_folder": scratch}, fold=0)
+        self.compute_features = hparams["compute_features"]
+        self.segment = hparams["segment"]
+        self.normalize = hparams["normalize"]
+        self.model = hparams["model"]
+        self.model.fit_vocabulary([f"w{i}" for i in range(3000)])
+
+    def features(self, utterances):
+        """Features of (waveform, words, segments) each."""
+        found = [
+            self.compute_features(
+                waveform,
+                torch.from_numpy(self.segment(segments[:, 0], segments[:, 1])),
+            )
+            for waveform, _, segments in utterances
+        ]
+        return WordFrames(
+            torch.cat([frames for frames, _ in found]),
+            torch.cat([counts for _, counts in found]),
+            torch.tensor([len(counts) for _, counts in found]),
+        )
+
+    def forward(self, words, audio):
+        """Logits of a batch whose features are there."""
+        audio = audio._replace(frames=self.normalize(audio.frames))
+        return self.model(words, audio)
+
+
+def draw_utterances(n, seed=0):
+    """Noise with words: (waveform, words, segments) each."""
+    word_counts, frame_counts = draw_lengths(n, seed)
+    utterances = []
+    for counts in torch.from_numpy(frame_counts).split(word_counts.tolist()):
+        segments = draw_segments(counts.numpy())
+        waveform = 0.1 * torch.randn(int(segments[-1, 1] * RATE))
+        words = [f"w{i}" for i in range(len(counts))]
+        utterances.append((waveform, words, segments))
+    return utterances
+
+
+def seconds_of(utterances):
+    """Length of all utterances together."""
+    return sum(len(waveform) for waveform, _, _ in utterances) / RATE
+
+
+def training_step(forward, parameters):
+    """Forward and backward of a batch."""
+    parameters = [p for p in parameters if p.requires_grad]
+
+    def step():
+        torch.autograd.grad(forward().sum(), parameters, allow_unused=True)
+
+    return step
+
+
+def run(threads, quick):
+    """Measures training steps of networks, and prediction by CAN.
+
+    Arguments
+    ---------
+    threads : int
+        Threads of torch.
+    quick : bool
+        Few utterances, each once, and small rivals.
+
+    Returns
+    -------
+    rows : list of Row
+        The cases.
+    difference : float
+        Of the logits in bfloat16, as ``--precision=bf16`` computes them, to
+        those in float32: the largest one, beside the largest logit.
+    """
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    torch.manual_seed(0)
+    min_run_time = 0 if quick else 5
+    batch = draw_utterances(2 if quick else 64)
+    # Of like lengths, as a sampler would choose them: little padding.
+    few = sorted(batch, key=lambda utterance: len(utterance[0]))
+    few = few[len(few) // 2 - 1 :][: 2 if quick else 8]
+    can = Predictor()
+    waveforms = torch.nn.utils.rnn.pad_sequence(
+        [waveform for waveform, _, _ in few], batch_first=True
+    )
+    stored = {
+        len(utterances): (
+            [words for _, words, _ in utterances],
+            can.features(utterances),
+            torch.arange(len(utterances)) % 7,
+        )
+        for utterances in (few, batch)
+    }
+
+    def loss_of_can(n, bfloat16=False):
+        words, audio, targets = stored[n]
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            output = can(words, audio)
+        losses = cross_entropies(output, targets)
+        return total_loss(losses, output.weights)
+
+    ecapa = ECAPA_TDNN(80, lin_neurons=192)
+    ecapa_features = Fbank(n_mels=80)(waveforms)
+    config = Wav2Vec2Config()
+    if quick:
+        config = Wav2Vec2Config(num_hidden_layers=1, hidden_size=96)
+    wav2vec2 = Wav2Vec2Model(config)
+    n = len(few)
+    cases = {
+        "CAN, features stored": (
+            few,
+            lambda: loss_of_can(n),
+            can.parameters(),
+        ),
+        "ECAPA-TDNN (SpeechBrain), features stored": (
+            few,
+            lambda: ecapa(ecapa_features),
+            ecapa.parameters(),
+        ),
+        "wav2vec2-base, fine-tuned": (
+            few,
+            lambda: wav2vec2(waveforms).last_hidden_state,
+            wav2vec2.parameters(),
+        ),
+        f"CAN, a batch of {len(batch)}": (
+            batch,
+            lambda: loss_of_can(len(batch)),
+            can.parameters(),
+        ),
+        f"CAN in bfloat16, a batch of {len(batch)}": (
+            batch,
+            lambda: loss_of_can(len(batch), bfloat16=True),
+            can.parameters(),
+        ),
+    }
+    rows = []
+    for case, (utterances, forward, parameters) in cases.items():
+        step = training_step(forward, list(parameters))
+        seconds = median_seconds(step, threads, min_run_time)
+        rows.append(
+            Row(
+                f"training step, {n} utterances",
+                case,
+                seconds,
+                seconds_of(utterances),
+            )
+        )
+
+    can.eval()
+    words, audio, _ = stored[len(batch)]
+    with torch.no_grad():
+        full = can(words, audio).logits["joint"]
+        with torch.autocast("cpu", torch.bfloat16):
+            half = can(words, audio).logits["joint"]
+    difference = float((full - half).abs().max() / full.abs().max())
+
+    @torch.no_grad()
+    def predict(utterances, words):
+        return decide(can(words, can.features(utterances)))
+
+    # one utterance of four seconds and ten words
+    segments = draw_segments(torch.full((10,), int(4 / HOP / 10)).numpy())
+    one = [
+        (0.1 * torch.randn(4 * RATE), [f"w{i}" for i in range(10)], segments)
+    ]
+    for case, utterances in {
+        "one utterance of 4 s": one,
+        f"a batch of {len(batch)}": batch,
+    }.items():
+        texts = [words for _, words, _ in utterances]
+        seconds = median_seconds(
+            lambda: predict(utterances, texts), threads, min_run_time
+        )
+        rows.append(Row("prediction", case, seconds, seconds_of(utterances)))
+    return rows, difference

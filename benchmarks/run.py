@@ -1,0 +1,288 @@
+"""All benchmarks in one run: prints a table, writes JSON, Markdown and a plot.
+
+    python benchmarks/run.py
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import argparse
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import encoders
+import features
+import networks
+import torch
+from matplotlib.figure import Figure
+from measure import in_process_of_its_own
+from tabulate import tabulate
+
+from speechbrain_can.brain import keep_freed_memory
+from speechbrain_can.manifest import atomic_write, write_json
+
+# About what the early stopping of CAN takes on the controlled corpora.
+EPOCHS = 40
+SIZES = (100, 750, 2500, 7486, 10000)
+PACKAGES = "torch torchaudio speechbrain librosa opensmile transformers".split()
+
+
+def describe_machine(threads):
+    """Date, machine and versions, which every figure depends on."""
+    models = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "processor": models[0] if models else platform.processor(),
+        "threads": threads,
+        "Python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def compare(rows):
+    """Rows of the table: each case beside ours in its group."""
+    ours = {}
+    for row in rows:
+        ours.setdefault(row.group, row.seconds / row.audio)
+    return [
+        {
+            "work": row.group,
+            "by": row.case,
+            "s": f"{row.seconds:.4g}",
+            "audio s": f"{row.audio:.0f}",
+            "x real time": f"{row.audio / row.seconds:,.0f}",
+            "x ours": f"{row.seconds / row.audio / ours[row.group]:.2f}"
+            if row.group != "prediction"
+            else "",
+        }
+        for row in rows
+    ]
+
+
+def check_points(rows, equal, memory, growth, bf16):
+    """What was reached beside the bars.
+
+    Bars in brackets are our own; the others were set before it was built.
+    """
+    seconds = {(row.group, row.case): row.seconds for row in rows}
+    audio = {(row.group, row.case): row.audio for row in rows}
+    points = []
+
+    def point(name, value, bar, at_least=True, unit="", own=False):
+        met = value >= bar if at_least else value <= bar
+        text = f"{'>=' if at_least else '<='} {bar:g}{unit}"
+        points.append(
+            {
+                "point": name,
+                "reached": f"{value:,.3g}{unit}",
+                "bar": f"({text})" if own else text,
+                "met": "yes" if met else "no",
+            }
+        )
+
+    for level in ("words", "utterances"):
+        group = f"BLSTM over {level}"
+        ours = seconds[group, "ours"]
+        published = "padded to words x frames, as published"
+        if level == "utterances":
+            published = "padded to the longest"
+        bar = 20 if level == "words" else 1
+        point(
+            f"1 {group}: {published}, x ours",
+            seconds[group, published] / ours,
+            bar,
+            own=level == "utterances",
+        )
+        point(
+            f"1 {group}: packed, x ours",
+            seconds[group, "pack_padded_sequence"] / ours,
+            5,
+        )
+        point(
+            f"1 {group}: x its matrix products",
+            ours / seconds[group, "matrix products alone"],
+            2,
+            at_least=False,
+        )
+        point(
+            f"1 {group}: difference to packed, outputs and gradients",
+            max(equal[level]),
+            1e-5,
+            at_least=False,
+        )
+    group = "features of words"
+    point(
+        "2 features: torchaudio a call a word, x ours",
+        seconds[group, "torchaudio, a call a word"] / seconds[group, "ours"],
+        15,
+    )
+    single = group, "ours, one thread"
+    point("2 features: x real time", audio[single] / seconds[single], 1000)
+    point(
+        f"2 features of {memory['duration'] / 3600:.2g} h in one file: memory",
+        memory["megabytes"],
+        1000,
+        at_least=False,
+        unit=" MB",
+        own=True,
+    )
+    by_size = {found["utterances"]: found for found in growth}
+    largest = by_size.get(7486, growth[-1])
+    smaller = by_size.get(750, growth[0])
+    point(
+        f"3 epoch of {largest['utterances']} utterances: share of the model",
+        largest["model"] / largest["epoch"],
+        0.85,
+    )
+    point(
+        f"3 ten folds of {EPOCHS} epochs at {largest['utterances']} utterances, "
+        "from that epoch",
+        # eight tenths train; a tenth validates, forward alone
+        10 * EPOCHS * (0.8 + 0.1 / 3) * largest["epoch"] / 3600,
+        12,
+        at_least=False,
+        unit=" h",
+        own=True,
+    )
+    point(
+        f"4 memory of training, {smaller['utterances']} to "
+        f"{largest['utterances']} utterances",
+        largest["megabytes"] - smaller["megabytes"],
+        200,
+        at_least=False,
+        unit=" MB",
+    )
+    for work in ("preparation", "features"):
+        rates = [
+            found[work] / found["hours"]
+            for found in growth
+            if found["utterances"] >= smaller["utterances"]
+        ]
+        point(
+            f"4 {work}: cores in use",
+            largest[f"{work} cores"],
+            1.5,
+            own=True,
+        )
+        point(
+            f"4 {work}: time an hour of audio, slowest of {len(rates)} sizes, x "
+            f"that at {smaller['utterances']} utterances",
+            max(rates) / rates[0],
+            1.2,
+            at_least=False,
+            own=True,
+        )
+    one, many = [row for row in rows if row.group == "prediction"]
+    point(
+        f"5 prediction of {one.case}",
+        1000 * one.seconds,
+        10,
+        at_least=False,
+        unit=" ms",
+    )
+    point(
+        f"5 prediction of {many.case}: x real time",
+        many.audio / many.seconds,
+        500,
+    )
+    point(
+        "6 packed sequences, the path of a GPU: difference to ours, as in 1",
+        max(max(pair) for pair in equal.values()),
+        1e-5,
+        at_least=False,
+    )
+    point(
+        "6 --precision=bf16: difference of the logits, x the largest",
+        bf16,
+        0.05,
+        at_least=False,
+        own=True,
+    )
+    return points
+
+
+def plot_growth(path, growth):
+    """How time and memory grow with the corpus."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    sizes = [found["utterances"] for found in growth]
+    for work in ("preparation", "features", "epoch"):
+        left.loglog(sizes, [found[work] for found in growth], "o-", label=work)
+    left.set_ylabel("seconds")
+    left.legend()
+    right.semilogx(sizes, [found["megabytes"] for found in growth], "o-")
+    right.set_ylabel("peak memory of training (MB)")
+    right.set_ylim(0)
+    for axes in (left, right):
+        axes.set_xlabel("utterances")
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description="Measures speed and memory of speechbrain_can beside what "
+        "people would use instead. Takes about half an hour and 2 GB of disk."
+    )
+    parser.add_argument(
+        "--output_folder", type=Path, default=Path("results/benchmarks")
+    )
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="tiny sizes, each case once: only to see that all of it runs",
+    )
+    options = parser.parse_args()
+    machine = describe_machine(options.threads)
+    keep_freed_memory()  # as in training; all cases have it alike
+    torch.set_num_threads(options.threads)
+    encoder_rows, equal = encoders.run(options.threads, options.quick)
+    feature_rows, memory = features.run(options.threads, options.quick)
+    network_rows, bf16 = networks.run(options.threads, options.quick)
+    rows = [*encoder_rows, *feature_rows, *network_rows]
+    training = Path(__file__).with_name("training.py")
+    growth = [
+        in_process_of_its_own(training, size, options.threads)
+        for size in ((70, 140) if options.quick else SIZES)
+    ]
+    points = check_points(rows, equal, memory, growth, bf16)
+    text = "\n\n".join(
+        [
+            ", ".join(f"{key} {value}" for key, value in machine.items()),
+            tabulate(points, headers="keys", tablefmt="github"),
+            tabulate(
+                compare(rows),
+                headers="keys",
+                tablefmt="github",
+                disable_numparse=True,
+            ),
+            tabulate(growth, headers="keys", tablefmt="github", floatfmt=".3g"),
+        ]
+    )
+    print(text)
+    options.output_folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(options.output_folder / "benchmarks.md") as stream:
+        stream.write(text + "\n")
+    write_json(
+        options.output_folder / "benchmarks.json",
+        {
+            "machine": machine,
+            "points": points,
+            "cases": [row._asdict() for row in rows],
+            "growth": growth,
+        },
+    )
+    plot_growth(options.output_folder / "growth.png", growth)
+
+
+if __name__ == "__main__":
+    main()

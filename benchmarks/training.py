@@ -1,0 +1,207 @@
+"""Preparation, stored features and an epoch of CAN, as a corpus grows
+(points 3 and 4).
+
+    python training.py <utterances> <threads>
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import json
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from measure import HOP, Effort, draw_lengths, draw_segments, peak_megabytes
+
+import speechbrain as sb
+from speechbrain_can.alignment import Word
+from speechbrain_can.brain import EmotionBrain
+from speechbrain_can.corpus import Corpus, audio_duration, prepare_corpus
+from speechbrain_can.dataio import flat_batch, make_datasets
+from speechbrain_can.experiment import load_hparams
+from speechbrain_can.features import FeatureStore
+from speechbrain_can.manifest import DATA_ROOT, Utterance
+
+RATE = 16000
+CLASSES = "ang exc hap sad fru sur neu".split()
+HPARAMS = (
+    Path(__file__).absolute().parents[1]
+    / "recipes/IEMOCAP/multimodal_emotion_recognition/hparams/can.yaml"
+)
+
+
+class TimedBrain(EmotionBrain):
+    """Times forward, loss and backward within an epoch."""
+
+    model_seconds = 0.0
+
+    def compute_forward(self, batch, stage):
+        self.began = time.perf_counter()
+        return super().compute_forward(batch, stage)
+
+    def optimizers_step(self):
+        self.model_seconds += time.perf_counter() - self.began
+        super().optimizers_step()
+
+
+def write_noise(folder, utterances):
+    """Writes noise as long as IEMOCAP's utterances, and says what is in it.
+
+    Arguments
+    ---------
+    folder : Path
+        Where to write.
+    utterances : int
+        How many.
+
+    Returns
+    -------
+    list of Utterance
+        What a recipe would find in alignments and labels.
+    """
+    word_counts, frame_counts = draw_lengths(utterances)
+    noise = np.random.default_rng(0).normal(0, 0.1, 60 * RATE)
+    noise = (noise * 2**15).astype(np.int16)
+    found = []
+    (folder / "wav").mkdir(parents=True)
+    parts = np.split(frame_counts, np.cumsum(word_counts)[:-1])
+    for i, counts in enumerate(parts):
+        segments = draw_segments(counts).numpy()
+        found.append(
+            Utterance(
+                id=f"u{i:05d}",
+                duration=float(segments[-1, 1]),
+                wav=f"{DATA_ROOT}/wav/u{i:05d}.wav",
+                speaker=str(i % 10),
+                session=str(i % 5),
+                dialog="",
+                scripted=False,
+                emotion=CLASSES[i % len(CLASSES)],
+                words=[
+                    Word(f"w{(7 * i + j) % 3000}", float(a), float(b))
+                    for j, (a, b) in enumerate(segments)
+                ],
+                transcription="",
+            )
+        )
+
+    def write(utterance):
+        samples = round(utterance.duration * RATE)
+        repeated = np.resize(noise, samples)
+        path = folder / "wav" / f"{utterance.id}.wav"
+        soundfile.write(path, repeated, RATE)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(write, found))
+    return found
+
+
+def read_back(utterance, folder):
+    """What a recipe does with each utterance: reads its audio to the end."""
+    path = folder / "wav" / f"{utterance.id}.wav"
+    return replace(utterance, duration=audio_duration(path)), None
+
+
+def measure(utterances, threads, folder):
+    """Prepares, stores features and trains an epoch.
+
+    Arguments
+    ---------
+    utterances : int
+        Size of the corpus.
+    threads : int
+        Threads of torch.
+    folder : Path
+        For everything.
+
+    Returns
+    -------
+    dict
+        Seconds, cores and megabytes.
+    """
+    torch.set_num_threads(threads)
+    found = write_noise(folder, utterances)
+    hours = sum(utterance.duration for utterance in found) / 3600
+    with Effort() as preparation:
+        prepare_corpus(
+            folder=folder / "prepared",
+            name="noise",
+            classes=CLASSES,
+            data_folder=folder,
+            protocol="random10",
+            fold_seed=0,
+            find_candidates=lambda: (found, []),
+            build_utterance=lambda row: read_back(row, folder),
+        )
+    corpus = Corpus.load(folder / "prepared", "random10")
+    hparams = load_hparams(HPARAMS, {"output_folder": str(folder)}, fold=0)
+    with Effort() as features:
+        store = FeatureStore.build(
+            folder / "features",
+            corpus.utterances,
+            corpus.data_folder,
+            hparams["compute_features"],
+            hparams["segment"],
+            hparams["feature_workers"],
+        )
+    before = peak_megabytes()
+    everything = {"train": list(corpus.utterances)}
+    hparams["modules"]["normalize"].set_statistics(
+        *store.statistics(everything["train"])
+    )
+    model = hparams["modules"]["model"]
+    model.fit_vocabulary(corpus.words_of(everything["train"]))
+    label_encoder = sb.dataio.encoder.CategoricalEncoder()
+    label_encoder.update_from_iterable(CLASSES)
+    label_encoder.expect_len(len(CLASSES))
+    dataset = make_datasets(
+        corpus.utterances, everything, store, label_encoder
+    )["train"]
+    brain = TimedBrain(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts={"noprogressbar": True},
+        checkpointer=hparams["checkpointer"],
+    )
+    started = time.perf_counter()
+    brain.fit(
+        range(1, 2),
+        dataset,
+        train_loader_kwargs={
+            "batch_size": hparams["batch_size"],
+            "collate_fn": flat_batch,
+            "shuffle": True,
+        },
+    )
+    epoch = time.perf_counter() - started
+    peak = peak_megabytes()
+    n_frames = sum(len(store[name][0]) for name in everything["train"][:100])
+    return {
+        "utterances": utterances,
+        "hours": hours,
+        "frames a second": n_frames
+        / sum(row.duration for row in found[:100])
+        * HOP,
+        "preparation": preparation.wall,
+        "preparation cores": preparation.cores,
+        "features": features.wall,
+        "features cores": features.cores,
+        "epoch": epoch,
+        "model": brain.model_seconds,
+        "megabytes before": before,
+        "megabytes": peak,
+    }
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        found = measure(int(sys.argv[1]), int(sys.argv[2]), Path(scratch))
+    print(json.dumps(found))
