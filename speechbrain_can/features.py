@@ -1,4 +1,4 @@
-"""MFCC of every word of a corpus: computed in one batch, stored once.
+"""Features of every word of a corpus: computed in one batch, stored once.
 
 Frames stay flat: the frames of all words one after the other, ``[frames,
 features]``, and the number of frames of each word, ``[words]``. The paper's
@@ -22,6 +22,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 import speechbrain as sb
+from speechbrain_can.lobes.ragged import step_positions
 from speechbrain_can.manifest import resolve_wav
 
 logger = sb.utils.logger.get_logger(__name__)
@@ -71,64 +72,55 @@ def read_waveform(path, sample_rate):
     return waveform
 
 
-class SegmentMFCC(torch.nn.Module):
-    """MFCC inside each segment of an utterance, all segments at once.
+class SegmentFbank(torch.nn.Module):
+    """Logarithms of mel energies inside each segment, all segments at once.
 
     Every segment is framed by itself, as if it had been cut out: a window
     never looks beyond its segment, and a segment shorter than one window is
-    zero-padded to one (section 4.2 of the paper: 40 coefficients, 25 ms Hamming
-    window, 10 ms hop). Equal to ``torchaudio.transforms.MFCC`` with
-    a transform of one window, ``center=False`` and ``log_mels=True``, called on
-    one segment after another.
+    zero-padded to one. Nor do differences in time look beyond it.
 
     Arguments
     ---------
     sample_rate : int
         Rate of the waveform in Hz.
-    n_mfcc : int
-        Number of coefficients.
     n_mels : int
-        Number of mel filters, at least ``n_mfcc``.
+        Number of mel filters.
     win_length : float
-        Window in milliseconds.
+        Hamming window in milliseconds.
     hop_length : float
         Hop in milliseconds.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer filters than coefficients.
+    deltas : int
+        How many times differences in time are appended: 0, 1 (deltas) or 2
+        (and theirs), as ``torchaudio.functional.compute_deltas`` has them.
 
     Example
     -------
-    >>> compute_features = SegmentMFCC()
-    >>> waveform = torch.randn(16000)
+    >>> compute_features = SegmentFbank(n_mels=80, deltas=1)
     >>> segments = torch.tensor([[0.0, 0.5], [0.45, 0.46], [0.46, 1.0]])
-    >>> frames, frame_counts = compute_features(waveform, segments)
+    >>> frames, frame_counts = compute_features(torch.randn(16000), segments)
     >>> frames.shape, frame_counts
-    (torch.Size([101, 40]), tensor([48,  1, 52]))
+    (torch.Size([101, 160]), tensor([48,  1, 52]))
     """
 
     # frames transformed at a time: bounds the memory on an hour-long file
     CHUNK = 16384
+    # frames on either side that a difference is taken from
+    DELTA_REACH = 2
 
     def __init__(
         self,
         sample_rate=16000,
-        n_mfcc=40,
         n_mels=40,
         win_length=25,
         hop_length=10,
+        deltas=0,
     ):
         super().__init__()
         self.sample_rate = sample_rate
-        self.n_mfcc = n_mfcc
+        self.n_mels = n_mels
+        self.deltas = deltas
         self.window_samples = round(win_length * sample_rate / 1000)
         self.hop_samples = round(hop_length * sample_rate / 1000)
-        if n_mfcc > n_mels:
-            raise ValueError(
-                f"n_mfcc={n_mfcc} needs as many n_mels, not {n_mels}"
-            )
         self.register_buffer(
             "window", torch.hamming_window(self.window_samples), False
         )
@@ -143,24 +135,18 @@ class SegmentMFCC(torch.nn.Module):
             ),
             False,
         )
-        self.register_buffer(
-            "dct",
-            torchaudio.functional.create_dct(n_mfcc, n_mels, norm="ortho"),
-            False,
-        )
 
     @property
     def output_size(self):
         """Number of features of a frame."""
-        return self.n_mfcc
+        return self.n_mels * (1 + self.deltas)
 
     def extra_repr(self):
         """The settings, which also name the stored features."""
         return (
-            f"sample_rate={self.sample_rate}, n_mfcc={self.n_mfcc}, "
-            f"n_mels={self.mel_filters.shape[1]}, "
+            f"sample_rate={self.sample_rate}, n_mels={self.n_mels}, "
             f"win_length={self.window_samples}, "
-            f"hop_length={self.hop_samples}"
+            f"hop_length={self.hop_samples}, deltas={self.deltas}"
         )
 
     @torch.no_grad()
@@ -177,45 +163,218 @@ class SegmentMFCC(torch.nn.Module):
         Returns
         -------
         frames : torch.Tensor
-            The frames of all segments, shape ``[frames, n_mfcc]``.
+            The frames of all segments, shape ``[frames, output_size]``.
         frame_counts : torch.Tensor
             Frames of each segment, at least one, shape ``[words]``.
         """
-        bounds = torch.round(segments.double() * self.sample_rate).long()
-        starts, ends = bounds.clamp(0, len(waveform)).unbind(1)
-        lengths = (ends - starts).clamp(min=0)
+        starts, lengths = segment_samples(
+            segments, self.sample_rate, len(waveform)
+        )
         surplus = (lengths - self.window_samples).clamp(min=0)
         counts = 1 + torch.div(surplus, self.hop_samples, rounding_mode="floor")
-        first = torch.cumsum(counts, 0) - counts
-        steps = torch.arange(int(counts.sum())) - first.repeat_interleave(
-            counts
-        )
-        frame_starts = (
-            starts.repeat_interleave(counts) + steps * self.hop_samples
-        )
+        words, steps = step_positions(counts)
+        frame_starts = starts[words] + steps * self.hop_samples
         # Only the one frame of a short segment is not full of its own samples.
-        real_samples = lengths.clamp(max=self.window_samples)
-        real_samples = real_samples.repeat_interleave(counts)
+        real_samples = lengths.clamp(max=self.window_samples)[words]
         windows = torch.nn.functional.pad(
             waveform, (0, self.window_samples)
         ).unfold(0, self.window_samples, 1)
-        frames = [
-            self._transform(windows[chunk_starts], chunk_samples)
-            for chunk_starts, chunk_samples in zip(
-                frame_starts.split(self.CHUNK), real_samples.split(self.CHUNK)
-            )
-        ]
-        return torch.cat(frames), counts
+        frames = torch.cat(
+            [
+                self._transform(windows[chunk_starts], chunk_samples)
+                for chunk_starts, chunk_samples in zip(
+                    frame_starts.split(self.CHUNK),
+                    real_samples.split(self.CHUNK),
+                )
+            ]
+        )
+        found = [frames]
+        for _ in range(self.deltas):
+            found.append(self._differences(found[-1], steps, counts[words]))
+        return torch.cat(found, dim=1), counts
 
     def _transform(self, samples, real_samples):
-        """MFCC of frames of samples, ``[frames, window]``."""
+        """Features of frames of samples, ``[frames, window]``."""
         if (real_samples < self.window_samples).any():
             beyond = torch.arange(self.window_samples) >= real_samples[:, None]
             samples = samples.masked_fill(beyond, 0.0)
         spectrum = torch.fft.rfft(samples * self.window)
         power = spectrum.real.square() + spectrum.imag.square()
         # torchaudio's floor; it lies near one bit of 16-bit audio
-        return torch.log(power @ self.mel_filters + 1e-6) @ self.dct
+        return torch.log(power @ self.mel_filters + 1e-6)
+
+    def _differences(self, frames, steps, counts):
+        """Slope around each frame; the first and last one of a word repeat."""
+        first = torch.arange(len(frames)) - steps
+        reach = range(1, self.DELTA_REACH + 1)
+        slopes = torch.zeros_like(frames)
+        for n in reach:
+            after = first + torch.minimum(steps + n, counts - 1)
+            before = first + (steps - n).clamp(min=0)
+            slopes += n * (frames[after] - frames[before])
+        return slopes / (2 * sum(n * n for n in reach))
+
+
+class SegmentMFCC(SegmentFbank):
+    """MFCC inside each segment of an utterance, all segments at once.
+
+    Section 4.2 of the paper: 40 coefficients, 25 ms Hamming window, 10 ms hop.
+    Equal to ``torchaudio.transforms.MFCC`` with a transform of one window,
+    ``center=False`` and ``log_mels=True``, called on one segment after another.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Rate of the waveform in Hz.
+    n_mfcc : int
+        Number of coefficients.
+    n_mels : int
+        Number of mel filters, at least ``n_mfcc``.
+    win_length : float
+        Window in milliseconds.
+    hop_length : float
+        Hop in milliseconds.
+    deltas : int
+        How many times differences in time are appended.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer filters than coefficients.
+
+    Example
+    -------
+    >>> compute_features = SegmentMFCC()
+    >>> waveform = torch.randn(16000)
+    >>> segments = torch.tensor([[0.0, 0.5], [0.45, 0.46], [0.46, 1.0]])
+    >>> frames, frame_counts = compute_features(waveform, segments)
+    >>> frames.shape, frame_counts
+    (torch.Size([101, 40]), tensor([48,  1, 52]))
+    """
+
+    def __init__(
+        self,
+        sample_rate=16000,
+        n_mfcc=40,
+        n_mels=40,
+        win_length=25,
+        hop_length=10,
+        deltas=0,
+    ):
+        super().__init__(sample_rate, n_mels, win_length, hop_length, deltas)
+        if n_mfcc > n_mels:
+            raise ValueError(
+                f"n_mfcc={n_mfcc} needs as many n_mels, not {n_mels}"
+            )
+        self.n_mfcc = n_mfcc
+        self.register_buffer(
+            "dct",
+            torchaudio.functional.create_dct(n_mfcc, n_mels, norm="ortho"),
+            False,
+        )
+
+    @property
+    def output_size(self):
+        """Number of features of a frame."""
+        return self.n_mfcc * (1 + self.deltas)
+
+    def extra_repr(self):
+        """The settings, which also name the stored features."""
+        return f"n_mfcc={self.n_mfcc}, {super().extra_repr()}"
+
+    def _transform(self, samples, real_samples):
+        return super()._transform(samples, real_samples) @ self.dct
+
+
+class SegmentSamples(torch.nn.Module):
+    """The samples themselves, for a front end that trains with the model.
+
+    Each sample is a frame of one feature. Segments must follow each other
+    without overlap, so that those of an utterance are the utterance
+    (``PretrainedFrames`` hears it whole).
+
+    Arguments
+    ---------
+    sample_rate : int
+        Rate of the waveform in Hz.
+
+    Example
+    -------
+    >>> segments = torch.tensor([[0.0, 0.5], [0.5, 1.0]])
+    >>> frames, counts = SegmentSamples()(torch.randn(16000), segments)
+    >>> frames.shape, counts
+    (torch.Size([16000, 1]), tensor([8000, 8000]))
+    """
+
+    output_size = 1
+
+    def __init__(self, sample_rate=16000):
+        super().__init__()
+        self.sample_rate = sample_rate
+
+    def extra_repr(self):
+        """The settings, which also name the stored features."""
+        return f"sample_rate={self.sample_rate}"
+
+    def forward(self, waveform, segments):
+        """Cuts one utterance into its words.
+
+        Arguments
+        ---------
+        waveform : torch.Tensor
+            Shape ``[samples]``.
+        segments : torch.Tensor
+            Start and end of each segment in seconds, shape ``[words, 2]``.
+
+        Returns
+        -------
+        frames : torch.Tensor
+            Shape ``[samples, 1]``.
+        frame_counts : torch.Tensor
+            Samples of each segment, shape ``[words]``.
+
+        Raises
+        ------
+        ValueError
+            If segments overlap or leave gaps.
+        """
+        starts, lengths = segment_samples(
+            segments, self.sample_rate, len(waveform)
+        )
+        ends = starts + lengths
+        if (starts[1:] != ends[:-1]).any():
+            raise ValueError(
+                "samples are cut where one word ends and the next begins, but "
+                "these segments overlap or leave gaps; set --overlap=0"
+            )
+        return waveform[starts[0] : ends[-1], None], lengths
+
+
+def segment_samples(segments, sample_rate, n_samples):
+    """First sample and number of samples of each segment.
+
+    Arguments
+    ---------
+    segments : torch.Tensor
+        Start and end of each segment in seconds, shape ``[words, 2]``.
+    sample_rate : int
+        Rate in Hz.
+    n_samples : int
+        Samples of the utterance, beyond which no segment reaches.
+
+    Returns
+    -------
+    starts, lengths : torch.Tensor
+        Shape ``[words]``; a segment beyond the end has length 0.
+
+    Example
+    -------
+    >>> segment_samples(torch.tensor([[0.0, 0.5], [0.5, 1.2]]), 10, 11)
+    (tensor([0, 5]), tensor([5, 6]))
+    """
+    bounds = torch.round(segments.double() * sample_rate).long()
+    starts, ends = bounds.clamp(0, n_samples).unbind(1)
+    return starts, (ends - starts).clamp(min=0)
 
 
 class GlobalNormalization(torch.nn.Module):
@@ -250,6 +409,23 @@ class GlobalNormalization(torch.nn.Module):
     def forward(self, frames):
         """Normalises frames of shape ``[frames, features]``."""
         return (frames - self.mean) / self.std
+
+
+class NoNormalization(torch.nn.Module):
+    """Frames as they are, for a front end that normalises them itself.
+
+    Example
+    -------
+    >>> NoNormalization()(torch.tensor([[3.0]]))
+    tensor([[3.]])
+    """
+
+    def set_statistics(self, mean, std):
+        """Nothing depends on the training data."""
+
+    def forward(self, frames):
+        """Returns frames of shape ``[frames, features]``."""
+        return frames
 
 
 class FeatureStore:

@@ -1,6 +1,7 @@
 """Fixtures: the recipes as modules, tiny corpora, and the data at hand."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+
+# No test needs the network; the hub's library reads this when it is imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -52,6 +56,14 @@ def embedded_corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus") / "embedded"
     make_corpus(folder, utterances=40, seed=3)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Tiny pretrained models; each in the folder of its name."""
+    import tiny_models
+
+    return tiny_models.save_all(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(autouse=True)

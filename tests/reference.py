@@ -56,9 +56,9 @@ def encode_audio(module, word_frames):
     """H^(A) of one utterance, from the frames of each of its words."""
     vectors = []
     for frames in word_frames:
-        hidden = blstm(module.bottom, list(frames))
+        hidden = blstm(module.frame_encoder.blstm, list(frames))
         vectors.append(sum(hidden) / len(hidden))
-    return blstm(module.upper, vectors)
+    return blstm(module.blstm, vectors)
 
 
 def attention_weights(query, hidden):

@@ -6,10 +6,277 @@ Authors
 
 import torch
 
-from speechbrain_can.lobes.ragged import RaggedBLSTM, mean_over_steps, pad
+from speechbrain.nnet.CNN import Conv1d
+from speechbrain_can.lobes.pooling import MeanPooling
+from speechbrain_can.lobes.ragged import RaggedBLSTM, pad, step_positions
 
 
-class WordFrameBLSTM(torch.nn.Module):
+class FrameBLSTM(torch.nn.Module):
+    """A BLSTM over the frames of each word by themselves.
+
+    With the defaults it has 174,080 parameters.
+
+    Arguments
+    ---------
+    input_size : int
+        Features of a frame.
+    hidden_size : int
+        Units of each direction.
+
+    Example
+    -------
+    >>> from speechbrain_can.lobes.ragged import WordFrames
+    >>> audio = WordFrames(
+    ...     frames=torch.randn(9, 40),
+    ...     frame_counts=torch.tensor([4, 2, 3]),
+    ...     word_counts=torch.tensor([2, 1]),
+    ... )
+    >>> FrameBLSTM()(audio).frames.shape
+    torch.Size([9, 256])
+    """
+
+    def __init__(self, input_size=40, hidden_size=128):
+        super().__init__()
+        self.blstm = RaggedBLSTM(input_size, hidden_size)
+        self.output_size = self.blstm.output_size
+
+    def forward(self, audio):
+        """Encodes the frames of a batch.
+
+        Arguments
+        ---------
+        audio : WordFrames
+            The frames of every word.
+
+        Returns
+        -------
+        WordFrames
+            Their encodings.
+        """
+        hidden = self.blstm(audio.frames, audio.frame_counts)
+        return audio._replace(frames=hidden)
+
+
+class FrameCNN(torch.nn.Module):
+    """SpeechBrain's convolutions over the frames of each word by themselves.
+
+    Words lie behind each other with a gap between them, as wide as a kernel
+    reaches, that is set to zero again after every layer: what each word gets is
+    exact, and there is no padding to the longest. With the defaults it has
+    426,240 parameters.
+
+    Arguments
+    ---------
+    input_size : int
+        Features of a frame.
+    channels : int
+        Features of each layer.
+    layers : int
+        Number of convolutions; each is followed by a layer norm and a ReLU.
+    kernel_size : int
+        Frames that a convolution sees, odd.
+
+    Raises
+    ------
+    ValueError
+        If ``kernel_size`` is even.
+
+    Example
+    -------
+    >>> from speechbrain_can.lobes.ragged import WordFrames
+    >>> audio = WordFrames(
+    ...     frames=torch.randn(9, 40),
+    ...     frame_counts=torch.tensor([4, 2, 3]),
+    ...     word_counts=torch.tensor([2, 1]),
+    ... )
+    >>> FrameCNN()(audio).frames.shape
+    torch.Size([9, 256])
+    """
+
+    def __init__(self, input_size=40, channels=256, layers=3, kernel_size=3):
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size is {kernel_size}; choose an odd one")
+        self.gap = kernel_size // 2
+        self.convolutions = torch.nn.ModuleList(
+            Conv1d(
+                channels,
+                kernel_size,
+                in_channels=channels if layer else input_size,
+                padding="same",
+                padding_mode="constant",
+            )
+            for layer in range(layers)
+        )
+        self.norms = torch.nn.ModuleList(
+            torch.nn.LayerNorm(channels) for _ in range(layers)
+        )
+        self.output_size = channels
+
+    def forward(self, audio):
+        """Encodes the frames of a batch.
+
+        Arguments
+        ---------
+        audio : WordFrames
+            The frames of every word.
+
+        Returns
+        -------
+        WordFrames
+            Their encodings.
+        """
+        words, _ = step_positions(audio.frame_counts)
+        places = torch.arange(len(words), device=words.device)
+        places = places + self.gap * words
+        frames = audio.frames
+        size = int(places[-1]) + 1
+        for convolution, norm in zip(self.convolutions, self.norms):
+            row = frames.new_zeros(1, size, frames.shape[1])
+            row = row.index_copy(1, places, frames[None])
+            frames = torch.relu(norm(convolution(row)[0, places]))
+        return audio._replace(frames=frames)
+
+
+class FramesAsStored(torch.nn.Module):
+    """No encoder: for features that describe a word well as they are.
+
+    Arguments
+    ---------
+    input_size : int
+        Features of a frame.
+
+    Example
+    -------
+    >>> encoder = WordEncoder(FramesAsStored(88))
+    >>> encoder.output_size
+    256
+    """
+
+    def __init__(self, input_size):
+        super().__init__()
+        self.output_size = input_size
+
+    def forward(self, audio):
+        """Returns the frames of a batch, ``WordFrames``."""
+        return audio
+
+
+class LayerWeights(torch.nn.Module):
+    """A learnt weighted mean of the hidden layers of a pretrained model.
+
+    As many parameters as there are layers; it starts as their mean.
+
+    Arguments
+    ---------
+    layers : int
+        Number of layers.
+    input_size : int
+        Features of a frame: those of all layers, one layer after the other.
+
+    Raises
+    ------
+    ValueError
+        If ``input_size`` is not a multiple of ``layers``.
+
+    Example
+    -------
+    >>> from speechbrain_can.lobes.ragged import WordFrames
+    >>> audio = WordFrames(
+    ...     frames=torch.tensor([[1.0, 2.0, 3.0, 6.0]]),
+    ...     frame_counts=torch.tensor([1]),
+    ...     word_counts=torch.tensor([1]),
+    ... )
+    >>> LayerWeights(layers=2, input_size=4)(audio).frames.tolist()
+    [[2.0, 4.0]]
+    """
+
+    def __init__(self, layers, input_size):
+        super().__init__()
+        if input_size % layers:
+            raise ValueError(f"{input_size} features are not {layers} layers")
+        self.scores = torch.nn.Parameter(torch.zeros(layers))
+        self.output_size = input_size // layers
+
+    def forward(self, audio):
+        """Mixes the layers of each frame.
+
+        Arguments
+        ---------
+        audio : WordFrames
+            Frames of all layers.
+
+        Returns
+        -------
+        WordFrames
+            Frames of ``output_size`` features.
+        """
+        layers = audio.frames.unflatten(1, (len(self.scores), -1))
+        mixed = torch.einsum("l,fld->fd", self.scores.softmax(0), layers)
+        return audio._replace(frames=mixed)
+
+
+class WordEncoder(torch.nn.Module):
+    """Frames encoded, pooled to words, and a BLSTM over words.
+
+    Dropout follows the pooling and the BLSTM.
+
+    Arguments
+    ---------
+    frame_encoder : torch.nn.Module
+        From ``WordFrames`` to ``WordFrames``, with an ``output_size``:
+        ``FrameBLSTM``, ``FrameCNN``, ``LayerWeights``, ``PretrainedFrames``.
+    hidden_size : int
+        Units of each direction.
+    dropout : float
+        Probability.
+    pooling : type
+        ``MeanPooling`` or ``AttentionPooling``.
+
+    Example
+    -------
+    >>> from speechbrain_can.lobes.ragged import WordFrames
+    >>> encoder = WordEncoder(FrameCNN(input_size=40), hidden_size=128)
+    >>> audio = WordFrames(
+    ...     frames=torch.randn(9, 40),
+    ...     frame_counts=torch.tensor([4, 2, 3]),
+    ...     word_counts=torch.tensor([2, 1]),
+    ... )
+    >>> encoder(audio).shape
+    torch.Size([2, 2, 256])
+    """
+
+    def __init__(
+        self, frame_encoder, hidden_size=128, dropout=0.3, pooling=MeanPooling
+    ):
+        super().__init__()
+        self.frame_encoder = frame_encoder
+        self.pooling = pooling(frame_encoder.output_size)
+        self.blstm = RaggedBLSTM(self.pooling.output_size, hidden_size)
+        self.dropout = torch.nn.Dropout(dropout)
+        self.output_size = self.blstm.output_size
+
+    def forward(self, audio):
+        """Encodes the audio of a batch.
+
+        Arguments
+        ---------
+        audio : WordFrames
+            The frames of every word.
+
+        Returns
+        -------
+        torch.Tensor
+            H^(A), shape ``[batch, words, 2 * hidden_size]``, zero where an
+            utterance has no more words.
+        """
+        encoded = self.frame_encoder(audio)
+        words = self.pooling(encoded.frames, encoded.frame_counts)
+        hidden = self.blstm(self.dropout(words), audio.word_counts)
+        return pad(self.dropout(hidden), audio.word_counts)
+
+
+class WordFrameBLSTM(WordEncoder):
     """The paper's audio encoder: a BLSTM inside words, another one over words.
 
     The bottom BLSTM reads the frames of each word by themselves; the mean over
@@ -39,30 +306,9 @@ class WordFrameBLSTM(torch.nn.Module):
     """
 
     def __init__(self, input_size=40, hidden_size=128, dropout=0.3):
-        super().__init__()
-        self.bottom = RaggedBLSTM(input_size, hidden_size)
-        self.upper = RaggedBLSTM(self.bottom.output_size, hidden_size)
-        self.dropout = torch.nn.Dropout(dropout)
-        self.output_size = self.upper.output_size
-
-    def forward(self, audio):
-        """Encodes the audio of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        torch.Tensor
-            H^(A), shape ``[batch, words, 2 * hidden_size]``, zero where an
-            utterance has no more words.
-        """
-        hidden = self.bottom(audio.frames, audio.frame_counts)
-        words = self.dropout(mean_over_steps(hidden, audio.frame_counts))
-        hidden = self.dropout(self.upper(words, audio.word_counts))
-        return pad(hidden, audio.word_counts)
+        super().__init__(
+            FrameBLSTM(input_size, hidden_size), hidden_size, dropout
+        )
 
 
 class UtteranceFrameBLSTM(torch.nn.Module):

@@ -1,0 +1,98 @@
+"""openSMILE's eGeMAPS of each word, for the store (extra ``egemaps``).
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import warnings
+
+import torch
+
+from speechbrain_can.features import segment_samples
+
+
+class SegmentEgemaps(torch.nn.Module):
+    """The 88 functionals of eGeMAPS over each segment, one frame a word.
+
+    Eyben et al., "The Geneva Minimalistic Acoustic Parameter Set", 2016, in the
+    version of openSMILE's ``eGeMAPSv02``. A segment shorter than ``shortest`` is
+    zero-padded to it: openSMILE gives nothing below its longest window. Where a
+    value is not defined, such as the jitter of a voiceless word, it is 0.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Rate of the waveform in Hz.
+    shortest : float
+        Seconds.
+    """
+
+    def __init__(self, sample_rate=16000, shortest=0.1):
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.shortest = shortest
+        self.output_size = 88
+        # loaded by each process that needs it
+        self._smile = ()
+
+    def __getstate__(self):
+        return {**self.__dict__, "_smile": ()}
+
+    def extra_repr(self):
+        """The settings, which also name the stored features."""
+        return f"sample_rate={self.sample_rate}, shortest={self.shortest}"
+
+    def forward(self, waveform, segments):
+        """Computes the features of one utterance.
+
+        Arguments
+        ---------
+        waveform : torch.Tensor
+            Shape ``[samples]``.
+        segments : torch.Tensor
+            Start and end of each segment in seconds, shape ``[words, 2]``.
+
+        Returns
+        -------
+        frames : torch.Tensor
+            Shape ``[words, 88]``.
+        frame_counts : torch.Tensor
+            Ones, shape ``[words]``.
+
+        Raises
+        ------
+        ImportError
+            If openSMILE is not installed.
+        """
+        if not self._smile:
+            self._smile = (_load_smile(),)
+        (smile,) = self._smile
+        starts, lengths = segment_samples(
+            segments, self.sample_rate, len(waveform)
+        )
+        shortest = round(self.shortest * self.sample_rate)
+        frames = []
+        for start, length in zip(starts.tolist(), lengths.tolist()):
+            word = waveform[start : start + length]
+            word = torch.nn.functional.pad(word, (0, max(0, shortest - length)))
+            with warnings.catch_warnings():
+                # It warns of every word that is too short for some of them.
+                warnings.simplefilter("ignore")
+                found = smile.process_signal(word.numpy(), self.sample_rate)
+            frames.append(torch.tensor(found.to_numpy(dtype="float32")[0]))
+        return torch.stack(frames).nan_to_num(0.0, 0.0, 0.0), torch.ones_like(
+            lengths
+        )
+
+
+def _load_smile():
+    try:
+        import opensmile
+    except ImportError as error:
+        raise ImportError(
+            "eGeMAPS needs openSMILE (pip install 'speechbrain_can[egemaps]')"
+        ) from error
+    return opensmile.Smile(
+        feature_set=opensmile.FeatureSet.eGeMAPSv02,
+        feature_level=opensmile.FeatureLevel.Functionals,
+    )

@@ -1,0 +1,512 @@
+"""The contract that every encoder keeps, its parts against plain loops."""
+
+import os
+import pickle
+import re
+import shutil
+from functools import partial
+
+import pytest
+import tiny_models
+import torch
+import torchaudio
+
+from speechbrain.integrations.huggingface.hubert import HuBERT
+from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
+from speechbrain.integrations.huggingface.wavlm import WavLM
+from speechbrain.integrations.huggingface.whisper import Whisper
+from speechbrain_can.egemaps import SegmentEgemaps
+from speechbrain_can.features import (
+    SegmentFbank,
+    SegmentMFCC,
+    SegmentSamples,
+    read_waveform,
+)
+from speechbrain_can.lobes.audio import (
+    FrameBLSTM,
+    FrameCNN,
+    FramesAsStored,
+    LayerWeights,
+    WordEncoder,
+    WordFrameBLSTM,
+)
+from speechbrain_can.lobes.pooling import (
+    AttentionPooling,
+    MeanPooling,
+    frames_of_words,
+)
+from speechbrain_can.lobes.pretrained import (
+    FrontEnd,
+    PretrainedError,
+    PretrainedFrames,
+    PretrainedWords,
+)
+from speechbrain_can.lobes.ragged import WordFrames, count_words
+from speechbrain_can.lobes.subwords import SubwordEmbedding
+from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
+from speechbrain_can.pretrained_features import SegmentHidden
+
+# 24 subwords do not fit into the positions of the tiny models
+WORDS = [
+    ["oh", "really"],
+    ["ja", "für", "你好", "don't"],
+    ["please"],
+    ["say", "it", "wonderful", "news", "you", "dare", "again"] * 4,
+]
+FRONT_ENDS = {
+    "wav2vec2": partial(Wav2Vec2, output_all_hiddens=True),
+    "hubert": HuBERT,
+    "wavlm": partial(WavLM, output_all_hiddens=True),
+    "whisper": partial(Whisper, encoder_only=True, output_all_hiddens=True),
+}
+
+
+def front_end(tiny, name):
+    """As a YAML file names it."""
+    return partial(
+        FRONT_ENDS[name], source=str(tiny / name), save_path=str(tiny / "save")
+    )
+
+
+def pretrained_words(tiny, name, **options):
+    return PretrainedWords(str(tiny / name), str(tiny / "save"), **options)
+
+
+def subwords(tiny, **options):
+    return SubwordEmbedding(
+        tiny / "subwords", vocab_size=27, embedding_size=6, **options
+    )
+
+
+TEXT = {
+    "words": lambda tiny: WordEmbedding(6),
+    "subwords": subwords,
+    "bert, frozen": lambda tiny: pretrained_words(tiny, "bert"),
+    "bert": lambda tiny: pretrained_words(tiny, "bert", freeze=False),
+    "roberta, frozen": lambda tiny: pretrained_words(
+        tiny, "roberta", pooling=AttentionPooling
+    ),
+    "roberta": lambda tiny: pretrained_words(
+        tiny, "roberta", freeze=False, pooling=AttentionPooling
+    ),
+}
+AUDIO = {
+    "MFCC": lambda tiny: WordFrameBLSTM(40, 8),
+    "CNN": lambda tiny: WordEncoder(FrameCNN(40, 6), 8),
+    "as stored": lambda tiny: WordEncoder(
+        FramesAsStored(40), 8, pooling=AttentionPooling
+    ),
+    "layers": lambda tiny: WordEncoder(LayerWeights(4, 40), 8),
+    **{
+        name: lambda tiny, name=name: WordEncoder(
+            PretrainedFrames(front_end(tiny, name)), 8
+        )
+        for name in FRONT_ENDS
+    },
+}
+
+
+def draw_audio(words, features, seed=0):
+    """Flat frames of random words; samples where there is one feature."""
+    generator = torch.Generator().manual_seed(seed)
+    low, high = (200, 3000) if features == 1 else (1, 30)
+    counts = count_words(words)
+    frame_counts = torch.randint(
+        low, high, (int(counts.sum()),), generator=generator
+    )
+    frames = torch.randn(int(frame_counts.sum()), features, generator=generator)
+    return WordFrames(frames, frame_counts, counts)
+
+
+def utterance_of(audio, i):
+    """One utterance of a batch."""
+    words = audio.frame_counts.split(audio.word_counts.tolist())
+    frames = audio.frames.split([int(counts.sum()) for counts in words])
+    return WordFrames(frames[i], words[i], audio.word_counts[i : i + 1])
+
+
+def join(utterances):
+    return WordFrames(*(torch.cat(parts) for parts in zip(*utterances)))
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_the_contract_of_text_encoders(name, tiny):
+    encoder = WordBLSTM(TEXT[name](tiny), hidden_size=4).eval()
+    encoder.fit_vocabulary(
+        [word for utterance in WORDS for word in utterance], []
+    )
+    with torch.no_grad():
+        batch = encoder(WORDS)
+        backwards = encoder(WORDS[::-1])
+        assert batch.shape == (4, 28, encoder.output_size)
+        for i, words in enumerate(WORDS):
+            alone = encoder([words])
+            assert alone.shape == (1, len(words), encoder.output_size)
+            for output in (batch[i], backwards[-1 - i]):
+                torch.testing.assert_close(
+                    output[: len(words)], alone[0], atol=1e-5, rtol=1e-4
+                )
+                assert not output[len(words) :].any()
+        # every word has a vector of its own
+        assert len(batch[1, :4].unique(dim=0)) == 4
+
+
+@pytest.mark.parametrize("name", AUDIO)
+def test_the_contract_of_audio_encoders(name, tiny):
+    encoder = AUDIO[name](tiny).eval()
+    audio = draw_audio(WORDS, 1 if name in FRONT_ENDS else 40)
+    with torch.no_grad():
+        batch = encoder(audio)
+        assert batch.shape == (4, 28, encoder.output_size)
+        utterances = [utterance_of(audio, i) for i in range(4)]
+        backwards = encoder(join(utterances[::-1]))
+        for i, utterance in enumerate(utterances):
+            n_words = len(WORDS[i])
+            alone = encoder(utterance)
+            assert alone.shape == (1, n_words, encoder.output_size)
+            for output in (batch[i], backwards[-1 - i]):
+                torch.testing.assert_close(
+                    output[:n_words], alone[0], atol=1e-5, rtol=1e-4
+                )
+                assert not output[n_words:].any()
+
+
+@pytest.mark.parametrize("encoder", [FrameBLSTM, FrameCNN, WordFrameBLSTM])
+def test_parameters_are_as_documented(encoder):
+    stated = re.search(r"has\s+([\d,]+)\s+parameters", encoder.__doc__)
+    expected = int(stated[1].replace(",", ""))
+    assert sum(p.numel() for p in encoder().parameters()) == expected
+
+
+def test_poolings_are_those_of_plain_loops():
+    counts = [3, 1, 5]
+    steps = torch.randn(9, 4)
+    mean, attention = MeanPooling(4), AttentionPooling(4)
+    torch.testing.assert_close(
+        attention(steps, torch.tensor(counts)),
+        mean(steps, torch.tensor(counts)),
+    )
+    # a query that would overflow exp without care
+    attention.query.data = 100 * torch.randn(4)
+    pooled = attention(steps, torch.tensor(counts))
+    means = mean(steps, torch.tensor(counts))
+    for i, word in enumerate(steps.split(counts)):
+        scores = [sum(a * b for a, b in zip(s, attention.query)) for s in word]
+        weights = torch.stack(scores).softmax(0)
+        expected = sum(w * s for w, s in zip(weights, word))
+        torch.testing.assert_close(pooled[i], expected, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(means[i], sum(word) / len(word))
+
+
+def test_attention_pooling_in_bfloat16():
+    """The softmax of a long word is not summed in bfloat16."""
+    steps, counts = torch.randn(700, 4), torch.tensor([600, 100])
+    pooling = AttentionPooling(4)
+    with torch.autocast("cpu", torch.bfloat16):
+        pooled = pooling(steps.bfloat16(), counts)
+    assert pooled.dtype == torch.bfloat16
+    torch.testing.assert_close(
+        pooled.float(), pooling(steps, counts), atol=0.01, rtol=0.01
+    )
+
+
+@pytest.mark.parametrize("first", [0.0, 0.0125])
+def test_frames_of_words_are_those_of_a_plain_loop(first):
+    hop, n_frames = 0.02, 60
+    generator = torch.Generator().manual_seed(1)
+    starts = torch.rand(200, generator=generator, dtype=torch.double) * 1.3
+    lengths = torch.rand(200, generator=generator, dtype=torch.double) ** 3
+    # among them words between two frames, beyond the last, and on the grid
+    segments = torch.stack([starts, starts + lengths], dim=1)
+    grid = torch.tensor([[0.0, 0.04], [0.04, 0.06], [0.06, 1.2]])
+    segments = torch.cat([segments, grid.double() + first])
+    frames, counts = frames_of_words(segments, n_frames, first, hop)
+    found = [part.tolist() for part in frames.split(counts.tolist())]
+    for (start, end), inside in zip(segments.tolist(), found):
+        centres = [first + k * hop for k in range(n_frames)]
+        expected = [
+            k
+            for k, centre in enumerate(centres)
+            if start - 1e-9 <= centre < end - 1e-9
+        ]
+        if expected:
+            assert inside == expected
+        else:
+            (k,) = inside
+            distances = [abs(c - (start + end) / 2) for c in centres]
+            assert distances[k] == pytest.approx(min(distances), abs=1e-9)
+    assert found[-3:] == [[0, 1], [2], list(range(3, 60))]
+
+
+def test_the_cnn_is_that_of_each_word_alone():
+    encoder = FrameCNN(input_size=3, channels=4, layers=2, kernel_size=5)
+    audio = draw_audio([["a"] * 6], 3)
+    found = encoder(audio).frames
+    for word, output in zip(
+        audio.frames.split(audio.frame_counts.tolist()),
+        found.split(audio.frame_counts.tolist()),
+    ):
+        hidden = word
+        for convolution, norm in zip(encoder.convolutions, encoder.norms):
+            hidden = torch.nn.functional.conv1d(
+                hidden.T[None],
+                convolution.conv.weight,
+                convolution.conv.bias,
+                padding=2,
+            )[0].T
+            hidden = norm(hidden).relu()
+        torch.testing.assert_close(output, hidden, atol=1e-6, rtol=1e-5)
+    with pytest.raises(ValueError, match="choose an odd one"):
+        FrameCNN(kernel_size=4)
+
+
+@pytest.mark.parametrize("features", [SegmentFbank, SegmentMFCC])
+def test_deltas_are_torchaudios_within_each_word(features):
+    waveform = torch.randn(16000)
+    segments = torch.tensor([[0.0, 0.5], [0.5, 0.51], [0.52, 0.57], [0.6, 1]])
+    plain, counts = features()(waveform, segments)
+    found, same_counts = features(deltas=2)(waveform, segments)
+    assert torch.equal(counts, same_counts)
+    assert features(deltas=2).output_size == found.shape[1] == 120
+    for word, output in zip(
+        plain.split(counts.tolist()), found.split(counts.tolist())
+    ):
+        slope = torchaudio.functional.compute_deltas(word.T)
+        slopes = torchaudio.functional.compute_deltas(slope)
+        expected = torch.cat([word, slope.T, slopes.T], dim=1)
+        torch.testing.assert_close(output, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_fbank_is_torchaudios_of_each_word():
+    waveform = torch.randn(16000)
+    segments = torch.tensor([[0.0, 0.5], [0.4, 1.0]])
+    found, counts = SegmentFbank(n_mels=23)(waveform, segments)
+    theirs = torchaudio.transforms.MelSpectrogram(
+        16000,
+        400,
+        hop_length=160,
+        n_mels=23,
+        center=False,
+        window_fn=torch.hamming_window,
+    )
+    for (start, end), output in zip(
+        [(0, 8000), (6400, 16000)], found.split(counts.tolist())
+    ):
+        expected = torch.log(theirs(waveform[start:end]) + 1e-6).T
+        torch.testing.assert_close(output, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_words_on_the_grid_of_the_frames(tiny):
+    """A frame whose centre lies where two words meet is the second one's."""
+    frames = PretrainedFrames(front_end(tiny, "whisper"), freeze=True)
+    sample_counts = 320 * torch.randint(1, 6, (300,))
+    audio = WordFrames(
+        torch.randn(int(sample_counts.sum()), 1),
+        sample_counts,
+        torch.tensor([300]),
+    )
+    assert torch.equal(frames(audio).frame_counts, sample_counts // 320)
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_stored_layers_are_those_of_a_front_end_in_training(name, tiny):
+    """Frozen, both ways to use it say the same."""
+    waveform = torch.randn(30000)
+    segments = torch.tensor([[0.0, 0.31], [0.31, 0.32], [0.32, 1.7]])
+    stored, stored_counts = SegmentHidden(front_end(tiny, name))(
+        waveform, segments
+    )
+    assert stored_counts.tolist() == [1, 1, 1]
+    samples, sample_counts = SegmentSamples()(waveform, segments)
+    frames = PretrainedFrames(front_end(tiny, name), freeze=True).train()
+    # The utterance is what its segments cover.
+    stored, _ = SegmentHidden(front_end(tiny, name))(
+        waveform[: len(samples)], segments
+    )
+    audio = WordFrames(samples, sample_counts, torch.tensor([3]))
+    heard = frames(audio)
+    pooled = MeanPooling(tiny_models.HIDDEN)(heard.frames, heard.frame_counts)
+    layers = LayerWeights(len(frames.layer_weights.scores), stored.shape[1])
+    mixed = layers(
+        WordFrames(stored, torch.ones(3, dtype=int), torch.tensor([3]))
+    )
+    torch.testing.assert_close(pooled, mixed.frames, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "hubert", "wavlm"])
+def test_a_front_end_hears_each_frame_where_it_is(name, tiny):
+    """A click moves the frames whose centres are near it, and no others."""
+    hearing = FrontEnd(front_end(tiny, name))
+    # without the norms, which look at the whole utterance
+    convolutions = [
+        layer.conv
+        for layer in hearing.encoder.model.feature_extractor.conv_layers
+    ]
+    waveform = torch.zeros(2, 1, 16000)
+    waveform[1, 0, 8010] = 1.0
+    frames = torch.nn.Sequential(*convolutions)(waveform)
+    (touched,) = (frames[0] - frames[1]).abs().sum(0).nonzero(as_tuple=True)
+    centres = hearing.first + hearing.hop * touched
+    reach = hearing.reach_samples / 2 / 16000
+    assert len(touched) in (1, 2)
+    assert (centres - 8010 / 16000).abs().max() <= reach + 1e-6
+
+
+def test_what_is_frozen_is_not_trained_nor_saved_nor_dropped_out(tiny):
+    for name in ("bert", "roberta"):
+        frozen = pretrained_words(tiny, name).train()
+        assert not frozen.state_dict() and not list(frozen.parameters())
+        assert not frozen.encoder.training
+        vectors = frozen(WORDS)
+        assert not vectors.requires_grad
+        # read once: what is kept is the same to the last bit
+        assert torch.equal(vectors, frozen(WORDS))
+        trained = pretrained_words(tiny, name, freeze=False).train()
+        trained(WORDS).sum().backward()
+        embedding = trained.encoder.model.get_input_embeddings()
+        assert embedding.weight.grad.abs().sum() > 0
+        torch.testing.assert_close(
+            trained.eval()(WORDS), vectors, atol=1e-5, rtol=1e-4
+        )
+    audio = draw_audio([["a", "b"]], 1)
+    for freeze in (True, False):
+        frames = PretrainedFrames(front_end(tiny, "wavlm"), freeze=freeze)
+        frames.train()
+        frames(audio).frames.square().sum().backward()
+        extractor = frames.front_end.encoder.model.feature_extractor
+        convolution = extractor.conv_layers[0].conv.weight
+        assert (convolution.grad is None) == freeze
+        assert frames.front_end.encoder.training != freeze
+        assert frames.layer_weights.scores.grad.abs().sum() > 0
+
+
+def test_a_frozen_encoder_moves_with_the_rest(tiny):
+    words = pretrained_words(tiny, "bert").double()
+    assert next(words.encoder.parameters()).dtype == torch.double
+    assert words(WORDS).dtype == torch.double
+
+
+def test_a_long_utterance_is_read_in_pieces(tiny):
+    words = pretrained_words(tiny, "bert", freeze=False).eval()
+    pieces = words._cut(WORDS[3])
+    assert [word for piece in pieces for word in piece] == WORDS[3]
+    assert len(pieces) > 1
+    parts = torch.cat([words([piece]) for piece in pieces])
+    torch.testing.assert_close(words([WORDS[3]]), parts)
+    # of a word that does not fit, the first subwords are read
+    long = "x" * 200
+    vector = pretrained_words(tiny, "roberta")([["oh", long, "no"]])
+    assert vector.shape == (3, tiny_models.HIDDEN)
+    assert vector.isfinite().all()
+
+
+def test_a_word_without_subwords_is_unknown(tiny):
+    words = pretrained_words(tiny, "bert")
+    vectors = words([["oh", "\u200b", ""], ["oh", "[UNK]", "[UNK]"]])
+    assert torch.equal(vectors[:3], vectors[3:])
+
+
+def test_whisper_hears_more_than_its_positions_in_pieces(tiny):
+    hearing = FrontEnd(front_end(tiny, "whisper"))
+    waveform = 0.1 * torch.randn(480000 + 8000)
+    frames = hearing(waveform)
+    assert len(frames) == 1500 + 25
+    torch.testing.assert_close(
+        frames[1500:], hearing(waveform[480000:]), atol=1e-5, rtol=1e-4
+    )
+
+
+def test_a_model_that_cannot_be_loaded(tmp_path):
+    with pytest.raises(PretrainedError, match="nowhere/none.*the folder of"):
+        PretrainedWords("nowhere/none", str(tmp_path))
+    build = partial(WavLM, source="nowhere/none", save_path=str(tmp_path))
+    for part in (SegmentHidden, PretrainedFrames, FrontEnd):
+        with pytest.raises(PretrainedError, match="nowhere/none"):
+            part(build)
+
+
+def test_another_model_in_the_folder_has_another_store(tiny, tmp_path):
+    shutil.copytree(tiny / "wavlm", tmp_path / "wavlm")
+    build = partial(
+        WavLM, source=str(tmp_path / "wavlm"), save_path=str(tmp_path)
+    )
+    before = repr(SegmentHidden(build))
+    assert repr(SegmentHidden(build)) == before
+    weights = tmp_path / "wavlm" / "model.safetensors"
+    os.utime(weights, (0, 0))
+    assert repr(SegmentHidden(build)) != before
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_features_can_be_sent_to_workers(used, tiny):
+    for features in (SegmentHidden(front_end(tiny, "wavlm")), SegmentEgemaps()):
+        waveform, segments = torch.randn(16000), torch.tensor([[0.0, 1.0]])
+        if used:
+            features(waveform, segments)
+        sent = pickle.loads(pickle.dumps(features))
+        assert repr(sent) == repr(features)
+        torch.testing.assert_close(
+            sent(waveform, segments)[0], features(waveform, segments)[0]
+        )
+
+
+def test_a_front_end_of_another_rate(tiny):
+    with pytest.raises(PretrainedError, match="set --sample_rate=16000"):
+        FrontEnd(front_end(tiny, "wavlm"), sample_rate=8000)
+    with pytest.raises(PretrainedError, match="16000 Hz, not of 44100"):
+        SegmentHidden(front_end(tiny, "hubert"), 44100)(
+            torch.randn(44100), torch.tensor([[0.0, 1.0]])
+        )
+
+
+def test_samples_are_not_cut_from_overlapping_words():
+    with pytest.raises(ValueError, match="set --overlap=0"):
+        SegmentSamples()(
+            torch.randn(16000), torch.tensor([[0.0, 0.5], [0.4, 1.0]])
+        )
+
+
+def test_subwords_travel_with_a_checkpoint(tiny, tmp_path):
+    embedding = subwords(tiny)
+    running = [word for utterance in WORDS for word in utterance]
+    embedding.fit_vocabulary(running)
+    other = SubwordEmbedding(tmp_path, vocab_size=27, embedding_size=6)
+    torch.save(embedding.state_dict(), tmp_path / "saved")
+    other.load_state_dict(torch.load(tmp_path / "saved"))
+    words = [["unheard", "für"], ["say"]]
+    assert torch.equal(embedding(words), other(words))
+    # another text in the same folder is learnt anew
+    other = SubwordEmbedding(embedding.model_folder, vocab_size=27)
+    other.fit_vocabulary([*running, "zzz", "zzzz"])
+    assert other.tokenizer.piece_to_id("z") != other.tokenizer.unk_id()
+    assert embedding.tokenizer.piece_to_id("z") == embedding.tokenizer.unk_id()
+    with pytest.raises(ValueError, match="4000 pieces.*--vocab_size"):
+        SubwordEmbedding(tmp_path / "big", 4000).fit_vocabulary(running)
+
+
+def test_egemaps_is_opensmiles_of_each_word():
+    import opensmile
+
+    smile = opensmile.Smile(
+        feature_set=opensmile.FeatureSet.eGeMAPSv02,
+        feature_level=opensmile.FeatureLevel.Functionals,
+    )
+    waveform = 0.1 * torch.sin(torch.arange(16000) * 2 * 3.14159 * 120 / 16000)
+    waveform += 0.01 * torch.randn(16000)
+    segments = torch.tensor([[0.0, 0.5], [0.5, 0.52], [0.52, 1.0]])
+    frames, counts = SegmentEgemaps()(waveform, segments)
+    assert frames.shape == (3, 88) and counts.tolist() == [1, 1, 1]
+    assert frames.isfinite().all()
+    for i, (start, end) in {0: (0, 8000), 2: (8320, 16000)}.items():
+        expected = smile.process_signal(waveform[start:end].numpy(), 16000)
+        torch.testing.assert_close(
+            frames[i], torch.tensor(expected.to_numpy("float32")[0])
+        )
+
+
+def test_egemaps_of_real_speech(shared):
+    (path, *_) = sorted((shared / "emodb").rglob("*.wav"))
+    waveform = read_waveform(path, 16000)
+    segments = torch.tensor([[0.0, 0.4], [0.4, 0.45], [0.45, 1.0]])
+    frames, _ = SegmentEgemaps()(waveform, segments)
+    assert frames.isfinite().all() and frames[0, 0] != frames[2, 0]

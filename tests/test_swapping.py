@@ -1,0 +1,248 @@
+"""Encoders swapped in YAML and on the command line, as a user does it."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+import torch
+from conftest import RECIPES, ROOT, SHARED, load_module
+from test_experiment import command, run
+from test_hparams import PAIRS
+
+from speechbrain_can.brain import EmotionBrain
+from speechbrain_can.corpus import Corpus
+from speechbrain_can.experiment import load_hparams
+from speechbrain_can.lobes.ragged import WordFrames
+from speechbrain_can.protocols import split_fold
+
+SOURCES = {
+    "can_wav2vec2_glove": ("wav2vec2", None),
+    "can_hubert_bert": ("hubert", "bert"),
+    "can_wavlm_roberta": ("wavlm", "roberta"),
+    "can_wavlm_roberta_finetuned": ("wavlm", "roberta"),
+}
+HPARAMS = RECIPES["IEMOCAP"] / "hparams" / "encoders"
+
+
+def overrides(name, tiny):
+    """What stands for the real models on the command line."""
+    audio, text = SOURCES.get(name, (None, None))
+    return [
+        *([f"--audio_source={tiny / audio}"] if audio else []),
+        *([f"--text_source={tiny / text}"] if text else []),
+        *(["--vocab_size=60"] if "sentencepiece" in name else []),
+    ]
+
+
+@pytest.fixture(scope="session")
+def handful(embedded_corpus, tmp_path_factory):
+    """A dialog a session of the corpus beside the checkout, where it is
+    present; else the embedded one."""
+    if not SHARED.is_dir():
+        return embedded_corpus
+    folder = tmp_path_factory.mktemp("handful")
+    source = SHARED / "iemocap_layout"
+    for session in sorted(source.glob("Session*")):
+        dialog = min(
+            path.stem for path in session.glob("dialog/EmoEvaluation/Ses*.txt")
+        )
+        for path in session.rglob(f"{dialog}*"):
+            copy = folder / path.relative_to(source)
+            if path.name == f"{dialog}.txt":
+                copy.parent.mkdir(parents=True)
+                shutil.copy(path, copy)
+            elif path.name == dialog:
+                shutil.copytree(path, copy)
+    return folder
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_pair_trains(name, handful, tiny, tmp_path):
+    printed = run(
+        tmp_path,
+        f"--data_folder={handful}",
+        "--protocol=session5",
+        "--fold=0",
+        "--number_of_epochs=2",
+        *overrides(name, tiny),
+        model=f"encoders/{name}",
+    )
+    assert re.search(r"^WA [01]\.\d+$", printed, re.MULTILINE)
+    log = (tmp_path / "fold_0" / "train_log.txt").read_text()
+    losses = [float(loss) for loss in re.findall(r"train loss: ([\d.]+)", log)]
+    assert len(losses) == 2 and losses[1] < losses[0]
+
+
+def test_the_fine_tuned_part_has_a_learning_rate_of_its_own(tiny, tmp_path):
+    name = "can_wavlm_roberta_finetuned"
+    values = [
+        argument[2:].replace("=", ": ", 1) for argument in overrides(name, tiny)
+    ]
+    for freeze, rates in ((False, [1e-3, 1e-5]), (True, [1e-3])):
+        brain = make_brain(
+            load_hparams(
+                HPARAMS / f"{name}.yaml",
+                "\n".join(
+                    [*values, f"freeze: {freeze}", f"output_folder: {tmp_path}"]
+                ),
+            )
+        )
+        brain.init_optimizers()
+        optimizers = list(brain.optimizers_dict.values())
+        assert [o.param_groups[0]["lr"] for o in optimizers] == rates
+        held = [
+            {id(p) for group in o.param_groups for p in group["params"]}
+            for o in optimizers
+        ]
+        every = {id(p) for p in brain.modules.parameters()}
+        assert set().union(*held) == every
+        assert sum(map(len, held)) == len(every)
+        if not freeze:
+            front_end = brain.hparams.pretrained_frames.front_end
+            assert {id(p) for p in front_end.parameters()} < held[1]
+        names = set(brain.checkpointer.recoverables)
+        assert set(brain.optimizers_dict) < names
+
+
+def make_brain(hparams):
+    return EmotionBrain(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        checkpointer=hparams["checkpointer"],
+    )
+
+
+def test_subwords_are_part_of_the_checkpoint(embedded_corpus, tmp_path):
+    """A second run tests what the first one saved."""
+    arguments = [
+        f"--data_folder={embedded_corpus}",
+        *("--protocol=session5", "--fold=0", "--number_of_epochs=1"),
+        "--vocab_size=60",
+    ]
+    how = {"model": "encoders/can_mfcc_sentencepiece"}
+    run(tmp_path, *arguments, **how)
+    folder = tmp_path / "fold_0"
+    before = (folder / "predictions.csv").read_text()
+    (folder / "result.json").unlink()
+    run(tmp_path, *arguments, **how)
+    assert (folder / "predictions.csv").read_text() == before
+
+
+def test_an_encoder_of_ones_own(embedded_corpus, tmp_path):
+    """The example of the README, in files of a user's own."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    recipe = tmp_path / "recipe"
+    shutil.copytree(
+        RECIPES["IEMOCAP"], recipe, ignore=shutil.ignore_patterns("results")
+    )
+    for path, block in re.findall(
+        r"```\w+\n# (my_\w+\.py|hparams/my_\w+\.yaml)\n(.*?)```", readme, re.S
+    ):
+        (recipe / path).write_text(block)
+    (path,) = recipe.glob("hparams/my_*.yaml")
+    how = command(
+        tmp_path / "results",
+        f"--data_folder={embedded_corpus}",
+        *("--protocol=session5", "--fold=0", "--number_of_epochs=1"),
+        model=path.stem,
+    )
+    result = subprocess.run(
+        **{**how, "cwd": recipe},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+    assert "UA" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "argument, message",
+    [
+        ("--audio_source=nowhere/none", "'nowhere/none' cannot be loaded"),
+        ("--sample_rate=8000", "set --sample_rate=16000"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    argument, message, embedded_corpus, tiny, tmp_path
+):
+    printed = run(
+        tmp_path,
+        f"--data_folder={embedded_corpus}",
+        "--protocol=session5",
+        *overrides("can_wavlm_roberta", tiny),
+        argument,
+        model="encoders/can_wavlm_roberta",
+        fails=True,
+    )
+    assert message in printed.splitlines()[-1]
+
+
+def test_a_swap_moves_nothing_else(tmp_path, tiny):
+    """CAN's own parts see the sizes of whatever encoder there is."""
+    for name in PAIRS:
+        values = [
+            argument[2:].replace("=", ": ", 1)
+            for argument in overrides(name, tiny)
+        ]
+        hparams = load_hparams(
+            HPARAMS / f"{name}.yaml",
+            "\n".join([*values, f"output_folder: {tmp_path}"]),
+        )
+        plain = load_hparams(
+            HPARAMS.parent / "can.yaml", {"output_folder": str(tmp_path)}
+        )
+        for part in ("fusion", "classifier"):
+            assert repr(hparams[part]) == repr(plain[part])
+        assert (
+            hparams["text_encoder"].output_size
+            == hparams["audio_encoder"].output_size
+            == 256
+        )
+        assert isinstance(hparams["model"], torch.nn.Module)
+
+
+def test_other_features_in_yaml(embedded_corpus, tmp_path):
+    """Sizes follow from the features alone, in every system."""
+    recipe = tmp_path / "recipe"
+    shutil.copytree(
+        RECIPES["IEMOCAP"], recipe, ignore=shutil.ignore_patterns("results")
+    )
+    for base in ("can", "audio_model", "multi_hop", "learned_alignment"):
+        path = recipe / "hparams" / f"fbank_{base}.yaml"
+        path.write_text(
+            f"base: {base}.yaml\n"
+            "compute_features: !new:speechbrain_can.features.SegmentFbank\n"
+            "    n_mels: 20\n"
+            "    deltas: 2\n"
+        )
+        hparams = load_hparams(path, {"output_folder": str(tmp_path)})
+        audio = WordFrames(
+            hparams["normalize"](torch.randn(30, 60)),
+            torch.tensor([30]),
+            torch.tensor([1]),
+        )
+        assert hparams["audio_encoder"](audio).shape[0] == 1
+
+
+@pytest.mark.parametrize("name", ["can_egemaps", "can_mfcc_sentencepiece"])
+def test_emodb_with_other_encoders(name, shared, tmp_path):
+    """As the file has it, on all folds' training text."""
+    hparams = load_hparams(
+        RECIPES["EmoDB"] / "hparams" / "encoders" / f"{name}.yaml",
+        {"data_folder": "x", "output_folder": str(tmp_path)},
+    )
+    prepare = load_module(RECIPES["EmoDB"] / "emodb_prepare.py").prepare_emodb
+    prepare(
+        data_folder=shared / "emodb",
+        save_folder=tmp_path / "prepared",
+        protocol="speaker10",
+        fold_seed=1234,
+    )
+    corpus = Corpus.load(tmp_path / "prepared", "speaker10")
+    for fold in range(10):
+        names = split_fold(corpus.folds, fold)["train"]
+        hparams["model"].fit_vocabulary(corpus.words_of(names))
+    assert hparams["text_encoder"]([["das"]]).shape == (1, 1, 256)

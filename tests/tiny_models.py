@@ -1,0 +1,138 @@
+"""Tiny pretrained models, of random weights, as the real libraries save them."""
+
+import torch
+import transformers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
+
+HIDDEN = 16
+SENTENCES = [
+    "oh really i am so angry with you",
+    "yes that is wonderful news",
+    "don't you dare say it again please",
+]
+TRANSFORMER = {
+    "hidden_size": HIDDEN,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+}
+CONVOLUTIONS = {
+    "conv_dim": (8, 8, 8),
+    "conv_kernel": (10, 8, 4),
+    "conv_stride": (10, 8, 4),
+    "num_feat_extract_layers": 3,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+}
+
+
+def save_bert(folder, positions=24):
+    """BERT with WordPiece."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=80, special_tokens=special)
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    ).save_pretrained(folder)
+    config = transformers.BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        max_position_embeddings=positions,
+        **TRANSFORMER,
+    )
+    transformers.BertModel(config).save_pretrained(folder)
+
+
+def save_roberta(folder, positions=26):
+    """RoBERTa with byte-level BPE; two positions are the padding's."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.post_processor = processors.RobertaProcessing(
+        ("</s>", 2), ("<s>", 0), add_prefix_space=True
+    )
+    transformers.RobertaTokenizerFast(
+        tokenizer_object=tokenizer, add_prefix_space=True
+    ).save_pretrained(folder)
+    config = transformers.RobertaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        max_position_embeddings=positions,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+        **TRANSFORMER,
+    )
+    transformers.RobertaModel(config).save_pretrained(folder)
+
+
+def save_speech(folder, config_class, model_class, rate=16000, **options):
+    """A model of wav2vec 2.0's kind; a frame every 320 samples of 371."""
+    config = config_class(**TRANSFORMER, **CONVOLUTIONS, **options)
+    model_class(config).save_pretrained(folder)
+    transformers.Wav2Vec2FeatureExtractor(
+        sampling_rate=rate, do_normalize=True
+    ).save_pretrained(folder)
+
+
+def save_whisper(folder, seconds=2):
+    """Whisper with positions for so many seconds."""
+    config = transformers.WhisperConfig(
+        d_model=HIDDEN,
+        encoder_layers=2,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=24,
+        decoder_ffn_dim=24,
+        max_source_positions=1500,
+        vocab_size=20,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+    )
+    transformers.WhisperModel(config).save_pretrained(folder)
+    transformers.WhisperFeatureExtractor().save_pretrained(folder)
+
+
+def save_all(folder):
+    """Saves every model; its name is that of its folder."""
+    torch.manual_seed(0)
+    save_bert(folder / "bert")
+    save_roberta(folder / "roberta")
+    save_speech(
+        folder / "wav2vec2",
+        transformers.Wav2Vec2Config,
+        transformers.Wav2Vec2Model,
+    )
+    save_speech(
+        folder / "hubert", transformers.HubertConfig, transformers.HubertModel
+    )
+    save_speech(
+        folder / "wavlm", transformers.WavLMConfig, transformers.WavLMModel
+    )
+    save_whisper(folder / "whisper")
+    return folder
