@@ -60,7 +60,7 @@ class Run:
     Arguments
     ---------
     hparams_file : Path
-        HyperPyYAML; its recipe's ``train.py`` is in the folder above.
+        HyperPyYAML; its recipe's ``train.py`` is in a folder above.
     seed : int
         The seed.
     folder : Path
@@ -91,8 +91,19 @@ class Run:
         -------
         list of str
             A command.
+
+        Raises
+        ------
+        SettingsError
+            If there is no ``train.py`` above the hparams file.
         """
-        train = self.hparams_file.absolute().parents[1] / "train.py"
+        folders = self.hparams_file.absolute().parents
+        scripts = [folder / "train.py" for folder in folders]
+        train = next((path for path in scripts if path.exists()), None)
+        if train is None:
+            raise SettingsError(
+                f"no folder above {self.hparams_file} has a train.py"
+            )
         return [
             sys.executable,
             str(train),
@@ -182,9 +193,11 @@ def check_runs(runs, output_folder):
     Raises
     ------
     SettingsError
-        If two have different data or folds, or if a folder was begun with
-        other settings.
+        If two have different data or folds, if a folder was begun with other
+        settings, or if an hparams file belongs to no recipe.
     """
+    for run in runs:
+        run.command()
     settings = {str(run.hparams_file): run.settings() for run in runs}
     for path in sorted(Path(output_folder).glob(f"*/*/{SETTINGS}")):
         settings[str(path)] = ruamel.yaml.YAML().load(path)

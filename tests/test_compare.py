@@ -29,9 +29,9 @@ def recipe(tmp_path_factory):
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("results", "__pycache__"),
     )
-    (folder / "hparams" / "wide.yaml").write_text(
-        "base: text_model.yaml\nhidden_size: 12\n"
-    )
+    own = folder / "hparams" / "own" / "wide.yaml"
+    own.parent.mkdir()
+    own.write_text("base: ../text_model.yaml\nhidden_size: 12\n")
     (folder / "hparams" / "broken.yaml").write_text(
         "base: can.yaml\nbatch_size: -1\n"
     )
@@ -67,8 +67,15 @@ def compare(*arguments):
     return process.returncode, out, err
 
 
+def test_an_hparams_file_outside_of_a_recipe(tmp_path):
+    shutil.copy(CAN, tmp_path / "can.yaml")
+    runs = plan_runs([tmp_path / "can.yaml"], [1], tmp_path / "results", [])
+    with pytest.raises(SettingsError, match="can.yaml has a train.py"):
+        check_runs(runs, tmp_path / "results")
+
+
 def test_a_comparison(recipe, embedded_corpus):
-    systems = ("wide", "can", "broken")
+    systems = ("own/wide", "can", "broken")
     arguments = (recipe, embedded_corpus, *systems, "--fold=0", "--workers=2")
     status, out, err = compare(*arguments)
     # one that fails is named with its error, and does not stop the others
@@ -102,7 +109,7 @@ def test_a_comparison(recipe, embedded_corpus):
         path: path.stat().st_mtime_ns for path in folder.glob("*/*/fold_0/*")
     }
     status, out, err = compare(
-        recipe, embedded_corpus, "wide", "can", "--fold=1"
+        recipe, embedded_corpus, "own/wide", "can", "--fold=1"
     )
     assert status == 0
     assert "wide, seed 1234, fold 1" in out and "fold 0" not in out
