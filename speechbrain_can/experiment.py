@@ -46,7 +46,11 @@ ATTENTION_PICTURE = "attention.png"
 
 
 REFUSED = {
-    "jit": "TorchScript knows no lists of words; --compile works",
+    "compile": (
+        "every batch has shapes of its own, for which torch.compile compiles "
+        "anew, minutes long, until it gives up and runs as without"
+    ),
+    "jit": "TorchScript knows no lists of words",
     "data_parallel_backend": (
         "it would cut flat frames between words; start one process a GPU with "
         "torchrun instead"

@@ -170,6 +170,7 @@ def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
     other = tmp_path / "hparams" / "speakers.yaml"
     other.parent.mkdir()
     shutil.copy(CAN, other.parent)
+    (tmp_path / "train.py").touch()
     other.write_text("base: can.yaml\nprotocol: speaker10\n")
     with pytest.raises(SettingsError, match="protocol: speaker10 and .*can"):
         check("--lr=0.1", files=(CAN, other))

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -374,7 +373,7 @@ def test_precision(embedded_corpus, tmp_path):
     """Other arithmetic, the same model: nearly the same, and not quite."""
     probabilities = []
     for option in ("--precision=fp32", "--precision=bf16"):
-        folder = tmp_path / option
+        folder = tmp_path / option[-4:]
         arguments = [*on(embedded_corpus), "--fold=0", "--number_of_epochs=1"]
         run(folder, *arguments, option)
         rows = read_predictions(folder, 0)
@@ -384,23 +383,11 @@ def test_precision(embedded_corpus, tmp_path):
     assert full != half
 
 
-@pytest.mark.skipif(
-    shutil.which("c++") is None, reason="torch.compile needs a C++ compiler"
-)
-def test_compile(finished, embedded_corpus, tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-    run(tmp_path, *on(embedded_corpus), "--fold=0", "--compile")
-    assert any((tmp_path / "compiled").rglob("*.so"))
-    for one, other in zip(
-        read_predictions(tmp_path, 0), read_predictions(finished[0], 0)
-    ):
-        assert float(one["ang"]) == pytest.approx(float(other["ang"]), abs=0.01)
-
-
 @pytest.mark.parametrize(
     "option, reason",
     [
-        ("--jit", "--compile works"),
+        ("--compile", "runs as without"),
+        ("--jit", "lists of words"),
         ("--data_parallel_backend", "one process a GPU"),
     ],
 )
