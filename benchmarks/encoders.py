@@ -129,7 +129,7 @@ def run(threads, quick):
     utterance_counts = torch.zeros_like(word_counts).index_add(
         0, utterances, frame_counts
     )
-    min_run_time = 0 if quick else 5
+    min_run_time = 0 if quick else 3
     rows, equal = [], {}
     for level, counts in {
         "words": frame_counts,

@@ -102,7 +102,7 @@ def run(threads, quick):
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 
     torch.manual_seed(0)
-    min_run_time = 0 if quick else 5
+    min_run_time = 0 if quick else 3
     batch = draw_utterances(2 if quick else 64)
     # Of like lengths, as a sampler would choose them: little padding.
     few = sorted(batch, key=lambda utterance: len(utterance[0]))

@@ -37,7 +37,7 @@ class SubwordEmbedding(torch.nn.Module):
     -------
     >>> import tempfile
     >>> embedding = SubwordEmbedding(
-    ...     tempfile.mkdtemp(), vocab_size=12, embedding_size=5
+    ...     tempfile.mkdtemp(), vocab_size=7, embedding_size=5
     ... )
     >>> embedding.fit_vocabulary(["ab", "abc", "bc", "cab"])
     >>> embedding([["ab", "cc"], ["cabbac"]]).shape
