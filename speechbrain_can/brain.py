@@ -35,8 +35,7 @@ def keep_freed_memory():
 
     By default glibc gives large blocks back to the system, which has to clear
     them page by page when the next batch asks for them: a fifth of the training
-    time on a CPU. And what it does keep, it keeps in pieces of ever other
-    sizes, so that memory would grow with the corpus.
+    time on a CPU.
     """
     mallopt = sys.platform == "linux" and getattr(
         ctypes.CDLL(None), "mallopt", None
