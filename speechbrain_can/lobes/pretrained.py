@@ -112,9 +112,9 @@ class PretrainedWords(_Pretrained):
     several pieces, cut between words; of a single word that does not fit only
     the first subwords are read. A word without any subword counts as unknown.
 
-    Frozen, it reads every utterance once and keeps what it found: as fast as
-    stored vectors from the second epoch on, for 4 bytes a feature and word (220
-    MB for IEMOCAP with 768 features; ``AttentionPooling`` keeps subwords).
+    Frozen, it reads every utterance once and keeps what it found, 4 bytes a
+    feature and word (220 MB for IEMOCAP with 768 features; ``AttentionPooling``
+    keeps subwords).
 
     Arguments
     ---------

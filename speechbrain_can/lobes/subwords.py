@@ -19,8 +19,9 @@ class SubwordEmbedding(torch.nn.Module):
     """Trainable vectors of SentencePiece pieces, pooled to words.
 
     A word that training did not have is made of pieces that it had; only a
-    character that it did not have is unknown. It stands where ``WordEmbedding`` does and needs no word vectors in
-    any language. ``vocab_size * embedding_size`` parameters.
+    character that it did not have is unknown. It stands where ``WordEmbedding``
+    does and needs no word vectors in any language. It has ``vocab_size *
+    embedding_size`` parameters.
 
     Arguments
     ---------
