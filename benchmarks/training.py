@@ -26,7 +26,7 @@ from speechbrain_can.brain import EmotionBrain
 from speechbrain_can.corpus import Corpus, audio_duration, prepare_corpus
 from speechbrain_can.dataio import flat_batch, make_datasets
 from speechbrain_can.experiment import load_hparams
-from speechbrain_can.features import FeatureStore
+from speechbrain_can.feature_store import FeatureStore
 from speechbrain_can.manifest import DATA_ROOT, Utterance
 
 RATE = 16000

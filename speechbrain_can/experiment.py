@@ -23,7 +23,8 @@ from speechbrain.utils.train_logger import TensorboardLogger
 from speechbrain_can.brain import EmotionBrain
 from speechbrain_can.corpus import Corpus
 from speechbrain_can.dataio import flat_batch, make_datasets
-from speechbrain_can.features import FeatureStore, read_waveform
+from speechbrain_can.feature_store import FeatureStore
+from speechbrain_can.features import read_waveform
 from speechbrain_can.manifest import atomic_write, resolve_wav, write_json
 from speechbrain_can.protocols import count_folds, describe_fold, split_fold
 from speechbrain_can.results import (

@@ -7,9 +7,9 @@ from conftest import write_wav
 from test_manifest import utterance
 
 from speechbrain_can.alignment import Word, aligned_segments
+from speechbrain_can.feature_store import FeatureStore
 from speechbrain_can.features import (
     AudioError,
-    FeatureStore,
     GlobalNormalization,
     SegmentMFCC,
     read_waveform,

@@ -1,0 +1,230 @@
+"""Features of a corpus, computed once and stored on disk.
+
+Frames stay flat: the frames of all words one after the other, ``[frames,
+features]``, and the number of frames of each word, ``[words]``.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import hashlib
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from tqdm import tqdm
+
+from speechbrain_can.features import read_waveform
+from speechbrain_can.manifest import resolve_wav
+
+
+class FeatureStore:
+    """Features of a corpus on disk, read through a memory map.
+
+    ``FeatureStore.build`` makes one. Opening it costs a few bytes a word,
+    however many frames it holds.
+
+    Arguments
+    ---------
+    folder : str or Path
+        A finished store.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        with np.load(self.folder / "index.npz") as index:
+            self._rows = {name: i for i, name in enumerate(index["ids"])}
+            self._frame_offsets = index["frame_offsets"]
+            self._word_offsets = index["word_offsets"]
+            self._frame_counts = index["frame_counts"]
+            self._sums = index["sums"]
+            self._squares = index["squares"]
+        size = self._sums.shape[1]
+        self._frames = np.memmap(
+            self.folder / "frames.f32", dtype=np.float32, mode="r"
+        ).reshape(-1, size)
+
+    def __getitem__(self, name):
+        """Frames ``[frames, features]`` and counts ``[words]`` by ID."""
+        row = self._rows[name]
+        frames = self._frames[slice(*self._frame_offsets[row : row + 2])]
+        counts = self._frame_counts[slice(*self._word_offsets[row : row + 2])]
+        return torch.from_numpy(np.array(frames)), torch.from_numpy(counts)
+
+    def statistics(self, names):
+        """Mean and standard deviation over all frames of some utterances.
+
+        Arguments
+        ---------
+        names : list of str
+            IDs, those of the training set.
+
+        Returns
+        -------
+        mean, std : torch.Tensor
+            Shape ``[features]``.
+        """
+        rows = [self._rows[name] for name in names]
+        offsets = self._frame_offsets
+        n_frames = sum(offsets[row + 1] - offsets[row] for row in rows)
+        mean = self._sums[rows].sum(axis=0) / n_frames
+        variance = self._squares[rows].sum(axis=0) / n_frames - mean**2
+        std = np.sqrt(np.maximum(variance, 0))
+        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+    @classmethod
+    def build(
+        cls,
+        folder,
+        utterances,
+        data_folder,
+        compute_features,
+        segment,
+        num_workers=0,
+    ):
+        """Opens the store of these utterances and settings, made where absent.
+
+        The store lies in a sub-folder named after everything that its content
+        depends on, so that every fold, epoch and experiment with the same
+        features reads the same files. It appears only when it is complete.
+
+        Arguments
+        ---------
+        folder : str or Path
+            Where stores are kept.
+        utterances : dict of str: Utterance
+            The corpus.
+        data_folder : str or Path
+            The corpus folder, for ``$data_root``.
+        compute_features : SegmentMFCC
+            Or another module with its interface; its ``repr`` must tell all
+            of its settings, by ``extra_repr``, since it names the store.
+        segment : callable
+            ``aligned_segments``, ``equal_segments`` or ``whole_utterance``
+            with its settings.
+        num_workers : int
+            Processes beside this one.
+
+        Returns
+        -------
+        FeatureStore
+            The opened store.
+
+        Raises
+        ------
+        AudioError
+            If an audio file cannot be used.
+        """
+        store = Path(folder) / _fingerprint(
+            utterances, data_folder, compute_features, segment
+        )
+        store.parent.mkdir(parents=True, exist_ok=True)
+        # Should another run need the same store meanwhile, it waits for it.
+        with FileLock(f"{store}.lock"):
+            if not (store / "index.npz").exists():
+                scratch = store.with_name(f"{store.name}.partial")
+                shutil.rmtree(scratch, ignore_errors=True)
+                scratch.mkdir()
+                try:
+                    _write_store(
+                        scratch,
+                        utterances,
+                        data_folder,
+                        compute_features,
+                        segment,
+                        num_workers,
+                    )
+                    os.replace(scratch, store)
+                finally:
+                    shutil.rmtree(scratch, ignore_errors=True)
+        return cls(store)
+
+
+class _UtteranceFeatures(torch.utils.data.Dataset):
+    """Features by position, for the processes that compute them."""
+
+    def __init__(self, utterances, data_folder, compute_features, segment):
+        self.utterances = list(utterances.values())
+        self.data_folder = data_folder
+        self.compute_features = compute_features
+        self.segment = segment
+
+    def __len__(self):
+        return len(self.utterances)
+
+    def __getitem__(self, i):
+        utterance = self.utterances[i]
+        waveform = read_waveform(
+            resolve_wav(utterance, self.data_folder),
+            self.compute_features.sample_rate,
+        )
+        segments = self.segment(
+            [word.start for word in utterance.words],
+            [word.end for word in utterance.words],
+        )
+        frames, counts = self.compute_features(
+            waveform, torch.from_numpy(segments)
+        )
+        return frames.numpy(), counts.numpy()
+
+
+def _write_store(
+    folder, utterances, data_folder, compute_features, segment, num_workers
+):
+    loader = torch.utils.data.DataLoader(
+        _UtteranceFeatures(utterances, data_folder, compute_features, segment),
+        batch_size=None,
+        num_workers=num_workers,
+        collate_fn=_as_is,
+        # A loader draws from the global generator otherwise, and training
+        # would depend on whether the store was there already.
+        generator=torch.Generator(),
+    )
+    frame_offsets, word_offsets = [0], [0]
+    frame_counts, sums, squares = [], [], []
+    with open(folder / "frames.f32", "wb") as stream:
+        for frames, counts in tqdm(
+            loader, desc="features", unit="utterance", disable=None
+        ):
+            frames.tofile(stream)
+            frame_offsets.append(frame_offsets[-1] + len(frames))
+            word_offsets.append(word_offsets[-1] + len(counts))
+            frame_counts.append(counts)
+            sums.append(frames.sum(axis=0, dtype=np.float64))
+            squares.append(np.square(frames, dtype=np.float64).sum(axis=0))
+    np.savez(
+        folder / "index.npz",
+        ids=np.array(list(utterances)),
+        frame_offsets=np.array(frame_offsets),
+        word_offsets=np.array(word_offsets),
+        frame_counts=np.concatenate(frame_counts),
+        sums=np.stack(sums),
+        squares=np.stack(squares),
+    )
+
+
+def _as_is(example):
+    return example
+
+
+def _fingerprint(utterances, data_folder, compute_features, segment):
+    digest = hashlib.sha256()
+    function, keywords = segment, {}
+    if isinstance(segment, partial):
+        function, keywords = segment.func, segment.keywords
+    settings = (
+        f"{function.__module__}.{function.__qualname__}",
+        sorted(keywords.items()),
+    )
+    data_root = os.path.realpath(data_folder)
+    digest.update(repr((data_root, repr(compute_features), settings)).encode())
+    for utterance in utterances.values():
+        bounds = [(word.start, word.end) for word in utterance.words]
+        stat = os.stat(resolve_wav(utterance, data_folder))
+        identity = (utterance.id, utterance.wav, stat.st_size, stat.st_mtime_ns)
+        digest.update(repr((identity, bounds)).encode())
+    return digest.hexdigest()[:16]
