@@ -8,16 +8,22 @@ Authors
 from pathlib import Path
 
 import torch
+from huggingface_hub import try_to_load_from_cache
+from torch.utils.data import get_worker_info
 
 from speechbrain_can.lobes.pooling import MeanPooling, frames_of_words
-from speechbrain_can.lobes.pretrained import FrontEnd, hidden_layers
+from speechbrain_can.lobes.pretrained import (
+    FrontEnd,
+    PretrainedError,
+    hidden_layers,
+)
 
 
 class SegmentHidden(torch.nn.Module):
     """Hidden layers of a frozen speech model for each segment.
 
-    The model hears each utterance once, on the CPU, when features are stored;
-    training never loads it. ``LayerWeights`` mixes the layers.
+    The model hears each utterance once, when features are stored; training
+    never loads it. ``LayerWeights`` mixes the layers.
 
     Arguments
     ---------
@@ -29,13 +35,16 @@ class SegmentHidden(torch.nn.Module):
         Whether only the mean over each word is kept, one frame a word: a
         twentieth of the disk, exact for ``MeanPooling``. False keeps the frames,
         for ``AttentionPooling``.
+    device : str
+        Where the model hears, such as ``cuda:0``.
     """
 
-    def __init__(self, build, sample_rate=16000, pooled=True):
+    def __init__(self, build, sample_rate=16000, pooled=True, device="cpu"):
         super().__init__()
         self.build = build
         self.sample_rate = sample_rate
         self.pooled = pooled
+        self.device = torch.device(device)
         self.layers, self.features = hidden_layers(build)
         self.output_size = self.layers * self.features
         # loaded by each process that needs it
@@ -51,9 +60,10 @@ class SegmentHidden(torch.nn.Module):
             for key, value in self.build.keywords.items()
             if key != "save_path"
         }
+        version = _version(settings["source"], self.build.keywords["save_path"])
         return (
             f"{self.build.func.__name__}, {sorted(settings.items())}, "
-            f"{_files(Path(settings['source']))}, "
+            f"{version}, "
             f"sample_rate={self.sample_rate}, pooled={self.pooled}"
         )
 
@@ -78,12 +88,18 @@ class SegmentHidden(torch.nn.Module):
         Raises
         ------
         PretrainedError
-            If the model cannot be loaded or takes another rate.
+            If the model cannot be loaded, takes another rate, or would be on a
+            GPU in a worker process.
         """
+        if self.device.type != "cpu" and get_worker_info():
+            raise PretrainedError(
+                f"workers cannot share {self.device}; set --feature_workers=0"
+            )
         if not self._front_end:
-            self._front_end = (FrontEnd(self.build, self.sample_rate),)
+            front_end = FrontEnd(self.build, self.sample_rate)
+            self._front_end = (front_end.to(self.device),)
         (front_end,) = self._front_end
-        heard = front_end(waveform)
+        heard = front_end(waveform.to(self.device)).cpu()
         chosen, counts = frames_of_words(
             segments, len(heard), front_end.first, front_end.hop
         )
@@ -94,10 +110,14 @@ class SegmentHidden(torch.nn.Module):
         return frames, counts
 
 
-def _files(folder):
-    """What a folder holds, since it may come to hold another model."""
-    return [
-        (file.name, file.stat().st_size, file.stat().st_mtime_ns)
-        for file in sorted(folder.glob("*"))
-        if file.is_file()
-    ]
+def _version(source, save_path):
+    """Which one of the models of that name: it may come to mean another."""
+    if Path(source).is_dir():
+        return [
+            (file.name, file.stat().st_size, file.stat().st_mtime_ns)
+            for file in sorted(Path(source).glob("*"))
+            if file.is_file()
+        ]
+    # The hub's cache keeps each commit in a folder of its own.
+    config = try_to_load_from_cache(source, "config.json", cache_dir=save_path)
+    return Path(config).parent.name

@@ -11,10 +11,12 @@ import tiny_models
 import torch
 import torchaudio
 
+import speechbrain
 from speechbrain.integrations.huggingface.hubert import HuBERT
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.integrations.huggingface.wavlm import WavLM
 from speechbrain.integrations.huggingface.whisper import Whisper
+from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from speechbrain_can.egemaps import SegmentEgemaps
 from speechbrain_can.features import (
     SegmentFbank,
@@ -24,12 +26,12 @@ from speechbrain_can.features import (
 )
 from speechbrain_can.lobes.audio import (
     FrameBLSTM,
-    FrameCNN,
     FramesAsStored,
     LayerWeights,
     WordEncoder,
     WordFrameBLSTM,
 )
+from speechbrain_can.lobes.convolutions import FrameCNN, FrameECAPA
 from speechbrain_can.lobes.pooling import (
     AttentionPooling,
     MeanPooling,
@@ -93,6 +95,9 @@ TEXT = {
 AUDIO = {
     "MFCC": lambda tiny: WordFrameBLSTM(40, 8),
     "CNN": lambda tiny: WordEncoder(FrameCNN(40, 6), 8),
+    "ECAPA": lambda tiny: WordEncoder(
+        FrameECAPA(40, (8, 8, 8, 8, 6), res2net_scale=4), 8
+    ),
     "as stored": lambda tiny: WordEncoder(
         FramesAsStored(40), 8, pooling=AttentionPooling
     ),
@@ -171,7 +176,9 @@ def test_the_contract_of_audio_encoders(name, tiny):
                 assert not output[n_words:].any()
 
 
-@pytest.mark.parametrize("encoder", [FrameBLSTM, FrameCNN, WordFrameBLSTM])
+@pytest.mark.parametrize(
+    "encoder", [FrameBLSTM, FrameCNN, FrameECAPA, WordFrameBLSTM]
+)
 def test_parameters_are_as_documented(encoder):
     stated = re.search(r"has\s+([\d,]+)\s+parameters", encoder.__doc__)
     expected = int(stated[1].replace(",", ""))
@@ -198,10 +205,11 @@ def test_poolings_are_those_of_plain_loops():
         torch.testing.assert_close(means[i], sum(word) / len(word))
 
 
-def test_attention_pooling_in_bfloat16():
-    """The softmax of a long word is not summed in bfloat16."""
-    steps, counts = torch.randn(700, 4), torch.tensor([600, 100])
-    pooling = AttentionPooling(4)
+@pytest.mark.parametrize("pooling_class", [MeanPooling, AttentionPooling])
+def test_pooling_in_bfloat16(pooling_class):
+    """What is bfloat16 is not summed as such."""
+    steps, counts = 1 + torch.randn(700, 4), torch.tensor([600, 100])
+    pooling = pooling_class(4)
     with torch.autocast("cpu", torch.bfloat16):
         pooled = pooling(steps.bfloat16(), counts)
     assert pooled.dtype == torch.bfloat16
@@ -258,6 +266,45 @@ def test_the_cnn_is_that_of_each_word_alone():
         torch.testing.assert_close(output, hidden, atol=1e-6, rtol=1e-5)
     with pytest.raises(ValueError, match="choose an odd one"):
         FrameCNN(kernel_size=4)
+
+
+def test_ecapa_is_speechbrains_of_each_word_alone():
+    torch.manual_seed(0)
+    options = {
+        "channels": [12, 8, 8, 8, 6],
+        "kernel_sizes": [5, 3, 3, 3, 1],
+        "dilations": [1, 2, 3, 4, 1],
+        "res2net_scale": 4,
+        "se_channels": 3,
+    }
+    theirs = ECAPA_TDNN(7, **options).eval()
+    for module in theirs.modules():
+        if isinstance(module, speechbrain.nnet.CNN.Conv1d):
+            # Their edges are mirrored, which a word of two frames cannot be.
+            module.padding_mode = "constant"
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    ours = FrameECAPA(7, **options).eval()
+    missing, _ = ours.load_state_dict(theirs.state_dict(), strict=False)
+    assert not missing
+    audio = draw_audio([["a"] * 6], 7)
+    counts = audio.frame_counts.tolist()
+    with torch.no_grad():
+        found = ours(audio).frames
+        for word, output in zip(
+            audio.frames.split(counts), found.split(counts)
+        ):
+            hidden, layers = word.T[None], []
+            for block in theirs.blocks:
+                hidden = block(hidden)
+                layers.append(hidden)
+            expected = theirs.mfa(torch.cat(layers[1:], dim=1))[0].T
+            torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-4)
+    # the first channels are others, which takes a shortcut with weights
+    assert theirs.blocks[1].shortcut
+    with pytest.raises(ValueError, match="choose an odd one"):
+        FrameECAPA(kernel_sizes=(4, 3, 3, 3, 1))
 
 
 @pytest.mark.parametrize("features", [SegmentFbank, SegmentMFCC])
@@ -435,6 +482,45 @@ def test_another_model_in_the_folder_has_another_store(tiny, tmp_path):
     weights = tmp_path / "wavlm" / "model.safetensors"
     os.utime(weights, (0, 0))
     assert repr(SegmentHidden(build)) != before
+
+
+def test_another_commit_of_a_name_has_another_store(tiny, tmp_path):
+    """A name is looked up in the hub's own cache."""
+    cache = tmp_path / "models--someone--wavlm"
+    found = []
+    for commit in ("1" * 40, "2" * 40):
+        shutil.copytree(tiny / "wavlm", cache / "snapshots" / commit)
+        (cache / "refs").mkdir(exist_ok=True)
+        (cache / "refs" / "main").write_text(commit)
+        build = partial(WavLM, source="someone/wavlm", save_path=str(tmp_path))
+        found.append(repr(SegmentHidden(build)))
+        assert commit in found[-1]
+    assert found[0] != found[1]
+
+
+def test_workers_do_not_share_a_gpu(tiny):
+    features = SegmentHidden(front_end(tiny, "wavlm"), device="cuda:0")
+    loader = torch.utils.data.DataLoader(
+        [(torch.randn(16000), torch.tensor([[0.0, 1.0]]))],
+        batch_size=None,
+        num_workers=1,
+        collate_fn=lambda utterance: features(*utterance),
+    )
+    with pytest.raises(PretrainedError, match="set --feature_workers=0"):
+        next(iter(loader))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_hears_the_same(tiny):
+    utterance = (torch.randn(16000), torch.tensor([[0.0, 0.5], [0.5, 1.0]]))
+    on_cpu, on_gpu = (
+        SegmentHidden(front_end(tiny, "wavlm"), device=device)
+        for device in ("cpu", "cuda")
+    )
+    assert repr(on_cpu) == repr(on_gpu)
+    torch.testing.assert_close(
+        on_gpu(*utterance), on_cpu(*utterance), atol=1e-3, rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -32,6 +32,7 @@ SYSTEMS = {
 }
 # Encoders that people would reach for, whose files build on others
 PAIRS = [
+    "can_ecapa_glove",
     "can_egemaps_glove",
     "can_hubert_bert",
     "can_mfcc_sentencepiece",
@@ -168,7 +169,7 @@ def test_a_file_replaces_keys_of_its_base(tmp_path):
 def test_both_recipes_have_every_system_of_the_paper():
     encoders = {
         "IEMOCAP": PAIRS,
-        "EmoDB": ["can_egemaps", "can_mfcc_sentencepiece"],
+        "EmoDB": ["can_ecapa", "can_egemaps", "can_mfcc_sentencepiece"],
     }
     for name, recipe in RECIPES.items():
         found = [path.stem for path in (recipe / "hparams").rglob("*.yaml")]

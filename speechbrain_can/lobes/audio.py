@@ -6,9 +6,8 @@ Authors
 
 import torch
 
-from speechbrain.nnet.CNN import Conv1d
 from speechbrain_can.lobes.pooling import MeanPooling
-from speechbrain_can.lobes.ragged import RaggedBLSTM, pad, step_positions
+from speechbrain_can.lobes.ragged import RaggedBLSTM, pad
 
 
 class FrameBLSTM(torch.nn.Module):
@@ -55,87 +54,6 @@ class FrameBLSTM(torch.nn.Module):
         """
         hidden = self.blstm(audio.frames, audio.frame_counts)
         return audio._replace(frames=hidden)
-
-
-class FrameCNN(torch.nn.Module):
-    """SpeechBrain's convolutions over the frames of each word by themselves.
-
-    Words lie behind each other with a gap between them, as wide as a kernel
-    reaches, that is set to zero again after every layer: what each word gets is
-    exact, and there is no padding to the longest. With the defaults it has
-    426,240 parameters.
-
-    Arguments
-    ---------
-    input_size : int
-        Features of a frame.
-    channels : int
-        Features of each layer.
-    layers : int
-        Number of convolutions; each is followed by a layer norm and a ReLU.
-    kernel_size : int
-        Frames that a convolution sees, odd.
-
-    Raises
-    ------
-    ValueError
-        If ``kernel_size`` is even.
-
-    Example
-    -------
-    >>> from speechbrain_can.lobes.ragged import WordFrames
-    >>> audio = WordFrames(
-    ...     frames=torch.randn(9, 40),
-    ...     frame_counts=torch.tensor([4, 2, 3]),
-    ...     word_counts=torch.tensor([2, 1]),
-    ... )
-    >>> FrameCNN()(audio).frames.shape
-    torch.Size([9, 256])
-    """
-
-    def __init__(self, input_size=40, channels=256, layers=3, kernel_size=3):
-        super().__init__()
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size is {kernel_size}; choose an odd one")
-        self.gap = kernel_size // 2
-        self.convolutions = torch.nn.ModuleList(
-            Conv1d(
-                channels,
-                kernel_size,
-                in_channels=channels if layer else input_size,
-                padding="same",
-                padding_mode="constant",
-            )
-            for layer in range(layers)
-        )
-        self.norms = torch.nn.ModuleList(
-            torch.nn.LayerNorm(channels) for _ in range(layers)
-        )
-        self.output_size = channels
-
-    def forward(self, audio):
-        """Encodes the frames of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        WordFrames
-            Their encodings.
-        """
-        words, _ = step_positions(audio.frame_counts)
-        places = torch.arange(len(words), device=words.device)
-        places = places + self.gap * words
-        frames = audio.frames
-        size = int(places[-1]) + 1
-        for convolution, norm in zip(self.convolutions, self.norms):
-            row = frames.new_zeros(1, size, frames.shape[1])
-            row = row.index_copy(1, places, frames[None])
-            frames = torch.relu(norm(convolution(row)[0, places]))
-        return audio._replace(frames=frames)
 
 
 class FramesAsStored(torch.nn.Module):
@@ -225,7 +143,8 @@ class WordEncoder(torch.nn.Module):
     ---------
     frame_encoder : torch.nn.Module
         From ``WordFrames`` to ``WordFrames``, with an ``output_size``:
-        ``FrameBLSTM``, ``FrameCNN``, ``LayerWeights``, ``PretrainedFrames``.
+        ``FrameBLSTM``, ``FrameCNN``, ``FrameECAPA``, ``LayerWeights``,
+        ``PretrainedFrames``.
     hidden_size : int
         Units of each direction.
     dropout : float
@@ -236,7 +155,7 @@ class WordEncoder(torch.nn.Module):
     Example
     -------
     >>> from speechbrain_can.lobes.ragged import WordFrames
-    >>> encoder = WordEncoder(FrameCNN(input_size=40), hidden_size=128)
+    >>> encoder = WordEncoder(FrameBLSTM(input_size=40), hidden_size=128)
     >>> audio = WordFrames(
     ...     frames=torch.randn(9, 40),
     ...     frame_counts=torch.tensor([4, 2, 3]),

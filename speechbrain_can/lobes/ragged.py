@@ -199,9 +199,11 @@ def mean_over_steps(flat, counts):
             [5.0000]])
     """
     sequences, _ = step_positions(counts)
-    sums = flat.new_zeros(len(counts), flat.shape[-1])
-    sums = sums.index_add(0, sequences, flat)
-    return sums / counts[:, None].to(flat.dtype)
+    # A GPU would sum bfloat16 as such, which has no digits for long words.
+    precise = flat.to(torch.promote_types(flat.dtype, torch.float32))
+    sums = precise.new_zeros(len(counts), flat.shape[-1])
+    sums = sums.index_add(0, sequences, precise)
+    return (sums / counts[:, None]).to(flat.dtype)
 
 
 class RaggedBLSTM(torch.nn.Module):
