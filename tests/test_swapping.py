@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import torch
 from conftest import RECIPES, ROOT, SHARED, load_module
-from test_experiment import command, run
+from test_experiment import DDP, command, run
 from test_hparams import PAIRS
 
 from speechbrain_can.brain import EmotionBrain
@@ -128,6 +128,31 @@ def test_subwords_are_part_of_the_checkpoint(embedded_corpus, tmp_path):
     (folder / "result.json").unlink()
     run(tmp_path, *arguments, **how)
     assert (folder / "predictions.csv").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("can_mfcc_sentencepiece", []),
+        ("can_wavlm_roberta_finetuned", ["--find_unused_parameters"]),
+    ],
+)
+def test_two_processes(name, options, embedded_corpus, tiny, tmp_path):
+    printed = run(
+        tmp_path,
+        f"--data_folder={embedded_corpus}",
+        *("--protocol=session5", "--fold=0", "--number_of_epochs=4"),
+        *("--lr=0.01", "--dropout=0"),
+        *("--device=cpu", "--distributed_backend=gloo"),
+        *overrides(name, tiny),
+        *options,
+        model=f"encoders/{name}",
+        python=DDP,
+    )
+    assert printed.count(f"{name} on controlled corpus") == 1
+    log = (tmp_path / "fold_0" / "train_log.txt").read_text()
+    losses = [float(loss) for loss in re.findall(r"train loss: ([\d.]+)", log)]
+    assert len(losses) == 4 and losses[3] < losses[0]
 
 
 def test_an_encoder_of_ones_own(embedded_corpus, tmp_path):
