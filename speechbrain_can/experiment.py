@@ -216,14 +216,11 @@ def check_settings(output_folder, hparams_file, overrides):
     SettingsError
         If the folder was begun with other settings.
     """
-    resolved = resolve_references(
-        read_hparams(hparams_file), override_fold(overrides, ALL_FOLDS)
-    ).read()
+    resolved = _resolve(hparams_file, overrides, ALL_FOLDS)
     path = Path(output_folder) / SETTINGS
     begun = path.exists() and any(path.parent.glob("fold_*"))
     if not begun:
-        with atomic_write(path) as stream:
-            stream.write("# yamllint disable\n" + resolved)
+        _write_settings(path, resolved)
         return
     before = _without_comments(path.read_text(encoding="utf-8"))
     changes = [
@@ -237,6 +234,18 @@ def check_settings(output_folder, hparams_file, overrides):
             + "\n".join(changes)
             + "\nGive another --output_folder, or delete this one."
         )
+
+
+def _resolve(hparams_file, overrides, fold):
+    """The text of an hparams file in which nothing refers to another value."""
+    return resolve_references(
+        read_hparams(hparams_file), override_fold(overrides, fold)
+    ).read()
+
+
+def _write_settings(path, resolved):
+    with atomic_write(path) as stream:
+        stream.write("# yamllint disable\n" + resolved)
 
 
 def _without_comments(text):
@@ -278,7 +287,13 @@ def run_folds(hparams, hparams_file, run_opts, overrides):
         if not fold_result(output_folder, fold).exists():
             logger.info(f"Fold {fold} (folds are 0 to {n_folds - 1})")
             fold_hparams = load_hparams(hparams_file, overrides, fold)
-            with _alone_in(fold_result(output_folder, fold).parent):
+            folder = fold_result(output_folder, fold).parent
+            with _alone_in(folder):
+                if if_main_process():
+                    _write_settings(
+                        folder / SETTINGS,
+                        _resolve(hparams_file, overrides, fold),
+                    )
                 train_fold(fold_hparams, run_opts, corpus, fold)
     if not (if_main_process() and fold_result(output_folder, fold).exists()):
         return None

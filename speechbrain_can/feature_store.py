@@ -7,6 +7,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import copy
 import hashlib
 import os
 import shutil
@@ -134,7 +135,8 @@ class FeatureStore:
                         scratch,
                         utterances,
                         data_folder,
-                        compute_features,
+                        # A model that it loads is gone with the copy.
+                        copy.copy(compute_features),
                         segment,
                         num_workers,
                     )

@@ -5,10 +5,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-from pathlib import Path
-
 import torch
-from huggingface_hub import try_to_load_from_cache
 from torch.utils.data import get_worker_info
 
 from speechbrain_can.lobes.pooling import MeanPooling, frames_of_words
@@ -16,6 +13,7 @@ from speechbrain_can.lobes.pretrained import (
     FrontEnd,
     PretrainedError,
     hidden_layers,
+    model_version,
 )
 
 
@@ -60,7 +58,9 @@ class SegmentHidden(torch.nn.Module):
             for key, value in self.build.keywords.items()
             if key != "save_path"
         }
-        version = _version(settings["source"], self.build.keywords["save_path"])
+        version = model_version(
+            settings["source"], self.build.keywords["save_path"]
+        )
         return (
             f"{self.build.func.__name__}, {sorted(settings.items())}, "
             f"{version}, "
@@ -108,16 +108,3 @@ class SegmentHidden(torch.nn.Module):
             frames = MeanPooling(self.output_size)(frames, counts)
             counts = torch.ones_like(counts)
         return frames, counts
-
-
-def _version(source, save_path):
-    """Which one of the models of that name: it may come to mean another."""
-    if Path(source).is_dir():
-        return [
-            (file.name, file.stat().st_size, file.stat().st_mtime_ns)
-            for file in sorted(Path(source).glob("*"))
-            if file.is_file()
-        ]
-    # The hub's cache keeps each commit in a folder of its own.
-    config = try_to_load_from_cache(source, "config.json", cache_dir=save_path)
-    return Path(config).parent.name

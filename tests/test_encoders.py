@@ -10,6 +10,9 @@ import pytest
 import tiny_models
 import torch
 import torchaudio
+import transformers
+from conftest import write_wav
+from test_manifest import utterance
 
 import speechbrain
 from speechbrain.integrations.huggingface.hubert import HuBERT
@@ -17,13 +20,16 @@ from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.integrations.huggingface.wavlm import WavLM
 from speechbrain.integrations.huggingface.whisper import Whisper
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
+from speechbrain_can.alignment import Word, aligned_segments
 from speechbrain_can.egemaps import SegmentEgemaps
+from speechbrain_can.feature_store import FeatureStore
 from speechbrain_can.features import (
     SegmentFbank,
     SegmentMFCC,
     SegmentSamples,
     read_waveform,
 )
+from speechbrain_can.lobes import pretrained
 from speechbrain_can.lobes.audio import (
     FrameBLSTM,
     FramesAsStored,
@@ -91,6 +97,8 @@ TEXT = {
     "roberta": lambda tiny: pretrained_words(
         tiny, "roberta", freeze=False, pooling=AttentionPooling
     ),
+    "xlm-roberta": lambda tiny: pretrained_words(tiny, "xlm-roberta"),
+    "deberta": lambda tiny: pretrained_words(tiny, "deberta"),
 }
 AUDIO = {
     "MFCC": lambda tiny: WordFrameBLSTM(40, 8),
@@ -427,6 +435,54 @@ def test_what_is_frozen_is_not_trained_nor_saved_nor_dropped_out(tiny):
         assert frames.layer_weights.scores.grad.abs().sum() > 0
 
 
+def test_what_is_frozen_is_read_once(tiny, tmp_path, monkeypatch):
+    """Another fold, system or process finds what the first one read."""
+
+    def new(**options):
+        return PretrainedWords(str(tiny / "bert"), str(tmp_path), **options)
+
+    def forgetful(words):
+        for parameter in words.encoder.parameters():
+            parameter.zero_()
+        return words
+
+    first = new()
+    vectors = first(WORDS[:3])
+    assert torch.equal(forgetful(new())(WORDS[:3]), vectors)
+    # in another order, among others
+    found = forgetful(new())([WORDS[3], WORDS[1], WORDS[1]])
+    assert torch.equal(found[-8:-4], vectors[2:6])
+    assert torch.equal(found[-4:], vectors[2:6])
+    assert not torch.equal(first(WORDS[3:]), new(freeze=False)(WORDS[3:]))
+    # other poolings need other things
+    forgotten = forgetful(new(pooling=AttentionPooling))(WORDS[:3])
+    assert not torch.equal(forgotten, vectors)
+    monkeypatch.setattr(pretrained, "STORED_UNTRAINED", 0)
+    unheard = [["unheard"]]
+    predicted = first.eval()(unheard)
+    assert not torch.equal(forgetful(new())(unheard), predicted)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_models_in_half_precision(dtype, tiny, tmp_path):
+    """They are used in single precision, as everything else is."""
+    for name in ("bert", "wavlm", "whisper"):
+        shutil.copytree(tiny / name, tmp_path / name)
+        model = transformers.AutoModel.from_pretrained(tiny / name)
+        model.to(dtype).save_pretrained(tmp_path / name)
+    for freeze in (True, False):
+        words = pretrained_words(tmp_path, "bert", freeze=freeze)
+        assert words(WORDS).dtype == torch.float32
+        for name in ("wavlm", "whisper"):
+            hearing = FrontEnd(front_end(tmp_path, name), freeze=freeze)
+            assert hearing(torch.randn(2000)).dtype == torch.float32
+
+
+def test_a_text_model_with_a_decoder(tiny):
+    with pytest.raises(PretrainedError, match="that is an encoder alone"):
+        pretrained_words(tiny, "t5")
+
+
 def test_a_frozen_encoder_moves_with_the_rest(tiny):
     words = pretrained_words(tiny, "bert").double()
     assert next(words.encoder.parameters()).dtype == torch.double
@@ -523,6 +579,20 @@ def test_a_gpu_hears_the_same(tiny):
     )
 
 
+def test_what_was_stored_is_not_held_in_memory(tiny, tmp_path):
+    write_wav(tmp_path / "a.wav", 1.0)
+    features = SegmentHidden(front_end(tiny, "wavlm"))
+    store = FeatureStore.build(
+        tmp_path / "features",
+        {"a": utterance("a", [Word("so", 0.0, 1.0)], duration=1.0)},
+        tmp_path,
+        features,
+        aligned_segments,
+    )
+    assert store["a"][0].shape == (1, features.output_size)
+    assert not features._front_end
+
+
 @pytest.mark.parametrize("used", [False, True])
 def test_features_can_be_sent_to_workers(used, tiny):
     for features in (SegmentHidden(front_end(tiny, "wavlm")), SegmentEgemaps()):
@@ -566,6 +636,10 @@ def test_subwords_travel_with_a_checkpoint(tiny, tmp_path):
     other.fit_vocabulary([*running, "zzz", "zzzz"])
     assert other.tokenizer.piece_to_id("z") != other.tokenizer.unk_id()
     assert embedding.tokenizer.piece_to_id("z") == embedding.tokenizer.unk_id()
+    with pytest.raises(ValueError, match="are 6 pieces.*vocab_size=6"):
+        SubwordEmbedding(
+            tmp_path / "char", 5, model_type="char"
+        ).fit_vocabulary(["ab", "bcd"])
     with pytest.raises(ValueError, match="4000 pieces.*--vocab_size"):
         SubwordEmbedding(tmp_path / "big", 4000).fit_vocabulary(running)
 

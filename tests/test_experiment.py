@@ -9,8 +9,10 @@ import sys
 import time
 
 import pytest
+import torch
 from conftest import RECIPES, ROOT
 from filelock import FileLock
+from hyperpyyaml import load_hyperpyyaml
 from test_hparams import SYSTEMS
 
 SMALL = {
@@ -118,6 +120,22 @@ def test_each_loss_is_logged(finished):
         for name in ("loss", "joint", "text", "audio"):
             assert f"{part} {name}: " in lines[0]
     assert "valid WA: " in lines[0] and "test UA: " in lines[-1]
+
+
+def test_a_fold_is_built_from_the_settings_in_its_folder(finished):
+    folder, _ = finished
+    for fold in (0, 3):
+        path = folder / f"fold_{fold}" / "hyperparams.yaml"
+        hparams = load_hyperpyyaml(path.read_text())
+        assert hparams["fold"] == fold
+        parameters = [p.clone() for p in hparams["model"].parameters()]
+        checkpoint = hparams["checkpointer"].recover_if_possible()
+        assert folder / f"fold_{fold}" in checkpoint.path.parents
+        assert not all(
+            map(torch.equal, parameters, hparams["model"].parameters())
+        )
+        # its words came with it
+        assert hparams["text_encoder"]([["oh", "no"]]).isfinite().all()
 
 
 def test_features_are_made_once(finished):

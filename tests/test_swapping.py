@@ -12,6 +12,7 @@ from test_hparams import PAIRS
 
 from speechbrain_can.brain import EmotionBrain
 from speechbrain_can.corpus import Corpus
+from speechbrain_can.embedded import SENTENCES, read_sentences
 from speechbrain_can.experiment import load_hparams
 from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.protocols import split_fold
@@ -112,6 +113,19 @@ def make_brain(hparams):
         hparams=hparams,
         checkpointer=hparams["checkpointer"],
     )
+
+
+def test_the_text_of_the_package_is_enough_for_subwords(tmp_path):
+    """As the file has it; a fold trains on hardly less."""
+    hparams = load_hparams(
+        HPARAMS / "can_mfcc_sentencepiece.yaml", f"output_folder: {tmp_path}"
+    )
+    words = [
+        word
+        for sentence in read_sentences(SENTENCES)[15:]
+        for word in sentence.words
+    ]
+    hparams["model"].fit_vocabulary(words)
 
 
 def test_subwords_are_part_of_the_checkpoint(embedded_corpus, tmp_path):
@@ -252,7 +266,9 @@ def test_other_features_in_yaml(embedded_corpus, tmp_path):
         assert hparams["audio_encoder"](audio).shape[0] == 1
 
 
-@pytest.mark.parametrize("name", ["can_egemaps", "can_mfcc_sentencepiece"])
+@pytest.mark.parametrize(
+    "name", ["can_ecapa", "can_egemaps", "can_mfcc_sentencepiece"]
+)
 def test_emodb_with_other_encoders(name, shared, tmp_path):
     """As the file has it, on all folds' training text."""
     hparams = load_hparams(

@@ -1,5 +1,7 @@
 """Tiny pretrained models, of random weights, as the real libraries save them."""
 
+import shutil
+
 import torch
 import transformers
 from tokenizers import (
@@ -88,6 +90,50 @@ def save_roberta(folder, positions=26):
     transformers.RobertaModel(config).save_pretrained(folder)
 
 
+def save_unigram(folder, config_class, model_class):
+    """A model of many languages' kind, with a vocabulary of SentencePiece's."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=60, special_tokens=special, unk_token="<unk>"
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+    ).save_pretrained(folder)
+    config = config_class(
+        vocab_size=tokenizer.get_vocab_size(),
+        max_position_embeddings=26,
+        pad_token_id=1,
+        **TRANSFORMER,
+    )
+    model_class(config).save_pretrained(folder)
+
+
+def save_t5(folder, tokenizer_folder):
+    """Encoder and decoder, with the tokenizer of another."""
+    shutil.copytree(tokenizer_folder, folder)
+    (folder / "model.safetensors").unlink()
+    config = transformers.T5Config(
+        vocab_size=80,
+        d_model=HIDDEN,
+        d_kv=8,
+        d_ff=24,
+        num_layers=1,
+        num_heads=2,
+        decoder_start_token_id=0,
+    )
+    transformers.T5Model(config).save_pretrained(folder)
+
+
 def save_speech(folder, config_class, model_class, rate=16000, **options):
     """A model of wav2vec 2.0's kind; a frame every 320 samples of 371."""
     config = config_class(**TRANSFORMER, **CONVOLUTIONS, **options)
@@ -97,8 +143,8 @@ def save_speech(folder, config_class, model_class, rate=16000, **options):
     ).save_pretrained(folder)
 
 
-def save_whisper(folder, seconds=2):
-    """Whisper with positions for so many seconds."""
+def save_whisper(folder):
+    """Whisper with positions for its 30 seconds."""
     config = transformers.WhisperConfig(
         d_model=HIDDEN,
         encoder_layers=2,
@@ -123,6 +169,17 @@ def save_all(folder):
     torch.manual_seed(0)
     save_bert(folder / "bert")
     save_roberta(folder / "roberta")
+    save_unigram(
+        folder / "xlm-roberta",
+        transformers.XLMRobertaConfig,
+        transformers.XLMRobertaModel,
+    )
+    save_unigram(
+        folder / "deberta",
+        transformers.DebertaV2Config,
+        transformers.DebertaV2Model,
+    )
+    save_t5(folder / "t5", folder / "bert")
     save_speech(
         folder / "wav2vec2",
         transformers.Wav2Vec2Config,

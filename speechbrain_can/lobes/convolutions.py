@@ -88,9 +88,10 @@ class FrameECAPA(torch.nn.Module):
 
     Desplanques et al., "ECAPA-TDNN", Interspeech 2020, up to the aggregation of
     its layers; the pooling to words follows in ``WordEncoder``. Squeeze and
-    excitation look at one word. Parameters are named as in ``ECAPA_TDNN``: a
-    pretrained one's ``state_dict`` is loaded with ``strict=False``. With the
-    defaults it has 341,872 parameters.
+    excitation look at one word, and beyond a word are zeros where the original
+    mirrors its edges. Batch norms see real frames alone: while it trains a batch
+    needs two, and several processes need a GPU each (SpeechBrain synchronises
+    them). With the defaults it has 341,872 parameters.
 
     Arguments
     ---------

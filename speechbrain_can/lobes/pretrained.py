@@ -9,17 +9,24 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import hashlib
+import json
 import math
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
+import numpy as np
 import torch
+from huggingface_hub import try_to_load_from_cache
 
 from speechbrain.integrations.huggingface.textencoder import TextEncoder
 from speechbrain_can.lobes.audio import LayerWeights
 from speechbrain_can.lobes.pooling import MeanPooling, frames_of_words
 from speechbrain_can.lobes.ragged import count_words
 
-# Utterances that are kept outside of training, such as a validation set.
-CACHED_UNTRAINED = 20_000
+# Utterances to which evaluation adds more, such as a validation set's.
+STORED_UNTRAINED = 20_000
 
 # Subwords at a time where neither model nor tokenizer has a limit.
 UNLIMITED = 4096
@@ -62,6 +69,32 @@ def load_pretrained(build, source):
         ) from error
 
 
+def model_version(source, save_path):
+    """Which one of the models of that name: it may come to mean another.
+
+    Arguments
+    ---------
+    source : str
+        A name on the hub, loaded before, or a folder.
+    save_path : str
+        Where downloads are kept.
+
+    Returns
+    -------
+    list or str
+        The files of a folder; the commit of a name.
+    """
+    if Path(source).is_dir():
+        return [
+            (file.name, file.stat().st_size, file.stat().st_mtime_ns)
+            for file in sorted(Path(source).glob("*"))
+            if file.is_file()
+        ]
+    # The hub's cache keeps each commit in a folder of its own.
+    config = try_to_load_from_cache(source, "config.json", cache_dir=save_path)
+    return Path(config).parent.name
+
+
 class _Pretrained(torch.nn.Module):
     """Holds an encoder: as a part that is trained, or frozen beside them.
 
@@ -71,6 +104,8 @@ class _Pretrained(torch.nn.Module):
 
     def __init__(self, encoder, freeze):
         super().__init__()
+        # Some are published in half precision, which the rest is not in.
+        encoder = encoder.float()
         self._frozen = ()
         if freeze:
             self._frozen = (encoder.eval().requires_grad_(False),)
@@ -112,16 +147,17 @@ class PretrainedWords(_Pretrained):
     several pieces, cut between words; of a single word that does not fit only
     the first subwords are read. A word without any subword counts as unknown.
 
-    Frozen, it reads every utterance once and keeps what it found, 4 bytes a
-    feature and word (220 MB for IEMOCAP with 768 features; ``AttentionPooling``
-    keeps subwords).
+    Frozen, it reads every utterance once and stores what it found in a SQLite
+    file in ``save_path``, for all folds and experiments: 4 bytes a feature and
+    word (220 MB for IEMOCAP with 768 features; ``AttentionPooling`` stores
+    subwords).
 
     Arguments
     ---------
     source : str
         A name on the hub, such as ``roberta-base``, or a folder.
     save_path : str
-        Where downloads are kept.
+        Where downloads and what was read are kept.
     freeze : bool
         Whether it stays as it is.
     pooling : type
@@ -130,8 +166,8 @@ class PretrainedWords(_Pretrained):
     Raises
     ------
     PretrainedError
-        If the model cannot be loaded, or its tokenizer does not tell which
-        subword belongs to which word.
+        If the model cannot be loaded, has a decoder too, or its tokenizer does
+        not tell which subword belongs to which word.
     """
 
     def __init__(self, source, save_path, freeze=True, pooling=MeanPooling):
@@ -143,11 +179,19 @@ class PretrainedWords(_Pretrained):
                 f"the tokenizer of {source!r} does not tell which subword "
                 "belongs to which word; give a model with a fast tokenizer"
             )
+        if encoder.model.config.is_encoder_decoder:
+            raise PretrainedError(
+                f"{source!r} has a decoder, which reads no text; give a model "
+                "that is an encoder alone"
+            )
         super().__init__(encoder, freeze)
         self.pooling = pooling(encoder.model.config.hidden_size)
         self.output_size = self.pooling.output_size
         self.max_subwords = _max_subwords(encoder)
-        self._cache = {}
+        version = model_version(source, save_path)
+        settings = (source, version, isinstance(self.pooling, MeanPooling))
+        digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
+        self._store = Path(save_path) / f"words_{digest}.sqlite"
 
     @property
     def tokenizer(self):
@@ -171,28 +215,60 @@ class PretrainedWords(_Pretrained):
             Flat word vectors, shape ``[words of the batch, features]``.
         """
         if self._frozen:
-            found = [self._remembered(tuple(utterance)) for utterance in words]
-            hidden = torch.cat([subwords for subwords, _ in found])
-            counts = torch.cat([counts for _, counts in found])
+            hidden, counts = self._stored(words)
         else:
             hidden, counts = self._read(words)
-        device = next(self.encoder.parameters()).device
-        return self.pooling(hidden.to(device), counts.to(device))
+        like = next(self.encoder.parameters())
+        return self.pooling(hidden.to(like), counts.to(like.device))
 
     @torch.no_grad()
-    def _remembered(self, utterance):
-        if utterance in self._cache:
-            return self._cache[utterance]
-        # One by one and in full precision: what is kept depends neither on the
-        # other utterances of a batch nor on how it is trained.
+    def _stored(self, words):
+        """Subwords of all words and how many each word has, read but once."""
+        self._store.parent.mkdir(parents=True, exist_ok=True)
+        keys = [json.dumps(utterance) for utterance in words]
+        with closing(sqlite3.connect(self._store, timeout=60)) as store:
+            store.execute(
+                "CREATE TABLE IF NOT EXISTS utterances "
+                "(words TEXT PRIMARY KEY, hidden BLOB, counts BLOB)"
+            )
+            found = {}
+            for key in keys:
+                query = "SELECT * FROM utterances WHERE words = ?"
+                if row := store.execute(query, (key,)).fetchone():
+                    found[key] = row
+            new = {
+                key: (key, *self._read_one(utterance))
+                for key, utterance in zip(keys, words)
+                if key not in found
+            }
+            # Epochs come back to an utterance, prediction does not.
+            query = "SELECT max(rowid) FROM utterances"
+            size = store.execute(query).fetchone()[0] or 0
+            if new and (self.training or size < STORED_UNTRAINED):
+                with store:
+                    # Another process may have read the same meanwhile.
+                    store.executemany(
+                        "INSERT OR IGNORE INTO utterances VALUES (?, ?, ?)",
+                        new.values(),
+                    )
+        found.update(new)
+        rows = [found[key] for key in keys]
+        hidden, counts = (
+            torch.from_numpy(
+                np.concatenate([np.frombuffer(row[i], kind) for row in rows])
+            )
+            for i, kind in ((1, np.float32), (2, np.int64))
+        )
+        return hidden.unflatten(0, (-1, self.pooling.output_size)), counts
+
+    def _read_one(self, utterance):
+        # One by one and in full precision: what is stored depends neither on
+        # the other utterances of a batch nor on how it is trained.
         device = next(self.encoder.parameters()).device
         with torch.autocast(device.type, enabled=False):
             hidden, counts = self._read([utterance])
-        found = self._shrink(hidden.cpu(), counts.cpu())
-        # Epochs come back to an utterance, prediction does not.
-        if self.training or len(self._cache) < CACHED_UNTRAINED:
-            self._cache[utterance] = found
-        return found
+        hidden, counts = self._shrink(hidden.cpu(), counts.cpu())
+        return hidden.float().numpy().tobytes(), counts.numpy().tobytes()
 
     def _shrink(self, hidden, counts):
         """The mean can be taken before keeping, other poolings cannot."""

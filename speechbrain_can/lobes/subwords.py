@@ -12,7 +12,6 @@ from sentencepiece import SentencePieceProcessor
 from speechbrain.tokenizers.SentencePiece import SentencePiece
 from speechbrain.utils.distributed import run_on_main
 from speechbrain_can.lobes.pooling import MeanPooling
-from speechbrain_can.manifest import atomic_write
 
 
 class SubwordEmbedding(torch.nn.Module):
@@ -32,7 +31,8 @@ class SubwordEmbedding(torch.nn.Module):
     embedding_size : int
         Features of a word.
     model_type : str
-        ``unigram``, ``bpe`` or ``char``.
+        ``unigram``, ``bpe`` or ``char``, of which the last leaves rows unused
+        beyond the characters that there are.
 
     Example
     -------
@@ -76,15 +76,16 @@ class SubwordEmbedding(torch.nn.Module):
         Raises
         ------
         ValueError
-            If the text has fewer different pieces than ``vocab_size``.
+            If the text has fewer different pieces than ``vocab_size``, or more
+            characters.
         """
         model = run_on_main(self._train_tokenizer, args=[train_words])
         self.tokenizer = SentencePieceProcessor(model_proto=model)
 
     def _train_tokenizer(self, train_words):
         text = self.model_folder / "train.txt"
-        with atomic_write(text) as stream:
-            stream.writelines(f"{word}\n" for word in train_words)
+        text.parent.mkdir(parents=True, exist_ok=True)
+        text.write_text("\n".join(train_words), encoding="utf-8")
         # SpeechBrain would take one that is there, of whatever text.
         for file in self.model_folder.glob("*.model"):
             file.unlink()
@@ -100,6 +101,12 @@ class SubwordEmbedding(torch.nn.Module):
                 f"SentencePiece cannot make {self.vocab_size} pieces of the "
                 f"training text; set another --vocab_size ({error})"
             ) from error
+        n_pieces = tokenizer.sp.get_piece_size()
+        if n_pieces > self.vocab_size:
+            raise ValueError(
+                f"the characters of the training text are {n_pieces} pieces; "
+                f"set --vocab_size={n_pieces}"
+            )
         return tokenizer.sp.serialized_model_proto()
 
     def forward(self, words):
