@@ -5,6 +5,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import copy
 import tempfile
 
 import torch
@@ -14,10 +15,13 @@ from training import HPARAMS
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from speechbrain_can.experiment import load_hparams
+from speechbrain_can.lobes.audio import LayerWeights, WordEncoder
 from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.losses import cross_entropies, decide, total_loss
 
 RATE = 16000
+# of wav2vec2-base
+LAYERS, HIDDEN = 13, 768
 
 
 class Predictor(torch.nn.Module):
@@ -81,6 +85,18 @@ def training_step(forward, parameters):
     return step
 
 
+def with_stored_layers(can):
+    """CAN on what ``SegmentHidden`` stores: all layers, a frame a word."""
+    model = copy.deepcopy(can)
+    model.audio_encoder = WordEncoder(LayerWeights(LAYERS, LAYERS * HIDDEN))
+    return model
+
+
+def loss_of(output, targets):
+    """The loss that is trained on."""
+    return total_loss(cross_entropies(output, targets), output.weights)
+
+
 def run(threads, quick):
     """Measures training steps of networks, and prediction by CAN.
 
@@ -124,8 +140,15 @@ def run(threads, quick):
         words, audio, targets = stored[n]
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             output = can(words, audio)
-        losses = cross_entropies(output, targets)
-        return total_loss(losses, output.weights)
+        return loss_of(output, targets)
+
+    on_layers = with_stored_layers(can.model)
+    words, audio, targets = stored[len(batch)]
+    layers = WordFrames(
+        torch.randn(len(audio.frame_counts), LAYERS * HIDDEN),
+        torch.ones_like(audio.frame_counts),
+        audio.word_counts,
+    )
 
     ecapa = ECAPA_TDNN(80, lin_neurons=192)
     ecapa_features = Fbank(n_mels=80)(waveforms)
@@ -150,15 +173,20 @@ def run(threads, quick):
             lambda: wav2vec2(waveforms).last_hidden_state,
             wav2vec2.parameters(),
         ),
-        f"CAN, a batch of {len(batch)}": (
+        "CAN on MFCC": (
             batch,
             lambda: loss_of_can(len(batch)),
             can.parameters(),
         ),
-        f"CAN in bfloat16, a batch of {len(batch)}": (
+        "CAN on MFCC, in bfloat16": (
             batch,
             lambda: loss_of_can(len(batch), bfloat16=True),
             can.parameters(),
+        ),
+        "CAN on stored layers of wav2vec2-base": (
+            batch,
+            lambda: loss_of(on_layers(words, layers), targets),
+            on_layers.parameters(),
         ),
     }
     rows = []
@@ -167,7 +195,7 @@ def run(threads, quick):
         seconds = median_seconds(step, threads, min_run_time)
         rows.append(
             Row(
-                f"training step, {n} utterances",
+                f"training step, {len(utterances)} utterances",
                 case,
                 seconds,
                 seconds_of(utterances),
