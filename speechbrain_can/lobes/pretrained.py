@@ -10,10 +10,7 @@ Authors
 """
 
 import hashlib
-import json
 import math
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +21,7 @@ from speechbrain.integrations.huggingface.textencoder import TextEncoder
 from speechbrain_can.lobes.audio import LayerWeights
 from speechbrain_can.lobes.pooling import MeanPooling, frames_of_words
 from speechbrain_can.lobes.ragged import count_words
+from speechbrain_can.word_store import WordStore
 
 # Utterances to which evaluation adds more, such as a validation set's.
 STORED_UNTRAINED = 20_000
@@ -191,7 +189,7 @@ class PretrainedWords(_Pretrained):
         version = model_version(source, save_path)
         settings = (source, version, isinstance(self.pooling, MeanPooling))
         digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
-        self._store = Path(save_path) / "words" / f"{digest}.sqlite"
+        self._store = WordStore(Path(save_path) / "words" / f"{digest}.sqlite")
 
     @property
     def tokenizer(self):
@@ -221,46 +219,17 @@ class PretrainedWords(_Pretrained):
         like = next(self.encoder.parameters())
         return self.pooling(hidden.to(like), counts.to(like.device))
 
-    @torch.no_grad()
     def _stored(self, words):
         """Subwords of all words and how many each word has, read but once."""
-        self._store.parent.mkdir(parents=True, exist_ok=True)
-        keys = [json.dumps(utterance) for utterance in words]
-        with closing(sqlite3.connect(self._store, timeout=60)) as store:
-            store.execute(
-                "CREATE TABLE IF NOT EXISTS utterances "
-                "(words TEXT PRIMARY KEY, hidden BLOB, counts BLOB)"
-            )
-            found = {}
-            for key in keys:
-                query = "SELECT * FROM utterances WHERE words = ?"
-                if row := store.execute(query, (key,)).fetchone():
-                    found[key] = row
-            new = {
-                key: (key, *self._read_one(utterance))
-                for key, utterance in zip(keys, words)
-                if key not in found
-            }
-            # Epochs come back to an utterance, prediction does not.
-            query = "SELECT max(rowid) FROM utterances"
-            size = store.execute(query).fetchone()[0] or 0
-            if new and (self.training or size < STORED_UNTRAINED):
-                with store:
-                    # Another process may have read the same meanwhile.
-                    store.executemany(
-                        "INSERT OR IGNORE INTO utterances VALUES (?, ?, ?)",
-                        new.values(),
-                    )
-        found.update(new)
-        rows = [found[key] for key in keys]
+        # Epochs come back to an utterance, prediction does not.
+        limit = None if self.training else STORED_UNTRAINED
+        found = self._store.fetch(words, self._read_one, limit)
         hidden, counts = (
-            torch.from_numpy(
-                np.concatenate([np.frombuffer(row[i], kind) for row in rows])
-            )
-            for i, kind in ((1, np.float32), (2, np.int64))
+            torch.from_numpy(np.concatenate(parts)) for parts in zip(*found)
         )
         return hidden.unflatten(0, (-1, self.pooling.output_size)), counts
 
+    @torch.no_grad()
     def _read_one(self, utterance):
         # One by one and in full precision: what is stored depends neither on
         # the other utterances of a batch nor on how it is trained.
@@ -268,7 +237,7 @@ class PretrainedWords(_Pretrained):
         with torch.autocast(device.type, enabled=False):
             hidden, counts = self._read([utterance])
         hidden, counts = self._shrink(hidden.cpu(), counts.cpu())
-        return hidden.float().numpy().tobytes(), counts.numpy().tobytes()
+        return hidden.float().flatten().numpy(), counts.numpy()
 
     def _shrink(self, hidden, counts):
         """The mean can be taken before keeping, other poolings cannot."""
