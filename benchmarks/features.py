@@ -20,7 +20,7 @@ from measure import (
 )
 
 from speechbrain.lobes.features import MFCC
-from speechbrain_can.features import SegmentMFCC
+from speechbrain_can.features.spectral import SegmentMFCC
 
 RATE = 16000
 HOUR = 3600.0

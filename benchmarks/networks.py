@@ -14,10 +14,10 @@ from training import HPARAMS
 
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
-from speechbrain_can.experiment import load_hparams
+from speechbrain_can.hparams import load_hparams
 from speechbrain_can.lobes.audio import LayerWeights, WordEncoder
+from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.ragged import WordFrames
-from speechbrain_can.losses import cross_entropies, decide, total_loss
 
 RATE = 16000
 # of wav2vec2-base

@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from measure import in_process_of_its_own
 from tabulate import tabulate
 
-from speechbrain_can.brain import keep_freed_memory
-from speechbrain_can.manifest import atomic_write, write_json
+from speechbrain_can.files import atomic_write, write_json
+from speechbrain_can.training.brain import keep_freed_memory
 
 # About what the early stopping of CAN takes on the controlled corpora.
 EPOCHS = 40

@@ -21,13 +21,14 @@ import torch
 from measure import HOP, Effort, draw_lengths, draw_segments, peak_megabytes
 
 import speechbrain as sb
-from speechbrain_can.alignment import Word
-from speechbrain_can.brain import EmotionBrain
-from speechbrain_can.corpus import Corpus, audio_duration, prepare_corpus
-from speechbrain_can.dataio import flat_batch, make_datasets
-from speechbrain_can.experiment import load_hparams
-from speechbrain_can.feature_store import FeatureStore
-from speechbrain_can.manifest import DATA_ROOT, Utterance
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.audio import audio_duration
+from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
+from speechbrain_can.corpus.prepare import Corpus, prepare_corpus
+from speechbrain_can.features.store import FeatureStore
+from speechbrain_can.hparams import load_hparams
+from speechbrain_can.training.brain import EmotionBrain
+from speechbrain_can.training.dataio import flat_batch, make_datasets
 
 RATE = 16000
 CLASSES = "ang exc hap sad fru sur neu".split()

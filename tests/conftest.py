@@ -51,7 +51,7 @@ def shared():
 @pytest.fixture(scope="session")
 def embedded_corpus(tmp_path_factory):
     """Forty spoken utterances in IEMOCAP's layout."""
-    from speechbrain_can.embedded import make_corpus
+    from speechbrain_can.controlled.generator import make_corpus
 
     folder = tmp_path_factory.mktemp("corpus") / "embedded"
     make_corpus(folder, utterances=40, seed=3)

@@ -2,18 +2,16 @@ import numpy as np
 import pytest
 from conftest import WDSEG_HEADER, wdseg
 
-from speechbrain_can.alignment import (
+from speechbrain_can.alignment.readers import read_wdseg, read_xlabel
+from speechbrain_can.alignment.words import (
     AlignmentError,
     Word,
-    aligned_segments,
     clean_words,
-    equal_segments,
     equal_words,
     fit_to_audio,
-    read_wdseg,
-    read_xlabel,
     tile_words,
 )
+from speechbrain_can.features.segments import aligned_segments, equal_segments
 
 # Table 1 of the paper, as it reads where it is not garbled.
 TABLE_1 = [

@@ -6,7 +6,7 @@ from test_models import as_batch, make, make_utterances
 
 from speechbrain_can.lobes.attention import Attention, CrossAttention
 from speechbrain_can.lobes.classifiers import EmotionOutput
-from speechbrain_can.losses import cross_entropies, decide, total_loss
+from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 
 
 def test_padding_is_never_attended():

@@ -2,7 +2,10 @@ import pytest
 import torch
 
 from speechbrain.utils.checkpoints import Checkpointer
-from speechbrain_can.checkpoints import AtomicCheckpointer, EarlyStoppingCounter
+from speechbrain_can.training.checkpoints import (
+    AtomicCheckpointer,
+    EarlyStoppingCounter,
+)
 
 
 class Torn(torch.nn.Linear):

@@ -13,8 +13,9 @@ import pytest
 from conftest import RECIPES, ROOT
 from test_experiment import SMALL
 
-from speechbrain_can.compare import check_runs, parse_arguments, plan_runs
-from speechbrain_can.experiment import SettingsError
+from speechbrain_can.commands.compare import parse_arguments
+from speechbrain_can.hparams import SettingsError
+from speechbrain_can.training.runs import check_runs, plan_runs
 
 CAN = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
 
@@ -48,7 +49,7 @@ def start(recipe, corpus, *arguments):
     systems = [name for name in arguments if "=" not in name]
     return subprocess.Popen(
         [
-            *[sys.executable, "-m", "speechbrain_can.compare"],
+            *[sys.executable, "-m", "speechbrain_can.commands.compare"],
             *(f"hparams/{name}.yaml" for name in systems),
             *(f"{key}={value}" for key, value in options.items()),
         ],

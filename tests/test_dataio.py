@@ -2,7 +2,7 @@ import torch
 from test_features import build, corpus  # noqa: F401
 
 import speechbrain as sb
-from speechbrain_can.dataio import flat_batch, make_datasets
+from speechbrain_can.training.dataio import flat_batch, make_datasets
 
 
 def test_words_stay_lists():

@@ -6,9 +6,9 @@ import pytest
 import soundfile
 from conftest import RECIPES
 
-from speechbrain_can.alignment import clean_words, read_wdseg
-from speechbrain_can.corpus import CorpusError
-from speechbrain_can.embedded import (
+from speechbrain_can.alignment.readers import read_wdseg
+from speechbrain_can.alignment.words import clean_words
+from speechbrain_can.controlled.generator import (
     CUES,
     SENTENCES,
     act,
@@ -16,7 +16,8 @@ from speechbrain_can.embedded import (
     plan_corpus,
     read_sentences,
 )
-from speechbrain_can.synthesis import Synthesizer, _share_merged, colour
+from speechbrain_can.controlled.speech import Synthesizer, _share_merged, colour
+from speechbrain_can.corpus.prepare import CorpusError
 
 
 def test_twenty_sentences_a_class_and_a_key_in_each():

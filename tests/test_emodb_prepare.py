@@ -3,9 +3,9 @@ import csv
 import pytest
 from conftest import write_wav
 
-from speechbrain_can.alignment import Word
-from speechbrain_can.corpus import Corpus, CorpusError
-from speechbrain_can.manifest import read_manifest
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.corpus.manifest import read_manifest
+from speechbrain_can.corpus.prepare import Corpus, CorpusError
 
 
 @pytest.fixture

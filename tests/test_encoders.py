@@ -13,13 +13,12 @@ from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.integrations.huggingface.wavlm import WavLM
 from speechbrain.integrations.huggingface.whisper import Whisper
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
-from speechbrain_can.egemaps import SegmentEgemaps
-from speechbrain_can.features import (
-    SegmentFbank,
-    SegmentMFCC,
-    SegmentSamples,
-    read_waveform,
-)
+from speechbrain_can.audio import read_waveform
+from speechbrain_can.features.egemaps import SegmentEgemaps
+from speechbrain_can.features.samples import SegmentSamples
+from speechbrain_can.features.spectral import SegmentFbank, SegmentMFCC
+from speechbrain_can.integrations.speech import PretrainedFrames
+from speechbrain_can.integrations.text import PretrainedWords
 from speechbrain_can.lobes.audio import (
     FrameBLSTM,
     FramesAsStored,
@@ -33,7 +32,6 @@ from speechbrain_can.lobes.pooling import (
     MeanPooling,
     frames_of_words,
 )
-from speechbrain_can.lobes.pretrained import PretrainedFrames, PretrainedWords
 from speechbrain_can.lobes.ragged import WordFrames, count_words
 from speechbrain_can.lobes.subwords import SubwordEmbedding
 from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding

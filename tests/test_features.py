@@ -6,14 +6,12 @@ import torchaudio
 from conftest import write_wav
 from test_manifest import utterance
 
-from speechbrain_can.alignment import Word, aligned_segments
-from speechbrain_can.feature_store import FeatureStore
-from speechbrain_can.features import (
-    AudioError,
-    GlobalNormalization,
-    SegmentMFCC,
-    read_waveform,
-)
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.audio import AudioError, read_waveform
+from speechbrain_can.features.normalization import GlobalNormalization
+from speechbrain_can.features.segments import aligned_segments
+from speechbrain_can.features.spectral import SegmentMFCC
+from speechbrain_can.features.store import FeatureStore
 
 
 def reference_mfcc(waveform, segments):

@@ -7,8 +7,8 @@ from conftest import RECIPES, ROOT
 from hyperpyyaml import load_hyperpyyaml
 from test_models import MODELS
 
-from speechbrain_can.alignment import whole_utterance
-from speechbrain_can.experiment import (
+from speechbrain_can.features.segments import whole_utterance
+from speechbrain_can.hparams import (
     SettingsError,
     check_settings,
     load_hparams,

@@ -6,9 +6,9 @@ import pytest
 import soundfile
 from conftest import WDSEG_HEADER, wdseg
 
-from speechbrain_can.alignment import Word
-from speechbrain_can.corpus import Corpus, CorpusError
-from speechbrain_can.manifest import read_manifest
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.corpus.manifest import read_manifest
+from speechbrain_can.corpus.prepare import Corpus, CorpusError
 
 GOOD = "Ses01F_impro01_F000"
 BAD = "Ses03M_impro05a_F001"

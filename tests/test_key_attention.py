@@ -3,15 +3,16 @@ import json
 import pytest
 from test_manifest import utterance
 
-from speechbrain_can.alignment import Word
-from speechbrain_can.key_attention import (
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.controlled.key_attention import (
     format_key_attention,
     key_attention,
     main,
 )
-from speechbrain_can.manifest import write_json, write_manifest
-from speechbrain_can.protocols import FoldAssignment, write_folds
-from speechbrain_can.results import read_attention, write_attention
+from speechbrain_can.corpus.manifest import write_manifest
+from speechbrain_can.corpus.protocols import FoldAssignment, write_folds
+from speechbrain_can.files import write_json
+from speechbrain_can.results.folds import read_attention, write_attention
 
 
 def said(name, *words):
@@ -100,7 +101,7 @@ def test_command(segment, tmp_path, capsys):
     )
     (run / "hyperparams.yaml").write_text(
         f"prepared_folder: {prepared}\nprotocol: session5\n"
-        f"segment: !name:speechbrain_can.alignment.{segment}_segments\n"
+        f"segment: !name:speechbrain_can.features.segments.{segment}_segments\n"
         "    overlap: 0.1\n"
     )
     with pytest.raises(SystemExit):

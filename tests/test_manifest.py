@@ -5,17 +5,17 @@ import pytest
 from conftest import ROOT
 
 from speechbrain.dataio.dataio import load_data_csv
-from speechbrain_can.alignment import Word
-from speechbrain_can.manifest import (
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.corpus.manifest import (
     COLUMNS,
     ManifestError,
     Utterance,
-    atomic_write,
     read_manifest,
     resolve_wav,
     write_manifest,
     write_reasons,
 )
+from speechbrain_can.files import atomic_write
 
 
 def utterance(name="a", words=None, **changes):

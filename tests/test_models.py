@@ -16,11 +16,11 @@ from speechbrain_can.lobes.learned_alignment import (
     LearnedAlignmentNetwork,
     WordPairClassifier,
 )
+from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.multi_hop import MultiHopAttention, MultiHopNetwork
 from speechbrain_can.lobes.ragged import WordFrames, final_states
 from speechbrain_can.lobes.single_modality import AudioModel, TextModel
 from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
-from speechbrain_can.losses import cross_entropies, decide, total_loss
 
 WORDS = [f"w{i}" for i in range(30)]
 SMALL, FULL = (6, 5, 8), (300, 40, 128)

@@ -3,8 +3,8 @@ import torch
 from matplotlib.image import imread
 from test_manifest import utterance
 
-from speechbrain_can.alignment import Word
-from speechbrain_can.plots import plot_utterance
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.results.plots import plot_utterance
 
 
 def test_a_picture_is_drawn(tmp_path):

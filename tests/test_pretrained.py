@@ -20,21 +20,19 @@ from test_encoders import (
 from test_manifest import utterance
 
 from speechbrain.integrations.huggingface.wavlm import WavLM
-from speechbrain_can.alignment import Word, aligned_segments
-from speechbrain_can.egemaps import SegmentEgemaps
-from speechbrain_can.feature_store import FeatureStore
-from speechbrain_can.features import SegmentSamples
-from speechbrain_can.lobes import pretrained
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.features.egemaps import SegmentEgemaps
+from speechbrain_can.features.samples import SegmentSamples
+from speechbrain_can.features.segments import aligned_segments
+from speechbrain_can.features.store import FeatureStore
+from speechbrain_can.integrations import text as pretrained_text
+from speechbrain_can.integrations.hidden import SegmentHidden
+from speechbrain_can.integrations.loading import PretrainedError
+from speechbrain_can.integrations.speech import FrontEnd, PretrainedFrames
+from speechbrain_can.integrations.text import PretrainedWords
 from speechbrain_can.lobes.audio import LayerWeights
 from speechbrain_can.lobes.pooling import AttentionPooling, MeanPooling
-from speechbrain_can.lobes.pretrained import (
-    FrontEnd,
-    PretrainedError,
-    PretrainedFrames,
-    PretrainedWords,
-)
 from speechbrain_can.lobes.ragged import WordFrames
-from speechbrain_can.pretrained_features import SegmentHidden
 
 
 def test_words_on_the_grid_of_the_frames(tiny):
@@ -143,7 +141,7 @@ def test_what_is_frozen_is_read_once(tiny, tmp_path, monkeypatch):
     # other poolings need other things
     forgotten = forgetful(new(pooling=AttentionPooling))(WORDS[:3])
     assert not torch.equal(forgotten, vectors)
-    monkeypatch.setattr(pretrained, "STORED_UNTRAINED", 0)
+    monkeypatch.setattr(pretrained_text, "STORED_UNTRAINED", 0)
     unheard = [["unheard"]]
     predicted = first.eval()(unheard)
     assert not torch.equal(forgetful(new())(unheard), predicted)

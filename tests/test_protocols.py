@@ -4,7 +4,7 @@ import pytest
 from conftest import ROOT
 from test_manifest import utterance
 
-from speechbrain_can.protocols import (
+from speechbrain_can.corpus.protocols import (
     count_folds,
     describe_fold,
     make_folds,

@@ -3,15 +3,15 @@ import math
 import pandas as pd
 import pytest
 
-from speechbrain_can.manifest import write_json
-from speechbrain_can.report import (
-    PAPER,
+from speechbrain_can.files import write_json
+from speechbrain_can.results.folds import collect
+from speechbrain_can.results.paper import PAPER
+from speechbrain_can.results.report import (
     build_report,
-    collect,
     format_report,
-    summarise_systems,
     write_report,
 )
+from speechbrain_can.results.significance import summarise_systems
 
 CAN = [0.50, 0.60, 0.55, 0.65, 0.60]
 TEXT = [0.45, 0.58, 0.57, 0.60, 0.50]

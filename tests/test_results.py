@@ -4,13 +4,13 @@ import json
 import numpy as np
 import pytest
 
-from speechbrain_can.results import (
-    accuracies,
+from speechbrain_can.results.folds import (
     finished_folds,
     format_table,
     summarise,
     write_predictions,
 )
+from speechbrain_can.results.metrics import accuracies
 
 DESCRIPTION = {
     "model": "can",

@@ -10,12 +10,12 @@ from conftest import RECIPES, ROOT, SHARED, load_module
 from test_experiment import DDP, command, run
 from test_hparams import PAIRS
 
-from speechbrain_can.brain import EmotionBrain
-from speechbrain_can.corpus import Corpus
-from speechbrain_can.embedded import SENTENCES, read_sentences
-from speechbrain_can.experiment import load_hparams
+from speechbrain_can.controlled.generator import SENTENCES, read_sentences
+from speechbrain_can.corpus.prepare import Corpus
+from speechbrain_can.corpus.protocols import split_fold
+from speechbrain_can.hparams import load_hparams
 from speechbrain_can.lobes.ragged import WordFrames
-from speechbrain_can.protocols import split_fold
+from speechbrain_can.training.brain import EmotionBrain
 
 SOURCES = {
     "can_wav2vec2_glove": ("wav2vec2", None),
@@ -253,7 +253,7 @@ def test_other_features_in_yaml(embedded_corpus, tmp_path):
         path = recipe / "hparams" / f"fbank_{base}.yaml"
         path.write_text(
             f"base: {base}.yaml\n"
-            "compute_features: !new:speechbrain_can.features.SegmentFbank\n"
+            "compute_features: !new:speechbrain_can.features.spectral.SegmentFbank\n"
             "    n_mels: 20\n"
             "    deltas: 2\n"
         )

@@ -138,7 +138,7 @@ def test_loading_the_same_vocabulary_keeps_the_parameter():
 
 
 def test_real_glove_covers_the_sentences_of_the_package(shared):
-    from speechbrain_can.embedded import SENTENCES, read_sentences
+    from speechbrain_can.controlled.generator import SENTENCES, read_sentences
 
     glove = shared / "glove" / "glove.6B.300d.subset.txt"
     words = [w for s in read_sentences(SENTENCES) for w in s.words]

@@ -13,17 +13,18 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speechbrain_can.alignment import (
+from speechbrain_can.alignment.readers import read_xlabel
+from speechbrain_can.alignment.words import (
     AlignmentError,
     Word,
     clean_words,
     equal_words,
     fit_to_audio,
-    read_xlabel,
     tile_words,
 )
-from speechbrain_can.corpus import CorpusError, audio_duration, prepare_corpus
-from speechbrain_can.manifest import DATA_ROOT, Utterance
+from speechbrain_can.audio import audio_duration
+from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
+from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
 
 EMOTIONS = {
     "W": "ang",

@@ -7,7 +7,7 @@ To run this recipe, do the following:
 > python train.py hparams/can.yaml --data_folder=/path/to/emodb
 
 The model, its parts and the data are all chosen in the YAML file; the loop over
-folds is speechbrain_can.experiment, the Brain is speechbrain_can.brain.
+folds is speechbrain_can.training.folds, the Brain is speechbrain_can.training.brain.
 
 Authors
  * The speechbrain-can developers 2026
@@ -19,12 +19,9 @@ from emodb_prepare import prepare_emodb
 
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
-from speechbrain_can.experiment import (
-    check_run_options,
-    check_settings,
-    load_hparams,
-    run_folds,
-)
+from speechbrain_can.hparams import check_settings, load_hparams
+from speechbrain_can.training.folds import run_folds
+from speechbrain_can.training.run_options import check_run_options
 
 if __name__ == "__main__":
     # Reading command line arguments.

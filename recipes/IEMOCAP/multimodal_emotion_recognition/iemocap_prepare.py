@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
-from speechbrain_can.alignment import (
+from speechbrain_can.alignment.readers import read_wdseg
+from speechbrain_can.alignment.words import (
     AlignmentError,
     clean_words,
-    decode,
     fit_to_audio,
-    read_wdseg,
     tile_words,
 )
-from speechbrain_can.corpus import CorpusError, audio_duration, prepare_corpus
-from speechbrain_can.manifest import DATA_ROOT, Utterance
+from speechbrain_can.audio import audio_duration
+from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
+from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
+from speechbrain_can.files import decode
 
 logger = get_logger(__name__)
 

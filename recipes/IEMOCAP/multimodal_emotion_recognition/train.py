@@ -8,8 +8,8 @@ To run this recipe, do the following:
 
 Without a data_folder a small controlled corpus in IEMOCAP's layout is made and
 used instead. The model, its parts and the data are all chosen in the YAML file;
-the loop over folds is speechbrain_can.experiment, the Brain is
-speechbrain_can.brain.
+the loop over folds is speechbrain_can.training.folds, the Brain is
+speechbrain_can.training.brain.
 
 Authors
  * The speechbrain-can developers 2026
@@ -21,13 +21,10 @@ from iemocap_prepare import prepare_iemocap
 
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
-from speechbrain_can.embedded import make_corpus
-from speechbrain_can.experiment import (
-    check_run_options,
-    check_settings,
-    load_hparams,
-    run_folds,
-)
+from speechbrain_can.controlled.generator import make_corpus
+from speechbrain_can.hparams import check_settings, load_hparams
+from speechbrain_can.training.folds import run_folds
+from speechbrain_can.training.run_options import check_run_options
 
 if __name__ == "__main__":
     # Reading command line arguments.

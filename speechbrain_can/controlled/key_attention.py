@@ -1,8 +1,8 @@
 """Does a model attend to the word that matters? On a controlled corpus one knows.
 
-    python -m speechbrain_can.key_attention <output_folder>
+    python -m speechbrain_can.controlled.key_attention <output_folder>
 
-``plan.json`` of a controlled corpus (``speechbrain_can.embedded``) says which
+``plan.json`` of a controlled corpus (``speechbrain_can.controlled.generator``) says which
 word of an utterance is the key: the one that carries the emotion in the text,
 and the cue in the audio. Of a finished run, the attention on that word is set
 against chance, which is equal attention to every word, and against the decoys,
@@ -23,9 +23,9 @@ import ruamel.yaml
 from scipy import stats
 from tabulate import tabulate
 
-from speechbrain_can.corpus import Corpus
-from speechbrain_can.experiment import SETTINGS
-from speechbrain_can.results import ATTENTION_TABLE, read_attention
+from speechbrain_can.corpus.prepare import Corpus
+from speechbrain_can.hparams import SETTINGS
+from speechbrain_can.results.folds import ATTENTION_TABLE, read_attention
 
 WEIGHTS = ("key", "decoys", "longest", "chance")
 
@@ -129,7 +129,7 @@ def format_key_attention(tables):
 def main(arguments=None):
     """Command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m speechbrain_can.key_attention",
+        prog="python -m speechbrain_can.controlled.key_attention",
         description="The attention of a finished run on the key words of a "
         "controlled corpus, beside chance, decoys and the longest word.",
     )

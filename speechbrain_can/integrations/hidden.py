@@ -8,13 +8,9 @@ Authors
 import torch
 from torch.utils.data import get_worker_info
 
+from speechbrain_can.integrations.loading import PretrainedError, model_version
+from speechbrain_can.integrations.speech import FrontEnd, hidden_layers
 from speechbrain_can.lobes.pooling import MeanPooling, frames_of_words
-from speechbrain_can.lobes.pretrained import (
-    FrontEnd,
-    PretrainedError,
-    hidden_layers,
-    model_version,
-)
 
 
 class SegmentHidden(torch.nn.Module):

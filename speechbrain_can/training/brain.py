@@ -13,9 +13,9 @@ import torch
 
 import speechbrain as sb
 from speechbrain.utils.metric_stats import MetricStats
+from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.ragged import WordFrames, count_words
-from speechbrain_can.losses import cross_entropies, decide, total_loss
-from speechbrain_can.results import accuracies
+from speechbrain_can.results.metrics import accuracies
 
 # Of glibc's malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3

@@ -16,29 +16,24 @@ from pathlib import Path
 from typing import Dict, List
 
 import pandas as pd
-import soundfile
 from filelock import FileLock
 from tqdm import tqdm
 
-from speechbrain.utils.logger import get_logger
-from speechbrain_can.alignment import AlignmentError
-from speechbrain_can.features import AudioError, read_waveform
-from speechbrain_can.manifest import (
+from speechbrain_can.alignment.words import AlignmentError
+from speechbrain_can.audio import AudioError
+from speechbrain_can.corpus.manifest import (
     Utterance,
-    read_json,
     read_manifest,
-    write_json,
     write_manifest,
     write_reasons,
 )
-from speechbrain_can.protocols import (
+from speechbrain_can.corpus.protocols import (
     FoldAssignment,
     make_folds,
     read_folds,
     write_folds,
 )
-
-logger = get_logger(__name__)
+from speechbrain_can.files import read_json, write_json
 
 
 class CorpusError(ValueError):
@@ -249,33 +244,6 @@ def _write_utterances(folder, candidates, skipped, build_utterance):
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
         print(f"{counts}, see {folder / 'adjusted.csv'}")
     return utterances
-
-
-def audio_duration(path):
-    """Length of an audio file, which is read to the end to be sure of it.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    float
-        Seconds.
-
-    Raises
-    ------
-    AudioError
-        If the file is missing, unreadable, empty or silent.
-    """
-    if not os.path.exists(path):
-        raise AudioError(f"{path}: no such audio file")
-    try:
-        rate = soundfile.info(str(path)).samplerate
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(f"{path}: unreadable audio ({error})")
-    return len(read_waveform(path, rate)) / rate
 
 
 def describe(utterances, classes, reference_counts=None):

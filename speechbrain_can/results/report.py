@@ -11,152 +11,25 @@ Authors
 """
 
 from pathlib import Path
-from typing import NamedTuple, Tuple
 
 import pandas as pd
-from scipy import stats
 from tabulate import tabulate
 
-from speechbrain_can.manifest import atomic_write
-from speechbrain_can.results import METRICS, finished_folds
+from speechbrain_can.files import atomic_write
+from speechbrain_can.results.folds import collect
+from speechbrain_can.results.metrics import METRICS
+from speechbrain_can.results.paper import (
+    PAPER,
+    PAPER_CORPUS,
+    REFERENCE,
+    Published,
+)
+from speechbrain_can.results.significance import summarise_systems
 
-REFERENCE = "can"
-CONFIDENCE = 0.95
-PAPER_CORPUS = "IEMOCAP"
 NOTHING = "-"
 
 
-class Published(NamedTuple):
-    """A row of the paper: mean and standard deviation over ten folds.
-
-    Arguments
-    ---------
-    name : str
-        What the paper calls the system.
-    WA, UA : tuple of float
-        Mean and standard deviation on IEMOCAP.
-    """
-
-    name: str
-    WA: Tuple[float, float]
-    UA: Tuple[float, float]
-
-
-# Tables 2 to 4 of the paper; a system's key is the name of its hparams file.
-PAPER = {
-    "Table 2: models": {
-        "text_model": Published("TextModel", (0.513, 0.015), (0.443, 0.015)),
-        "audio_model": Published("AudioModel", (0.431, 0.017), (0.323, 0.015)),
-        "multi_hop": Published("Yoon et al.", (0.564, 0.020), (0.472, 0.017)),
-        "learned_alignment": Published(
-            "Xu et al.", (0.560, 0.028), (0.450, 0.028)
-        ),
-        "can": Published("CAN", (0.579, 0.019), (0.487, 0.017)),
-    },
-    "Table 3: segmentation": {
-        "can": Published("Aligned", (0.579, 0.019), (0.487, 0.017)),
-        "equal_segmentation": Published(
-            "Equal", (0.568, 0.022), (0.467, 0.021)
-        ),
-    },
-    "Table 4: ablations": {
-        "can": Published("CAN", (0.579, 0.019), (0.487, 0.017)),
-        "no_stop_gradient": Published(
-            "- stop-gradient", (0.570, 0.018), (0.469, 0.023)
-        ),
-        "no_align_loss": Published("- L_align", (0.573, 0.015), (0.484, 0.017)),
-        "no_stop_gradient_no_align_loss": Published(
-            "- stop-gradient, L_align", (0.563, 0.015), (0.479, 0.024)
-        ),
-        "no_cross_attention": Published(
-            "- cross attention", (0.556, 0.013), (0.458, 0.015)
-        ),
-    },
-}
 OTHERS = "Other systems"
-
-
-def collect(folder):
-    """Reads the results of every finished fold.
-
-    Arguments
-    ---------
-    folder : str or Path
-        The comparison: runs in ``<system>/<seed>``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a fold: ``system``, ``seed`` and what its ``result.json`` holds.
-    """
-    rows = [
-        {"system": run.parent.name, "seed": int(run.name), **result}
-        for run in sorted(Path(folder).glob("*/*[0-9]"))
-        for result in finished_folds(run)
-    ]
-    return pd.DataFrame(
-        rows, columns=["system", "seed", "fold", *METRICS, "seconds"]
-    )
-
-
-def summarise_systems(results):
-    """Mean and deviation of each system, and its paired difference to CAN.
-
-    Arguments
-    ---------
-    results : pandas.DataFrame
-        What ``collect`` returns.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a system: the number of ``folds``, of ``seeds``, of ``runs`` (one
-        fold with one seed) and of ``pairs`` with a run of CAN; for each metric
-        ``mean`` and sample ``std`` over folds, and where CAN has folds in
-        common ``difference`` with the bounds ``low`` and ``high`` of its 95%
-        confidence interval (from two folds on); mean ``seconds`` a fold.
-
-    Example
-    -------
-    >>> results = pd.DataFrame(
-    ...     [("can", 1, 0, 0.5, 0.4, 9.0), ("can", 1, 1, 0.7, 0.6, 9.0)]
-    ...     + [("other", 1, 0, 0.4, 0.4, 5.0), ("other", 1, 1, 0.5, 0.4, 5.0)],
-    ...     columns=["system", "seed", "fold", "WA", "UA", "seconds"],
-    ... )
-    >>> print(f"{summarise_systems(results).loc['other', 'WA difference']:.2f}")
-    -0.15
-    """
-    reference = results[results["system"] == REFERENCE]
-    rows = {}
-    for system, own in results.groupby("system", sort=False):
-        row = {
-            "folds": own["fold"].nunique(),
-            "seeds": own["seed"].nunique(),
-            "runs": len(own),
-        }
-        folds = own.groupby("fold")[list(METRICS)].mean()
-        paired = own.merge(reference, on=["seed", "fold"])
-        for metric in METRICS:
-            row[f"{metric} mean"] = folds[metric].mean()
-            row[f"{metric} std"] = folds[metric].std()
-            row["pairs"] = len(paired)
-            if system != REFERENCE and len(paired):
-                columns = [f"{metric}_x", f"{metric}_y"]
-                pairs = paired.groupby("fold")[columns].mean()
-                difference = _paired_difference(*pairs.to_numpy().T)
-                for name, value in difference.items():
-                    row[f"{metric} {name}"] = value
-        row["seconds"] = own["seconds"].mean()
-        rows[system] = row
-    return pd.DataFrame(rows.values(), index=rows)
-
-
-def _paired_difference(ours, reference):
-    row = {"difference": (ours - reference).mean()}
-    if len(ours) > 1:
-        test = stats.ttest_rel(ours, reference)
-        row["low"], row["high"] = test.confidence_interval(CONFIDENCE)
-    return row
 
 
 def build_report(summary, corpus_name):

@@ -1,7 +1,7 @@
 """Compares systems: the paper's Tables 2 to 4 from one command.
 
     cd recipes/<Dataset>/multimodal_emotion_recognition
-    python -m speechbrain_can.compare hparams/*.yaml --data_folder=...
+    python -m speechbrain_can.commands.compare hparams/*.yaml --data_folder=...
 
 Every system is trained by its recipe's ``train.py``, with the same folds and
 seeds, from one prepared corpus; what is finished is not done again. What the
@@ -12,9 +12,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-import argparse
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -27,7 +25,9 @@ from hyperpyyaml import resolve_references
 from tqdm import tqdm
 
 import speechbrain as sb
-from speechbrain_can.experiment import (
+from speechbrain_can.corpus.protocols import count_folds, read_folds
+from speechbrain_can.files import read_json
+from speechbrain_can.hparams import (
     ALL_FOLDS,
     SETTINGS,
     SettingsError,
@@ -35,14 +35,11 @@ from speechbrain_can.experiment import (
     read_hparams,
     requested_fold,
 )
-from speechbrain_can.manifest import read_json
-from speechbrain_can.protocols import count_folds, read_folds
-from speechbrain_can.report import write_report
-from speechbrain_can.results import fold_result
+from speechbrain_can.results.folds import fold_result
 
-# What this command sets for each run, and what all runs must agree on.
-OWN_OVERRIDES = ("--seed", "--output_folder", "--prepared_folder")
 OUTPUT = "output.txt"
+
+
 SHARED_SETTINGS = (
     "data_folder",
     "embedded_folder",
@@ -372,122 +369,3 @@ class Progress:
                 epochs = log.read_text().count("\n") if log.exists() else 0
                 return f"{run.system} fold {fold} epoch {epochs + 1}"
         return run.system
-
-
-def parse_arguments(arguments):
-    """Reads the command line.
-
-    Arguments
-    ---------
-    arguments : list of str
-        Without the program's name.
-
-    Returns
-    -------
-    options : argparse.Namespace
-        ``hparams_files``, ``output_folder``, ``seeds`` and ``workers``.
-    arguments : list of str
-        What is left, for ``train.py``.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m speechbrain_can.compare",
-        usage="%(prog)s HPARAMS [HPARAMS ...] [--output_folder=FOLDER] "
-        "[--seeds=S,S] [--workers=N] [--KEY=VALUE ...]",
-        description="Trains systems on the same folds with the same seeds and "
-        "writes the paper's Tables 2 to 4: ours, and the paired difference to "
-        "can.yaml. Started again, it goes on where it was. Every other "
-        "--KEY=VALUE is an override or run option for each train.py, e.g. "
-        "--data_folder=FOLDER --protocol=session5 --fold=0.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "hparams_files",
-        metavar="HPARAMS",
-        nargs="+",
-        type=Path,
-        help="hparams files of a recipe, e.g. hparams/*.yaml",
-    )
-    parser.add_argument(
-        "--output_folder",
-        type=Path,
-        default=Path("results/comparison"),
-        help="tables, runs and the prepared corpus (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seeds",
-        type=_seeds,
-        default=[1234],
-        help="separated by commas; a fold's value is the mean over them "
-        "(default: 1234)",
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        choices=range(1, 1 + os.cpu_count()),
-        metavar="N",
-        default=1,
-        help="systems trained side by side; on a CPU one a core is fastest "
-        "(default: %(default)s)",
-    )
-    options, others = parser.parse_known_args(arguments)
-    for path in options.hparams_files:
-        if path.suffix != ".yaml" or not path.is_file():
-            parser.error(
-                f"{path} is not an hparams file; overrides are written "
-                "--KEY=VALUE"
-            )
-    for argument in others:
-        option = argument.partition("=")[0]
-        if option in OWN_OVERRIDES:
-            parser.error(
-                f"{option} is set for each run; see --seeds and --output_folder"
-            )
-    return options, others
-
-
-def _seeds(text):
-    try:
-        return [int(seed) for seed in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not whole numbers separated by commas"
-        )
-
-
-def main(arguments=None):
-    """Command line of the comparison."""
-    options, others = parse_arguments(
-        sys.argv[1:] if arguments is None else arguments
-    )
-    # Ended politely, it ends its runs too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    runs = plan_runs(
-        options.hparams_files, options.seeds, options.output_folder, others
-    )
-    check_runs(runs, options.output_folder)
-    try:
-        failed = train_all(runs, options.workers)
-    finally:
-        # what is there, also where it was ended early
-        _print_report(runs, options.output_folder)
-    return 1 if failed else 0
-
-
-def _print_report(runs, output_folder):
-    settings = runs[0].settings()
-    description = Path(settings["prepared_folder"]) / "corpus.json"
-    if not description.exists():
-        return
-    corpus = read_json(description)
-    report = write_report(
-        output_folder,
-        corpus["corpus"],
-        f"{settings['protocol']}, {len(corpus['classes'])} classes",
-    )
-    if report is not None:
-        print(report)
-        print(f"The tables: {output_folder / 'comparison'}.csv, .md and .tex")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,7 @@ import warnings
 
 import torch
 
-from speechbrain_can.features import segment_samples
+from speechbrain_can.features.segments import segment_samples
 
 
 class SegmentEgemaps(torch.nn.Module):

@@ -8,40 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from speechbrain_can.manifest import atomic_write, read_json, write_json
+from speechbrain_can.files import atomic_write, read_json, write_json
+from speechbrain_can.results.metrics import METRICS
 
 FOLD_RESULT = "result.json"
+
+
 ATTENTION_TABLE = "attention.csv"
-METRICS = ("WA", "UA")
-
-
-def accuracies(true, predicted):
-    """Weighted and unweighted accuracy.
-
-    WA is the share of utterances that are predicted correctly; UA is the mean
-    of the recalls of the classes that are present.
-
-    Arguments
-    ---------
-    true, predicted : sequence
-        Classes, equally many.
-
-    Returns
-    -------
-    dict of str: float
-        ``WA`` and ``UA``.
-
-    Example
-    -------
-    >>> accuracies(["sad", "sad", "sad", "ang"], ["sad", "sad", "sad", "neu"])
-    {'WA': 0.75, 'UA': 0.5}
-    """
-    table = pd.DataFrame({"true": list(true), "predicted": list(predicted)})
-    correct = table["true"] == table["predicted"]
-    return {
-        "WA": float(correct.mean()),
-        "UA": float(correct.groupby(table["true"]).mean().mean()),
-    }
 
 
 def fold_result(output_folder, fold):
@@ -210,3 +183,26 @@ def format_table(summary):
         spread = "" if std is None else f" +- {std:.3f}"
         lines.append(f"{metric} {mean:.3f}{spread}")
     return "\n".join(lines)
+
+
+def collect(folder):
+    """Reads the results of every finished fold.
+
+    Arguments
+    ---------
+    folder : str or Path
+        The comparison: runs in ``<system>/<seed>``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a fold: ``system``, ``seed`` and what its ``result.json`` holds.
+    """
+    rows = [
+        {"system": run.parent.name, "seed": int(run.name), **result}
+        for run in sorted(Path(folder).glob("*/*[0-9]"))
+        for result in finished_folds(run)
+    ]
+    return pd.DataFrame(
+        rows, columns=["system", "seed", "fold", *METRICS, "seconds"]
+    )

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 COLOURS = {"text": "#1f77b4", "audio": "#d95f02"}
+
+
 SYMBOLS = {"text": r"$\alpha^{(T)}$", "audio": r"$\alpha^{(A)}$"}
 
 

@@ -10,15 +10,11 @@ Authors
 """
 
 import csv
-import json
-import os
-import uuid
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import List
 
-from speechbrain_can.alignment import Word
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.files import atomic_write
 
 COLUMNS = (
     "ID",
@@ -34,6 +30,8 @@ COLUMNS = (
     "ends",
     "transcription",
 )
+
+
 DATA_ROOT = "$data_root"
 
 
@@ -75,63 +73,6 @@ class Utterance:
     emotion: str
     words: List[Word]
     transcription: str = ""
-
-
-@contextmanager
-def atomic_write(path):
-    """Opens a text file that replaces ``path`` only when written in full.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file; its folder is made.
-
-    Yields
-    ------
-    file
-        To write to.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # of its own, should another run write the same file
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with open(partial, "w", newline="", encoding="utf-8") as stream:
-            yield stream
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_json(path, content):
-    """Writes a JSON file atomically.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-    content : dict
-        What to write.
-    """
-    with atomic_write(path) as stream:
-        json.dump(content, stream, indent=2, ensure_ascii=False)
-        stream.write("\n")
-
-
-def read_json(path):
-    """Reads a JSON file.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    dict
-        Its content.
-    """
-    return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def write_manifest(path, utterances):

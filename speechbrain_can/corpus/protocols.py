@@ -30,7 +30,7 @@ from typing import Optional
 
 import numpy as np
 
-from speechbrain_can.manifest import atomic_write
+from speechbrain_can.files import atomic_write
 
 PARTS = ("train", "valid", "test")
 

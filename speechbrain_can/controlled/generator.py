@@ -10,7 +10,7 @@ it all. Scores on it are scores on it: they say nothing of IEMOCAP.
 
 Needs espeakng-loader (extra ``demo``). To make one by hand:
 
-> python -m speechbrain_can.embedded results/corpus --utterances=4000
+> python -m speechbrain_can.controlled.generator results/corpus --utterances=4000
 
 Authors
  * The speechbrain-can developers 2026
@@ -35,15 +35,24 @@ import torchaudio
 from filelock import FileLock
 from tqdm import tqdm
 
-from speechbrain_can.corpus import CorpusError
-from speechbrain_can.manifest import read_json, write_json
-from speechbrain_can.synthesis import Synthesizer, colour
+from speechbrain_can.controlled.speech import Synthesizer, colour
+from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.files import read_json, write_json
 
 SENTENCES = Path(__file__).parent / "sentences.tsv"
+
+
 SAMPLE_RATE = 16000
+
+
 N_SESSIONS = 5
+
+
 TURNS_A_DIALOG = 30
+
+
 SCRIPTED_SHARE = 0.5  # as in IEMOCAP
+
 
 # Cue of each emotion: pitch in semitones, level in dB, tilt in dB an octave
 # about 1 kHz; then the spread of each.
@@ -56,8 +65,14 @@ CUES = {
     "sur": (9.0, -4.0, -1.0),
     "neu": (0.0, 0.0, 0.0),
 }
+
+
 CUE_SPREAD = (1.0, 1.2, 0.5)
+
+
 GLOBAL_SHARE = 0.1  # of the cue, on the whole utterance
+
+
 RATER_NAMES = {
     "ang": "Anger",
     "exc": "Excited",
@@ -67,6 +82,7 @@ RATER_NAMES = {
     "sur": "Surprise",
     "neu": "Neutral state",
 }
+
 
 # Voice, pitch (0-99) and rate (words a minute) of the talkers.
 VOICES = {
@@ -444,7 +460,7 @@ def _processes():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["speechbrain_can.corpus", "speechbrain_can.synthesis"]
+        ["speechbrain_can.corpus.prepare", "speechbrain_can.controlled.speech"]
     )
     return context
 
@@ -529,7 +545,7 @@ def format_wdseg(words, bounds, duration):
 def main():
     """Command line of the generator."""
     parser = argparse.ArgumentParser(
-        prog="python -m speechbrain_can.embedded",
+        prog="python -m speechbrain_can.controlled.generator",
         description="Makes a controlled corpus in IEMOCAP's layout.",
     )
     parser.add_argument("folder", help="where to write the corpus")

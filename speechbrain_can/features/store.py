@@ -19,8 +19,8 @@ import torch
 from filelock import FileLock
 from tqdm import tqdm
 
-from speechbrain_can.features import read_waveform
-from speechbrain_can.manifest import resolve_wav
+from speechbrain_can.audio import read_waveform
+from speechbrain_can.corpus.manifest import resolve_wav
 
 
 class FeatureStore:

@@ -1,0 +1,146 @@
+"""Readers of alignment files: to words with their times, special tokens included.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from pathlib import Path
+
+from speechbrain_can.alignment.words import AlignmentError, Word
+from speechbrain_can.files import decode
+
+SPHINX_FRAME_RATE = 100  # frames a second in a .wdseg file
+
+
+def read_wdseg(path):
+    """Reads a ``.wdseg`` file of the Sphinx-3 aligner, as IEMOCAP ships them.
+
+    Frames last 10 ms and both frame numbers are inclusive, so a row ends at
+    ``(EFrm + 1) / 100`` seconds.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    list of Word
+        Every row, special tokens included, in order.
+
+    Raises
+    ------
+    AlignmentError
+        If the file is empty, truncated, or has an impossible row.
+
+    Example
+    -------
+    >>> path = getfixture("tmpdir") / "apple.wdseg"
+    >>> _ = path.write(
+    ...     " SFrm EFrm SegAScr Word\\n 0 51 -9 <s>\\n 52 75 -9 i(2)\\n"
+    ...     " Total score: -18\\n"
+    ... )
+    >>> read_wdseg(path)
+    [Word(text='<s>', start=0.0, end=0.52), Word(text='i(2)', start=0.52, end=0.76)]
+    """
+    lines = _numbered_lines(path)
+    if not lines:
+        raise AlignmentError(f"{path}: the alignment is empty")
+    number, header = lines[0]
+    if header.split() != ["SFrm", "EFrm", "SegAScr", "Word"]:
+        raise AlignmentError(
+            f"{path}, line {number}: expected the header "
+            f"'SFrm EFrm SegAScr Word', found {header.strip()!r}"
+        )
+    if not lines[-1][1].strip().startswith("Total score:"):
+        raise AlignmentError(
+            f"{path}, line {lines[-1][0]}: truncated, the file does not end "
+            "with 'Total score:'"
+        )
+    words = []
+    for number, line in lines[1:-1]:
+        fields = line.split()
+        try:
+            first, last = int(fields[0]), int(fields[1])
+            text = fields[3]
+        except (IndexError, ValueError):
+            raise AlignmentError(
+                f"{path}, line {number}: expected 'SFrm EFrm SegAScr Word', "
+                f"found {line.strip()!r}"
+            )
+        word = Word(
+            text, first / SPHINX_FRAME_RATE, (last + 1) / SPHINX_FRAME_RATE
+        )
+        _check_order(path, number, words, word)
+        words.append(word)
+    return words
+
+
+def read_xlabel(path):
+    """Reads an ESPS xlabel file (EmoDB's ``.labsilb``): the end of each label.
+
+    Labels without a letter (empty, ``.``, ``(``) are pauses; they are returned
+    as ``<sil>`` so that ``clean_words`` treats them as it treats an aligner's
+    silences. What follows the label (EmoDB's stress marks) is dropped, and so
+    is a label that ends with the one before it: it has no time of its own.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    list of Word
+        Every label, pauses included, in order.
+
+    Raises
+    ------
+    AlignmentError
+        If the file is empty, has no ``#`` line, or has an impossible row.
+    """
+    lines = _numbered_lines(path)
+    if not lines:
+        raise AlignmentError(f"{path}: the alignment is empty")
+    header_end = [i for i, (_, line) in enumerate(lines) if line.strip() == "#"]
+    if not header_end:
+        raise AlignmentError(f"{path}: truncated, no '#' line ends the header")
+    words, start = [], 0.0
+    for number, line in lines[header_end[0] + 1 :]:
+        fields = line.split(None, 2)
+        try:
+            end = float(fields[0])
+        except ValueError:
+            raise AlignmentError(
+                f"{path}, line {number}: expected 'end colour label', "
+                f"found {line.strip()!r}"
+            )
+        label = (fields[2].split() if len(fields) > 2 else [""])[0]
+        if words and end == start:
+            continue
+        spoken = any(character.isalpha() for character in label)
+        word = Word(label if spoken else "<sil>", start, end)
+        _check_order(path, number, words, word)
+        words.append(word)
+        start = end
+    if not words:
+        raise AlignmentError(f"{path}: truncated, no label after the header")
+    return words
+
+
+def _numbered_lines(path):
+    lines = enumerate(decode(Path(path).read_bytes()).splitlines(), start=1)
+    return [(number, line) for number, line in lines if line.strip()]
+
+
+def _check_order(path, number, words, word):
+    if word.end <= word.start:
+        raise AlignmentError(
+            f"{path}, line {number}: {word.text!r} ends at {word.end:g} s, "
+            f"not after its start at {word.start:g} s"
+        )
+    if words and word.start < words[-1].start:
+        raise AlignmentError(
+            f"{path}, line {number}: {word.text!r} starts at {word.start:g} s, "
+            f"before the word above it at {words[-1].start:g} s"
+        )

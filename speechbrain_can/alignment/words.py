@@ -1,0 +1,191 @@
+"""Words with their times: reading alignments, cleaning, tiling, segmenting.
+
+All times are seconds from the start of the utterance. An alignment becomes a
+manifest row in two steps, ``clean_words`` and ``tile_words``; overlap and equal
+segmentation belong to the experiment and are applied when segments are cut,
+by ``aligned_segments`` or ``equal_segments``.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import math
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+# An aligner pads its last window: times this far past the audio are rounding.
+END_TOLERANCE = 0.05  # seconds
+
+
+_SPECIAL = re.compile(r"<.*>|\+\+.*\+\+|\[.*\]|")
+
+
+_VARIANT = re.compile(r"\(\d+\)$")
+
+
+class AlignmentError(ValueError):
+    """An alignment file that cannot be used; the message names file and line."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, or another aligned unit, and the time it covers.
+
+    Arguments
+    ---------
+    text : str
+        The word, without white space.
+    start : float
+        Start in seconds.
+    end : float
+        End in seconds, greater than ``start``.
+    """
+
+    text: str
+    start: float
+    end: float
+
+
+def clean_words(words):
+    """Drops special and noise tokens and strips pronunciation variants.
+
+    Special tokens are ``<s>``, ``</s>``, ``<sil>`` and whatever else stands in
+    angle brackets, square brackets or double plus signs (``++LAUGHTER++``).
+
+    Arguments
+    ---------
+    words : list of Word
+        An alignment.
+
+    Returns
+    -------
+    list of Word
+        The words that were spoken, in lower case, with their own times.
+
+    Example
+    -------
+    >>> clean_words([Word("<sil>", 0.0, 0.5), Word("What(2)", 0.5, 0.7)])
+    [Word(text='what', start=0.5, end=0.7)]
+    """
+    plain = (
+        replace(word, text=_VARIANT.sub("", word.text).lower())
+        for word in words
+    )
+    return [word for word in plain if not _SPECIAL.fullmatch(word.text)]
+
+
+def tile_words(words, end):
+    """Shares the time between words so that they cover the whole utterance.
+
+    The gap between two words (a run of special tokens is one gap) is split in
+    two equal halves; a gap at an edge goes to its only neighbour (section 4.2 of
+    the paper). Afterwards the first word starts at 0, each word ends where the
+    next one starts, and the last ends at ``end``.
+
+    Arguments
+    ---------
+    words : list of Word
+        Cleaned words in order.
+    end : float
+        End of the utterance in seconds: the last frame's end of its alignment.
+
+    Returns
+    -------
+    list of Word
+        The same words, tiling ``[0, end]``.
+
+    Raises
+    ------
+    AlignmentError
+        If there is no word, or two words overlap so far that one would be
+        left without time.
+
+    Example
+    -------
+    >>> tile_words([Word("i", 0.5, 0.7), Word("like", 0.9, 1.0)], end=1.2)
+    [Word(text='i', start=0.0, end=0.8), Word(text='like', start=0.8, end=1.2)]
+    """
+    if not words:
+        raise AlignmentError("the alignment has no words")
+    bounds = [0.0]
+    for word, following in zip(words[:-1], words[1:]):
+        # 1 us: finer than any aligner, and prints the same on both sides
+        bounds.append(round((word.end + following.start) / 2, 6))
+    bounds.append(round(end, 6))
+    for word, start, stop in zip(words, bounds[:-1], bounds[1:]):
+        if stop <= start:
+            raise AlignmentError(
+                f"{word.text!r} is left without time: it would cover "
+                f"{start:g} s to {stop:g} s"
+            )
+    return [
+        Word(word.text, start, stop)
+        for word, start, stop in zip(words, bounds[:-1], bounds[1:])
+    ]
+
+
+def fit_to_audio(words, duration, tolerance=END_TOLERANCE):
+    """Clips an alignment to the audio, which it may outlast by a little.
+
+    Arguments
+    ---------
+    words : list of Word
+        An alignment.
+    duration : float
+        Length of the audio in seconds.
+    tolerance : float
+        How far past the audio the alignment may go, in seconds; infinite for
+        recordings that are known to be cut.
+
+    Returns
+    -------
+    list of Word
+        The alignment, no time past ``duration``.
+
+    Raises
+    ------
+    AlignmentError
+        If the alignment goes further, or a word would be lost.
+    """
+    end = max((word.end for word in words), default=0.0)
+    if end > duration + tolerance:
+        raise AlignmentError(
+            f"the alignment ends at {end:.2f} s, the audio at {duration:.2f} s"
+        )
+    kept = [
+        replace(word, end=min(word.end, duration))
+        for word in words
+        if word.start < duration
+    ]
+    if math.isfinite(tolerance) and clean_words(words[len(kept) :]):
+        raise AlignmentError(
+            f"{words[-1].text!r} starts after the end of the audio at "
+            f"{duration:.2f} s"
+        )
+    return kept
+
+
+def equal_words(texts, duration):
+    """Words that share an utterance in equal parts, where no times are known.
+
+    Arguments
+    ---------
+    texts : list of str
+        The words.
+    duration : float
+        Length of the utterance in seconds.
+
+    Returns
+    -------
+    list of Word
+        The words, tiling ``[0, duration]``.
+
+    Example
+    -------
+    >>> equal_words(["so", "what"], 1.0)
+    [Word(text='so', start=0.0, end=0.5), Word(text='what', start=0.5, end=1.0)]
+    """
+    bounds = np.round(np.linspace(0, duration, len(texts) + 1), 6).tolist()
+    return [Word(*word) for word in zip(texts, bounds[:-1], bounds[1:])]

@@ -1,0 +1,58 @@
+"""Normalisation of features by what the training data has.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import torch
+
+
+class GlobalNormalization(torch.nn.Module):
+    """Mean and variance normalisation with the statistics of training data.
+
+    Arguments
+    ---------
+    size : int
+        Number of features.
+
+    Example
+    -------
+    >>> normalize = GlobalNormalization(2)
+    >>> normalize.set_statistics(
+    ...     torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0])
+    ... )
+    >>> normalize(torch.tensor([[3.0, 2.0]]))
+    tensor([[1., 0.]])
+    """
+
+    def __init__(self, size):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+
+    def set_statistics(self, mean, std):
+        """Sets mean and standard deviation, each of shape ``[features]``."""
+        self.mean.copy_(mean)
+        # a feature that never changes must not be blown up
+        self.std.copy_(torch.where(std > 1e-5, std, torch.ones_like(std)))
+
+    def forward(self, frames):
+        """Normalises frames of shape ``[frames, features]``."""
+        return (frames - self.mean) / self.std
+
+
+class NoNormalization(torch.nn.Module):
+    """Frames as they are, for a front end that normalises them itself.
+
+    Example
+    -------
+    >>> NoNormalization()(torch.tensor([[3.0]]))
+    tensor([[3.]])
+    """
+
+    def set_statistics(self, mean, std):
+        """Nothing depends on the training data."""
+
+    def forward(self, frames):
+        """Returns frames of shape ``[frames, features]``."""
+        return frames

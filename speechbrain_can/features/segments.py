@@ -1,0 +1,115 @@
+"""Segments of an utterance, which follow its words or do not.
+
+All times are seconds from the start of the utterance.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import numpy as np
+import torch
+
+
+def aligned_segments(starts, ends, overlap=0.1):
+    """Segments of an utterance that follow its words (section 3.1.2).
+
+    The paper gives neighbouring segments "10% overlap" and leaves the reading
+    open. Here each segment is widened by ``overlap / 2`` of its own duration on
+    both sides and clipped to the utterance.
+
+    Arguments
+    ---------
+    starts, ends : array_like
+        Tiled times of the words in seconds, shape ``[words]``.
+    overlap : float
+        Share of its own duration by which a segment grows.
+
+    Returns
+    -------
+    numpy.ndarray
+        Start and end of each segment in seconds, shape ``[words, 2]``.
+
+    Example
+    -------
+    >>> aligned_segments([0.0, 1.0], [1.0, 3.0], overlap=0.2)
+    array([[0. , 1.1],
+           [0.8, 3. ]])
+    """
+    starts, ends = np.asarray(starts, float), np.asarray(ends, float)
+    margin = overlap / 2 * (ends - starts)
+    bounds = np.stack([starts - margin, ends + margin], axis=1)
+    return bounds.clip(starts[0], ends[-1])
+
+
+def equal_segments(starts, ends, overlap=0.1):
+    """As many segments as there are words, all of equal length (Table 3).
+
+    Arguments
+    ---------
+    starts, ends : array_like
+        Tiled times of the words in seconds, shape ``[words]``; only their
+        number and the end of the last one matter.
+    overlap : float
+        As in ``aligned_segments``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Start and end of each segment in seconds, shape ``[words, 2]``.
+
+    Example
+    -------
+    >>> equal_segments([0.0, 1.0], [1.0, 3.0], overlap=0)
+    array([[0. , 1.5],
+           [1.5, 3. ]])
+    """
+    bounds = np.linspace(starts[0], ends[-1], len(starts) + 1)
+    return aligned_segments(bounds[:-1], bounds[1:], overlap)
+
+
+def whole_utterance(starts, ends):
+    """One segment, the utterance: for encoders that do not hear words.
+
+    Arguments
+    ---------
+    starts, ends : array_like
+        Tiled times of the words in seconds, shape ``[words]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Start and end in seconds, shape ``[1, 2]``.
+
+    Example
+    -------
+    >>> whole_utterance([0.0, 1.0], [1.0, 3.0])
+    array([[0., 3.]])
+    """
+    return np.array([[starts[0], ends[-1]]], dtype=float)
+
+
+def segment_samples(segments, sample_rate, n_samples):
+    """First sample and number of samples of each segment.
+
+    Arguments
+    ---------
+    segments : torch.Tensor
+        Start and end of each segment in seconds, shape ``[words, 2]``.
+    sample_rate : int
+        Rate in Hz.
+    n_samples : int
+        Samples of the utterance, beyond which no segment reaches.
+
+    Returns
+    -------
+    starts, lengths : torch.Tensor
+        Shape ``[words]``; a segment beyond the end has length 0.
+
+    Example
+    -------
+    >>> segment_samples(torch.tensor([[0.0, 0.5], [0.5, 1.2]]), 10, 11)
+    (tensor([0, 5]), tensor([5, 6]))
+    """
+    bounds = torch.round(segments.double() * sample_rate).long()
+    starts, ends = bounds.clamp(0, n_samples).unbind(1)
+    return starts, (ends - starts).clamp(min=0)

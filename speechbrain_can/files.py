@@ -1,0 +1,92 @@
+"""Files: written at once or not at all, read whatever their encoding.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import json
+import os
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def decode(content):
+    """Text of a corpus file: UTF-8, or Latin-1 as older corpora have it.
+
+    Arguments
+    ---------
+    content : bytes
+        The file.
+
+    Returns
+    -------
+    str
+        Its text.
+
+    Example
+    -------
+    >>> decode("tü".encode("utf-8")) == decode("tü".encode("latin-1"))
+    True
+    """
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+@contextmanager
+def atomic_write(path):
+    """Opens a text file that replaces ``path`` only when written in full.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file; its folder is made.
+
+    Yields
+    ------
+    file
+        To write to.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # of its own, should another run write the same file
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with open(partial, "w", newline="", encoding="utf-8") as stream:
+            yield stream
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path, content):
+    """Writes a JSON file atomically.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+    content : dict
+        What to write.
+    """
+    with atomic_write(path) as stream:
+        json.dump(content, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")
+
+
+def read_json(path):
+    """Reads a JSON file.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Its content.
+    """
+    return json.loads(Path(path).read_text(encoding="utf-8"))
