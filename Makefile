@@ -27,7 +27,7 @@ test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/installed-bench
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py
 
 clean:
 	rm -rf $(VENV) $(RECIPE)/results/demo $(RECIPE)/results/embedded_corpus_*

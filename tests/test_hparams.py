@@ -3,9 +3,9 @@ import re
 import pytest
 import ruamel.yaml
 import torch
-from conftest import RECIPES, ROOT
+from helpers.networks import MODELS
+from helpers.recipes import PAIRS, RECIPES, ROOT, SYSTEMS
 from hyperpyyaml import load_hyperpyyaml
-from test_models import MODELS
 
 from speechbrain_can.features.segments import whole_utterance
 from speechbrain_can.hparams import (
@@ -17,29 +17,6 @@ from speechbrain_can.hparams import (
 )
 from speechbrain_can.lobes.attention import GlobalAttention
 
-# hparams files of the paper's systems, and the models they build
-SYSTEMS = {
-    "can": "can",
-    "text_model": "text_model",
-    "audio_model": "audio_model",
-    "multi_hop": "multi_hop_3",
-    "learned_alignment": "learned_alignment",
-    "equal_segmentation": "can",
-    "no_stop_gradient": "no_stop_gradient",
-    "no_align_loss": "no_align_loss",
-    "no_stop_gradient_no_align_loss": "no_align_loss",
-    "no_cross_attention": "no_cross_attention",
-}
-# Encoders that people would reach for, whose files build on others
-PAIRS = [
-    "can_ecapa_glove",
-    "can_egemaps_glove",
-    "can_hubert_bert",
-    "can_mfcc_sentencepiece",
-    "can_wav2vec2_glove",
-    "can_wavlm_roberta",
-    "can_wavlm_roberta_finetuned",
-]
 # What each says otherwise than can.yaml, beside its output folder ...
 OWN_KEYS = {
     "text_model": {"audio_encoder", "fusion", "classifier", "model"},

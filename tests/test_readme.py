@@ -1,6 +1,6 @@
 import re
 
-from conftest import RECIPES, ROOT
+from helpers.recipes import RECIPES, ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -2,73 +2,23 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 import torch
-from conftest import RECIPES, ROOT
 from filelock import FileLock
+from helpers.recipes import (
+    DDP,
+    ROOT,
+    SYSTEMS,
+    command,
+    on,
+    read_predictions,
+    run,
+)
 from hyperpyyaml import load_hyperpyyaml
-from test_hparams import SYSTEMS
-
-SMALL = {
-    "--hidden_size": "8",
-    "--embedding_size": "12",
-    "--number_of_epochs": "3",
-    "--batch_size": "8",
-    "--feature_workers": "0",
-}
-DDP = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-
-
-def command(
-    output_folder, *arguments, recipe="IEMOCAP", model="can", python=()
-):
-    # YAML takes a key once: of several, the last one counts here
-    options = {
-        **SMALL,
-        "--output_folder": output_folder,
-        "--features_folder": f"{output_folder}/features",
-    }
-    flags = ["--noprogressbar"]
-    for argument in arguments:
-        key, given, value = argument.partition("=")
-        if given:
-            options[key] = value
-        else:
-            flags.append(argument)
-    return {
-        "args": [
-            sys.executable,
-            *python,
-            "train.py",
-            f"hparams/{model}.yaml",
-            *(f"{key}={value}" for key, value in options.items()),
-            *flags,
-        ],
-        "cwd": RECIPES[recipe],
-        "env": {**os.environ, "PYTHONPATH": str(ROOT)},
-    }
-
-
-def run(output_folder, *arguments, fails=False, **how):
-    """What the recipe printed; asserts how it ended."""
-    result = subprocess.run(
-        **command(output_folder, *arguments, **how),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert (result.returncode != 0) == fails, result.stdout
-    return result.stdout
-
-
-def on(corpus):
-    return [f"--data_folder={corpus}", "--protocol=session5"]
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +26,6 @@ def finished(embedded_corpus, tmp_path_factory):
     """A finished run of all five folds, and what it printed."""
     folder = tmp_path_factory.mktemp("run") / "results"
     return folder, run(folder, *on(embedded_corpus))
-
-
-def read_predictions(folder, fold):
-    with open(
-        folder / f"fold_{fold}" / "predictions.csv", newline=""
-    ) as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_results(finished):

@@ -3,7 +3,7 @@ import os
 import subprocess
 import sys
 
-from conftest import ROOT
+from helpers.recipes import ROOT
 
 
 def test_all_of_it_runs(tmp_path):
@@ -11,7 +11,7 @@ def test_all_of_it_runs(tmp_path):
     result = subprocess.run(
         [
             sys.executable,
-            "benchmarks/run.py",
+            "tests/benchmarks/run.py",
             "--quick",
             "--threads=1",
             f"--output_folder={tmp_path}",

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
+from helpers.corpora import utterance
 from matplotlib.image import imread
-from test_manifest import utterance
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.results.plots import plot_utterance

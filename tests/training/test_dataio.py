@@ -1,5 +1,5 @@
 import torch
-from test_features import build, corpus  # noqa: F401
+from helpers.corpora import build_store
 
 import speechbrain as sb
 from speechbrain_can.training.dataio import flat_batch, make_datasets
@@ -11,12 +11,12 @@ def test_words_stay_lists():
     assert flat_batch(examples[:1]).words == [["so", "what"]]
 
 
-def test_batches_of_a_fold(tmp_path, corpus):  # noqa: F811
-    store = build(tmp_path, corpus)
+def test_batches_of_a_fold(tmp_path, small_corpus):
+    store = build_store(tmp_path, small_corpus)
     encoder = sb.dataio.encoder.CategoricalEncoder()
     encoder.update_from_iterable(["sad", "ang"])
     datasets = make_datasets(
-        corpus, {"train": ["a", "c"], "test": ["b"]}, store, encoder
+        small_corpus, {"train": ["a", "c"], "test": ["b"]}, store, encoder
     )
     assert list(datasets) == ["train", "test"]
     assert datasets["train"].data_ids == ["a", "c"]

@@ -1,7 +1,7 @@
 import csv
 
 import pytest
-from conftest import write_wav
+from helpers.corpora import write_wav
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import read_manifest

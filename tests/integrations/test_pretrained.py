@@ -6,18 +6,17 @@ import shutil
 from functools import partial
 
 import pytest
-import tiny_models
 import torch
 import transformers
-from conftest import write_wav
-from test_encoders import (
+from helpers import tiny_models
+from helpers.corpora import utterance, write_wav
+from helpers.encoders import (
     FRONT_ENDS,
     WORDS,
     draw_audio,
     front_end,
     pretrained_words,
 )
-from test_manifest import utterance
 
 from speechbrain.integrations.huggingface.wavlm import WavLM
 from speechbrain_can.alignment.words import Word

@@ -1,6 +1,6 @@
 import pytest
-import reference
 import torch
+from helpers import reference
 
 from speechbrain_can.lobes.ragged import (
     RaggedBLSTM,

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from conftest import WDSEG_HEADER, wdseg
+from helpers.corpora import WDSEG_HEADER, wdseg
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import read_manifest

@@ -2,36 +2,20 @@ import csv
 import os
 
 import pytest
-from conftest import ROOT
+from helpers.corpora import utterance
+from helpers.recipes import ROOT
 
 from speechbrain.dataio.dataio import load_data_csv
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import (
     COLUMNS,
     ManifestError,
-    Utterance,
     read_manifest,
     resolve_wav,
     write_manifest,
     write_reasons,
 )
 from speechbrain_can.files import atomic_write
-
-
-def utterance(name="a", words=None, **changes):
-    fields = {
-        "id": name,
-        "duration": 1.0,
-        "wav": f"$data_root/{name}.wav",
-        "speaker": "F1",
-        "session": "1",
-        "dialog": "d",
-        "scripted": True,
-        "emotion": "ang",
-        "words": words or [Word("so", 0.0, 0.5), Word("what", 0.5, 1.0)],
-        "transcription": 'So, "what"?',
-    }
-    return Utterance(**{**fields, **changes})
 
 
 def test_round_trip_sorted_by_id(tmp_path):

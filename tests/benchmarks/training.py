@@ -33,7 +33,7 @@ from speechbrain_can.training.dataio import flat_batch, make_datasets
 RATE = 16000
 CLASSES = "ang exc hap sad fru sur neu".split()
 HPARAMS = (
-    Path(__file__).absolute().parents[1]
+    Path(__file__).absolute().parents[2]
     / "recipes/IEMOCAP/multimodal_emotion_recognition/hparams/can.yaml"
 )
 

@@ -1,6 +1,6 @@
 """All benchmarks in one run: prints a table, writes JSON, Markdown and a plot.
 
-    python benchmarks/run.py
+    python tests/benchmarks/run.py
 
 Authors
  * The speechbrain-can developers 2026

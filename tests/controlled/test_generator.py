@@ -4,7 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
-from conftest import RECIPES
+from helpers.recipes import RECIPES
 
 from speechbrain_can.alignment.readers import read_wdseg
 from speechbrain_can.alignment.words import clean_words

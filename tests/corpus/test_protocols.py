@@ -1,8 +1,8 @@
 from collections import Counter
 
 import pytest
-from conftest import ROOT
-from test_manifest import utterance
+from helpers.corpora import utterance
+from helpers.recipes import ROOT
 
 from speechbrain_can.corpus.protocols import (
     count_folds,

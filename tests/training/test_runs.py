@@ -10,8 +10,7 @@ import time
 
 import pandas as pd
 import pytest
-from conftest import RECIPES, ROOT
-from test_experiment import SMALL
+from helpers.recipes import RECIPES, ROOT, SMALL
 
 from speechbrain_can.commands.compare import parse_arguments
 from speechbrain_can.hparams import SettingsError

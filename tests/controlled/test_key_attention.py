@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from test_manifest import utterance
+from helpers.corpora import utterance
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.controlled.key_attention import (

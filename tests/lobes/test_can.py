@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_models import as_batch, make, make_utterances
+from helpers.networks import as_batch, make, make_utterances
 
 from speechbrain_can.lobes.attention import Attention, CrossAttention
 from speechbrain_can.lobes.classifiers import EmotionOutput

@@ -6,9 +6,16 @@ import subprocess
 
 import pytest
 import torch
-from conftest import RECIPES, ROOT, SHARED, load_module
-from test_experiment import DDP, command, run
-from test_hparams import PAIRS
+from helpers.recipes import (
+    DDP,
+    PAIRS,
+    RECIPES,
+    ROOT,
+    SHARED,
+    command,
+    load_module,
+    run,
+)
 
 from speechbrain_can.controlled.generator import SENTENCES, read_sentences
 from speechbrain_can.corpus.prepare import Corpus

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from speechbrain_can.alignment.words import (
+    AlignmentError,
+    Word,
+    clean_words,
+    equal_words,
+    fit_to_audio,
+    tile_words,
+)
+
+
+def test_a_run_of_special_tokens_is_one_gap_shared_equally():
+    words = [
+        Word("a", 0.0, 0.2),
+        Word("<sil>", 0.2, 0.3),
+        Word("++BREATHING++", 0.3, 0.7),
+        Word("<breath>", 0.7, 0.8),
+        Word("b", 0.8, 1.0),
+    ]
+    assert tile_words(clean_words(words), end=1.0) == [
+        Word("a", 0.0, 0.5),
+        Word("b", 0.5, 1.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "special",
+    "<s> </s> <sil> <breath> ++LAUGHTER++ ++BREATHING++ ++GARBAGE++ "
+    "++LIPSMACK++ [noise]".split(),
+)
+def test_special_tokens_are_dropped(special):
+    assert clean_words([Word(special, 0.0, 1.0)]) == []
+
+
+@pytest.mark.parametrize("raw", ["++LAUGHTER++(2)", "<sil>(3)", "(2)"])
+def test_variants_of_nothing_are_nothing(raw):
+    assert clean_words([Word(raw, 0.0, 1.0)]) == []
+
+
+@pytest.mark.parametrize(
+    "raw, clean", [("what(2)", "what"), ("A(12)", "a"), ("don't", "don't")]
+)
+def test_variants_are_stripped(raw, clean):
+    assert clean_words([Word(raw, 0.0, 1.0)])[0].text == clean
+
+
+def test_tiled_words_cover_the_utterance():
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        times = np.sort(generator.uniform(0, 5, size=2 * 7))
+        words = [Word("w", *pair) for pair in times.reshape(-1, 2)]
+        tiled = tile_words(words, end=5.0)
+        assert tiled[0].start == 0.0 and tiled[-1].end == 5.0
+        for word, following in zip(tiled[:-1], tiled[1:]):
+            assert word.end == following.start
+            assert word.end > word.start
+
+
+def test_tiling_nothing_is_an_error():
+    with pytest.raises(AlignmentError, match="no words"):
+        tile_words([], end=1.0)
+
+
+def test_tiling_refuses_a_word_without_time():
+    words = [
+        Word("a", 0.0, 0.9),
+        Word("b", 0.1, 0.2),
+        Word("c", 0.15, 1.0),
+    ]
+    with pytest.raises(AlignmentError, match="'b' is left without time"):
+        tile_words(words, end=1.0)
+
+
+def test_times_just_past_the_audio_are_clipped():
+    assert fit_to_audio([Word("a", 0.5, 1.02)], 1.0) == [Word("a", 0.5, 1.0)]
+
+
+def test_times_far_past_the_audio_are_refused():
+    with pytest.raises(AlignmentError, match="ends at 1.50 s, the audio at 1"):
+        fit_to_audio([Word("a", 0.5, 1.5)], 1.0)
+
+
+def test_a_word_past_the_audio_is_not_lost_in_silence():
+    words = [Word("a", 0.0, 1.0), Word("b", 1.0, 1.02)]
+    with pytest.raises(AlignmentError, match="'b' starts after the end"):
+        fit_to_audio(words, 1.0)
+    silence = [Word("a", 0.0, 1.0), Word("</s>", 1.0, 1.02)]
+    assert fit_to_audio(silence, 1.0) == [Word("a", 0.0, 1.0)]
+
+
+def test_a_cut_recording_keeps_what_is_in_it():
+    words = [Word("a", 0.0, 0.9), Word("b", 0.9, 1.5), Word("c", 1.5, 2.0)]
+    assert fit_to_audio(words, 1.0, tolerance=np.inf) == [
+        Word("a", 0.0, 0.9),
+        Word("b", 0.9, 1.0),
+    ]
+
+
+def test_equal_words_tile():
+    words = equal_words(list("abc"), 1.0)
+    assert words[0].start == 0 and words[-1].end == 1.0
+    assert words[0].end == words[1].start

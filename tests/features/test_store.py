@@ -1,0 +1,70 @@
+import pytest
+import torch
+from helpers.corpora import bad_audio, build_store, write_wav
+
+from speechbrain_can.audio import AudioError, read_waveform
+from speechbrain_can.features.segments import aligned_segments
+from speechbrain_can.features.spectral import SegmentMFCC
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_the_store_holds_what_the_module_computes(
+    tmp_path, small_corpus, num_workers
+):
+    store = build_store(tmp_path, small_corpus, num_workers=num_workers)
+    for name, row in small_corpus.items():
+        waveform = read_waveform(tmp_path / "corpus" / f"{name}.wav", 16000)
+        segments = aligned_segments(
+            [w.start for w in row.words], [w.end for w in row.words]
+        )
+        expected = SegmentMFCC()(waveform, torch.from_numpy(segments))
+        frames, counts = store[name]
+        assert torch.equal(frames, expected[0])
+        assert torch.equal(counts, expected[1])
+
+
+def test_statistics_are_those_of_the_frames_named(tmp_path, small_corpus):
+    store = build_store(tmp_path, small_corpus)
+    frames = torch.cat([store["a"][0], store["c"][0]]).double()
+    mean, std = store.statistics(["a", "c"])
+    torch.testing.assert_close(mean, frames.mean(0).float())
+    torch.testing.assert_close(
+        std, frames.std(0, unbiased=False).float(), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_the_store_is_made_once_for_the_same_settings(tmp_path, small_corpus):
+    first = build_store(tmp_path, small_corpus)
+    written = (first.folder / "frames.f32").stat().st_mtime_ns
+    again = build_store(tmp_path, small_corpus)
+    assert again.folder == first.folder
+    assert (again.folder / "frames.f32").stat().st_mtime_ns == written
+    assert (
+        build_store(tmp_path, small_corpus, overlap=0.2).folder != first.folder
+    )
+    other = build_store(
+        tmp_path, small_corpus, compute_features=SegmentMFCC(n_mels=64)
+    )
+    assert other.folder != first.folder
+
+
+def test_changed_audio_is_computed_anew(tmp_path, small_corpus):
+    first = build_store(tmp_path, small_corpus)
+    write_wav(tmp_path / "corpus" / "a.wav", 0.5, seed=99)
+    second = build_store(tmp_path, small_corpus)
+    assert second.folder != first.folder
+    assert not torch.equal(second["a"][0], first["a"][0])
+
+
+def test_a_failed_store_leaves_nothing(tmp_path, small_corpus):
+    bad_audio(tmp_path / "corpus" / "c.wav", "silent")
+    with pytest.raises(AudioError, match="c.wav"):
+        build_store(tmp_path, small_corpus)
+    left = [p for p in (tmp_path / "features").iterdir() if p.is_dir()]
+    assert left == []
+
+
+def test_building_does_not_touch_the_global_generator(tmp_path, small_corpus):
+    before = torch.get_rng_state()
+    build_store(tmp_path, small_corpus)
+    assert torch.equal(before, torch.get_rng_state())

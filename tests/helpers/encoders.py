@@ -1,0 +1,51 @@
+"""Pretrained encoders of tiny size, and what they hear."""
+
+from functools import partial
+
+import torch
+
+from speechbrain.integrations.huggingface.hubert import HuBERT
+from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
+from speechbrain.integrations.huggingface.wavlm import WavLM
+from speechbrain.integrations.huggingface.whisper import Whisper
+from speechbrain_can.integrations.text import PretrainedWords
+from speechbrain_can.lobes.ragged import WordFrames, count_words
+
+# 24 subwords do not fit into the positions of the tiny models
+WORDS = [
+    ["oh", "really"],
+    ["ja", "für", "你好", "don't"],
+    ["please"],
+    ["say", "it", "wonderful", "news", "you", "dare", "again"] * 4,
+]
+
+
+FRONT_ENDS = {
+    "wav2vec2": partial(Wav2Vec2, output_all_hiddens=True),
+    "hubert": HuBERT,
+    "wavlm": partial(WavLM, output_all_hiddens=True),
+    "whisper": partial(Whisper, encoder_only=True, output_all_hiddens=True),
+}
+
+
+def front_end(tiny, name):
+    """As a YAML file names it."""
+    return partial(
+        FRONT_ENDS[name], source=str(tiny / name), save_path=str(tiny / "save")
+    )
+
+
+def pretrained_words(tiny, name, **options):
+    return PretrainedWords(str(tiny / name), str(tiny / "save"), **options)
+
+
+def draw_audio(words, features, seed=0):
+    """Flat frames of random words; samples where there is one feature."""
+    generator = torch.Generator().manual_seed(seed)
+    low, high = (200, 3000) if features == 1 else (1, 30)
+    counts = count_words(words)
+    frame_counts = torch.randint(
+        low, high, (int(counts.sum()),), generator=generator
+    )
+    frames = torch.randn(int(frame_counts.sum()), features, generator=generator)
+    return WordFrames(frames, frame_counts, counts)
