@@ -77,12 +77,18 @@ def read_wdseg(path):
 
 
 def read_xlabel(path):
-    """Reads an ESPS xlabel file (EmoDB's ``.labsilb``): the end of each label.
+    """Reads an ESPS xlabel file as EmoDB has them: the start of each label.
+
+    The format is made for ends, and EmoDB's were long read so, one syllable too
+    early: the first label stands where the voice sets in, the last one, a pause,
+    where it falls silent (medians over the recordings: 12 ms before the onset,
+    27 ms after the end).
 
     Labels without a letter (empty, ``.``, ``(``) are pauses; they are returned
     as ``<sil>`` so that ``clean_words`` treats them as it treats an aligner's
     silences. What follows the label (EmoDB's stress marks) is dropped, and so
-    is a label that ends with the one before it: it has no time of its own.
+    is a label that starts with the one before it: it has no time of its own.
+    The last label only ends the one before it.
 
     Arguments
     ---------
@@ -105,27 +111,39 @@ def read_xlabel(path):
     header_end = [i for i, (_, line) in enumerate(lines) if line.strip() == "#"]
     if not header_end:
         raise AlignmentError(f"{path}: truncated, no '#' line ends the header")
-    words, start = [], 0.0
+    labels = []
     for number, line in lines[header_end[0] + 1 :]:
         fields = line.split(None, 2)
         try:
-            end = float(fields[0])
+            start = float(fields[0])
         except ValueError:
             raise AlignmentError(
-                f"{path}, line {number}: expected 'end colour label', "
+                f"{path}, line {number}: expected 'start colour label', "
                 f"found {line.strip()!r}"
             )
         label = (fields[2].split() if len(fields) > 2 else [""])[0]
-        if words and end == start:
+        if labels and start < labels[-1][0]:
+            raise AlignmentError(
+                f"{path}, line {number}: {label!r} starts at {start:g} s, "
+                f"before the label above it at {labels[-1][0]:g} s"
+            )
+        if labels and start == labels[-1][0]:
             continue
         spoken = any(character.isalpha() for character in label)
-        word = Word(label if spoken else "<sil>", start, end)
-        _check_order(path, number, words, word)
-        words.append(word)
-        start = end
-    if not words:
-        raise AlignmentError(f"{path}: truncated, no label after the header")
-    return words
+        labels.append((start, label if spoken else "<sil>"))
+    if len(labels) < 2:
+        raise AlignmentError(
+            f"{path}: truncated, fewer than two labels after the header"
+        )
+    if labels[-1][1] != "<sil>":
+        raise AlignmentError(
+            f"{path}, line {number}: truncated, no pause after "
+            f"{labels[-1][1]!r} says where it ends"
+        )
+    return [
+        Word(label, start, end)
+        for (start, label), (end, _) in zip(labels[:-1], labels[1:])
+    ]
 
 
 def _numbered_lines(path):

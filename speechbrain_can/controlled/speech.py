@@ -90,14 +90,17 @@ class Synthesizer:
             raise ValueError(f"eSpeak NG has no voice {voice!r}")
         library.espeak_SetParameter(self._PITCH, round(pitch), 0)
         library.espeak_SetParameter(self._RATE, rate, 0)
+        # Outside of the last word's element the punctuation would be spoken:
+        # "dot".
+        said = [escape(word) for word in words[:-1]] + [escape(words[-1] + end)]
         ssml = " ".join(
             f"<mark name='{i}'/><prosody pitch='{raised:+.1f}st'>"
-            f"{escape(word)}</prosody>"
+            f"{word}</prosody>"
             for i, (word, raised) in enumerate(
-                zip(words, np.asarray(semitones) / self.PITCH_RESPONSE)
+                zip(said, np.asarray(semitones) / self.PITCH_RESPONSE)
             )
         )
-        text = f"<speak>{ssml}{end}</speak>".encode()
+        text = f"<speak>{ssml}</speak>".encode()
         library.espeak_Synth(
             text, len(text) + 1, 0, 1, 0, self._SSML | self._UTF8, None, None
         )

@@ -116,8 +116,8 @@ class WordEmbedding(torch.nn.Module):
     The vocabulary is set by ``fit_vocabulary`` and travels with the weights,
     so that a checkpoint is complete in itself. A word that GloVe lacks gets the
     mean of those of its Treebank pieces that GloVe has ("i" and "'m" for
-    "i'm"), or random values where it has none. Unknown words get the mean of
-    all vectors.
+    "i'm"), or random values where it has none. An unknown word gets the mean of
+    the vectors of the training words.
 
     Arguments
     ---------
@@ -158,16 +158,19 @@ class WordEmbedding(torch.nn.Module):
             where GloVe has one. Nothing is learnt from them.
         """
         counts = Counter(train_words)
-        known = set(counts)
+        known = sorted(counts)
         counts.update(other_words)
         vectors = self._pretrained(counts)
-        words = [w for w in sorted(counts) if w in known or w in vectors]
-        self._set_words([UNKNOWN, *words])
+        others = sorted(vectors.keys() - set(known))
+        # Training words come first: what they draw, and what is drawn after
+        # them, is the same whatever the others are.
+        self._set_words([UNKNOWN, *known, *others])
+        trained = slice(1, 1 + len(known))
         with torch.no_grad():
-            self.weight[1:].normal_(std=RANDOM_STD)
+            self.weight[trained].normal_(std=RANDOM_STD)
             for word, vector in vectors.items():
                 self.weight[self.index[word]] = vector
-            self.weight[0] = self.weight[1:].mean(dim=0)
+            self.weight[0] = self.weight[trained].mean(dim=0)
 
     def _pretrained(self, counts):
         """Vectors of the words that GloVe has; reports its coverage."""

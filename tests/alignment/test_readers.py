@@ -93,10 +93,10 @@ def test_xlabel(tmp_path):
         "<sil>",
         "<sil>",
         "ten",
-        "<sil>",
     ]
-    assert rows[0] == Word("tü", 0.0, 0.08008)
-    assert rows[4] == Word("ten", 0.4, 0.5)
+    # a time is where its label starts
+    assert rows[0] == Word("tü", 0.08008, 0.244195)
+    assert rows[4] == Word("ten", 0.5, 0.6)
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,10 @@ def test_xlabel(tmp_path):
     [
         ("", "the alignment is empty"),
         ("signal wochenAO\n", "no '#' line"),
-        ("#\n", "no label after the header"),
-        ("#\n 0.5 -1 a\n 0.4 -1 b\n", "line 3: 'b' ends at 0.4"),
-        ("#\n half -1 a\n", "line 2: expected 'end colour label'"),
+        ("#\n", "fewer than two labels after the header"),
+        ("#\n 0.5 -1 a\n 0.4 -1 b\n", "line 3: 'b' starts at 0.4 s, before"),
+        ("#\n 0.4 -1 a\n 0.5 -1 b\n", "line 3: truncated, no pause after 'b'"),
+        ("#\n half -1 a\n", "line 2: expected 'start colour label'"),
     ],
 )
 def test_bad_xlabel_names_file_and_line(tmp_path, text, message):

@@ -157,6 +157,20 @@ def test_semitones_are_heard():
         assert moved == pytest.approx(semitones, abs=1.5)
 
 
+@pytest.mark.parametrize("end", [".", "?", "!"])
+def test_punctuation_is_not_spoken(end):
+    """A word takes as long before a full stop as before none."""
+    synthesizer = Synthesizer()
+    words = ["we", "are", "now", "in", "may"]
+    lengths = {}
+    for mark in ("", end):
+        samples, starts = synthesizer.speak(
+            words, "en-us+f1", 50, 150, [0] * len(words), mark
+        )
+        lengths[mark] = (len(samples) - starts[-1]) / synthesizer.sample_rate
+    assert lengths[end] == pytest.approx(lengths[""], abs=0.1)
+
+
 def test_unknown_voice():
     with pytest.raises(ValueError, match="no voice 'no-such-voice'"):
         Synthesizer().speak(["so"], "no-such-voice", 50, 150, [0])

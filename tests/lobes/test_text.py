@@ -89,7 +89,8 @@ def test_vectors_come_from_glove_or_its_pieces(glove, caplog):
     # a word of the test set has a vector only where GloVe has one
     assert rows["apple"] == pytest.approx([-1, 0, 0.1])
     assert "plum" not in rows and "pear" in rows
-    mean = embedding.weight[1:].mean(0).tolist()
+    trained = [rows[word] for word in ("i", "i'm", "pear")]
+    mean = torch.tensor(trained).mean(0).tolist()
     assert rows[UNKNOWN] == pytest.approx(mean)
     assert "GloVe covers 3 of 5 distinct words and 66.7%" in caplog.text
     assert torch.equal(
@@ -116,6 +117,19 @@ def test_vocabulary_does_not_depend_on_the_order_of_words(glove):
         tables.append(embedding.state_dict())
     assert tables[0]["_extra_state"] == tables[1]["_extra_state"]
     assert torch.equal(tables[0]["weight"], tables[1]["weight"])
+
+
+def test_nothing_is_learnt_from_other_words(glove):
+    """Neither vectors of training words nor what is drawn after them."""
+    found = []
+    for others in ([], ["apple", "über", "plum"]):
+        torch.manual_seed(1)
+        embedding = WordEmbedding(3, glove)
+        embedding.fit_vocabulary(["pear", "i", "zebra"], others)
+        rows = [0, *(embedding.index[word] for word in ("i", "pear", "zebra"))]
+        found.append((embedding.weight[rows].detach(), torch.rand(1)))
+    for (weight, drawn), (other_weight, other_drawn) in zip(found, found[1:]):
+        assert torch.equal(weight, other_weight) and drawn == other_drawn
 
 
 def test_vocabulary_travels_with_the_weights(glove, tmp_path):

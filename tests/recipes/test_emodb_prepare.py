@@ -1,8 +1,11 @@
 import csv
 
+import numpy as np
 import pytest
+import soundfile
 from helpers.corpora import write_wav
 
+from speechbrain_can.alignment.readers import read_xlabel
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import read_manifest
 from speechbrain_can.corpus.prepare import Corpus, CorpusError
@@ -32,9 +35,9 @@ def test_a_recording_becomes_a_row(prepare, tmp_path):
     assert len(utterances) == 21 and not skipped and not adjusted
     row = utterances["03a01Wa"]
     assert row.words == [
-        Word("der", 0.0, 0.1),
-        Word("la", 0.1, 0.3),
-        Word("pen", 0.3, 0.8),
+        Word("der", 0.0, 0.3),
+        Word("la", 0.3, 0.6),
+        Word("pen", 0.6, 0.8),
     ]
     assert (row.speaker, row.emotion) == ("03", "ang")
     assert row.transcription == "Der Lappen liegt auf dem Eisschrank."
@@ -51,7 +54,7 @@ def test_without_labels_segments_are_equal_and_counted(
     utterances, skipped, adjusted = prepare()
     assert len(utterances) == 21 and not skipped
     assert adjusted["03a01Wa"] == "with equal segments: no label file"
-    assert "no label after the header" in adjusted["08a01Wa"]
+    assert "fewer than two labels" in adjusted["08a01Wa"]
     assert utterances["03a01Wa"].words == [
         Word("der", 0.0, 0.3),
         Word("la", 0.3, 0.6),
@@ -73,15 +76,21 @@ def test_without_any_labels_the_sentence_gives_the_words(
 
 
 def test_a_cut_recording_keeps_the_syllables_in_it(emodb_release, prepare):
-    write_wav(emodb_release / "wav" / "03a01Wa.wav", 0.2, 22050)
+    write_wav(emodb_release / "wav" / "03a01Wa.wav", 0.4, 22050)
+    write_wav(emodb_release / "wav" / "08a01Wa.wav", 0.7, 22050)
+    write_wav(emodb_release / "wav" / "09a01Wa.wav", 0.05, 22050)
     utterances, _, adjusted = prepare()
     assert utterances["03a01Wa"].words == [
-        Word("der", 0.0, 0.1),
-        Word("la", 0.1, 0.2),
+        Word("der", 0.0, 0.3),
+        Word("la", 0.3, 0.4),
     ]
+    assert utterances["08a01Wa"].words[2] == Word("pen", 0.6, 0.7)
     assert adjusted == {
         "03a01Wa": "cut before the end: 2 of 3 syllables are in the audio "
-        "of 0.20 s"
+        "of 0.40 s",
+        "08a01Wa": "cut within the last syllable: it ends at 0.80 s, the audio "
+        "at 0.70 s",
+        "09a01Wa": "with equal segments: the alignment has no words",
     }
 
 
@@ -91,20 +100,20 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
     (labels / "03a01Wa.labsilb").write_text(text.replace("la", "lo"))
     # der and la, then the end of the labels
     (labels / "08a01Wa.labsilb").write_text(text.replace("pen", "."))
-    write_wav(emodb_release / "wav" / "09a01Wa.wav", 0.2, 22050)
+    write_wav(emodb_release / "wav" / "09a01Wa.wav", 0.4, 22050)
     as_labelled, _, _ = prepare()
     utterances, _, adjusted = prepare(canonical_text=True)
-    assert as_labelled["03a01Wa"].words[1] == Word("lo", 0.1, 0.3)
+    assert as_labelled["03a01Wa"].words[1] == Word("lo", 0.3, 0.6)
     assert utterances["03a01Wa"].words == [
-        Word("der", 0.0, 0.1),
-        Word("la", 0.1, 0.3),
-        Word("pen", 0.3, 0.8),
+        Word("der", 0.0, 0.3),
+        Word("la", 0.3, 0.6),
+        Word("pen", 0.6, 0.8),
     ]
     # what was not heard shares the last segment
     der, la, pen = utterances["09a01Wa"].words
     assert (der.text, la.text, pen.text) == ("der", "la", "pen")
-    assert (der.start, der.end, pen.end) == (0.0, 0.1, 0.2)
-    assert la.end == pen.start == pytest.approx(0.15)
+    assert (der.start, der.end, pen.end) == (0.0, 0.3, 0.4)
+    assert la.end == pen.start == pytest.approx(0.35)
     assert len(utterances["08a01Wa"].words) == 3
     assert list(adjusted) == ["09a01Wa"] and "cut" in adjusted["09a01Wa"]
 
@@ -154,3 +163,21 @@ def test_the_real_recordings_beside_the_checkout(
         reasons = [row["reason"] for row in csv.DictReader(stream)]
     equal = [reason for reason in reasons if "equal segments" in reason]
     assert equal == ["with equal segments: no label file"] * 42
+
+
+def test_labels_are_where_the_voice_sets_in_and_falls_silent(shared):
+    """A label read as an end, not a start, is a syllable too early."""
+    onsets, ends = [], []
+    for path in sorted((shared / "emodb" / "labsilb").iterdir()):
+        rows = read_xlabel(path)
+        samples, rate = soundfile.read(
+            shared / "emodb" / "wav" / f"{path.stem}.wav"
+        )
+        frames = samples[: len(samples) // 200 * 200].reshape(-1, 200)
+        level = np.sqrt((frames**2).mean(axis=1))
+        loud = np.flatnonzero(level > level.max() * 10 ** (-30 / 20))
+        onsets.append(loud[0] * 200 / rate - rows[0].start)
+        if not samples[-1000:].any():  # it is not cut
+            ends.append((loud[-1] + 1) * 200 / rate - rows[-1].end)
+    assert len(onsets) == 493 and len(ends) > 100
+    assert abs(np.median(onsets)) < 0.03 and abs(np.median(ends)) < 0.05

@@ -328,11 +328,16 @@ def _with_text(words, text):
 def _heard_syllables(rows, duration):
     """Tiled syllables within the audio, and a reason if some are not."""
     heard = fit_to_audio(rows, duration, tolerance=math.inf)
-    words = tile_words(clean_words(heard), end=heard[-1].end)
+    words = tile_words(clean_words(heard), end=heard[-1].end if heard else 0)
     labelled = len(clean_words(rows))
-    if len(words) == labelled:
-        return words, None
-    return words, (
-        f"cut before the end: {len(words)} of {labelled} syllables are in the "
-        f"audio of {duration:.2f} s"
-    )
+    if len(words) < labelled:
+        return words, (
+            f"cut before the end: {len(words)} of {labelled} syllables are in "
+            f"the audio of {duration:.2f} s"
+        )
+    if rows[-1].end > duration:
+        return words, (
+            f"cut within the last syllable: it ends at {rows[-1].end:.2f} s, "
+            f"the audio at {duration:.2f} s"
+        )
+    return words, None
