@@ -1,5 +1,5 @@
 # These commands do all the set-up on a machine with python3, make and git:
-#   make demo   a trained model and a picture, from the embedded corpus
+#   make demo   a trained model and a picture, from the controlled corpus
 #   make test   the whole test suite, with lint
 #   make bench  speed and memory beside what people would use instead
 
@@ -30,4 +30,4 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python tests/benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) $(RECIPE)/results/demo $(RECIPE)/results/embedded_corpus_*
+	rm -rf $(VENV) $(RECIPE)/results/demo $(RECIPE)/results/controlled_corpus_*

@@ -14,7 +14,7 @@ EXTRAS = {
     "huggingface": ["transformers>=4.30.0"],
     # opensmile computes eGeMAPS
     "egemaps": ["opensmile>=2.5"],
-    # espeakng-loader brings the voices of the embedded corpus as a wheel
+    # espeakng-loader brings the voices of the controlled corpus as a wheel
     "demo": ["espeakng-loader>=0.2", "matplotlib>=3.6"],
 }
 # librosa is one of those that the benchmarks compare with
@@ -43,8 +43,10 @@ setup(
     python_requires=">=3.9",
     install_requires=[
         "speechbrain>=1.1.2",  # Brain, data pipeline, checkpoints
-        "torch>=2.7.1",  # tensors, LSTM, FFT
-        "torchaudio>=2.7.1",  # mel filters, DCT, resampling
+        # tensors, LSTM, FFT; torchaudio 2.11, its last release, is made for
+        # CUDA 13.0 and refuses to be imported beside torch 2.15 (CUDA 13.2)
+        "torch>=2.7.1,<2.15",
+        "torchaudio>=2.7.1,<2.12",  # mel filters, DCT, resampling
         "hyperpyyaml>=1.2.2",  # the hparams files
         "ruamel.yaml>=0.17.28",  # HyperPyYAML's own parser, for overrides
         "sentencepiece>=0.1.91",  # SpeechBrain's own tokenizers

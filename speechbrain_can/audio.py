@@ -11,31 +11,15 @@ import soundfile
 import torch
 import torchaudio
 
+from speechbrain_can.files import InputError
 
-class AudioError(ValueError):
+
+class AudioError(InputError):
     """Audio that cannot be used; the message names the file."""
 
 
 def read_waveform(path, sample_rate):
-    """Reads a mono waveform at the wanted rate, resampled where necessary.
-
-    Arguments
-    ---------
-    path : str or Path
-        The audio file; several channels are averaged.
-    sample_rate : int
-        Wanted rate in Hz.
-
-    Returns
-    -------
-    torch.Tensor
-        Samples between -1 and 1, shape ``[samples]``.
-
-    Raises
-    ------
-    AudioError
-        If the file cannot be read, is empty, or holds nothing but silence.
-    """
+    """Reads a mono waveform at the wanted rate, resampled where necessary."""
     if not os.path.exists(path):
         raise AudioError(f"{path}: no such audio file")
     try:
@@ -57,23 +41,7 @@ def read_waveform(path, sample_rate):
 
 
 def audio_duration(path):
-    """Length of an audio file, which is read to the end to be sure of it.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    float
-        Seconds.
-
-    Raises
-    ------
-    AudioError
-        If the file is missing, unreadable, empty or silent.
-    """
+    """Length of an audio file, which is read to the end to be sure of it."""
     if not os.path.exists(path):
         raise AudioError(f"{path}: no such audio file")
     try:

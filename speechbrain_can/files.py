@@ -11,18 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+class InputError(ValueError):
+    """What was given cannot be used; the message says what to do about it."""
+
+
 def decode(content):
     """Text of a corpus file: UTF-8, or Latin-1 as older corpora have it.
-
-    Arguments
-    ---------
-    content : bytes
-        The file.
-
-    Returns
-    -------
-    str
-        Its text.
 
     Example
     -------
@@ -37,18 +31,7 @@ def decode(content):
 
 @contextmanager
 def atomic_write(path):
-    """Opens a text file that replaces ``path`` only when written in full.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file; its folder is made.
-
-    Yields
-    ------
-    file
-        To write to.
-    """
+    """Opens a text file that replaces ``path`` only when written in full."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # of its own, should another run write the same file
@@ -62,31 +45,12 @@ def atomic_write(path):
 
 
 def write_json(path, content):
-    """Writes a JSON file atomically.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-    content : dict
-        What to write.
-    """
+    """Writes a JSON file atomically."""
     with atomic_write(path) as stream:
         json.dump(content, stream, indent=2, ensure_ascii=False)
         stream.write("\n")
 
 
 def read_json(path):
-    """Reads a JSON file.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    dict
-        Its content.
-    """
+    """Reads a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The hparams file: read with its base, overridden, bound to its folder.
+"""The hparams file: read with its base and overrides, bound to its folder.
 
 Authors
  * The speechbrain-can developers 2026
@@ -6,191 +6,188 @@ Authors
 
 import difflib
 import io
+import re
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import ruamel.yaml
 from hyperpyyaml import load_hyperpyyaml, resolve_references
+from hyperpyyaml.core import recursive_update
 
-from speechbrain_can.files import atomic_write
+from speechbrain.utils.run_opts import RunOptions
+from speechbrain_can.files import InputError, atomic_write
 
 ALL_FOLDS = "all"
-
-
 BASE = "base"
-
-
 SETTINGS = "hyperparams.yaml"
+# What code reads where a file has it, beside SpeechBrain's run options.
+OPTIONAL = {"fine_tuned", "fine_tuned_opt_class"}
 
 
-class SettingsError(ValueError):
+class SettingsError(InputError):
     """Settings that do not fit together, or not what a folder was made with."""
 
 
-def load_hparams(hparams_file, overrides, fold=None):
-    """Reads an hparams file for one fold.
+@dataclass(frozen=True)
+class Settings:
+    """An hparams file, complete: with its base and what overrides it.
 
     Arguments
     ---------
-    hparams_file : str or Path
-        HyperPyYAML.
-    overrides : str or dict
-        As ``sb.parse_arguments`` gives them.
-    fold : int or None
-        The fold; None for what file and overrides say, or 0 where they say
-        ``all``: good enough to prepare the corpus with.
-
-    Returns
-    -------
-    dict
-        The hyper-parameters, every object built.
+    name : str
+        The file's, without its ending: what results call the system.
+    text : str
+        Plain HyperPyYAML.
     """
-    if fold is None:
-        fold = requested_fold(hparams_file, overrides)
-        fold = 0 if fold == ALL_FOLDS else fold
-    return load_hyperpyyaml(
-        read_hparams(hparams_file), override_fold(overrides, fold)
-    )
+
+    name: str
+    text: str
+
+    def of_fold(self, fold):
+        """The same settings for another ``fold``, a number or ``all``."""
+        hparams = _load(self.text)
+        hparams["fold"] = fold
+        return Settings(self.name, _dump(hparams))
+
+    def build(self):
+        """Every object of the file; those of fold 0 where it says ``all``."""
+        one = self.of_fold(0) if self.fold == ALL_FOLDS else self
+        return load_hyperpyyaml(one.text)
+
+    def resolved(self):
+        """The text in which nothing refers to another value."""
+        return resolve_references(self.text).read()
+
+    def plain(self):
+        """Values without references; no object is built."""
+        return _load(self.resolved())
+
+    @property
+    def fold(self):
+        """The fold that is asked for: a number, or ``all``."""
+        fold = _load(self.text)["fold"]
+        if fold != ALL_FOLDS and not isinstance(fold, int):
+            raise SettingsError(
+                f"fold is {fold!r}; give the number of a fold or '{ALL_FOLDS}'"
+            )
+        return fold
 
 
-def read_hparams(hparams_file):
-    """Reads an hparams file together with the file that it is based on.
+def read_settings(hparams_file, overrides=""):
+    """Reads an hparams file with the file that it is based on.
 
     A file with the key ``base``, a path from its own folder, says only how it
-    differs from that file: a key of its own replaces the same key of the base,
-    as a value on the command line would.
+    differs from that file, which is complete: a key of its own replaces the
+    same key of the base, as a value on the command line would.
 
     Arguments
     ---------
     hparams_file : str or Path
         HyperPyYAML.
+    overrides : str or dict
+        As ``sb.parse_arguments`` gives them.
 
     Returns
     -------
-    io.StringIO
-        HyperPyYAML, complete.
+    Settings
+        The settings.
 
     Raises
     ------
     SettingsError
-        If the file is its own base.
+        If the base has a base itself, or a key is known to nobody.
     """
-    parser = ruamel.yaml.YAML()
-    hparams_file = Path(hparams_file)
-    hparams = parser.load(hparams_file)
-    text = io.StringIO()
+    path = Path(hparams_file)
+    hparams = _load(path.read_text(encoding="utf-8"))
     if BASE in hparams:
-        base = hparams_file.parent / hparams.pop(BASE)
-        if base.resolve() == hparams_file.resolve():
-            raise SettingsError(f"{hparams_file} is its own base")
-        merged = parser.load(read_hparams(base))
-        merged.update(hparams)
-        hparams = merged
-    parser.dump(hparams, text)
-    text.seek(0)
-    return text
-
-
-def requested_fold(hparams_file, overrides):
-    """The fold that file and overrides ask for.
-
-    Arguments
-    ---------
-    hparams_file : str or Path
-        HyperPyYAML.
-    overrides : str or dict
-        As ``sb.parse_arguments`` gives them.
-
-    Returns
-    -------
-    int or str
-        A number, or ``all``.
-
-    Raises
-    ------
-    SettingsError
-        If it is something else.
-    """
-    resolved = resolve_references(read_hparams(hparams_file), overrides)
-    requested = ruamel.yaml.YAML().load(resolved)["fold"]
-    if requested != ALL_FOLDS and not isinstance(requested, int):
-        raise SettingsError(
-            f"fold is {requested!r}; give the number of a fold or '{ALL_FOLDS}'"
-        )
-    return requested
-
-
-def override_fold(overrides, fold):
-    """Adds the choice of one fold to overrides.
-
-    Arguments
-    ---------
-    overrides : str or dict
-        As ``sb.parse_arguments`` gives them.
-    fold : int or str
-        The fold.
-
-    Returns
-    -------
-    dict
-        The overrides.
-
-    Example
-    -------
-    >>> dict(override_fold("lr: 0.1", 3))
-    {'lr': 0.1, 'fold': 3}
-    """
+        hparams = _on_its_base(path, hparams)
     if isinstance(overrides, str):
-        overrides = ruamel.yaml.YAML().load(overrides) or {}
-    return {**overrides, "fold": fold}
+        overrides = _load(overrides) or {}
+    _check_keys("the command line", overrides, set(hparams))
+    recursive_update(hparams, overrides)
+    return Settings(path.stem, _dump(hparams))
 
 
-def check_settings(output_folder, hparams_file, overrides):
-    """Binds an output folder to its settings: all but the choice of the fold.
+def _on_its_base(path, hparams):
+    base = path.parent / hparams.pop(BASE)
+    merged = _load(base.read_text(encoding="utf-8"))
+    if BASE in merged:
+        raise SettingsError(
+            f"{path} is based on {base}, which is not complete: it has a base "
+            "itself. Base both on the same complete file"
+        )
+    referred = set(re.findall(r"<(\w+)[^>]*>", _dump(hparams)))
+    _check_keys(path, hparams, {*merged, *referred})
+    merged.update(hparams)
+    return merged
+
+
+def _check_keys(place, keys, known):
+    """A key that nothing reads is a slip of the pen."""
+    known = known | OPTIONAL | {field.name for field in fields(RunOptions)}
+    for key in keys:
+        if key not in known:
+            close = difflib.get_close_matches(key, sorted(known), n=1)
+            hint = (
+                f"did you mean {close[0]}?" if close else "it would do nothing"
+            )
+            raise SettingsError(f"{place}: nothing reads the key {key}; {hint}")
+
+
+def _load(text):
+    return ruamel.yaml.YAML().load(text)
+
+
+def _dump(hparams):
+    text = io.StringIO()
+    parser = ruamel.yaml.YAML()
+    parser.width = 4096  # a long value stays on its line
+    parser.dump(hparams, text)
+    return text.getvalue()
+
+
+def check_folder(folder, settings):
+    """Refuses a folder that was begun with other settings than these.
+
+    The choice of the fold does not count, nor do comments; nor does anything
+    until a fold is begun.
 
     Arguments
     ---------
-    output_folder : str or Path
-        The run; ``hyperparams.yaml`` is written there until a fold is begun.
-    hparams_file : str or Path
-        HyperPyYAML.
-    overrides : str or dict
-        As ``sb.parse_arguments`` gives them.
+    folder : str or Path
+        The output folder.
+    settings : Settings
+        The settings.
 
     Raises
     ------
     SettingsError
-        If the folder was begun with other settings.
+        With the lines that differ.
     """
-    resolved = resolve_hparams(hparams_file, overrides, ALL_FOLDS)
-    path = Path(output_folder) / SETTINGS
-    begun = path.exists() and any(path.parent.glob("fold_*"))
-    if not begun:
-        write_settings(path, resolved)
+    path = Path(folder) / SETTINGS
+    if not (path.exists() and any(path.parent.glob("fold_*"))):
         return
-    before = _without_comments(path.read_text(encoding="utf-8"))
+    before, now = (
+        _without_comments(one.of_fold(ALL_FOLDS).resolved())
+        for one in (read_settings(path), settings)
+    )
     changes = [
         line
-        for line in difflib.ndiff(before, _without_comments(resolved))
+        for line in difflib.ndiff(before, now)
         if line.startswith(("-", "+"))
     ]
     if changes:
         raise SettingsError(
-            f"{output_folder} was begun with other settings:\n"
+            f"{folder} was begun with other settings:\n"
             + "\n".join(changes)
             + "\nGive another --output_folder, or delete this one."
         )
 
 
-def resolve_hparams(hparams_file, overrides, fold):
-    """The text of an hparams file in which nothing refers to another value."""
-    return resolve_references(
-        read_hparams(hparams_file), override_fold(overrides, fold)
-    ).read()
-
-
-def write_settings(path, resolved):
-    with atomic_write(path) as stream:
-        stream.write("# yamllint disable\n" + resolved)
+def write_settings(folder, settings):
+    """Writes the settings of a run or a fold: ``hyperparams.yaml``."""
+    with atomic_write(Path(folder) / SETTINGS) as stream:
+        stream.write("# yamllint disable\n" + settings.text)
 
 
 def _without_comments(text):

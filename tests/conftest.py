@@ -35,11 +35,11 @@ def shared():
 
 
 @pytest.fixture(scope="session")
-def embedded_corpus(tmp_path_factory):
+def controlled_corpus(tmp_path_factory):
     """Forty spoken utterances in IEMOCAP's layout."""
     from speechbrain_can.controlled.generator import make_corpus
 
-    folder = tmp_path_factory.mktemp("corpus") / "embedded"
+    folder = tmp_path_factory.mktemp("corpus") / "controlled"
     make_corpus(folder, utterances=40, seed=3)
     return folder
 

@@ -3,32 +3,33 @@ import re
 import pytest
 import ruamel.yaml
 import torch
+from click.testing import CliRunner
 from helpers.networks import MODELS
 from helpers.recipes import PAIRS, RECIPES, ROOT, SYSTEMS
 from hyperpyyaml import load_hyperpyyaml
 
+from speechbrain_can.__main__ import main
 from speechbrain_can.features.segments import whole_utterance
 from speechbrain_can.hparams import (
     SettingsError,
-    check_settings,
-    load_hparams,
-    read_hparams,
-    requested_fold,
+    check_folder,
+    read_settings,
+    write_settings,
 )
 from speechbrain_can.lobes.attention import GlobalAttention
 
 # What each says otherwise than can.yaml, beside its output folder ...
 OWN_KEYS = {
-    "text_model": {"audio_encoder", "fusion", "classifier", "model"},
+    "text_model": {"audio_encoder", "fusion", "classifier"},
     "audio_model": {
         *("segment", "embedding", "text_encoder", "audio_encoder"),
-        *("fusion", "classifier", "model"),
+        *("fusion", "classifier"),
     },
     "multi_hop": {
-        *("hops", "segment", "audio_encoder", "fusion", "classifier", "model"),
+        *("hops", "segment", "audio_encoder", "fusion", "classifier"),
     },
     "learned_alignment": {
-        *("segment", "audio_encoder", "fusion", "classifier", "model"),
+        *("segment", "audio_encoder", "fusion", "classifier"),
     },
     "equal_segmentation": {"segment"},
     "no_stop_gradient": {"stop_gradient"},
@@ -38,7 +39,6 @@ OWN_KEYS = {
 }
 # ... and what is built of it where it is not as in CAN.
 CAN = {
-    "model": "CrossAttentionNetwork",
     "segment": "aligned_segments",
     "fusion": "CrossAttention",
     "heads": 4,
@@ -49,24 +49,22 @@ CAN = {
 }
 JOINT_ALONE = {"joint": 1.0, "text": 0.0, "audio": 0.0}
 SINGLE = {
-    "fusion": "GlobalAttention",
     "heads": 1,
     "stop_gradient": None,
-    "classifier": "Linear",
+    "classifier": "SingleClassifier",
     "weights": None,
 }
 BUILT = {
     "can": {},
-    "text_model": {**SINGLE, "model": "TextModel", "audio": "NoneType"},
+    "text_model": {**SINGLE, "fusion": "TextAttention", "audio": "NoneType"},
     "audio_model": {
         **SINGLE,
-        "model": "AudioModel",
+        "fusion": "AudioAttention",
         "segment": "whole_utterance",
         "audio": "UtteranceFrameBLSTM",
     },
     "multi_hop": {
         **SINGLE,
-        "model": "MultiHopNetwork",
         "segment": "whole_utterance",
         "fusion": "MultiHopAttention",
         "heads": None,
@@ -74,7 +72,6 @@ BUILT = {
     },
     "learned_alignment": {
         **SINGLE,
-        "model": "LearnedAlignmentNetwork",
         "segment": "whole_utterance",
         "fusion": "LearnedAlignment",
         "heads": None,
@@ -105,7 +102,7 @@ IDS = [f"{path.parts[-4]}-{path.stem}" for path in HPARAMS]
 )
 def test_every_key_is_used(path):
     """Upstream checks the same of its recipes."""
-    text = read_hparams(path).read()
+    text = read_settings(path).text
     recipe = ROOT.joinpath(*path.relative_to(ROOT).parts[:3])
     code = "".join(
         file.read_text()
@@ -121,26 +118,60 @@ def test_every_key_is_used(path):
 
 
 def test_a_file_replaces_keys_of_its_base(tmp_path):
-    base, middle, top = (tmp_path / f"{n}.yaml" for n in "abc")
+    base, top = (tmp_path / f"{n}.yaml" for n in "ab")
     base.write_text(
-        "size: 3\npart: !name:torch.nn.Linear\n    in_features: 3\n"
+        "fold: 0\nsize: 3\npart: !name:torch.nn.Linear\n    in_features: 3\n"
+        "more: !ref <size>\n"
     )
-    middle.write_text("base: a.yaml\nsize: 4\n")
-    top.write_text(
-        "base: b.yaml\npart: !name:torch.nn.GRU\nmore: !ref <size>\n"
-    )
-    hparams = load_hyperpyyaml(read_hparams(top))
+    top.write_text("base: a.yaml\nsize: 4\npart: !name:torch.nn.GRU\n")
+    hparams = read_settings(top).build()
     # as a whole: nothing of the base's arguments is left over
     assert hparams["part"] is torch.nn.GRU
     assert hparams["size"] == hparams["more"] == 4
-    hparams = load_hyperpyyaml(read_hparams(top), "size: 5")
-    assert hparams["more"] == 5
-    top.write_text("base: c.yaml\n")
-    with pytest.raises(SettingsError, match="its own base"):
-        read_hparams(top)
-    top.write_text("base: nowhere.yaml\n")
-    with pytest.raises(FileNotFoundError, match="nowhere.yaml"):
-        read_hparams(top)
+    assert read_settings(top, "size: 5").build()["more"] == 5
+    assert read_settings(top, {"fold": 2}).of_fold(3).build()["fold"] == 3
+    # what is printed is plain HyperPyYAML
+    assert load_hyperpyyaml(read_settings(top).text)["more"] == 4
+
+
+@pytest.mark.parametrize(
+    "text, error, message",
+    [
+        ("base: b.yaml\n", SettingsError, "b.yaml, which is not complete"),
+        ("base: c.yaml\n", SettingsError, "c.yaml, which is not complete"),
+        ("base: nowhere.yaml\n", FileNotFoundError, "nowhere.yaml"),
+        (
+            "base: a.yaml\nstop_gradiant: False\n",
+            SettingsError,
+            "b.yaml: nothing reads the key stop_gradiant; did you mean "
+            "stop_gradient",
+        ),
+        ("base: a.yaml\nqqq: 1\n", SettingsError, "qqq; it would do nothing"),
+    ],
+)
+def test_a_base_is_one_level_deep_and_keys_are_known(
+    text, error, message, tmp_path
+):
+    (tmp_path / "a.yaml").write_text("fold: 0\nstop_gradient: True\n")
+    (tmp_path / "b.yaml").write_text(text)
+    (tmp_path / "c.yaml").write_text("base: b.yaml\n")
+    with pytest.raises(error, match=message):
+        read_settings(tmp_path / "b.yaml")
+
+
+def test_what_code_reads_is_known_without_a_base(tmp_path):
+    (tmp_path / "a.yaml").write_text("fold: 0\nsize: 3\n")
+    (tmp_path / "b.yaml").write_text(
+        "base: a.yaml\nmine: 1\nsize: !ref <mine>\nprecision: bf16\n"
+        "fine_tuned: null\n"
+    )
+    assert read_settings(tmp_path / "b.yaml").build()["size"] == 1
+
+
+def test_an_override_of_an_unknown_key_is_refused():
+    path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
+    with pytest.raises(SettingsError, match="did you mean glove_file"):
+        read_settings(path, "glove: x.txt")
 
 
 def test_both_recipes_have_every_system_of_the_paper():
@@ -163,8 +194,9 @@ def test_only_the_data_folder_is_a_placeholder(path):
 @pytest.mark.parametrize("path", HPARAMS, ids=IDS)
 def test_every_file_builds(path, tmp_path):
     overrides = f"data_folder: x\noutput_folder: {tmp_path}"
-    hparams = load_hparams(path, overrides)
-    assert requested_fold(path, overrides) == "all"
+    settings = read_settings(path, overrides)
+    assert settings.fold == "all"
+    hparams = settings.build()
     parameters = sum(p.numel() for p in hparams["model"].parameters())
     embedding = 0 if path.stem == "audio_model" else 300
     assert parameters == embedding + MODELS[SYSTEMS[path.stem]][2]
@@ -180,7 +212,9 @@ def test_each_file_builds_the_system_of_its_name(path, tmp_path):
         folder = own.pop("output_folder").value
         assert folder == f"results/{path.stem}/<seed>"
         assert set(own) == OWN_KEYS[path.stem]
-    hparams = load_hparams(path, f"data_folder: x\noutput_folder: {tmp_path}")
+    hparams = read_settings(
+        path, f"data_folder: x\noutput_folder: {tmp_path}"
+    ).build()
     segment, fusion = hparams["segment"], hparams["fusion"]
     function = getattr(segment, "func", segment)
     query = [
@@ -189,7 +223,6 @@ def test_each_file_builds_the_system_of_its_name(path, tmp_path):
         if isinstance(module, GlobalAttention)
     ]
     built = {
-        "model": type(hparams["model"]).__name__,
         "segment": function.__name__,
         "fusion": type(fusion).__name__,
         "heads": query[0] if query else None,
@@ -220,6 +253,7 @@ def test_the_paper_has_the_last_word(tmp_path):
         "classes": 7,
         "protocol": "random10",
         "patience": 10,
+        "stop_on": "WA",
         "batch_size": 64,
         "lr": 0.001,
         "max_grad_norm": 1.0,
@@ -235,27 +269,54 @@ def test_the_paper_has_the_last_word(tmp_path):
 
 
 @pytest.mark.parametrize("fold", ["ten", "[1]", "0.5"])
-def test_a_fold_is_a_number_or_all(fold, tmp_path):
+def test_a_fold_is_a_number_or_all(fold):
+    path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
+    settings = read_settings(path, f"fold: {fold}")
     with pytest.raises(SettingsError, match="or 'all'"):
-        load_hparams(
-            RECIPES["IEMOCAP"] / "hparams" / "can.yaml",
-            f"fold: {fold}\noutput_folder: {tmp_path}",
-        )
+        assert settings.fold is None
 
 
 def test_an_output_folder_is_bound_to_its_settings(tmp_path):
     path, folder = tmp_path / "hparams.yaml", tmp_path / "results"
-    path.write_text("# a comment\nfold: all\nlr: 0.1  # high\nsize: 3\n")
-    check_settings(folder, path, "")
+    path.write_text(
+        "# a comment\nfold: all\nlr: 0.1  # high\nsize: !ref <lr>\n"
+    )
+
+    def check(overrides=""):
+        check_folder(folder, read_settings(path, overrides))
+
+    check()
+    write_settings(folder, read_settings(path))
     # until a fold is begun nothing is bound
-    check_settings(folder, path, "lr: 0.5")
-    check_settings(folder, path, "fold: 3")
+    check("lr: 0.5")
     (folder / "fold_3").mkdir()
-    path.write_text("fold: all\nlr: 0.1\n\nsize: 3  # another comment\n")
-    check_settings(folder, path, "")
+    path.write_text(
+        "fold: all\nlr: 0.1\n\nsize: !ref <lr>  # another comment\n"
+    )
+    check()
+    check("fold: 3")
     with pytest.raises(SettingsError) as error:
-        check_settings(folder, path, "lr: 0.2\nfold: 1")
-    assert "- lr: 0.1\n+ lr: 0.2\nGive another" in str(error.value)
+        check("lr: 0.2\nfold: 1")
+    message = str(error.value)
+    assert "- lr: 0.1\n+ lr: 0.2\n" in message
+    assert "+ size: 0.2\nGive another" in message
+
+
+def test_the_command_prints_what_plain_hyperpyyaml_builds(tmp_path):
+    path = RECIPES["IEMOCAP"] / "hparams" / "no_stop_gradient.yaml"
+    found = CliRunner().invoke(
+        main, ["hparams", str(path), f"--output_folder={tmp_path}", "--fold=0"]
+    )
+    assert found.exit_code == 0
+    assert "base:" not in found.output
+    printed = load_hyperpyyaml(found.output)
+    ours = read_settings(path, f"output_folder: {tmp_path}\nfold: 0").build()
+    assert repr(printed["model"]) == repr(ours["model"])
+    assert printed["fusion"].stop_gradient is False
+    for parameter, other in zip(
+        printed["model"].parameters(), ours["model"].parameters()
+    ):
+        assert torch.equal(parameter, other)
 
 
 @pytest.mark.parametrize("name", RECIPES)

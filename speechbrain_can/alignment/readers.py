@@ -18,21 +18,6 @@ def read_wdseg(path):
     Frames last 10 ms and both frame numbers are inclusive, so a row ends at
     ``(EFrm + 1) / 100`` seconds.
 
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    list of Word
-        Every row, special tokens included, in order.
-
-    Raises
-    ------
-    AlignmentError
-        If the file is empty, truncated, or has an impossible row.
-
     Example
     -------
     >>> path = getfixture("tmpdir") / "apple.wdseg"
@@ -89,21 +74,6 @@ def read_xlabel(path):
     silences. What follows the label (EmoDB's stress marks) is dropped, and so
     is a label that starts with the one before it: it has no time of its own.
     The last label only ends the one before it.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    list of Word
-        Every label, pauses included, in order.
-
-    Raises
-    ------
-    AlignmentError
-        If the file is empty, has no ``#`` line, or has an impossible row.
     """
     lines = _numbered_lines(path)
     if not lines:

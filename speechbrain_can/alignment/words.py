@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from speechbrain_can.files import InputError
+
 # An aligner pads its last window: times this far past the audio are rounding.
 END_TOLERANCE = 0.05  # seconds
 
@@ -25,7 +27,7 @@ _SPECIAL = re.compile(r"<.*>|\+\+.*\+\+|\[.*\]|")
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
-class AlignmentError(ValueError):
+class AlignmentError(InputError):
     """An alignment file that cannot be used; the message names file and line."""
 
 
@@ -54,16 +56,6 @@ def clean_words(words):
     Special tokens are ``<s>``, ``</s>``, ``<sil>`` and whatever else stands in
     angle brackets, square brackets or double plus signs (``++LAUGHTER++``).
 
-    Arguments
-    ---------
-    words : list of Word
-        An alignment.
-
-    Returns
-    -------
-    list of Word
-        The words that were spoken, in lower case, with their own times.
-
     Example
     -------
     >>> clean_words([Word("<sil>", 0.0, 0.5), Word("What(2)", 0.5, 0.7)])
@@ -83,24 +75,6 @@ def tile_words(words, end):
     two equal halves; a gap at an edge goes to its only neighbour (section 4.2 of
     the paper). Afterwards the first word starts at 0, each word ends where the
     next one starts, and the last ends at ``end``.
-
-    Arguments
-    ---------
-    words : list of Word
-        Cleaned words in order.
-    end : float
-        End of the utterance in seconds: the last frame's end of its alignment.
-
-    Returns
-    -------
-    list of Word
-        The same words, tiling ``[0, end]``.
-
-    Raises
-    ------
-    AlignmentError
-        If there is no word, or two words overlap so far that one would be
-        left without time.
 
     Example
     -------
@@ -127,28 +101,7 @@ def tile_words(words, end):
 
 
 def fit_to_audio(words, duration, tolerance=END_TOLERANCE):
-    """Clips an alignment to the audio, which it may outlast by a little.
-
-    Arguments
-    ---------
-    words : list of Word
-        An alignment.
-    duration : float
-        Length of the audio in seconds.
-    tolerance : float
-        How far past the audio the alignment may go, in seconds; infinite for
-        recordings that are known to be cut.
-
-    Returns
-    -------
-    list of Word
-        The alignment, no time past ``duration``.
-
-    Raises
-    ------
-    AlignmentError
-        If the alignment goes further, or a word would be lost.
-    """
+    """Clips an alignment to the audio, which it may outlast by a little."""
     end = max((word.end for word in words), default=0.0)
     if end > duration + tolerance:
         raise AlignmentError(
@@ -169,18 +122,6 @@ def fit_to_audio(words, duration, tolerance=END_TOLERANCE):
 
 def equal_words(texts, duration):
     """Words that share an utterance in equal parts, where no times are known.
-
-    Arguments
-    ---------
-    texts : list of str
-        The words.
-    duration : float
-        Length of the utterance in seconds.
-
-    Returns
-    -------
-    list of Word
-        The words, tiling ``[0, duration]``.
 
     Example
     -------

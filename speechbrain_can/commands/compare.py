@@ -1,137 +1,119 @@
-"""The command line of a comparison.
+"""Trains systems on the same folds and sets them beside each other.
 
 Authors
  * The speechbrain-can developers 2026
 """
 
-import argparse
 import os
 import signal
 import sys
 from pathlib import Path
 
-from speechbrain_can.files import read_json
-from speechbrain_can.results.report import write_report
-from speechbrain_can.training.runs import check_runs, plan_runs, train_all
+import click
 
-# What this command sets for each run, and what all runs must agree on.
+# What this command sets for each run.
 OWN_OVERRIDES = ("--seed", "--output_folder", "--prepared_folder")
 
 
-def parse_arguments(arguments):
-    """Reads the command line.
-
-    Arguments
-    ---------
-    arguments : list of str
-        Without the program's name.
-
-    Returns
-    -------
-    options : argparse.Namespace
-        ``hparams_files``, ``output_folder``, ``seeds`` and ``workers``.
-    arguments : list of str
-        What is left, for ``train.py``.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m speechbrain_can.commands.compare",
-        usage="%(prog)s HPARAMS [HPARAMS ...] [--output_folder=FOLDER] "
-        "[--seeds=S,S] [--workers=N] [--KEY=VALUE ...]",
-        description="Trains systems on the same folds with the same seeds and "
-        "writes the paper's Tables 2 to 4: ours, and the paired difference to "
-        "can.yaml. Started again, it goes on where it was. Every other "
-        "--KEY=VALUE is an override or run option for each train.py, e.g. "
-        "--data_folder=FOLDER --protocol=session5 --fold=0.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "hparams_files",
-        metavar="HPARAMS",
-        nargs="+",
-        type=Path,
-        help="hparams files of a recipe, e.g. hparams/*.yaml",
-    )
-    parser.add_argument(
-        "--output_folder",
-        type=Path,
-        default=Path("results/comparison"),
-        help="tables, runs and the prepared corpus (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seeds",
-        type=_seeds,
-        default=[1234],
-        help="separated by commas; a fold's value is the mean over them "
-        "(default: 1234)",
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        choices=range(1, 1 + os.cpu_count()),
-        metavar="N",
-        default=1,
-        help="systems trained side by side; on a CPU one a core is fastest "
-        "(default: %(default)s)",
-    )
-    options, others = parser.parse_known_args(arguments)
-    for path in options.hparams_files:
+def split_arguments(arguments):
+    """hparams files, and what is for ``train.py``: whatever begins with --."""
+    files = [Path(a) for a in arguments if not a.startswith("-")]
+    others = [a for a in arguments if a.startswith("-")]
+    for path in files:
         if path.suffix != ".yaml" or not path.is_file():
-            parser.error(
+            raise click.BadParameter(
                 f"{path} is not an hparams file; overrides are written "
                 "--KEY=VALUE"
             )
+    if not files:
+        raise click.UsageError("give an hparams file, e.g. hparams/*.yaml")
     for argument in others:
         option = argument.partition("=")[0]
         if option in OWN_OVERRIDES:
-            parser.error(
+            raise click.BadParameter(
                 f"{option} is set for each run; see --seeds and --output_folder"
             )
-    return options, others
+    return files, others
 
 
-def _seeds(text):
+def _seeds(context, parameter, text):
     try:
         return [int(seed) for seed in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError(
+        raise click.BadParameter(
             f"{text!r} is not whole numbers separated by commas"
         )
 
 
-def main(arguments=None):
-    """Command line of the comparison."""
-    options, others = parse_arguments(
-        sys.argv[1:] if arguments is None else arguments
-    )
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument(
+    "arguments",
+    metavar="HPARAMS... [--KEY=VALUE...]",
+    nargs=-1,
+    type=click.UNPROCESSED,
+)
+@click.option(
+    "--output_folder",
+    type=click.Path(path_type=Path),
+    default=Path("results/comparison"),
+    show_default=True,
+    help="Tables, runs and the prepared corpus.",
+)
+@click.option(
+    "--seeds",
+    callback=_seeds,
+    default="1234",
+    show_default=True,
+    help="Separated by commas; a fold's value is the mean over them.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, os.cpu_count()),
+    default=1,
+    show_default=True,
+    help="Systems trained side by side; on a CPU one a core is fastest.",
+)
+def compare(arguments, output_folder, seeds, workers):
+    """Train systems on the same folds with the same seeds.
+
+    HPARAMS are files of one recipe, e.g. hparams/*.yaml. Writes the paper's
+    Tables 2 to 4, with the paired difference to can.yaml, as comparison.md,
+    .csv and .tex. Started again, it goes on where it was.
+
+    Every other --KEY=VALUE is an override or a run option for each train.py,
+    e.g. --data_folder=FOLDER --fold=0.
+    """
+    from speechbrain_can.training.runs import check_runs, plan_runs, train_all
+
+    files, others = split_arguments(arguments)
     # Ended politely, it ends its runs too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    runs = plan_runs(
-        options.hparams_files, options.seeds, options.output_folder, others
-    )
-    check_runs(runs, options.output_folder)
+    runs = plan_runs(files, seeds, output_folder, others)
+    check_runs(runs, output_folder)
     try:
-        failed = train_all(runs, options.workers)
+        failed = train_all(runs, workers)
     finally:
         # what is there, also where it was ended early
-        _print_report(runs, options.output_folder)
-    return 1 if failed else 0
+        _print_report(runs, output_folder)
+    sys.exit(1 if failed else 0)
 
 
 def _print_report(runs, output_folder):
-    settings = runs[0].settings()
+    from speechbrain_can.corpus.protocols import protocol_name
+    from speechbrain_can.files import read_json
+    from speechbrain_can.results.report import write_report
+
+    settings = runs[0].settings.plain()
     description = Path(settings["prepared_folder"]) / "corpus.json"
     if not description.exists():
         return
     corpus = read_json(description)
+    protocol = protocol_name(settings["preparation"]["protocol"])
     report = write_report(
         output_folder,
         corpus["corpus"],
-        f"{settings['protocol']}, {len(corpus['classes'])} classes",
+        f"{protocol}, {len(corpus['classes'])} classes",
     )
     if report is not None:
         print(report)
         print(f"The tables: {output_folder / 'comparison'}.csv, .md and .tex")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,13 +10,12 @@ it all. Scores on it are scores on it: they say nothing of IEMOCAP.
 
 Needs espeakng-loader (extra ``demo``). To make one by hand:
 
-> python -m speechbrain_can.controlled.generator results/corpus --utterances=4000
+> python -m speechbrain_can make-corpus results/corpus --utterances=4000
 
 Authors
  * The speechbrain-can developers 2026
 """
 
-import argparse
 import csv
 import hashlib
 import json
@@ -166,21 +165,6 @@ def read_sentences(path):
 
     Sentences of emotions that have no cue are passed over.
 
-    Arguments
-    ---------
-    path : str or Path
-        The file, with a header line.
-
-    Returns
-    -------
-    list of Sentence
-        The sentences.
-
-    Raises
-    ------
-    CorpusError
-        If a column is missing, or ``key`` is not the position of a word.
-
     Example
     -------
     >>> len(read_sentences(SENTENCES))
@@ -219,27 +203,6 @@ def plan_corpus(sentences, utterances, seed=1234, agree=0.6):
 
     Sentences come in shuffled rounds, each once a round. Half of a session is
     scripted, and the scripts are the same in every session.
-
-    Arguments
-    ---------
-    sentences : list of Sentence
-        What can be said.
-    utterances : int
-        Number of utterances, at least one a session.
-    seed : int
-        Another seed gives another corpus.
-    agree : float
-        Share of the utterances that are acted in the emotion of their text.
-
-    Returns
-    -------
-    list of Turn
-        The utterances in the order of the dialogs.
-
-    Raises
-    ------
-    CorpusError
-        If there are fewer utterances than sessions.
 
     Example
     -------
@@ -325,24 +288,7 @@ def _plan_dialog(session, dialog, said, generator, agree):
 
 
 def act(turn, synthesizer, seed):
-    """Speaks one utterance as planned.
-
-    Arguments
-    ---------
-    turn : Turn
-        The plan.
-    synthesizer : Synthesizer
-        Who speaks.
-    seed : int or sequence of int
-        For the spread of the cues and the pauses.
-
-    Returns
-    -------
-    waveform : numpy.ndarray
-        Shape ``[samples]``, at ``SAMPLE_RATE``.
-    bounds : list of float
-        Start of each word and end of the last in seconds.
-    """
+    """Speaks one utterance as planned."""
     generator = np.random.default_rng(seed)
     cues = GLOBAL_SHARE * np.tile(CUES[turn.emo], (len(turn.words), 1))
     for place, emotion in turn.plan.items():
@@ -386,26 +332,6 @@ def make_corpus(
     """Makes the corpus, unless the folder holds it already.
 
     The same arguments give the same files, whatever the number of workers.
-
-    Arguments
-    ---------
-    folder : str or Path
-        Where to write; it appears when it is complete.
-    utterances : int
-        Number of utterances.
-    sentences : str, Path or None
-        A TSV for ``read_sentences``; None for that of the package.
-    seed : int
-        Another seed gives another corpus.
-    agree : float
-        Share of the utterances that are acted in the emotion of their text.
-    workers : int or None
-        Processes; None for as many as there are cores.
-
-    Raises
-    ------
-    CorpusError
-        If the folder holds something else.
     """
     folder = Path(folder)
     sentences = Path(sentences or SENTENCES)
@@ -426,7 +352,7 @@ def _make_corpus(folder, utterances, sentences, seed, agree, workers):
         written = folder / "generator.json"
         if not (written.exists() and read_json(written) == settings):
             raise CorpusError(
-                f"{folder} holds something else than the embedded corpus with "
+                f"{folder} holds something else than the controlled corpus with "
                 f"{settings}; give another folder or delete this one"
             )
         return
@@ -505,20 +431,6 @@ def _write_dialog(root, dialog):
 def format_wdseg(words, bounds, duration):
     """An alignment in the format of the Sphinx-3 aligner.
 
-    Arguments
-    ---------
-    words : list of str
-        The words.
-    bounds : list of float
-        Start of each word and end of the last in seconds.
-    duration : float
-        Length of the utterance in seconds.
-
-    Returns
-    -------
-    str
-        The text of a ``.wdseg`` file.
-
     Example
     -------
     >>> for line in format_wdseg(["hi"], [0.52, 0.76], 1.0).splitlines():
@@ -540,29 +452,3 @@ def format_wdseg(words, bounds, duration):
     ]
     header = f"\t{'SFrm':>5} {'EFrm':>5} {'SegAScr':>10} Word\n"
     return header + "".join(rows) + f" Total score: {0:11d}\n"
-
-
-def main():
-    """Command line of the generator."""
-    parser = argparse.ArgumentParser(
-        prog="python -m speechbrain_can.controlled.generator",
-        description="Makes a controlled corpus in IEMOCAP's layout.",
-    )
-    parser.add_argument("folder", help="where to write the corpus")
-    parser.add_argument("--utterances", type=int, default=600)
-    parser.add_argument(
-        "--sentences", help="TSV: id, emotion, key, words, text"
-    )
-    parser.add_argument("--seed", type=int, default=1234)
-    parser.add_argument(
-        "--agree",
-        type=float,
-        default=0.6,
-        help="share of utterances acted in the emotion of their text",
-    )
-    parser.add_argument("--workers", type=int, help="default: one a core")
-    make_corpus(**vars(parser.parse_args()))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,8 @@
 """Does a model attend to the word that matters? On a controlled corpus one knows.
 
-    python -m speechbrain_can.controlled.key_attention <output_folder>
+    python -m speechbrain_can key-attention <output_folder>
 
-``plan.json`` of a controlled corpus (``speechbrain_can.controlled.generator``) says which
+``plan.json`` of a controlled corpus (``controlled.generator``) says which
 word of an utterance is the key: the one that carries the emotion in the text,
 and the cue in the audio. Of a finished run, the attention on that word is set
 against chance, which is equal attention to every word, and against the decoys,
@@ -13,47 +13,24 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import ruamel.yaml
 from scipy import stats
 from tabulate import tabulate
 
 from speechbrain_can.corpus.prepare import Corpus
-from speechbrain_can.hparams import SETTINGS
+from speechbrain_can.files import InputError
+from speechbrain_can.hparams import SETTINGS, read_settings
 from speechbrain_can.results.folds import ATTENTION_TABLE, read_attention
 
 WEIGHTS = ("key", "decoys", "longest", "chance")
 
 
 def key_attention(turns, utterances, attention):
-    """The attention on the key word of each utterance, and what to expect.
-
-    Arguments
-    ---------
-    turns : list of dict
-        What ``plan.json`` holds: ``utt``, ``key``, ``plan`` (the words with a
-        cue), ``words``.
-    utterances : dict of str: Utterance
-        The manifest.
-    attention : dict of str: list of float
-        The weights of the words of each utterance.
-
-    Returns
-    -------
-    table : pandas.DataFrame
-        A row an utterance: the weight of the ``key``, the mean weight of its
-        ``decoys``, that of the ``longest`` word (in letters; the first of
-        them), ``chance`` (one by the number of words), whether the key
-        ``is_longest``, and whether it ``is_most_attended``.
-    others : int
-        Utterances left out: of one word, or whose aligned words are not those
-        of the plan.
-    """
+    """The attention on the key word of each utterance, and what to expect."""
     rows, others = [], 0
     for turn in turns:
         weights = attention.get(turn["utt"])
@@ -80,20 +57,7 @@ def key_attention(turns, utterances, attention):
 
 
 def format_key_attention(tables):
-    """The attention on the key word beside what it is compared with, as text.
-
-    Arguments
-    ---------
-    tables : dict of str: list of pandas.DataFrame
-        What ``key_attention`` returns for each fold, by modality.
-
-    Returns
-    -------
-    str
-        Two rows a modality, all utterances and those whose longest word is
-        another one: means over folds of the means over utterances. The
-        interval is that of a paired t-test over folds, where there are two.
-    """
+    """The attention on the key word beside what it is compared with, as text."""
     rows = []
     for modality, folds in tables.items():
         for name, part in {
@@ -126,28 +90,22 @@ def format_key_attention(tables):
     return text.replace("on chance", "chance   ")
 
 
-def main(arguments=None):
-    """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m speechbrain_can.controlled.key_attention",
-        description="The attention of a finished run on the key words of a "
-        "controlled corpus, beside chance, decoys and the longest word.",
-    )
-    parser.add_argument(
-        "output_folder", type=Path, help="of one run, e.g. results/can/1234"
-    )
-    folder = parser.parse_args(arguments).output_folder
+def describe_run(folder):
+    """The table of a finished run, and what was left out, as text."""
+    folder = Path(folder)
     paths = sorted(folder.glob(f"fold_*/{ATTENTION_TABLE}"))
     if not paths:
-        parser.error(
+        raise InputError(
             f"{folder} has no fold_*/{ATTENTION_TABLE}: no finished fold, or "
             "a model without word attention"
         )
-    settings = ruamel.yaml.YAML().load(folder / SETTINGS)
-    corpus = Corpus.load(settings["prepared_folder"], settings["protocol"])
+    settings = read_settings(folder / SETTINGS).plain()
+    corpus = Corpus.load(
+        settings["prepared_folder"], settings["preparation"]["protocol"]
+    )
     plan = Path(corpus.data_folder) / "plan.json"
     if not plan.exists():
-        parser.error(f"{plan} does not exist: not a controlled corpus")
+        raise InputError(f"{plan} does not exist: not a controlled corpus")
     turns = json.loads(plan.read_text(encoding="utf-8"))
     # Equal segments of audio are not the words that the key is one of.
     aligned = "aligned_segments" in settings["segment"].tag.value
@@ -160,11 +118,9 @@ def main(arguments=None):
             if len(table):
                 tables.setdefault(modality, []).append(table)
                 left_out += others if modality == "text" else 0
-    print(format_key_attention(tables))
-    print(f"Left out, of one word or with other words: {left_out} utterances")
-    table = pd.concat(next(iter(tables.values())))
-    print(f"The longest word is the key in {table['is_longest'].mean():.3f}")
-
-
-if __name__ == "__main__":
-    main()
+    every = pd.concat(next(iter(tables.values())))
+    return (
+        f"{format_key_attention(tables)}\n"
+        f"Left out, of one word or with other words: {left_out} utterances\n"
+        f"The longest word is the key in {every['is_longest'].mean():.3f}"
+    )

@@ -35,7 +35,7 @@ class Synthesizer:
             import espeakng_loader
         except ImportError:
             raise ImportError(
-                "The embedded corpus needs eSpeak NG: "
+                "The controlled corpus needs eSpeak NG: "
                 "pip install 'speechbrain_can[demo]', or give a data_folder"
             )
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -60,30 +60,7 @@ class Synthesizer:
         return 0
 
     def speak(self, words, voice, pitch, rate, semitones, end="."):
-        """Speaks words.
-
-        Arguments
-        ---------
-        words : list of str
-            What to say.
-        voice : str
-            eSpeak NG's name of a voice.
-        pitch : float
-            Base pitch, 0 to 99.
-        rate : int
-            Words a minute.
-        semitones : list of float
-            How far to raise each word.
-        end : str
-            Punctuation at the end.
-
-        Returns
-        -------
-        samples : numpy.ndarray
-            Between -1 and 1 at ``sample_rate``, without the pause at the end.
-        starts : numpy.ndarray
-            First sample of each word.
-        """
+        """Speaks words."""
         self._chunks, self._marks = [], []
         library = self._library
         if library.espeak_SetVoiceByName(voice.encode()):
@@ -161,24 +138,7 @@ _CALLBACK = ctypes.CFUNCTYPE(
 
 
 def colour(samples, sample_rate, level, tilt):
-    """Changes level and spectral tilt.
-
-    Arguments
-    ---------
-    samples : numpy.ndarray
-        A piece of audio.
-    sample_rate : int
-        Its rate in Hz.
-    level : float
-        Gain in dB at 1 kHz.
-    tilt : float
-        Further gain in dB for every octave above.
-
-    Returns
-    -------
-    numpy.ndarray
-        As many samples.
-    """
+    """Changes level and spectral tilt."""
     spectrum = np.fft.rfft(samples)
     frequencies = np.fft.rfftfreq(len(samples), 1 / sample_rate)
     octaves = np.log2(np.clip(frequencies, 62.5, 8000) / 1000)

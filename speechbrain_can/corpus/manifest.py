@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import List
 
 from speechbrain_can.alignment.words import Word
-from speechbrain_can.files import atomic_write
+from speechbrain_can.files import InputError, atomic_write
 
 COLUMNS = (
     "ID",
@@ -35,7 +35,7 @@ COLUMNS = (
 DATA_ROOT = "$data_root"
 
 
-class ManifestError(ValueError):
+class ManifestError(InputError):
     """A manifest that cannot be used; the message names file and line."""
 
 
@@ -45,7 +45,7 @@ class Utterance:
 
     Arguments
     ---------
-    id : str
+    utterance_id : str
         Unique in its corpus.
     duration : float
         Length of the audio in seconds.
@@ -63,7 +63,7 @@ class Utterance:
         The text as the corpus writes it, kept for reference.
     """
 
-    id: str
+    utterance_id: str
     duration: float
     wav: str
     speaker: str
@@ -75,38 +75,30 @@ class Utterance:
     transcription: str = ""
 
 
-def write_manifest(path, utterances):
-    """Writes a manifest, sorted by ID.
-
-    Arguments
-    ---------
-    path : str or Path
-        The CSV file.
-    utterances : list of Utterance
-        The rows.
-
-    Raises
-    ------
-    ManifestError
-        If two utterances have one ID, or a word holds white space.
-    """
+def check_utterances(utterances):
+    """Refuses, with a ``ManifestError``, what a manifest cannot hold."""
     seen = set()
+    for utterance in utterances:
+        if utterance.utterance_id in seen:
+            raise ManifestError(f"duplicate ID {utterance.utterance_id!r}")
+        seen.add(utterance.utterance_id)
+        for word in utterance.words:
+            if len(word.text.split()) != 1:
+                raise ManifestError(
+                    f"{utterance.utterance_id} has the word {word.text!r}; "
+                    "a word is one or more characters, none white space"
+                )
+
+
+def write_manifest(path, utterances):
+    """Writes utterances as a manifest, sorted by ID."""
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
-        for utterance in sorted(utterances, key=lambda u: u.id):
-            if utterance.id in seen:
-                raise ManifestError(f"{path}: duplicate ID {utterance.id!r}")
-            seen.add(utterance.id)
-            for word in utterance.words:
-                if len(word.text.split()) != 1:
-                    raise ManifestError(
-                        f"{path}: {utterance.id} has the word {word.text!r}; "
-                        "a word is one or more characters, none white space"
-                    )
+        for utterance in sorted(utterances, key=lambda u: u.utterance_id):
             writer.writerow(
                 [
-                    utterance.id,
+                    utterance.utterance_id,
                     f"{utterance.duration:.6f}",
                     utterance.wav,
                     utterance.speaker,
@@ -123,23 +115,11 @@ def write_manifest(path, utterances):
 
 
 def read_manifest(path):
-    """Reads and checks a manifest.
+    """Reads a manifest: utterances by ID, in the order of the file.
 
-    Arguments
-    ---------
-    path : str or Path
-        The CSV file.
-
-    Returns
-    -------
-    dict of str: Utterance
-        The utterances by ID, in the order of the file.
-
-    Raises
-    ------
-    ManifestError
-        If a column is missing, an ID stands twice, the counts of words and
-        times differ, or the words do not tile the utterance.
+    Raises ``ManifestError`` with file and line for a missing column, an ID that
+    stands twice, unequal counts of words and times, and words that do not tile
+    the utterance.
 
     Example
     -------
@@ -165,9 +145,11 @@ def read_manifest(path):
         for row in reader:
             place = f"{path}, line {reader.line_num}"
             utterance = _parse_row(place, row)
-            if utterance.id in utterances:
-                raise ManifestError(f"{place}: duplicate ID {utterance.id!r}")
-            utterances[utterance.id] = utterance
+            if utterance.utterance_id in utterances:
+                raise ManifestError(
+                    f"{place}: duplicate ID {utterance.utterance_id!r}"
+                )
+            utterances[utterance.utterance_id] = utterance
     if not utterances:
         raise ManifestError(f"{path}: the manifest has no utterance")
     return utterances
@@ -211,7 +193,7 @@ def _parse_row(place, row):
             "not 0 or 1"
         )
     return Utterance(
-        id=row["ID"],
+        utterance_id=row["ID"],
         duration=duration,
         wav=row["wav"],
         speaker=row["speaker"],
@@ -225,33 +207,12 @@ def _parse_row(place, row):
 
 
 def resolve_wav(utterance, data_folder):
-    """Path of an utterance's audio.
-
-    Arguments
-    ---------
-    utterance : Utterance
-        The row.
-    data_folder : str or Path
-        What ``$data_root`` stands for.
-
-    Returns
-    -------
-    str
-        The path.
-    """
+    """Path of an utterance's audio."""
     return utterance.wav.replace(DATA_ROOT, str(data_folder))
 
 
 def write_reasons(path, reasons):
-    """Writes what a preparation left out or adjusted, sorted by ID.
-
-    Arguments
-    ---------
-    path : str or Path
-        The CSV file, with the columns ``ID`` and ``reason``.
-    reasons : list of (str, str)
-        ID and reason of each.
-    """
+    """What a preparation left out or adjusted: ID and reason, sorted by ID."""
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
         writer.writerow(["ID", "reason"])

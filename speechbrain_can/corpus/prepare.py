@@ -23,6 +23,7 @@ from speechbrain_can.alignment.words import AlignmentError
 from speechbrain_can.audio import AudioError
 from speechbrain_can.corpus.manifest import (
     Utterance,
+    check_utterances,
     read_manifest,
     write_manifest,
     write_reasons,
@@ -30,13 +31,14 @@ from speechbrain_can.corpus.manifest import (
 from speechbrain_can.corpus.protocols import (
     FoldAssignment,
     make_folds,
+    protocol_name,
     read_folds,
     write_folds,
 )
-from speechbrain_can.files import read_json, write_json
+from speechbrain_can.files import InputError, read_json, write_json
 
 
-class CorpusError(ValueError):
+class CorpusError(InputError):
     """A corpus folder that cannot be used; the message says what to give."""
 
 
@@ -66,40 +68,21 @@ class Corpus:
 
     @classmethod
     def load(cls, folder, protocol):
-        """Reads a prepared corpus.
-
-        Arguments
-        ---------
-        folder : str or Path
-            What ``prepare_corpus`` wrote.
-        protocol : str
-            A name in ``PROTOCOLS``.
-
-        Returns
-        -------
-        Corpus
-            The corpus.
-
-        Raises
-        ------
-        CorpusError
-            If a label is none of the classes or the folds are of other
-            utterances.
-        """
+        """Reads what ``prepare_corpus`` wrote."""
         folder = Path(folder)
         description = read_json(folder / "corpus.json")
         utterances = read_manifest(folder / "manifest.csv")
         for utterance in utterances.values():
             if utterance.emotion not in description["classes"]:
                 raise CorpusError(
-                    f"{folder / 'manifest.csv'}: {utterance.id} has the label "
+                    f"{folder / 'manifest.csv'}: {utterance.utterance_id} has the label "
                     f"{utterance.emotion!r}, which is none of "
                     f"{description['classes']}"
                 )
-        folds = read_folds(_folds_path(folder, protocol))
+        folds = read_folds(folds_path(folder, protocol))
         if set(folds) != set(utterances):
             raise CorpusError(
-                f"{_folds_path(folder, protocol)} and the manifest list other "
+                f"{folds_path(folder, protocol)} and the manifest list other "
                 "utterances; delete the folder and prepare again"
             )
         return cls(
@@ -110,26 +93,18 @@ class Corpus:
             folds=folds,
         )
 
-    def words_of(self, names):
-        """Every word of some utterances.
-
-        Arguments
-        ---------
-        names : list of str
-            IDs.
-
-        Returns
-        -------
-        list of str
-            The words, repeated as often as they occur.
-        """
+    def words_of(self, ids):
+        """Running words of some utterances."""
         return [
-            word.text for name in names for word in self.utterances[name].words
+            word.text
+            for utterance_id in ids
+            for word in self.utterances[utterance_id].words
         ]
 
 
-def _folds_path(folder, protocol):
-    return Path(folder) / f"folds_{protocol}.csv"
+def folds_path(folder, protocol):
+    """Where a prepared corpus has the folds of a protocol."""
+    return Path(folder) / f"folds_{protocol_name(protocol)}.csv"
 
 
 def prepare_corpus(
@@ -139,11 +114,14 @@ def prepare_corpus(
     data_folder,
     protocol,
     fold_seed,
+    rule,
     find_candidates,
     build_utterance,
     reference_counts=None,
 ):
     """Writes a prepared corpus, unless it is there already.
+
+    One that was prepared in another way is prepared anew.
 
     Arguments
     ---------
@@ -159,8 +137,13 @@ def prepare_corpus(
         A name in ``PROTOCOLS``.
     fold_seed : int
         Seed of random folds.
+    rule : dict
+        What else decides which utterances there are and what they hold: the
+        version of the preparation, how labels are read, which alignment. It
+        is written beside the manifest.
     find_candidates : callable
-        Takes nothing; returns a list of records with an ``id``, and a list of
+        Takes nothing; returns a list of records with an
+        ``utterance_id``, and a list of
         (ID, reason) of what is left out at sight.
     build_utterance : callable
         From a record to an ``Utterance`` and, if it was not taken as it is,
@@ -180,12 +163,16 @@ def prepare_corpus(
         "classes": list(classes),
         "data_folder": os.path.abspath(data_folder),
         "fold_seed": fold_seed,
+        "rule": rule,
     }
     folder.mkdir(parents=True, exist_ok=True)
     # Of runs that need the same corpus, one prepares and the others wait.
     with FileLock(folder / "prepare.lock"):
         written = folder / "corpus.json"
-        if not (written.exists() and read_json(written) == description):
+        before = read_json(written) if written.exists() else description
+        if before != description:
+            print(f"{folder} was prepared in another way: preparing it anew")
+        if before != description or not written.exists():
             written.unlink(missing_ok=True)
             for stale in folder.glob("folds_*.csv"):
                 stale.unlink()
@@ -195,10 +182,10 @@ def prepare_corpus(
             )
             print(describe(utterances, classes, reference_counts))
             write_json(written, description)
-        if not _folds_path(folder, protocol).exists():
+        if not folds_path(folder, protocol).exists():
             utterances = read_manifest(folder / "manifest.csv")
             folds = make_folds(protocol, utterances, fold_seed)
-            write_folds(_folds_path(folder, protocol), folds)
+            write_folds(folds_path(folder, protocol), folds)
 
 
 def _write_utterances(folder, candidates, skipped, build_utterance):
@@ -224,11 +211,11 @@ def _write_utterances(folder, candidates, skipped, build_utterance):
     utterances, adjusted = [], []
     for candidate, (utterance, reason) in zip(candidates, built):
         if utterance is None:
-            skipped.append((candidate.id, reason))
+            skipped.append((candidate.utterance_id, reason))
             continue
         utterances.append(utterance)
         if reason is not None:
-            adjusted.append((candidate.id, reason))
+            adjusted.append((candidate.utterance_id, reason))
     write_reasons(folder / "skipped.csv", skipped)
     write_reasons(folder / "adjusted.csv", adjusted)
     if not utterances:
@@ -236,6 +223,7 @@ def _write_utterances(folder, candidates, skipped, build_utterance):
             f"none of {len(skipped)} utterances can be used; "
             f"{folder / 'skipped.csv'} has the reasons"
         )
+    check_utterances(utterances)
     write_manifest(folder / "manifest.csv", utterances)
     print(f"{len(utterances)} utterances in {folder / 'manifest.csv'}")
     print(f"{len(skipped)} left out, see {folder / 'skipped.csv'}")
@@ -247,22 +235,7 @@ def _write_utterances(folder, candidates, skipped, build_utterance):
 
 
 def describe(utterances, classes, reference_counts=None):
-    """Table of the utterances a class.
-
-    Arguments
-    ---------
-    utterances : list of Utterance
-        The corpus.
-    classes : list of str
-        The emotions.
-    reference_counts : dict of str: int or None
-        Counts of the publication, for a second column.
-
-    Returns
-    -------
-    str
-        The table.
-    """
+    """Table of the utterances a class."""
     emotions = pd.Series([utterance.emotion for utterance in utterances])
     table = pd.DataFrame({"here": emotions.value_counts().reindex(classes)})
     table = table.fillna(0).astype(int)

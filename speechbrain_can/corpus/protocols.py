@@ -7,17 +7,19 @@ has them by the name that YAML uses:
 ``random10``
     The paper's: 10 folds, 8:1:1, stratified by emotion. Speakers and scripted
     sentences are shared between training and test.
-``session5``
+``leave_one_session_out``
     Leave one session out. One talker of the next session validates, the woman
     in even folds and the man in odd ones, and the other talker of that session
     trains with the three sessions that are left: no speaker is in two parts.
     With fewer than three sessions the speakers of training and validation
     cannot be disjoint from each other and from the test; that is refused.
-``speaker10``
-    Leave one speaker out; the next speaker validates.
+``leave_one_speaker_out``
+    Leave one speaker out; the next speaker validates. Where two speakers talk
+    to each other, the partner of the one that is tested trains or validates:
+    their dialogs are shared.
 
 No protocol here keeps *texts* apart: scripted sentences recur in every session.
-``describe_fold`` states both kinds of leak for a fold.
+``leakage.describe_fold`` states for a fold what is shared.
 
 Authors
  * The speechbrain-can developers 2026
@@ -30,7 +32,7 @@ from typing import Optional
 
 import numpy as np
 
-from speechbrain_can.files import atomic_write
+from speechbrain_can.files import InputError, atomic_write
 
 PARTS = ("train", "valid", "test")
 
@@ -52,25 +54,11 @@ class FoldAssignment:
 
 
 def random10(utterances, seed, n_folds=10):
-    """Stratified random folds of the paper: 8:1:1.
-
-    Arguments
-    ---------
-    utterances : dict of str: Utterance
-        The corpus.
-    seed : int
-        Another seed gives other folds.
-    n_folds : int
-        Number of folds.
-
-    Returns
-    -------
-    dict of str: FoldAssignment
-        The folds by ID.
-    """
+    """Stratified random folds of the paper: 8:1:1."""
     by_emotion = defaultdict(list)
-    for name in sorted(utterances):
-        by_emotion[utterances[name].emotion].append(name)
+    for utterance_id in sorted(utterances):
+        emotion = utterances[utterance_id].emotion
+        by_emotion[emotion].append(utterance_id)
     generator = np.random.default_rng(seed)
     shuffled = [
         by_emotion[emotion][i]
@@ -79,157 +67,98 @@ def random10(utterances, seed, n_folds=10):
     ]
     # Dealing on from class to class keeps the folds' sizes within one.
     return {
-        name: FoldAssignment(i % n_folds, (i - 1) % n_folds)
-        for i, name in enumerate(shuffled)
+        utterance_id: FoldAssignment(i % n_folds, (i - 1) % n_folds)
+        for i, utterance_id in enumerate(shuffled)
     }
 
 
-def session5(utterances, seed=None):
-    """Leave one session out, a speaker of the next session validates.
-
-    Arguments
-    ---------
-    utterances : dict of str: Utterance
-        The corpus.
-    seed : int
-        Not used: nothing is random.
-
-    Returns
-    -------
-    dict of str: FoldAssignment
-        The folds by ID.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three sessions.
-    """
+def leave_one_session_out(utterances, seed=None):
+    """Leave one session out, a speaker of the next session validates."""
     speakers = defaultdict(set)
     for utterance in utterances.values():
         speakers[utterance.session].add(utterance.speaker)
     sessions = sorted(speakers)
     if len(sessions) < 3:
-        raise ValueError(
-            f"session5 needs three sessions or more, found {sessions}: with "
-            "fewer, no speaker is left to validate that neither trains nor is "
-            "tested"
+        raise InputError(
+            "leave_one_session_out needs three sessions or more, found "
+            f"{sessions}: with fewer, no speaker is left to validate that "
+            "neither trains nor is tested"
         )
     valid_fold = {}
     for fold in range(len(sessions)):
         candidates = sorted(speakers[sessions[(fold + 1) % len(sessions)]])
         valid_fold[candidates[fold % len(candidates)]] = fold
     return {
-        name: FoldAssignment(
+        utterance_id: FoldAssignment(
             sessions.index(utterance.session), valid_fold.get(utterance.speaker)
         )
-        for name, utterance in sorted(utterances.items())
+        for utterance_id, utterance in sorted(utterances.items())
     }
 
 
-def speaker10(utterances, seed=None):
-    """Leave one speaker out, the next speaker validates.
-
-    Arguments
-    ---------
-    utterances : dict of str: Utterance
-        The corpus.
-    seed : int
-        Not used: nothing is random.
-
-    Returns
-    -------
-    dict of str: FoldAssignment
-        The folds by ID.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three speakers.
-    """
+def leave_one_speaker_out(utterances, seed=None):
+    """Leave one speaker out, the next speaker validates."""
     speakers = sorted({u.speaker for u in utterances.values()})
     if len(speakers) < 3:
-        raise ValueError(
-            f"speaker10 needs three speakers or more, found {speakers}"
+        raise InputError(
+            "leave_one_speaker_out needs three speakers or more, found "
+            f"{speakers}"
         )
     fold = {speaker: i for i, speaker in enumerate(speakers)}
     return {
-        name: FoldAssignment(
+        utterance_id: FoldAssignment(
             fold[utterance.speaker],
             (fold[utterance.speaker] - 1) % len(speakers),
         )
-        for name, utterance in sorted(utterances.items())
+        for utterance_id, utterance in sorted(utterances.items())
     }
 
 
 PROTOCOLS = {
     "random10": random10,
-    "session5": session5,
-    "speaker10": speaker10,
+    "leave_one_session_out": leave_one_session_out,
+    "leave_one_speaker_out": leave_one_speaker_out,
+}
+# what they were called at first
+ALIASES = {
+    "session5": "leave_one_session_out",
+    "speaker10": "leave_one_speaker_out",
 }
 
 
-def make_folds(protocol, utterances, seed):
-    """The folds of a protocol, by its name.
-
-    Arguments
-    ---------
-    protocol : str
-        A name in ``PROTOCOLS``.
-    utterances : dict of str: Utterance
-        The corpus.
-    seed : int
-        Passed on to the protocol.
-
-    Returns
-    -------
-    dict of str: FoldAssignment
-        The folds by ID.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown or the corpus too small for the protocol.
-    """
-    if protocol not in PROTOCOLS:
-        raise ValueError(
+def protocol_name(protocol):
+    """The name in ``PROTOCOLS`` of a protocol or its alias."""
+    name = ALIASES.get(protocol, protocol)
+    if name not in PROTOCOLS:
+        raise InputError(
             f"protocol {protocol!r} is unknown; choose one of "
             f"{', '.join(PROTOCOLS)}"
         )
-    return PROTOCOLS[protocol](utterances, seed)
+    return name
+
+
+def make_folds(protocol, utterances, seed):
+    """The folds of a protocol, by its name: a ``FoldAssignment`` by ID."""
+    return PROTOCOLS[protocol_name(protocol)](utterances, seed)
 
 
 def write_folds(path, folds):
-    """Writes folds as a CSV: ``ID``, ``test_fold``, ``valid_fold`` (or empty).
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-    folds : dict of str: FoldAssignment
-        The folds by ID.
-    """
+    """Writes folds as a CSV: ``ID``, ``test_fold``, ``valid_fold`` (or empty)."""
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
         writer.writerow(["ID", "test_fold", "valid_fold"])
-        for name, fold in sorted(folds.items()):
+        for utterance_id, fold in sorted(folds.items()):
             writer.writerow(
-                [name, fold.test, "" if fold.valid is None else fold.valid]
+                [
+                    utterance_id,
+                    fold.test,
+                    "" if fold.valid is None else fold.valid,
+                ]
             )
 
 
 def read_folds(path):
-    """Reads what ``write_folds`` wrote.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    dict of str: FoldAssignment
-        The folds by ID.
-    """
+    """Reads what ``write_folds`` wrote."""
     with open(path, newline="", encoding="utf-8") as stream:
         return {
             row["ID"]: FoldAssignment(
@@ -241,40 +170,12 @@ def read_folds(path):
 
 
 def count_folds(folds):
-    """Number of folds.
-
-    Arguments
-    ---------
-    folds : dict of str: FoldAssignment
-        The folds by ID.
-
-    Returns
-    -------
-    int
-        The number.
-    """
+    """Number of folds."""
     return 1 + max(fold.test for fold in folds.values())
 
 
 def split_fold(folds, fold):
     """IDs of the training, validation and test set of one fold.
-
-    Arguments
-    ---------
-    folds : dict of str: FoldAssignment
-        The folds by ID.
-    fold : int
-        The fold.
-
-    Returns
-    -------
-    dict of str: list of str
-        Sorted IDs under ``train``, ``valid`` and ``test``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such fold, or one of its sets is empty.
 
     Example
     -------
@@ -285,58 +186,22 @@ def split_fold(folds, fold):
     {'train': ['b'], 'valid': ['c'], 'test': ['a']}
     """
     if fold not in range(count_folds(folds)):
-        raise ValueError(
+        raise InputError(
             f"fold {fold} does not exist; the protocol has folds 0 to "
             f"{count_folds(folds) - 1}"
         )
     parts = {part: [] for part in PARTS}
-    for name in sorted(folds):
-        if folds[name].test == fold:
-            parts["test"].append(name)
-        elif folds[name].valid == fold:
-            parts["valid"].append(name)
+    for utterance_id in sorted(folds):
+        if folds[utterance_id].test == fold:
+            parts["test"].append(utterance_id)
+        elif folds[utterance_id].valid == fold:
+            parts["valid"].append(utterance_id)
         else:
-            parts["train"].append(name)
+            parts["train"].append(utterance_id)
     empty = [part for part in PARTS if not parts[part]]
     if empty:
-        raise ValueError(
+        raise InputError(
             f"fold {fold} has no utterance to {' or '.join(empty)}; the corpus "
             "is too small for this protocol"
         )
     return parts
-
-
-def describe_fold(utterances, parts):
-    """States how honest a fold is: sizes, shared speakers, shared texts.
-
-    Arguments
-    ---------
-    utterances : dict of str: Utterance
-        The corpus.
-    parts : dict of str: list of str
-        What ``split_fold`` gives.
-
-    Returns
-    -------
-    str
-        One line.
-    """
-    speakers = {
-        part: {utterances[name].speaker for name in parts[part]}
-        for part in PARTS
-    }
-    training_texts = {
-        tuple(word.text for word in utterances[name].words)
-        for name in parts["train"]
-    }
-    known = sum(
-        tuple(word.text for word in utterances[name].words) in training_texts
-        for name in parts["test"]
-    )
-    sizes = ", ".join(f"{len(parts[part])} {part}" for part in PARTS)
-    shared = len(speakers["test"] & (speakers["train"] | speakers["valid"]))
-    return (
-        f"{sizes}; {shared} of {len(speakers['test'])} test speakers are heard "
-        f"outside the test set, {known / len(parts['test']):.0%} of the test "
-        "sentences are also in training"
-    )

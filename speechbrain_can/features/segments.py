@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 
-def aligned_segments(starts, ends, overlap=0.1):
+def aligned_segments(words, overlap=0.1):
     """Segments of an utterance that follow its words (section 3.1.2).
 
     The paper gives neighbouring segments "10% overlap" and leaves the reading
@@ -19,8 +19,9 @@ def aligned_segments(starts, ends, overlap=0.1):
 
     Arguments
     ---------
-    starts, ends : array_like
-        Tiled times of the words in seconds, shape ``[words]``.
+    words : list of Word
+        Words that tile the utterance, each with ``start`` and ``end`` in
+        seconds.
     overlap : float
         Share of its own duration by which a segment grows.
 
@@ -31,24 +32,22 @@ def aligned_segments(starts, ends, overlap=0.1):
 
     Example
     -------
-    >>> aligned_segments([0.0, 1.0], [1.0, 3.0], overlap=0.2)
+    >>> from speechbrain_can.alignment.words import Word
+    >>> aligned_segments([Word("so", 0, 1), Word("what", 1, 3)], overlap=0.2)
     array([[0. , 1.1],
            [0.8, 3. ]])
     """
-    starts, ends = np.asarray(starts, float), np.asarray(ends, float)
-    margin = overlap / 2 * (ends - starts)
-    bounds = np.stack([starts - margin, ends + margin], axis=1)
-    return bounds.clip(starts[0], ends[-1])
+    bounds = np.array([(word.start, word.end) for word in words], dtype=float)
+    return _widened(bounds, overlap)
 
 
-def equal_segments(starts, ends, overlap=0.1):
+def equal_segments(words, overlap=0.1):
     """As many segments as there are words, all of equal length (Table 3).
 
     Arguments
     ---------
-    starts, ends : array_like
-        Tiled times of the words in seconds, shape ``[words]``; only their
-        number and the end of the last one matter.
+    words : list of Word
+        Words that tile the utterance; only their number and its bounds matter.
     overlap : float
         As in ``aligned_segments``.
 
@@ -59,21 +58,29 @@ def equal_segments(starts, ends, overlap=0.1):
 
     Example
     -------
-    >>> equal_segments([0.0, 1.0], [1.0, 3.0], overlap=0)
+    >>> from speechbrain_can.alignment.words import Word
+    >>> equal_segments([Word("so", 0, 1), Word("what", 1, 3)], overlap=0)
     array([[0. , 1.5],
            [1.5, 3. ]])
     """
-    bounds = np.linspace(starts[0], ends[-1], len(starts) + 1)
-    return aligned_segments(bounds[:-1], bounds[1:], overlap)
+    bounds = np.linspace(words[0].start, words[-1].end, len(words) + 1)
+    return _widened(np.stack([bounds[:-1], bounds[1:]], axis=1), overlap)
 
 
-def whole_utterance(starts, ends):
+def _widened(bounds, overlap):
+    starts, ends = bounds.T
+    margin = overlap / 2 * (ends - starts)
+    widened = np.stack([starts - margin, ends + margin], axis=1)
+    return widened.clip(starts[0], ends[-1])
+
+
+def whole_utterance(words):
     """One segment, the utterance: for encoders that do not hear words.
 
     Arguments
     ---------
-    starts, ends : array_like
-        Tiled times of the words in seconds, shape ``[words]``.
+    words : list of Word
+        Words that tile the utterance.
 
     Returns
     -------
@@ -82,10 +89,11 @@ def whole_utterance(starts, ends):
 
     Example
     -------
-    >>> whole_utterance([0.0, 1.0], [1.0, 3.0])
+    >>> from speechbrain_can.alignment.words import Word
+    >>> whole_utterance([Word("so", 0, 1), Word("what", 1, 3)])
     array([[0., 3.]])
     """
-    return np.array([[starts[0], ends[-1]]], dtype=float)
+    return np.array([[words[0].start, words[-1].end]], dtype=float)
 
 
 def segment_samples(segments, sample_rate, n_samples):

@@ -38,7 +38,9 @@ class FeatureStore:
     def __init__(self, folder):
         self.folder = Path(folder)
         with np.load(self.folder / "index.npz") as index:
-            self._rows = {name: i for i, name in enumerate(index["ids"])}
+            self._rows = {
+                utterance_id: i for i, utterance_id in enumerate(index["ids"])
+            }
             self._frame_offsets = index["frame_offsets"]
             self._word_offsets = index["word_offsets"]
             self._frame_counts = index["frame_counts"]
@@ -49,27 +51,16 @@ class FeatureStore:
             self.folder / "frames.f32", dtype=np.float32, mode="r"
         ).reshape(-1, size)
 
-    def __getitem__(self, name):
+    def __getitem__(self, utterance_id):
         """Frames ``[frames, features]`` and counts ``[words]`` by ID."""
-        row = self._rows[name]
+        row = self._rows[utterance_id]
         frames = self._frames[slice(*self._frame_offsets[row : row + 2])]
         counts = self._frame_counts[slice(*self._word_offsets[row : row + 2])]
         return torch.from_numpy(np.array(frames)), torch.from_numpy(counts)
 
-    def statistics(self, names):
-        """Mean and standard deviation over all frames of some utterances.
-
-        Arguments
-        ---------
-        names : list of str
-            IDs, those of the training set.
-
-        Returns
-        -------
-        mean, std : torch.Tensor
-            Shape ``[features]``.
-        """
-        rows = [self._rows[name] for name in names]
+    def statistics(self, ids):
+        """Mean and standard deviation over all frames of some utterances."""
+        rows = [self._rows[utterance_id] for utterance_id in ids]
         offsets = self._frame_offsets
         n_frames = sum(offsets[row + 1] - offsets[row] for row in rows)
         mean = self._sums[rows].sum(axis=0) / n_frames
@@ -92,33 +83,6 @@ class FeatureStore:
         The store lies in a sub-folder named after everything that its content
         depends on, so that every fold, epoch and experiment with the same
         features reads the same files. It appears only when it is complete.
-
-        Arguments
-        ---------
-        folder : str or Path
-            Where stores are kept.
-        utterances : dict of str: Utterance
-            The corpus.
-        data_folder : str or Path
-            The corpus folder, for ``$data_root``.
-        compute_features : SegmentMFCC
-            Or another module with its interface; its ``repr`` must tell all
-            of its settings, by ``extra_repr``, since it names the store.
-        segment : callable
-            ``aligned_segments``, ``equal_segments`` or ``whole_utterance``
-            with its settings.
-        num_workers : int
-            Processes beside this one.
-
-        Returns
-        -------
-        FeatureStore
-            The opened store.
-
-        Raises
-        ------
-        AudioError
-            If an audio file cannot be used.
         """
         store = Path(folder) / _fingerprint(
             utterances, data_folder, compute_features, segment
@@ -164,10 +128,7 @@ class _UtteranceFeatures(torch.utils.data.Dataset):
             resolve_wav(utterance, self.data_folder),
             self.compute_features.sample_rate,
         )
-        segments = self.segment(
-            [word.start for word in utterance.words],
-            [word.end for word in utterance.words],
-        )
+        segments = self.segment(utterance.words)
         frames, counts = self.compute_features(
             waveform, torch.from_numpy(segments)
         )
@@ -227,6 +188,11 @@ def _fingerprint(utterances, data_folder, compute_features, segment):
     for utterance in utterances.values():
         bounds = [(word.start, word.end) for word in utterance.words]
         stat = os.stat(resolve_wav(utterance, data_folder))
-        identity = (utterance.id, utterance.wav, stat.st_size, stat.st_mtime_ns)
+        identity = (
+            utterance.utterance_id,
+            utterance.wav,
+            stat.st_size,
+            stat.st_mtime_ns,
+        )
         digest.update(repr((identity, bounds)).encode())
     return digest.hexdigest()[:16]

@@ -14,31 +14,15 @@ from pathlib import Path
 import torch
 from huggingface_hub import try_to_load_from_cache
 
+from speechbrain_can.files import InputError
 
-class PretrainedError(ValueError):
+
+class PretrainedError(InputError):
     """A pretrained model that cannot be used; the message says what to do."""
 
 
 def load_pretrained(build, source):
-    """Builds a part that loads a pretrained model.
-
-    Arguments
-    ---------
-    build : callable
-        Takes nothing and loads.
-    source : str
-        What it loads, for the message.
-
-    Returns
-    -------
-    object
-        What ``build`` returns.
-
-    Raises
-    ------
-    PretrainedError
-        If there is no such model, or none that can be loaded offline.
-    """
+    """Builds a part that loads a pretrained model."""
     try:
         return build()
     # The hub, its cache and the model classes raise many kinds of errors.
@@ -53,20 +37,7 @@ def load_pretrained(build, source):
 
 
 def model_version(source, save_path):
-    """Which one of the models of that name: it may come to mean another.
-
-    Arguments
-    ---------
-    source : str
-        A name on the hub, loaded before, or a folder.
-    save_path : str
-        Where downloads are kept.
-
-    Returns
-    -------
-    list or str
-        The files of a folder; the commit of a name.
-    """
+    """Which one of the models of that name: it may come to mean another."""
     if Path(source).is_dir():
         return [
             (file.name, file.stat().st_size, file.stat().st_mtime_ns)

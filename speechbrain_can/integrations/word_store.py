@@ -35,23 +35,7 @@ class WordStore:
         self.path = Path(path)
 
     def fetch(self, utterances, read, limit=None):
-        """Finds utterances, and reads and stores those that are not there.
-
-        Arguments
-        ---------
-        utterances : list of list of str
-            The words of each.
-        read : callable
-            From the words of one to its values, float32, and counts, int64:
-            flat ``numpy.ndarray`` both.
-        limit : int or None
-            Stored utterances from which nothing more is stored.
-
-        Returns
-        -------
-        list of tuple
-            Values and counts of each.
-        """
+        """Finds utterances, and reads and stores those that are not there."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         keys = [json.dumps(words) for words in utterances]
         with closing(sqlite3.connect(self.path, timeout=60)) as store:

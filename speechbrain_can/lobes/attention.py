@@ -1,5 +1,9 @@
 """Attention over words, and its crossing between modalities (eqs 4-9).
 
+A fusion maps encoded text and audio, each with its mask, to contexts, which its
+classifier takes, and to the ``Attention`` on words, or None where it has none.
+Padding is never attended to, whatever values it has.
+
 Authors
  * The speechbrain-can developers 2026
 """
@@ -152,6 +156,95 @@ def attend(weights, hidden):
     return torch.einsum("blk,blkd->bkd", weights, slices).flatten(1)
 
 
+class TextAttention(GlobalAttention):
+    """Global attention on text alone, a fusion (Mirsamadi et al., 2017).
+
+    Arguments
+    ---------
+    input_size : int
+        Features of a word, a multiple of ``heads``.
+    heads : int
+        Number of heads.
+
+    Example
+    -------
+    >>> mask = torch.tensor([[True, True, True], [True, True, False]])
+    >>> contexts, attention = TextAttention(256, heads=1)(
+    ...     torch.randn(2, 3, 256), None, mask, None
+    ... )
+    >>> contexts.shape, attention.text.shape
+    (torch.Size([2, 256]), torch.Size([2, 3, 1]))
+    """
+
+    def forward(self, text, audio, text_mask, audio_mask):
+        """Attends to words.
+
+        Arguments
+        ---------
+        text : torch.Tensor
+            Shape ``[batch, words, features]``.
+        audio : torch.Tensor or None
+            Not heard.
+        text_mask : torch.Tensor
+            True at real words, shape ``[batch, words]``.
+        audio_mask : torch.Tensor or None
+            Not looked at.
+
+        Returns
+        -------
+        contexts : torch.Tensor
+            Shape ``[batch, features]``.
+        attention : Attention
+            The weights of the words.
+        """
+        weights = super().forward(text, text_mask)
+        return attend(weights, text), Attention(text=weights)
+
+
+class AudioAttention(GlobalAttention):
+    """Global attention on audio alone, a fusion (Mirsamadi et al., 2017).
+
+    Arguments
+    ---------
+    input_size : int
+        Features of a frame, a multiple of ``heads``.
+    heads : int
+        Number of heads.
+
+    Example
+    -------
+    >>> mask = torch.tensor([[True, True, True], [True, True, False]])
+    >>> contexts, attention = AudioAttention(256, heads=1)(
+    ...     None, torch.randn(2, 3, 256), None, mask
+    ... )
+    >>> contexts.shape, attention
+    (torch.Size([2, 256]), None)
+    """
+
+    def forward(self, text, audio, text_mask, audio_mask):
+        """Attends to frames.
+
+        Arguments
+        ---------
+        text : torch.Tensor or None
+            Not read.
+        audio : torch.Tensor
+            Shape ``[batch, frames, features]``.
+        text_mask : torch.Tensor or None
+            Not looked at.
+        audio_mask : torch.Tensor
+            True at real frames, shape ``[batch, frames]``.
+
+        Returns
+        -------
+        contexts : torch.Tensor
+            Shape ``[batch, features]``.
+        attention : None
+            It is on frames, not on words.
+        """
+        return attend(super().forward(audio, audio_mask), audio), None
+
+
 class CrossAttention(torch.nn.Module):
     """Cross attention (eqs 4-9): each modality lends its weights to the other.
 
@@ -173,7 +266,7 @@ class CrossAttention(torch.nn.Module):
     >>> attention = CrossAttention(input_size=256, heads=4)
     >>> mask = torch.tensor([[True, True, True], [True, True, False]])
     >>> contexts, weights = attention(
-    ...     torch.randn(2, 3, 256), torch.randn(2, 3, 256), mask
+    ...     torch.randn(2, 3, 256), torch.randn(2, 3, 256), mask, mask
     ... )
     >>> contexts.ta.shape, weights.text.shape
     (torch.Size([2, 256]), torch.Size([2, 3, 4]))
@@ -185,15 +278,15 @@ class CrossAttention(torch.nn.Module):
         self.text_attention = GlobalAttention(input_size, heads)
         self.audio_attention = GlobalAttention(input_size, heads)
 
-    def forward(self, text, audio, mask):
+    def forward(self, text, audio, text_mask, audio_mask):
         """Computes the four contexts.
 
         Arguments
         ---------
         text, audio : torch.Tensor
             H^(T) and H^(A), each of shape ``[batch, words, features]``.
-        mask : torch.Tensor
-            True at real words, shape ``[batch, words]``.
+        text_mask, audio_mask : torch.Tensor
+            True at real words, the same in both, shape ``[batch, words]``.
 
         Returns
         -------
@@ -203,8 +296,8 @@ class CrossAttention(torch.nn.Module):
             The weights of both modalities.
         """
         attention = Attention(
-            text=self.text_attention(text, mask),
-            audio=self.audio_attention(audio, mask),
+            text=self.text_attention(text, text_mask),
+            audio=self.audio_attention(audio, audio_mask),
         )
         lent = attention
         if self.stop_gradient:

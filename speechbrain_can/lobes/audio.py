@@ -1,4 +1,7 @@
-"""Audio encoders: the audio of a batch to ``[batch, words, features]``.
+"""Audio encoders: the audio of a batch to ``[batch, steps, features]``.
+
+Their ``step_counts`` tells how many steps each utterance has: its words, or its
+frames.
 
 Authors
  * The speechbrain-can developers 2026
@@ -194,6 +197,10 @@ class WordEncoder(torch.nn.Module):
         hidden = self.blstm(self.dropout(words), audio.word_counts)
         return pad(self.dropout(hidden), audio.word_counts)
 
+    def step_counts(self, audio):
+        """Words of each utterance, shape ``[batch]``."""
+        return audio.word_counts
+
 
 class WordFrameBLSTM(WordEncoder):
     """The paper's audio encoder: a BLSTM inside words, another one over words.
@@ -279,5 +286,9 @@ class UtteranceFrameBLSTM(torch.nn.Module):
             Shape ``[batch, frames, 2 * hidden_size]``, zero where an
             utterance has no more frames.
         """
-        counts = audio.utterance_frame_counts()
+        counts = self.step_counts(audio)
         return pad(self.dropout(self.blstm(audio.frames, counts)), counts)
+
+    def step_counts(self, audio):
+        """Frames of each utterance, shape ``[batch]``."""
+        return audio.utterance_frame_counts()

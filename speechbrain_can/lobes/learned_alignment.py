@@ -8,16 +8,27 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+from typing import NamedTuple
+
 import torch
 
-from speechbrain_can.lobes.bimodal import BimodalNetwork
 from speechbrain_can.lobes.classifiers import single_output
-from speechbrain_can.lobes.ragged import (
-    RaggedBLSTM,
-    count_words,
-    pad,
-    real_steps,
-)
+from speechbrain_can.lobes.ragged import RaggedBLSTM, pad
+
+
+class WordPairs(NamedTuple):
+    """Words, each beside the frames that it gathered.
+
+    Arguments
+    ---------
+    pairs : torch.Tensor
+        [s~; h], shape ``[batch, words, 2 * features]``.
+    mask : torch.Tensor
+        True at real words, shape ``[batch, words]``.
+    """
+
+    pairs: torch.Tensor
+    mask: torch.Tensor
 
 
 class LearnedAlignment(torch.nn.Module):
@@ -35,10 +46,14 @@ class LearnedAlignment(torch.nn.Module):
     Example
     -------
     >>> align = LearnedAlignment(input_size=8)
-    >>> mask = torch.tensor([[True] * 5, [True] * 4 + [False]])
-    >>> pairs, weights = align(torch.randn(2, 3, 8), torch.randn(2, 5, 8), mask)
-    >>> pairs.shape, weights.shape
-    (torch.Size([2, 3, 16]), torch.Size([2, 3, 5]))
+    >>> contexts, _ = align(
+    ...     torch.randn(2, 3, 8),
+    ...     torch.randn(2, 5, 8),
+    ...     text_mask=torch.tensor([[True] * 3, [True] + [False] * 2]),
+    ...     audio_mask=torch.tensor([[True] * 5, [True] * 4 + [False]]),
+    ... )
+    >>> contexts.pairs.shape
+    torch.Size([2, 3, 16])
     """
 
     def __init__(self, input_size):
@@ -47,7 +62,7 @@ class LearnedAlignment(torch.nn.Module):
         self.word_score = torch.nn.Linear(input_size, 1)
         self.output_size = 2 * input_size
 
-    def forward(self, text, audio, audio_mask):
+    def forward(self, text, audio, text_mask, audio_mask):
         """Aligns.
 
         Arguments
@@ -55,22 +70,24 @@ class LearnedAlignment(torch.nn.Module):
         text, audio : torch.Tensor
             h and s, of shape ``[batch, words, features]`` and
             ``[batch, frames, features]``.
-        audio_mask : torch.Tensor
-            True at real frames, shape ``[batch, frames]``.
+        text_mask, audio_mask : torch.Tensor
+            True at real words ``[batch, words]`` and frames ``[batch,
+            frames]``.
 
         Returns
         -------
-        pairs : torch.Tensor
-            [s~; h], shape ``[batch, words, 2 * features]``.
-        weights : torch.Tensor
-            alpha, shape ``[batch, words, frames]``.
+        contexts : WordPairs
+            Words beside the frames that they gathered.
+        attention : None
+            It is on frames, not on words.
         """
         scores = torch.tanh(
             self.word_score(text) + self.frame_score(audio).transpose(1, 2)
         )
         scores = scores.masked_fill(~audio_mask[:, None], -torch.inf)
         weights = scores.softmax(dim=-1)
-        return torch.cat([weights @ audio, text], dim=-1), weights
+        pairs = torch.cat([weights @ audio, text], dim=-1)
+        return WordPairs(pairs, text_mask), None
 
 
 class WordPairClassifier(torch.nn.Module):
@@ -94,8 +111,9 @@ class WordPairClassifier(torch.nn.Module):
     Example
     -------
     >>> classifier = WordPairClassifier(input_size=512, hidden_size=128)
-    >>> pairs = torch.randn(2, 3, 512)
-    >>> classifier(pairs, torch.tensor([3, 1])).shape
+    >>> mask = torch.tensor([[True, True, True], [True, False, False]])
+    >>> output = classifier(WordPairs(torch.randn(2, 3, 512), mask))
+    >>> output.logits["joint"].shape
     torch.Size([2, 7])
     """
 
@@ -107,84 +125,22 @@ class WordPairClassifier(torch.nn.Module):
         self.dense = torch.nn.Linear(size, size)
         self.linear = torch.nn.Linear(size, n_classes)
 
-    def forward(self, pairs, counts):
+    def forward(self, contexts):
         """Classifies a batch.
 
         Arguments
         ---------
-        pairs : torch.Tensor
-            Shape ``[batch, words, features]``.
-        counts : torch.Tensor
-            Words of each utterance, shape ``[batch]``.
-
-        Returns
-        -------
-        torch.Tensor
-            Logits, shape ``[batch, classes]``.
-        """
-        mask = real_steps(counts)
-        hidden = pad(self.dropout(self.blstm(pairs[mask], counts)), counts)
-        hidden = hidden.masked_fill(~mask[:, :, None], -torch.inf)
-        return self.linear(torch.relu(self.dense(hidden.amax(dim=1))))
-
-
-class LearnedAlignmentNetwork(BimodalNetwork):
-    """Every word gathers its frames; the pairs are classified.
-
-    With the paper's parts, 7 classes and V words in the vocabulary it has
-    ``300 V + 1,339,912`` parameters.
-
-    Arguments
-    ---------
-    text_encoder : torch.nn.Module
-        From lists of words to ``[batch, words, features]``.
-    audio_encoder : torch.nn.Module
-        From ``WordFrames`` to ``[batch, frames, features]``.
-    fusion : LearnedAlignment
-        From both encodings to words beside the frames they gathered.
-    classifier : WordPairClassifier
-        From these to logits.
-
-    Example
-    -------
-    >>> from speechbrain_can.lobes.audio import UtteranceFrameBLSTM
-    >>> from speechbrain_can.lobes.ragged import WordFrames
-    >>> from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
-    >>> model = LearnedAlignmentNetwork(
-    ...     text_encoder=WordBLSTM(WordEmbedding(300)),
-    ...     audio_encoder=UtteranceFrameBLSTM(),
-    ...     fusion=LearnedAlignment(256),
-    ...     classifier=WordPairClassifier(512, 128),
-    ... )
-    >>> audio = WordFrames(
-    ...     frames=torch.randn(9, 40),
-    ...     frame_counts=torch.tensor([6, 3]),
-    ...     word_counts=torch.tensor([1, 1]),
-    ... )
-    >>> model([["oh", "really"], ["yes"]], audio).logits["joint"].shape
-    torch.Size([2, 7])
-    """
-
-    def forward(self, words, audio):
-        """Predicts the emotions of a batch.
-
-        Arguments
-        ---------
-        words : list of list of str
-            The words of each utterance.
-        audio : WordFrames
-            The frames.
+        contexts : WordPairs
+            Words beside the frames that they gathered.
 
         Returns
         -------
         EmotionOutput
             One set of logits.
         """
-        text = self.text_encoder(words)
-        pairs, _ = self.fusion(
-            text,
-            self.audio_encoder(audio),
-            real_steps(audio.utterance_frame_counts()),
-        )
-        counts = count_words(words, text.device)
-        return single_output(self.classifier(pairs, counts))
+        pairs, mask = contexts
+        counts = mask.sum(dim=1)
+        hidden = pad(self.dropout(self.blstm(pairs[mask], counts)), counts)
+        hidden = hidden.masked_fill(~mask[:, :, None], -torch.inf)
+        best = hidden.amax(dim=1)
+        return single_output(self.linear(torch.relu(self.dense(best))))

@@ -10,9 +10,7 @@ Authors
 
 import torch
 
-from speechbrain_can.lobes.bimodal import BimodalNetwork
-from speechbrain_can.lobes.classifiers import single_output
-from speechbrain_can.lobes.ragged import count_words, final_states, real_steps
+from speechbrain_can.lobes.ragged import final_states
 
 
 class MultiHopAttention(torch.nn.Module):
@@ -38,8 +36,13 @@ class MultiHopAttention(torch.nn.Module):
     Example
     -------
     >>> attention = MultiHopAttention(input_size=8, hops=3)
-    >>> text, audio = torch.randn(2, 3, 8), torch.randn(2, 5, 8)
-    >>> attention(text, torch.tensor([3, 1]), audio, torch.tensor([5, 4])).shape
+    >>> contexts, _ = attention(
+    ...     torch.randn(2, 3, 8),
+    ...     torch.randn(2, 5, 8),
+    ...     text_mask=torch.tensor([[True] * 3, [True] + [False] * 2]),
+    ...     audio_mask=torch.tensor([[True] * 5, [True] * 4 + [False]]),
+    ... )
+    >>> contexts.shape
     torch.Size([2, 16])
     """
 
@@ -52,27 +55,26 @@ class MultiHopAttention(torch.nn.Module):
         )
         self.output_size = 2 * input_size
 
-    def forward(self, text, text_counts, audio, audio_counts):
+    def forward(self, text, audio, text_mask, audio_mask):
         """Hops.
 
         Arguments
         ---------
         text, audio : torch.Tensor
             o^T and o^A, each of shape ``[batch, steps, features]``.
-        text_counts, audio_counts : torch.Tensor
-            Words and frames of each utterance, shape ``[batch]``.
+        text_mask, audio_mask : torch.Tensor
+            True at real words and frames, shape ``[batch, steps]``.
 
         Returns
         -------
-        torch.Tensor
+        contexts : torch.Tensor
             What the last hop found beside its query: [H1; last audio state],
             [H1; H2] or [H3; H2], shape ``[batch, 2 * features]``.
+        attention : None
+            The attention of several hops is not drawn.
         """
-        sides = [
-            (text, real_steps(text_counts)),
-            (audio, real_steps(audio_counts)),
-        ]
-        query, found = None, final_states(audio, audio_counts)
+        sides = [(text, text_mask), (audio, audio_mask)]
+        query, found = None, final_states(audio, audio_mask.sum(dim=1))
         for hop, projection in enumerate(self.projections):
             hidden, mask = sides[hop % 2]
             query = found
@@ -81,66 +83,4 @@ class MultiHopAttention(torch.nn.Module):
             found = torch.einsum("bl,bld->bd", weights, hidden)
         # the paper's order of the two; a linear classifier does not mind
         pair = [query, found] if len(self.projections) == 2 else [found, query]
-        return torch.cat(pair, dim=-1)
-
-
-class MultiHopNetwork(BimodalNetwork):
-    """Frames and words, each by an encoder of its own, then hops.
-
-    With the paper's parts, 3 hops, 7 classes and V words in the vocabulary it
-    has ``300 V + 815,367`` parameters.
-
-    Arguments
-    ---------
-    text_encoder : torch.nn.Module
-        From lists of words to ``[batch, words, features]``.
-    audio_encoder : torch.nn.Module
-        From ``WordFrames`` to ``[batch, frames, features]``.
-    fusion : MultiHopAttention
-        From both encodings to ``[batch, 2 * features]``.
-    classifier : torch.nn.Module
-        From there to logits.
-
-    Example
-    -------
-    >>> from speechbrain_can.lobes.audio import UtteranceFrameBLSTM
-    >>> from speechbrain_can.lobes.ragged import WordFrames
-    >>> from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
-    >>> model = MultiHopNetwork(
-    ...     text_encoder=WordBLSTM(WordEmbedding(300)),
-    ...     audio_encoder=UtteranceFrameBLSTM(),
-    ...     fusion=MultiHopAttention(256),
-    ...     classifier=torch.nn.Linear(512, 7),
-    ... )
-    >>> audio = WordFrames(
-    ...     frames=torch.randn(9, 40),
-    ...     frame_counts=torch.tensor([6, 3]),
-    ...     word_counts=torch.tensor([1, 1]),
-    ... )
-    >>> model([["oh", "really"], ["yes"]], audio).logits["joint"].shape
-    torch.Size([2, 7])
-    """
-
-    def forward(self, words, audio):
-        """Predicts the emotions of a batch.
-
-        Arguments
-        ---------
-        words : list of list of str
-            The words of each utterance.
-        audio : WordFrames
-            The frames.
-
-        Returns
-        -------
-        EmotionOutput
-            One set of logits.
-        """
-        hidden = self.audio_encoder(audio)
-        fused = self.fusion(
-            self.text_encoder(words),
-            count_words(words, hidden.device),
-            hidden,
-            audio.utterance_frame_counts(),
-        )
-        return single_output(self.classifier(fused))
+        return torch.cat(pair, dim=-1), None

@@ -1,4 +1,4 @@
-"""What a run found: predictions, accuracies, and the table of its folds.
+"""What a run found: predictions, metrics, and the table of its folds.
 
 Authors
  * The speechbrain-can developers 2026
@@ -8,48 +8,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from speechbrain_can.files import atomic_write, read_json, write_json
+from speechbrain_can.files import InputError, atomic_write, read_json
 from speechbrain_can.results.metrics import METRICS
 
 FOLD_RESULT = "result.json"
-
-
+PREDICTIONS = "predictions.csv"
 ATTENTION_TABLE = "attention.csv"
 
 
 def fold_result(output_folder, fold):
-    """Where the result of a fold is, once it is finished.
-
-    Arguments
-    ---------
-    output_folder : str or Path
-        The run.
-    fold : int
-        The fold.
-
-    Returns
-    -------
-    Path
-        Its ``result.json``.
-    """
+    """Where the result of a fold is, once it is finished."""
     return Path(output_folder) / f"fold_{fold}" / FOLD_RESULT
 
 
 def write_predictions(path, ids, true, predicted, probabilities, classes):
-    """Writes the predictions of a fold, sorted by ID.
+    """``predictions.csv``: ID, true, predicted, one probability a class.
 
-    Arguments
-    ---------
-    path : str or Path
-        The CSV file: ``ID``, ``true``, ``predicted``, one probability a class.
-    ids : list of str
-        The utterances.
-    true, predicted : list of str
-        Their labels, and what the model says.
-    probabilities : array_like
-        Shape ``[utterances, classes]``.
-    classes : list of str
-        Their names, in the order of the probabilities.
+    ``probabilities`` has shape ``[utterances, classes]``.
     """
     table = pd.DataFrame(probabilities, columns=list(classes))
     table.insert(0, "ID", ids)
@@ -59,22 +34,23 @@ def write_predictions(path, ids, true, predicted, probabilities, classes):
         table.sort_values("ID").to_csv(stream, index=False, float_format="%.6f")
 
 
-def write_attention(path, ids, attention):
-    """Writes where a model looked in each test utterance, sorted by ID.
+def read_predictions(path):
+    """Reads what ``write_predictions`` wrote, a row an utterance."""
+    return pd.read_csv(path, dtype={"ID": str, "true": str, "predicted": str})
 
-    Arguments
-    ---------
-    path : str or Path
-        The CSV file: ``ID``, ``modality`` (text or audio), ``attention``: the
-        weights of the words, mean over heads, separated by spaces.
-    ids : list of str
-        The utterances.
-    attention : list of dict of str: list of float
-        The weights of each utterance by modality.
+
+def write_attention(path, ids, attention):
+    """``attention.csv``: where a model looked in each test utterance.
+
+    A row an utterance and modality: the weights of its words, mean over heads.
     """
     rows = [
-        (name, modality, " ".join(f"{weight:.6f}" for weight in weights))
-        for name, by_modality in zip(ids, attention)
+        (
+            utterance_id,
+            modality,
+            " ".join(f"{weight:.6f}" for weight in weights),
+        )
+        for utterance_id, by_modality in zip(ids, attention)
         for modality, weights in by_modality.items()
     ]
     table = pd.DataFrame(rows, columns=["ID", "modality", "attention"])
@@ -83,63 +59,35 @@ def write_attention(path, ids, attention):
 
 
 def read_attention(path, modality):
-    """Reads what ``write_attention`` wrote, of one modality.
-
-    Arguments
-    ---------
-    path : str or Path
-        The CSV file.
-    modality : str
-        ``text`` or ``audio``.
-
-    Returns
-    -------
-    dict of str: list of float
-        The weights of the words by utterance.
-    """
+    """Reads the weights of the words by utterance, of one modality."""
     table = pd.read_csv(path, dtype=str)
     table = table[table["modality"] == modality]
     return {
-        name: [float(weight) for weight in weights.split()]
-        for name, weights in zip(table["ID"], table["attention"])
+        utterance_id: [float(weight) for weight in weights.split()]
+        for utterance_id, weights in zip(table["ID"], table["attention"])
     }
 
 
 def finished_folds(output_folder):
-    """Results of the folds that are finished, in order.
-
-    Arguments
-    ---------
-    output_folder : str or Path
-        The run.
-
-    Returns
-    -------
-    list of dict
-        What each fold's ``result.json`` holds.
-    """
-    results = [
-        read_json(path)
-        for path in Path(output_folder).glob(f"fold_[0-9]*/{FOLD_RESULT}")
-    ]
+    """Results of the folds that are finished, in order."""
+    results = []
+    for path in Path(output_folder).glob(f"fold_[0-9]*/{FOLD_RESULT}"):
+        result = read_json(path)
+        missing = {*METRICS, "fold", "n_test", "n_train"} - result.keys()
+        if missing:
+            raise InputError(
+                f"{path} has no {', '.join(sorted(missing))}: it is not of this "
+                "version; delete it, and train.py tests the fold again"
+            )
+        results.append(result)
     return sorted(results, key=lambda result: result["fold"])
 
 
 def summarise(output_folder, description):
-    """Writes ``results.json`` from the folds that are finished.
+    """The folds that are finished, and each metric's mean and deviation.
 
-    Arguments
-    ---------
-    output_folder : str or Path
-        The run.
-    description : dict
-        ``model``, ``corpus``, ``protocol`` and ``classes``.
-
-    Returns
-    -------
-    dict
-        The description, ``folds``, and mean and sample standard deviation of
-        ``WA`` and ``UA`` over the folds (None for the deviation of one fold).
+    ``description`` has ``model``, ``corpus``, ``protocol`` and ``classes``; the
+    deviation is None for a single fold.
     """
     folds = finished_folds(output_folder)
     summary = {**description, "folds": folds}
@@ -147,30 +95,15 @@ def summarise(output_folder, description):
         values = pd.Series([fold[metric] for fold in folds])
         std = float(values.std()) if len(values) > 1 else None
         summary[metric] = {"mean": float(values.mean()), "std": std}
-    write_json(Path(output_folder) / "results.json", summary)
     return summary
 
 
 def format_table(summary):
-    """A summary as text.
-
-    Arguments
-    ---------
-    summary : dict
-        What ``summarise`` returns.
-
-    Returns
-    -------
-    str
-        A table: a row a fold, then mean and standard deviation.
-    """
+    """A summary as text: a row a fold, then mean and standard deviation."""
     table = pd.DataFrame(summary["folds"])
     columns = ["fold", *METRICS, "n_test", "epochs", "seconds"]
-    formats = {
-        "WA": "{:.3f}".format,
-        "UA": "{:.3f}".format,
-        "seconds": "{:.0f}".format,
-    }
+    formats = dict.fromkeys(METRICS, "{:.3f}".format)
+    formats["seconds"] = "{:.0f}".format
     title = "{model} on {corpus}, {protocol}, {n} classes".format(
         n=len(summary["classes"]), **summary
     )
@@ -186,23 +119,16 @@ def format_table(summary):
 
 
 def collect(folder):
-    """Reads the results of every finished fold.
-
-    Arguments
-    ---------
-    folder : str or Path
-        The comparison: runs in ``<system>/<seed>``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a fold: ``system``, ``seed`` and what its ``result.json`` holds.
-    """
+    """Results of every finished fold of the runs in ``<system>/<seed>``."""
+    columns = ["fold", *METRICS, "n_test", "n_train", "seconds"]
     rows = [
-        {"system": run.parent.name, "seed": int(run.name), **result}
+        {
+            "system": run.parent.name,
+            "seed": int(run.name),
+            **{column: result[column] for column in columns},
+            "path": fold_result(run, result["fold"]).with_name(PREDICTIONS),
+        }
         for run in sorted(Path(folder).glob("*/*[0-9]"))
         for result in finished_folds(run)
     ]
-    return pd.DataFrame(
-        rows, columns=["system", "seed", "fold", *METRICS, "seconds"]
-    )
+    return pd.DataFrame(rows, columns=["system", "seed", *columns, "path"])

@@ -1,38 +1,75 @@
-"""Weighted and unweighted accuracy.
+"""The one list of metrics: results, tables, reports and early stopping read it.
+
+To add one, write a function here and name it in ``METRICS``.
 
 Authors
  * The speechbrain-can developers 2026
 """
 
-import pandas as pd
-
-METRICS = ("WA", "UA")
+from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 
-def accuracies(true, predicted):
-    """Weighted and unweighted accuracy.
+def weighted_accuracy(true, predicted):
+    """The share of utterances that are predicted correctly."""
+    return accuracy_score(true, predicted)
 
-    WA is the share of utterances that are predicted correctly; UA is the mean
-    of the recalls of the classes that are present.
 
-    Arguments
-    ---------
-    true, predicted : sequence
-        Classes, equally many.
+def unweighted_accuracy(true, predicted):
+    """The mean of the recalls of the classes that are present."""
+    return recall_score(
+        true,
+        predicted,
+        labels=sorted(set(true)),
+        average="macro",
+        zero_division=0,
+    )
 
-    Returns
-    -------
-    dict of str: float
-        ``WA`` and ``UA``.
+
+def macro_f1(true, predicted):
+    """The mean over the classes present of 2 PR / (P + R)."""
+    return f1_score(
+        true,
+        predicted,
+        labels=sorted(set(true)),
+        average="macro",
+        zero_division=0,
+    )
+
+
+# Of two values of a metric the higher one is the better one.
+METRICS = {
+    "WA": weighted_accuracy,
+    "UA": unweighted_accuracy,
+    "macro-F1": macro_f1,
+}
+
+
+def evaluate(true, predicted):
+    """Every metric by name, of equally many true and predicted classes.
 
     Example
     -------
-    >>> accuracies(["sad", "sad", "sad", "ang"], ["sad", "sad", "sad", "neu"])
-    {'WA': 0.75, 'UA': 0.5}
+    >>> found = evaluate(
+    ...     ["sad", "sad", "sad", "ang"], ["sad", "sad", "sad", "neu"]
+    ... )
+    >>> found["WA"], found["UA"], found["macro-F1"]
+    (0.75, 0.5, 0.5)
     """
-    table = pd.DataFrame({"true": list(true), "predicted": list(predicted)})
-    correct = table["true"] == table["predicted"]
     return {
-        "WA": float(correct.mean()),
-        "UA": float(correct.groupby(table["true"]).mean().mean()),
+        name: float(metric(true, predicted)) for name, metric in METRICS.items()
     }
+
+
+def recalls(true, predicted):
+    """Recall of each class that is present.
+
+    Example
+    -------
+    >>> recalls(["sad", "sad", "ang"], ["sad", "ang", "ang"])
+    {'ang': 1.0, 'sad': 0.5}
+    """
+    classes = sorted(set(true))
+    found = recall_score(
+        true, predicted, labels=classes, average=None, zero_division=0
+    )
+    return dict(zip(classes, found.tolist()))

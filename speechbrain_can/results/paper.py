@@ -4,11 +4,9 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 REFERENCE = "can"
-
-
 PAPER_CORPUS = "IEMOCAP"
 
 
@@ -19,13 +17,21 @@ class Published(NamedTuple):
     ---------
     name : str
         What the paper calls the system.
-    WA, UA : tuple of float
-        Mean and standard deviation on IEMOCAP.
+    WA, UA : tuple of float or None
+        Mean and standard deviation on IEMOCAP; None for what is not in it.
     """
 
     name: str
-    WA: Tuple[float, float]
-    UA: Tuple[float, float]
+    WA: Optional[Tuple[float, float]] = None
+    UA: Optional[Tuple[float, float]] = None
+
+    def values(self):
+        """Mean and standard deviation by metric, of those that it gives."""
+        return {
+            metric: value
+            for metric, value in (("WA", self.WA), ("UA", self.UA))
+            if value is not None
+        }
 
 
 # Tables 2 to 4 of the paper; a system's key is the name of its hparams file.

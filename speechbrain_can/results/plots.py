@@ -22,27 +22,7 @@ def plot_utterance(
     segments,
     probabilities,
 ):
-    """Draws waveform, words, attention and probabilities of one utterance.
-
-    Arguments
-    ---------
-    path : str or Path
-        The picture, in a format that matplotlib knows by its ending.
-    utterance : Utterance
-        Its words and label.
-    waveform : torch.Tensor
-        Shape ``[samples]``.
-    sample_rate : int
-        Rate of the waveform in Hz.
-    attention : dict of str: list of float
-        Weight of each word under ``text`` and of each segment under ``audio``,
-        or one of them.
-    segments : numpy.ndarray
-        Start and end of the audio's segments in seconds, shape
-        ``[segments, 2]``.
-    probabilities : dict of str: float
-        Probability of each class.
-    """
+    """Draws waveform, words, attention and probabilities of one utterance."""
     figure = Figure(figsize=(11, 6), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[3, 1])
     wave_axes, *attention_axes = left.subplots(
@@ -56,7 +36,9 @@ def plot_utterance(
 
     times = np.arange(len(waveform)) / sample_rate
     wave_axes.plot(times, waveform, color="0.4", linewidth=0.5)
-    wave_axes.set_title(f"{utterance.id}: said as {utterance.emotion!r}")
+    wave_axes.set_title(
+        f"{utterance.utterance_id}: said as {utterance.emotion!r}"
+    )
     wave_axes.set_yticks([])
     wave_axes.set_xlim(0, utterance.duration)
     wave_axes.set_xticks(

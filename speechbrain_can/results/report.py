@@ -1,10 +1,6 @@
 """The report of a comparison: the paper's Tables 2 to 4 with our results.
 
-Every system is set beside CAN on the same folds and seeds. A fold's value is the
-mean over its seeds; the interval of the difference to CAN is that of a paired
-t-test over folds. Folds share training data, so that it is too narrow: by a
-third for ten folds, by the correction of Nadeau and Bengio (2003); nor does it
-allow for several comparisons being made at once.
+Every system is set beside CAN on the same folds and seeds.
 
 Authors
  * The speechbrain-can developers 2026
@@ -27,29 +23,15 @@ from speechbrain_can.results.paper import (
 from speechbrain_can.results.significance import summarise_systems
 
 NOTHING = "-"
-
-
 OTHERS = "Other systems"
+SIGNIFICANT = 0.05
 
 
 def build_report(summary, corpus_name):
-    """The paper's tables in its own order, systems of one's own after them.
-
-    Arguments
-    ---------
-    summary : pandas.DataFrame
-        What ``summarise_systems`` returns.
-    corpus_name : str
-        The paper's own numbers are added only for ``IEMOCAP``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``table``, ``model``, ``hparams``, and those of the summary.
-    """
+    """The paper's tables in its own order, systems of one's own after them."""
     published = {key for rows in PAPER.values() for key in rows}
     others = {
-        system: Published(system, (None, None), (None, None))
+        system: Published(system)
         for system in summary.index
         if system not in published
     }
@@ -68,8 +50,7 @@ def build_report(summary, corpus_name):
                 **values[system],
             }
             if corpus_name == PAPER_CORPUS:
-                for metric in METRICS:
-                    mean, std = getattr(systems[system], metric)
+                for metric, (mean, std) in systems[system].values().items():
                     row[f"paper's {metric} mean"] = mean
                     row[f"paper's {metric} std"] = std
             rows.append(row)
@@ -77,23 +58,7 @@ def build_report(summary, corpus_name):
 
 
 def format_report(report, title, table_format):
-    """The report as text.
-
-    Arguments
-    ---------
-    report : pandas.DataFrame
-        What ``build_report`` returns.
-    title : str
-        Corpus, protocol and seeds.
-    table_format : str
-        ``github`` (Markdown) or ``latex_booktabs``.
-
-    Returns
-    -------
-    str
-        A table for each of the paper's, mean ± std over folds and the
-        difference to CAN with its confidence interval.
-    """
+    """The report as text, in a format of tabulate's: a table for each table."""
     latex = table_format.startswith("latex")
     parts = [title if not latex else f"% {title}"]
     for table, rows in report.groupby("table", sort=False):
@@ -148,13 +113,14 @@ def _with_std(rows, name):
 
 
 def _with_interval(rows, metric):
-    names = [f"{metric} {name}" for name in ("difference", "low", "high")]
+    """Difference, interval where there are folds enough, and a star."""
+    names = [f"{metric} {name}" for name in ("difference", "low", "high", "p")]
     cells = []
-    for difference, low, high in rows.reindex(columns=names).to_numpy(float):
+    for difference, low, high, p in rows.reindex(columns=names).to_numpy(float):
         cell = _number(difference, sign=True)
         if not pd.isna(low):
             cell += f" [{_number(low, True)}, {_number(high, True)}]"
-        cells.append(cell)
+        cells.append(cell + ("*" if p < SIGNIFICANT else ""))
     return cells
 
 
@@ -168,20 +134,7 @@ def _number(value, sign=False):
 def write_report(folder, corpus_name, protocol):
     """Writes ``comparison.csv``, ``comparison.md`` and ``comparison.tex``.
 
-    Arguments
-    ---------
-    folder : str or Path
-        The comparison: runs in ``<system>/<seed>``, whichever command they
-        come from.
-    corpus_name : str
-        The corpus.
-    protocol : str
-        The protocol and the number of classes.
-
-    Returns
-    -------
-    str or None
-        The Markdown; None if no fold is finished.
+    Returns the Markdown, or None if no fold is finished.
     """
     results = collect(folder)
     if not len(results):
@@ -190,7 +143,9 @@ def write_report(folder, corpus_name, protocol):
     seeds = ", ".join(map(str, sorted(results["seed"].unique())))
     title = (
         f"{corpus_name}, {protocol}, seed {seeds}: mean ± standard deviation "
-        "over folds; paired difference to CAN with its 95% confidence interval"
+        "over folds; paired difference to CAN with its 95% interval, corrected "
+        "for shared training data (Nadeau and Bengio; McNemar's test where "
+        "there is one fold); * p < .05 after Holm's correction for all systems"
     )
     markdown = format_report(report, title, "github")
     texts = {

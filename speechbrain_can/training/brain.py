@@ -5,7 +5,6 @@ Authors
 """
 
 import ctypes
-import math
 import sys
 import time
 
@@ -14,20 +13,16 @@ import torch
 import speechbrain as sb
 from speechbrain.utils.metric_stats import MetricStats
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
-from speechbrain_can.lobes.ragged import WordFrames, count_words
-from speechbrain_can.results.metrics import accuracies
+from speechbrain_can.lobes.ragged import count_words
+from speechbrain_can.results.metrics import evaluate
+from speechbrain_can.training.checkpoints import (
+    recover_tested,
+    save_epoch,
+    training_effort,
+)
 
 # Of glibc's malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-
-
-def _quality(checkpoint):
-    """Ranks checkpoints; the first of equally good ones, as the stopper does.
-
-    One from the middle of an epoch has no error yet.
-    """
-    error = checkpoint.meta.get("error", math.inf)
-    return -error, -checkpoint.meta.get("epoch", 0)
 
 
 def keep_freed_memory():
@@ -55,8 +50,9 @@ class EmotionBrain(sb.Brain):
     """Trains a model on its weighted cross entropies (eqs 13-15).
 
     ``modules`` has ``normalize``, for frames, and ``model``, from words and
-    frames to an ``EmotionOutput``. ``hparams`` has ``seed``, ``epoch_counter``
-    and ``train_logger``, and may have ``tensorboard_train_logger``.
+    frames to an ``EmotionOutput``. ``hparams`` has ``seed``, ``stop_on`` (the
+    metric that ends training and chooses the checkpoint), ``epoch_counter`` and
+    ``train_logger``, and may have ``tensorboard_train_logger``.
 
     After ``evaluate`` the attributes ``test_ids``, ``test_targets``,
     ``test_log_probabilities`` and ``test_attention`` hold the test set's
@@ -87,55 +83,25 @@ class EmotionBrain(sb.Brain):
             self.checkpointer.add_recoverable(name, optimizer)
 
     def compute_forward(self, batch, stage):
-        """From a batch of words and frames to the model's predictions.
-
-        Arguments
-        ---------
-        batch : PaddedBatch
-            As ``flat_batch`` makes it.
-        stage : sb.Stage
-            Not used: the modules know whether they train.
-
-        Returns
-        -------
-        EmotionOutput
-            Logits and their weights.
-        """
+        """From a ``Batch`` to the model's ``EmotionOutput``."""
         batch = batch.to(self.device)
-        audio = WordFrames(
-            frames=self.modules.normalize(batch.frames.data),
-            frame_counts=batch.frame_counts.data,
-            word_counts=batch.frame_counts.lengths,
+        frames = self.modules.normalize(batch.audio.frames)
+        return self.modules.model(
+            batch.words, batch.audio._replace(frames=frames)
         )
-        return self.modules.model(batch.words, audio)
 
     def compute_objectives(self, predictions, batch, stage):
-        """Total loss of a batch (eq. 14); keeps the statistics of the stage.
-
-        Arguments
-        ---------
-        predictions : EmotionOutput
-            What ``compute_forward`` returned.
-        batch : PaddedBatch
-            The batch.
-        stage : sb.Stage
-            Whether decisions are kept too.
-
-        Returns
-        -------
-        torch.Tensor
-            The mean over the batch, a scalar.
-        """
-        targets = batch.emotion_encoded.data
+        """Total loss of a batch (eq. 14); keeps the statistics of the stage."""
+        targets = batch.targets.to(self.device)
         losses = cross_entropies(predictions, targets)
         total = total_loss(losses, predictions.weights)
         for name, loss in {"loss": total, **losses}.items():
             stats = self.loss_metrics.setdefault(
                 name, MetricStats(metric=lambda loss: loss)
             )
-            stats.append(batch.id, loss.detach())
+            stats.append(batch.ids, loss.detach())
         if stage != sb.Stage.TRAIN:
-            self.ids.extend(batch.id)
+            self.ids.extend(batch.ids)
             self.targets.append(targets)
             self.log_probabilities.append(decide(predictions).float())
         if stage == sb.Stage.TEST and predictions.attention is not None:
@@ -147,54 +113,15 @@ class EmotionBrain(sb.Brain):
         """Also recalls the time that was spent before a resume."""
         keep_freed_memory()
         super().on_fit_start()
-        _, seconds_before = self.training_effort()
+        _, seconds_before = training_effort(self.checkpointer)
         self.started = time.perf_counter() - seconds_before
 
-    def training_effort(self):
-        """What the checkpoints say of the training so far.
-
-        Returns
-        -------
-        epochs : int
-            Number of finished epochs.
-        seconds : float
-            Time that they took, over all resumes.
-        """
-        checkpoints = self.checkpointer.list_checkpoints()
-        return max(
-            (
-                (checkpoint.meta["epoch"], checkpoint.meta["seconds"])
-                for checkpoint in checkpoints
-                if "epoch" in checkpoint.meta
-            ),
-            default=(0, 0.0),
-        )
-
     def on_evaluate_start(self, max_key=None, min_key=None):
-        """Loads the checkpoint with the best validation accuracy.
-
-        Arguments
-        ---------
-        max_key, min_key : str
-            Not used.
-        """
-        if self.training_effort() == (0, 0.0):
-            raise FileNotFoundError(
-                f"There is no checkpoint in {self.checkpointer.checkpoints_dir}"
-                " to test; train first"
-            )
-        self.checkpointer.recover_if_possible(importance_key=_quality)
+        """Loads the checkpoint that is best on the validation set."""
+        recover_tested(self.checkpointer)
 
     def on_stage_start(self, stage, epoch=None):
-        """Gets called at the beginning of each stage.
-
-        Arguments
-        ---------
-        stage : sb.Stage
-            The stage.
-        epoch : int or None
-            None during the test.
-        """
+        """Gets called at the beginning of each stage."""
         self.loss_metrics = {}
         self.ids, self.targets, self.log_probabilities = [], [], []
         self.attention = []
@@ -205,17 +132,7 @@ class EmotionBrain(sb.Brain):
             torch.manual_seed(self.hparams.seed + epoch + 1_000_003 * rank)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Gets called at the end of each stage.
-
-        Arguments
-        ---------
-        stage : sb.Stage
-            The stage.
-        stage_loss : float
-            Not used: the mean over batches weighs a short last batch too much.
-        epoch : int or None
-            None during the test.
-        """
+        """Gets called at the end of each stage."""
         stats = {
             name: metric.summarize("average")
             for name, metric in self.loss_metrics.items()
@@ -226,20 +143,14 @@ class EmotionBrain(sb.Brain):
         targets = torch.cat(self.targets).cpu()
         log_probabilities = torch.cat(self.log_probabilities).cpu()
         stats.update(
-            accuracies(targets.tolist(), log_probabilities.argmax(1).tolist())
+            evaluate(targets.tolist(), log_probabilities.argmax(1).tolist())
         )
         if stage == sb.Stage.VALID:
-            error = 1 - stats["WA"]
+            error = 1 - stats[self.hparams.stop_on]
             # Before the checkpoint, which saves whether it is time to stop.
             self.hparams.epoch_counter.update_metric(error)
-            self.checkpointer.save_and_keep_only(
-                meta={
-                    "error": error,
-                    "epoch": epoch,
-                    "seconds": time.perf_counter() - self.started,
-                },
-                importance_keys=[_quality],
-            )
+            seconds = time.perf_counter() - self.started
+            save_epoch(self.checkpointer, epoch, error, seconds)
             # After it: an epoch that is done again is not logged twice.
             self._log({"epoch": epoch}, self.train_stats, valid_stats=stats)
         else:

@@ -1,9 +1,11 @@
-"""Checkpoints that survive a kill at any moment, and all that belongs in them.
+"""Checkpoints that survive a kill at any moment, and which one is tested.
 
 Authors
  * The speechbrain-can developers 2026
 """
 
+import logging
+import math
 import os
 
 from speechbrain.utils.checkpoints import (
@@ -21,9 +23,10 @@ from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 class AtomicCheckpointer(Checkpointer):
     """A ``Checkpointer`` whose checkpoints count only when they are complete.
 
-    SpeechBrain takes a folder for a checkpoint as soon as its meta file is
-    there, and writes that file first: a run killed while it saves would resume
-    from a torn checkpoint. Here the meta file gets its name last.
+    SpeechBrain 1.1.2 takes a folder for a checkpoint as soon as its meta file
+    is there, and writes that file first: a run that was killed while it saved
+    picks the torn checkpoint when it is started again, and crashes. Here the
+    meta file gets its name last.
 
     Arguments
     ---------
@@ -71,3 +74,47 @@ class EarlyStoppingCounter(EpochCounterWithStopper):
     @mark_as_transfer
     def _recover(self, path, end_of_epoch=True):
         super()._recover(path, end_of_epoch)
+
+
+def _quality(checkpoint):
+    """Ranks checkpoints; the first of equally good ones, as the stopper does.
+
+    One from the middle of an epoch has no error yet.
+    """
+    error = checkpoint.meta.get("error", math.inf)
+    return -error, -checkpoint.meta.get("epoch", 0)
+
+
+def save_epoch(checkpointer, epoch, error, seconds):
+    """Saves an epoch, and keeps it beside the best one alone."""
+    checkpointer.save_and_keep_only(
+        meta={"error": error, "epoch": epoch, "seconds": seconds},
+        importance_keys=[_quality],
+        verbosity=logging.DEBUG,
+    )
+
+
+def recover_tested(checkpointer):
+    """Loads the checkpoint that is tested: the best on the validation set.
+
+    The plain ``recover_if_possible()`` loads the newest one instead, to train
+    on. Raises ``FileNotFoundError`` if there is none.
+    """
+    if training_effort(checkpointer) == (0, 0.0):
+        raise FileNotFoundError(
+            f"There is no checkpoint in {checkpointer.checkpoints_dir} to test; "
+            "train first"
+        )
+    return checkpointer.recover_if_possible(importance_key=_quality)
+
+
+def training_effort(checkpointer):
+    """Finished epochs and the seconds that they took, over all resumes."""
+    return max(
+        (
+            (checkpoint.meta["epoch"], checkpoint.meta["seconds"])
+            for checkpoint in checkpointer.list_checkpoints()
+            if "epoch" in checkpoint.meta
+        ),
+        default=(0, 0.0),
+    )

@@ -4,92 +4,101 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+from dataclasses import dataclass, replace
+from typing import List
+
 import torch
 
 import speechbrain as sb
-from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain_can.lobes.ragged import WordFrames
 
 
-def concatenate(tensors):
-    """Joins ragged tensors end to end, for ``PaddedBatch``.
+@dataclass(frozen=True)
+class Batch:
+    """Utterances without padding.
 
     Arguments
     ---------
-    tensors : list of torch.Tensor
-        One an utterance.
-
-    Returns
-    -------
-    flat : torch.Tensor
-        Their concatenation.
-    counts : torch.Tensor
-        Their lengths, absolute rather than relative, shape ``[batch]``.
+    ids : list of str
+        The utterances.
+    words : list of list of str
+        The words of each.
+    audio : WordFrames
+        The frames of each word.
+    targets : torch.Tensor
+        Class numbers, shape ``[batch]``.
     """
-    counts = torch.tensor([len(tensor) for tensor in tensors])
-    return torch.cat(tensors), counts
+
+    ids: List[str]
+    words: List[List[str]]
+    audio: WordFrames
+    targets: torch.Tensor
+
+    def to(self, device):
+        """The same batch on a device."""
+        audio = WordFrames(*(tensor.to(device) for tensor in self.audio))
+        return replace(self, audio=audio, targets=self.targets.to(device))
 
 
 def flat_batch(examples):
-    """Collates utterances without padding: a ``collate_fn``.
+    """Collates the items of a dataset of ``make_datasets``: a ``collate_fn``.
 
-    Every tensor becomes a ``PaddedData`` of flat data and absolute counts; a
-    ``PaddedBatch`` cannot pad words and frames at once. Other values, such as
-    the words themselves, stay lists.
-
-    Arguments
-    ---------
-    examples : list of dict
-        Utterances, as a dataset of ``make_datasets`` yields them.
-
-    Returns
-    -------
-    PaddedBatch
-        The batch.
+    SpeechBrain's ``PaddedBatch`` pads one ragged dimension, and here there are
+    two, words and frames.
 
     Example
     -------
     >>> batch = flat_batch(
     ...     [
-    ...         {"words": ["so"], "frame_counts": torch.tensor([4])},
-    ...         {"words": ["oh", "well"], "frame_counts": torch.tensor([2, 3])},
+    ...         {
+    ...             "id": "a",
+    ...             "words": ["so"],
+    ...             "frames": torch.zeros(4, 40),
+    ...             "frame_counts": torch.tensor([4]),
+    ...             "emotion_encoded": torch.tensor([2]),
+    ...         },
+    ...         {
+    ...             "id": "b",
+    ...             "words": ["oh", "well"],
+    ...             "frames": torch.zeros(5, 40),
+    ...             "frame_counts": torch.tensor([2, 3]),
+    ...             "emotion_encoded": torch.tensor([0]),
+    ...         },
     ...     ]
     ... )
-    >>> batch.words
-    [['so'], ['oh', 'well']]
-    >>> batch.frame_counts
-    PaddedData(data=tensor([4, 2, 3]), lengths=tensor([1, 2]))
+    >>> batch.words, batch.targets
+    ([['so'], ['oh', 'well']], tensor([2, 0]))
+    >>> batch.audio.frame_counts, batch.audio.word_counts
+    (tensor([4, 2, 3]), tensor([1, 2]))
     """
-    return PaddedBatch(examples, padding_func=concatenate)
+    columns = {key: [item[key] for item in examples] for key in examples[0]}
+    return Batch(
+        ids=columns["id"],
+        words=columns["words"],
+        audio=WordFrames(
+            frames=torch.cat(columns["frames"]),
+            frame_counts=torch.cat(columns["frame_counts"]),
+            word_counts=torch.tensor(
+                [len(counts) for counts in columns["frame_counts"]]
+            ),
+        ),
+        targets=torch.cat(columns["emotion_encoded"]),
+    )
 
 
 def make_datasets(utterances, parts, store, label_encoder):
-    """Datasets of one fold.
+    """Datasets of one fold, under the keys of ``parts`` and in their order.
 
-    Arguments
-    ---------
-    utterances : dict of str: Utterance
-        The corpus.
-    parts : dict of str: list of str
-        IDs under ``train``, ``valid`` and ``test``.
-    store : FeatureStore
-        Features of the corpus.
-    label_encoder : CategoricalEncoder
-        From emotions to class numbers.
-
-    Returns
-    -------
-    dict of str: DynamicItemDataset
-        Datasets under the same keys as ``parts``, in that order. Each item has
-        ``id``, ``words``, ``frames`` ``[frames, features]``, ``frame_counts``
-        ``[words]`` and ``emotion_encoded`` ``[1]``.
+    Each item has ``id``, ``words``, ``frames`` ``[frames, features]``,
+    ``frame_counts`` ``[segments]`` and ``emotion_encoded`` ``[1]``.
     """
 
     @sb.utils.data_pipeline.takes("id")
     @sb.utils.data_pipeline.provides("frames", "frame_counts")
-    def audio_pipeline(name):
+    def audio_pipeline(utterance_id):
         """Reads the stored frames of an utterance."""
-        frames, frame_counts = store[name]
+        frames, frame_counts = store[utterance_id]
         yield frames
         yield frame_counts
 
@@ -102,11 +111,13 @@ def make_datasets(utterances, parts, store, label_encoder):
     return {
         part: DynamicItemDataset(
             {
-                name: {
-                    "words": [word.text for word in utterances[name].words],
-                    "emotion": utterances[name].emotion,
+                utterance_id: {
+                    "words": [
+                        word.text for word in utterances[utterance_id].words
+                    ],
+                    "emotion": utterances[utterance_id].emotion,
                 }
-                for name in names
+                for utterance_id in ids
             },
             dynamic_items=[audio_pipeline, label_pipeline],
             output_keys=[
@@ -117,5 +128,5 @@ def make_datasets(utterances, parts, store, label_encoder):
                 "emotion_encoded",
             ],
         )
-        for part, names in parts.items()
+        for part, ids in parts.items()
     }

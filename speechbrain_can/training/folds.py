@@ -1,8 +1,8 @@
 """Runs an experiment: one fold of a protocol, or all of them.
 
 A recipe's ``train.py`` prepares its corpus and hands over to ``run_folds``. Every
-fold is trained from a fresh reading of the hparams file, so that a fold gives
-the same result alone as among others.
+fold is built anew from its settings, so that it gives the same result alone as
+among others.
 
 Authors
  * The speechbrain-can developers 2026
@@ -17,57 +17,49 @@ import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.train_logger import TensorboardLogger
 from speechbrain_can.audio import read_waveform
+from speechbrain_can.corpus.leakage import describe_fold
 from speechbrain_can.corpus.manifest import resolve_wav
 from speechbrain_can.corpus.prepare import Corpus
 from speechbrain_can.corpus.protocols import (
     count_folds,
-    describe_fold,
+    protocol_name,
     split_fold,
 )
 from speechbrain_can.features.store import FeatureStore
 from speechbrain_can.files import write_json
-from speechbrain_can.hparams import (
-    ALL_FOLDS,
-    SETTINGS,
-    SettingsError,
-    load_hparams,
-    requested_fold,
-    resolve_hparams,
-    write_settings,
-)
+from speechbrain_can.hparams import ALL_FOLDS, SettingsError, write_settings
 from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
     FOLD_RESULT,
+    PREDICTIONS,
     fold_result,
     format_table,
     summarise,
     write_attention,
     write_predictions,
 )
-from speechbrain_can.results.metrics import accuracies
+from speechbrain_can.results.metrics import METRICS, evaluate, recalls
 from speechbrain_can.training.brain import EmotionBrain
+from speechbrain_can.training.checkpoints import training_effort
 from speechbrain_can.training.dataio import flat_batch, make_datasets
 
 logger = sb.utils.logger.get_logger(__name__)
 
-
 ATTENTION_PICTURE = "attention.png"
+LABEL_ENCODER = "label_encoder.txt"
 
 
-def run_folds(hparams, hparams_file, run_opts, overrides):
+def run_folds(hparams, settings, run_opts):
     """Trains and tests the folds that are asked for and not yet finished.
 
     Arguments
     ---------
     hparams : dict
-        The hyper-parameters of any fold; ``prepared_folder`` holds a prepared
-        corpus.
-    hparams_file : str or Path
-        Where they come from: each fold is read anew.
-    run_opts : dict
+        What ``settings`` build; ``prepared_folder`` holds a prepared corpus.
+    settings : Settings
+        The settings, from which each fold is built anew.
+    run_opts : RunOptions
         SpeechBrain's run options.
-    overrides : str or dict
-        As ``sb.parse_arguments`` gives them.
 
     Returns
     -------
@@ -78,35 +70,33 @@ def run_folds(hparams, hparams_file, run_opts, overrides):
     Raises
     ------
     SettingsError
-        If another process is training one of them.
+        If ``stop_on`` is no metric, or another process is training a fold.
     """
-    corpus = Corpus.load(hparams["prepared_folder"], hparams["protocol"])
+    if hparams["stop_on"] not in METRICS:
+        raise SettingsError(
+            f"stop_on is {hparams['stop_on']!r}; choose one of "
+            f"{', '.join(METRICS)}"
+        )
+    protocol = hparams["preparation"]["protocol"]
+    corpus = Corpus.load(hparams["prepared_folder"], protocol)
     output_folder = Path(hparams["output_folder"])
     n_folds = count_folds(corpus.folds)
-    requested = requested_fold(hparams_file, overrides)
-    for fold in range(n_folds) if requested == ALL_FOLDS else [requested]:
+    asked = settings.fold
+    for fold in range(n_folds) if asked == ALL_FOLDS else [asked]:
         if not fold_result(output_folder, fold).exists():
             logger.info(f"Fold {fold} (folds are 0 to {n_folds - 1})")
-            fold_hparams = load_hparams(hparams_file, overrides, fold)
-            folder = fold_result(output_folder, fold).parent
-            with _alone_in(folder):
-                if if_main_process():
-                    write_settings(
-                        folder / SETTINGS,
-                        resolve_hparams(hparams_file, overrides, fold),
-                    )
-                train_fold(fold_hparams, run_opts, corpus, fold)
+            with _alone_in(fold_result(output_folder, fold).parent):
+                train_fold(settings.of_fold(fold), run_opts, corpus, fold)
     if not (if_main_process() and fold_result(output_folder, fold).exists()):
         return None
-    summary = summarise(
-        output_folder,
-        {
-            "model": Path(hparams_file).stem,
-            "corpus": corpus.name,
-            "protocol": hparams["protocol"],
-            "classes": corpus.classes,
-        },
-    )
+    description = {
+        "model": settings.name,
+        "corpus": corpus.name,
+        "protocol": protocol_name(protocol),
+        "classes": corpus.classes,
+    }
+    summary = summarise(output_folder, description)
+    write_json(output_folder / "results.json", summary)
     print(format_table(summary))
     picture = fold_result(output_folder, fold).with_name(ATTENTION_PICTURE)
     if picture.exists():
@@ -135,20 +125,10 @@ def _alone_in(fold_folder):
         lock.release()
 
 
-def train_fold(hparams, run_opts, corpus, fold):
-    """Trains one fold, tests its best checkpoint and writes what it found.
-
-    Arguments
-    ---------
-    hparams : dict
-        The hyper-parameters of this fold.
-    run_opts : dict
-        SpeechBrain's run options.
-    corpus : Corpus
-        The prepared corpus.
-    fold : int
-        The fold.
-    """
+def train_fold(settings, run_opts, corpus, fold):
+    """Trains one fold, tests its best checkpoint and writes what it found."""
+    hparams = settings.build()
+    folder = Path(hparams["fold_folder"])
     parts = split_fold(corpus.folds, fold)
     logger.info(describe_fold(corpus.utterances, parts))
 
@@ -175,6 +155,10 @@ def train_fold(hparams, run_opts, corpus, fold):
     label_encoder = sb.dataio.encoder.CategoricalEncoder()
     label_encoder.update_from_iterable(corpus.classes)
     label_encoder.expect_len(len(corpus.classes))
+    if if_main_process():
+        # With the checkpoint they make the folder complete: ``load_fold``.
+        write_settings(folder, settings)
+        label_encoder.save(folder / LABEL_ENCODER)
     datasets = make_datasets(corpus.utterances, parts, store, label_encoder)
     loader_options = {
         "batch_size": hparams["batch_size"],
@@ -209,7 +193,8 @@ def train_fold(hparams, run_opts, corpus, fold):
     if brain.debug:
         logger.info("Debugging: the fold's result is not recorded")
         return
-    run_on_main(record_fold, args=[brain, hparams, corpus, fold])
+    n_train = len(parts["train"])
+    run_on_main(record_fold, args=[brain, hparams, corpus, fold, n_train])
 
 
 def _build_store(**settings):
@@ -217,20 +202,8 @@ def _build_store(**settings):
     FeatureStore.build(**settings)
 
 
-def record_fold(brain, hparams, corpus, fold):
-    """Writes predictions, attention, the result and the picture of a fold.
-
-    Arguments
-    ---------
-    brain : EmotionBrain
-        After ``evaluate``.
-    hparams : dict
-        The hyper-parameters of this fold.
-    corpus : Corpus
-        The prepared corpus.
-    fold : int
-        The fold.
-    """
+def record_fold(brain, hparams, corpus, fold, n_train):
+    """Writes predictions, attention, the result and the picture of a fold."""
     folder = Path(hparams["fold_folder"])
     log_probabilities = brain.test_log_probabilities
     true = [corpus.classes[i] for i in brain.test_targets.tolist()]
@@ -238,7 +211,7 @@ def record_fold(brain, hparams, corpus, fold):
         corpus.classes[i] for i in log_probabilities.argmax(1).tolist()
     ]
     write_predictions(
-        folder / "predictions.csv",
+        folder / PREDICTIONS,
         brain.test_ids,
         true,
         predicted,
@@ -249,14 +222,16 @@ def record_fold(brain, hparams, corpus, fold):
         write_attention(
             folder / ATTENTION_TABLE, brain.test_ids, brain.test_attention
         )
-    epochs, seconds = brain.training_effort()
+    epochs, seconds = training_effort(brain.checkpointer)
     # The presence of this file says that the fold is finished.
     write_json(
         folder / FOLD_RESULT,
         {
             "fold": fold,
-            **accuracies(true, predicted),
+            **evaluate(true, predicted),
+            "recall": recalls(true, predicted),
             "n_test": len(true),
+            "n_train": n_train,
             "epochs": epochs,
             "seconds": round(seconds, 1),
         },
@@ -270,15 +245,6 @@ def draw_attention(brain, hparams, corpus):
 
     It is the surest of the correct predictions on four to twelve words, or
     the surest of all where there is none.
-
-    Arguments
-    ---------
-    brain : EmotionBrain
-        After ``evaluate``.
-    hparams : dict
-        The hyper-parameters of this fold.
-    corpus : Corpus
-        The prepared corpus.
     """
     try:
         from speechbrain_can.results.plots import plot_utterance
@@ -297,24 +263,15 @@ def draw_attention(brain, hparams, corpus):
         range(len(brain.test_ids)),
         key=lambda i: (readable[i] and correct[i], confidence[i].item()),
     )
-    name = brain.test_ids[chosen]
-    utterance = corpus.utterances[name]
+    utterance = corpus.utterances[brain.test_ids[chosen]]
     sample_rate = hparams["compute_features"].sample_rate
-    path = Path(hparams["fold_folder"]) / ATTENTION_PICTURE
+    probabilities = brain.test_log_probabilities[chosen].exp().tolist()
     plot_utterance(
-        path,
+        Path(hparams["fold_folder"]) / ATTENTION_PICTURE,
         utterance,
         read_waveform(resolve_wav(utterance, corpus.data_folder), sample_rate),
         sample_rate,
         brain.test_attention[chosen],
-        hparams["segment"](
-            [word.start for word in utterance.words],
-            [word.end for word in utterance.words],
-        ),
-        dict(
-            zip(
-                corpus.classes,
-                brain.test_log_probabilities[chosen].exp().tolist(),
-            )
-        ),
+        hparams["segment"](utterance.words),
+        dict(zip(corpus.classes, probabilities)),
     )

@@ -1,7 +1,7 @@
 """Compares systems: the paper's Tables 2 to 4 from one command.
 
     cd recipes/<Dataset>/multimodal_emotion_recognition
-    python -m speechbrain_can.commands.compare hparams/*.yaml --data_folder=...
+    python -m speechbrain_can compare hparams/*.yaml --data_folder=...
 
 Every system is trained by its recipe's ``train.py``, with the same folds and
 seeds, from one prepared corpus; what is finished is not done again. What the
@@ -19,35 +19,27 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import ruamel.yaml
 import torch
-from hyperpyyaml import resolve_references
 from tqdm import tqdm
 
 import speechbrain as sb
+from speechbrain_can.corpus.prepare import folds_path
 from speechbrain_can.corpus.protocols import count_folds, read_folds
 from speechbrain_can.files import read_json
 from speechbrain_can.hparams import (
     ALL_FOLDS,
     SETTINGS,
+    Settings,
     SettingsError,
-    check_settings,
-    read_hparams,
-    requested_fold,
+    check_folder,
+    read_settings,
 )
 from speechbrain_can.results.folds import fold_result
+from speechbrain_can.results.metrics import METRICS
 
 OUTPUT = "output.txt"
-
-
-SHARED_SETTINGS = (
-    "data_folder",
-    "embedded_folder",
-    "canonical_text",
-    "protocol",
-    "fold_seed",
-    "classes",
-)
+# What decides on which utterances and folds a run trains and is tested.
+SHARED_SETTINGS = ("preparation", "controlled_corpus")
 
 
 @dataclass(frozen=True)
@@ -64,36 +56,23 @@ class Run:
         Its output folder.
     arguments : tuple of str
         Overrides and run options, as ``train.py`` takes them.
+    settings : Settings
+        What file and overrides come to.
     """
 
     hparams_file: Path
     seed: int
     folder: Path
     arguments: tuple
+    settings: Settings
 
     @property
     def system(self):
         """str : the name of the hparams file."""
         return self.hparams_file.stem
 
-    @property
-    def overrides(self):
-        """str : the overrides, as ``train.py`` reads them."""
-        return sb.parse_arguments([str(self.hparams_file), *self.arguments])[2]
-
     def command(self):
-        """The command that trains it.
-
-        Returns
-        -------
-        list of str
-            A command.
-
-        Raises
-        ------
-        SettingsError
-            If there is no ``train.py`` above the hparams file.
-        """
+        """The command that trains it, a list of str."""
         folders = self.hparams_file.absolute().parents
         scripts = [folder / "train.py" for folder in folders]
         train = next((path for path in scripts if path.exists()), None)
@@ -106,132 +85,77 @@ class Run:
             str(train),
             str(self.hparams_file),
             *self.arguments,
-            "--noprogressbar",
         ]
-
-    def settings(self):
-        """Its hparams with every reference resolved and no object built.
-
-        Returns
-        -------
-        dict
-            The hyper-parameters.
-        """
-        resolved = resolve_references(
-            read_hparams(self.hparams_file), self.overrides
-        )
-        return ruamel.yaml.YAML().load(resolved)
 
 
 def plan_runs(hparams_files, seeds, output_folder, arguments):
-    """Lists the runs of a comparison, a seed after the other.
-
-    Arguments
-    ---------
-    hparams_files : list of str or Path
-        The systems.
-    seeds : list of int
-        The seeds.
-    output_folder : str or Path
-        The comparison.
-    arguments : list of str
-        What every run gets.
-
-    Returns
-    -------
-    list of Run
-        The runs.
-
-    Raises
-    ------
-    SettingsError
-        If two of them have the same system, by the name of its file, and seed.
-    """
+    """Lists the runs of a comparison, a seed after the other."""
     output_folder = Path(output_folder)
-    runs, folders = [], set()
+    runs = {}
     for seed in seeds:
         for hparams_file in map(Path, hparams_files):
             folder = output_folder / hparams_file.stem / str(seed)
-            if folder in folders:
+            if folder in runs:
                 raise SettingsError(
                     f"{hparams_file.stem} with seed {seed} is given twice; "
                     "every hparams file needs a name of its own"
                 )
-            folders.add(folder)
             own = {
                 "seed": seed,
                 "output_folder": folder,
                 "prepared_folder": output_folder / "prepared",
             }
-            runs.append(
-                Run(
-                    hparams_file,
-                    seed,
-                    folder,
-                    (
-                        *(f"--{key}={value}" for key, value in own.items()),
-                        *arguments,
-                    ),
-                )
+            every = (
+                *(f"--{key}={value}" for key, value in own.items()),
+                *arguments,
             )
-    return runs
+            _, _, overrides = sb.parse_arguments([str(hparams_file), *every])
+            settings = read_settings(hparams_file, overrides)
+            runs[folder] = Run(hparams_file, seed, folder, every, settings)
+    return list(runs.values())
 
 
 def check_runs(runs, output_folder):
-    """Checks, before hours of training, that the runs can be compared.
+    """Refuses, before hours of training, runs that cannot be compared.
 
-    Arguments
-    ---------
-    runs : list of Run
-        The runs.
-    output_folder : str or Path
-        The comparison, which may hold earlier runs.
-
-    Raises
-    ------
-    SettingsError
-        If two have different data or folds, if a folder was begun with other
-        settings, or if an hparams file belongs to no recipe.
+    Two have other data or folds, a folder was begun with other settings, or
+    an hparams file belongs to no recipe.
     """
     for run in runs:
         run.command()
-    settings = {str(run.hparams_file): run.settings() for run in runs}
+    settings = {str(run.hparams_file): run.settings for run in runs}
     for path in sorted(Path(output_folder).glob(f"*/*/{SETTINGS}")):
-        settings[str(path)] = ruamel.yaml.YAML().load(path)
+        settings[str(path)] = read_settings(path)
+    shared = {
+        name: {
+            key: value
+            for record in SHARED_SETTINGS
+            for key, value in (one.plain().get(record) or {}).items()
+        }
+        for name, one in settings.items()
+    }
     first = str(runs[0].hparams_file)
-    for name, other in settings.items():
-        for key in SHARED_SETTINGS:
-            if other.get(key) != settings[first].get(key):
+    for name, values in shared.items():
+        for key in {**shared[first], **values}:
+            if values.get(key) != shared[first].get(key):
                 raise SettingsError(
-                    f"{name} has {key}: {other.get(key)} and {first} has "
-                    f"{settings[first].get(key)}; give one for all with "
+                    f"{name} has {key}: {values.get(key)} and {first} has "
+                    f"{shared[first].get(key)}; give one for all with "
                     f"--{key}=..., or another --output_folder"
                 )
     for run in runs:
-        check_settings(run.folder, run.hparams_file, run.overrides)
+        check_folder(run.folder, run.settings)
 
 
 def requested_folds(run):
-    """The folds that a run is asked for.
-
-    Arguments
-    ---------
-    run : Run
-        The run.
-
-    Returns
-    -------
-    list of int
-        Their numbers; none while the corpus is not prepared.
-    """
-    requested = requested_fold(run.hparams_file, run.overrides)
-    if requested != ALL_FOLDS:
-        return [requested]
-    settings = run.settings()
-    folds = Path(
-        settings["prepared_folder"], f"folds_{settings['protocol']}.csv"
+    """Numbers of the folds asked for; none while the corpus is not prepared."""
+    if run.settings.fold != ALL_FOLDS:
+        return [run.settings.fold]
+    settings = run.settings.plain()
+    path = folds_path(
+        settings["prepared_folder"], settings["preparation"]["protocol"]
     )
-    return list(range(count_folds(read_folds(folds)))) if folds.exists() else []
+    return list(range(count_folds(read_folds(path)))) if path.exists() else []
 
 
 def train_all(runs, workers):
@@ -240,18 +164,6 @@ def train_all(runs, workers):
     What a run prints goes to ``output.txt`` in its folder. One that fails does
     not stop the others. Each run gets its share of the threads, which on small
     matrices is faster than one run after the other on all of them.
-
-    Arguments
-    ---------
-    runs : list of Run
-        The runs.
-    workers : int
-        How many at a time.
-
-    Returns
-    -------
-    list of Run
-        Those that failed.
     """
     threads = max(1, torch.get_num_threads() // workers)
     waiting, running, failed = list(runs), {}, []
@@ -323,24 +235,17 @@ class Progress:
         )
 
     def show(self, running):
-        """Shows what has been finished since, and what is running.
-
-        Arguments
-        ---------
-        running : iterable of Run
-            The runs that are being trained.
-        """
+        """Shows what has been finished since, and what is running."""
         self.folds = self.folds or requested_folds(self.runs[0])
         self.bar.total = self._total()
         finished = self._finished()
         for path in finished - self.finished:
             result = read_json(path)
             *_, system, seed, _, _ = path.parts
+            reached = ", ".join(f"{m} {result[m]:.3f}" for m in METRICS)
             self.bar.write(
-                "{}, seed {}, fold {fold}: WA {WA:.3f}, UA {UA:.3f}, "
-                "{epochs} epochs, {seconds:.0f} s".format(
-                    system, seed, **result
-                )
+                "{}, seed {}, fold {fold}: {}, {epochs} epochs, "
+                "{seconds:.0f} s".format(system, seed, reached, **result)
             )
         new = len(finished) - len(self.finished)
         self.finished = finished

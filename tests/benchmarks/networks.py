@@ -14,10 +14,11 @@ from training import HPARAMS
 
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
-from speechbrain_can.hparams import load_hparams
+from speechbrain_can.hparams import read_settings
 from speechbrain_can.lobes.audio import LayerWeights, WordEncoder
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.ragged import WordFrames
+from speechbrain_can.training.run_options import lstm_runs_in
 
 RATE = 16000
 # of wav2vec2-base
@@ -30,7 +31,9 @@ class Predictor(torch.nn.Module):
     def __init__(self):
         super().__init__()
         with tempfile.TemporaryDirectory() as scratch:
-            hparams = load_hparams(HPARAMS, {"output_folder": scratch}, fold=0)
+            hparams = read_settings(
+                HPARAMS, {"output_folder": scratch, "fold": 0}
+            ).build()
         self.compute_features = hparams["compute_features"]
         self.segment = hparams["segment"]
         self.normalize = hparams["normalize"]
@@ -178,17 +181,19 @@ def run(threads, quick):
             lambda: loss_of_can(len(batch)),
             can.parameters(),
         ),
-        "CAN on MFCC, in bfloat16": (
-            batch,
-            lambda: loss_of_can(len(batch), bfloat16=True),
-            can.parameters(),
-        ),
         "CAN on stored layers of wav2vec2-base": (
             batch,
             lambda: loss_of(on_layers(words, layers), targets),
             on_layers.parameters(),
         ),
     }
+    bfloat16 = lstm_runs_in("bf16")
+    if bfloat16:
+        cases["CAN on MFCC, in bfloat16"] = (
+            batch,
+            lambda: loss_of_can(len(batch), bfloat16=True),
+            can.parameters(),
+        )
     rows = []
     for case, (utterances, forward, parameters) in cases.items():
         step = training_step(forward, list(parameters))
@@ -204,11 +209,13 @@ def run(threads, quick):
 
     can.eval()
     words, audio, _ = stored[len(batch)]
-    with torch.no_grad():
-        full = can(words, audio).logits["joint"]
-        with torch.autocast("cpu", torch.bfloat16):
-            half = can(words, audio).logits["joint"]
-    difference = float((full - half).abs().max() / full.abs().max())
+    difference = None
+    if bfloat16:
+        with torch.no_grad():
+            full = can(words, audio).logits["joint"]
+            with torch.autocast("cpu", torch.bfloat16):
+                half = can(words, audio).logits["joint"]
+        difference = float((full - half).abs().max() / full.abs().max())
 
     @torch.no_grad()
     def predict(utterances, words):

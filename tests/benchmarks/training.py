@@ -26,7 +26,7 @@ from speechbrain_can.audio import audio_duration
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
 from speechbrain_can.corpus.prepare import Corpus, prepare_corpus
 from speechbrain_can.features.store import FeatureStore
-from speechbrain_can.hparams import load_hparams
+from speechbrain_can.hparams import read_settings
 from speechbrain_can.training.brain import EmotionBrain
 from speechbrain_can.training.dataio import flat_batch, make_datasets
 
@@ -77,7 +77,7 @@ def write_noise(folder, utterances):
         segments = draw_segments(counts).numpy()
         found.append(
             Utterance(
-                id=f"u{i:05d}",
+                utterance_id=f"u{i:05d}",
                 duration=float(segments[-1, 1]),
                 wav=f"{DATA_ROOT}/wav/u{i:05d}.wav",
                 speaker=str(i % 10),
@@ -96,7 +96,7 @@ def write_noise(folder, utterances):
     def write(utterance):
         samples = round(utterance.duration * RATE)
         repeated = np.resize(noise, samples)
-        path = folder / "wav" / f"{utterance.id}.wav"
+        path = folder / "wav" / f"{utterance.utterance_id}.wav"
         soundfile.write(path, repeated, RATE)
 
     with ThreadPoolExecutor() as pool:
@@ -106,7 +106,7 @@ def write_noise(folder, utterances):
 
 def read_back(utterance, folder):
     """What a recipe does with each utterance: reads its audio to the end."""
-    path = folder / "wav" / f"{utterance.id}.wav"
+    path = folder / "wav" / f"{utterance.utterance_id}.wav"
     return replace(utterance, duration=audio_duration(path)), None
 
 
@@ -138,11 +138,14 @@ def measure(utterances, threads, folder):
             data_folder=folder,
             protocol="random10",
             fold_seed=0,
+            rule={},
             find_candidates=lambda: (found, []),
             build_utterance=lambda row: read_back(row, folder),
         )
     corpus = Corpus.load(folder / "prepared", "random10")
-    hparams = load_hparams(HPARAMS, {"output_folder": str(folder)}, fold=0)
+    hparams = read_settings(
+        HPARAMS, {"output_folder": str(folder), "fold": 0}
+    ).build()
     with Effort() as features:
         store = FeatureStore.build(
             folder / "features",

@@ -176,11 +176,11 @@ def test_unknown_voice():
         Synthesizer().speak(["so"], "no-such-voice", 50, 150, [0])
 
 
-def test_every_word_has_time(embedded_corpus):
-    plan = json.loads((embedded_corpus / "plan.json").read_text())
+def test_every_word_has_time(controlled_corpus):
+    plan = json.loads((controlled_corpus / "plan.json").read_text())
     assert len(plan) == 40
     for turn in plan:
-        folder = embedded_corpus / f"Session{turn['session']}" / "sentences"
+        folder = controlled_corpus / f"Session{turn['session']}" / "sentences"
         place = f"{turn['dialog']}/{turn['utt']}"
         rows = read_wdseg(folder / "ForcedAlignment" / f"{place}.wdseg")
         info = soundfile.info(folder / "wav" / f"{place}.wav")
@@ -210,29 +210,29 @@ def test_the_cue_is_on_the_key_word():
     assert gain[turn.key] > 4 and others.max() < 4
 
 
-def test_the_same_corpus_whatever_the_workers(tmp_path, embedded_corpus):
+def test_the_same_corpus_whatever_the_workers(tmp_path, controlled_corpus):
     again = tmp_path / "again"
     make_corpus(again, utterances=40, seed=3, workers=1)
-    files = [p for p in embedded_corpus.rglob("*") if p.is_file()]
+    files = [p for p in controlled_corpus.rglob("*") if p.is_file()]
     assert len(files) > 80
     for path in files:
-        copy = again / path.relative_to(embedded_corpus)
+        copy = again / path.relative_to(controlled_corpus)
         assert copy.read_bytes() == path.read_bytes(), path
 
 
-def test_it_is_made_once_and_never_overwritten(embedded_corpus):
-    before = (embedded_corpus / "plan.json").stat().st_mtime_ns
-    make_corpus(embedded_corpus, utterances=40, seed=3)
-    assert (embedded_corpus / "plan.json").stat().st_mtime_ns == before
+def test_it_is_made_once_and_never_overwritten(controlled_corpus):
+    before = (controlled_corpus / "plan.json").stat().st_mtime_ns
+    make_corpus(controlled_corpus, utterances=40, seed=3)
+    assert (controlled_corpus / "plan.json").stat().st_mtime_ns == before
     with pytest.raises(CorpusError, match="another folder"):
-        make_corpus(embedded_corpus, utterances=40, seed=4)
+        make_corpus(controlled_corpus, utterances=40, seed=4)
 
 
 def test_the_recipe_prepares_all_of_it(
-    embedded_corpus, iemocap_prepare, tmp_path
+    controlled_corpus, iemocap_prepare, tmp_path
 ):
     iemocap_prepare.prepare_iemocap(
-        embedded_corpus, tmp_path, protocol="session5"
+        controlled_corpus, tmp_path, protocol="leave_one_session_out"
     )
     lines = (tmp_path / "skipped.csv").read_text().splitlines()
     assert lines == ["ID,reason"]

@@ -1,15 +1,17 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 from helpers.corpora import utterance
 
+from speechbrain_can.__main__ import main
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.controlled.key_attention import (
     format_key_attention,
     key_attention,
-    main,
 )
 from speechbrain_can.corpus.manifest import write_manifest
+from speechbrain_can.corpus.prepare import folds_path
 from speechbrain_can.corpus.protocols import FoldAssignment, write_folds
 from speechbrain_can.files import write_json
 from speechbrain_can.results.folds import read_attention, write_attention
@@ -72,12 +74,15 @@ def test_folds_are_the_unit_of_the_interval():
 
 
 @pytest.mark.parametrize("segment", ["aligned", "equal"])
-def test_command(segment, tmp_path, capsys):
+def test_command(segment, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    with pytest.raises(SystemExit):
-        main([str(run)])
-    assert "no finished fold" in capsys.readouterr().err
+
+    def command():
+        return CliRunner().invoke(main, ["key-attention", str(run)])
+
+    found = command()
+    assert found.exit_code == 1 and "no finished fold" in found.output
     for fold, names in enumerate(("ad", "bc")):
         (run / f"fold_{fold}").mkdir()
         write_attention(
@@ -88,7 +93,7 @@ def test_command(segment, tmp_path, capsys):
     prepared = tmp_path / "prepared"
     write_manifest(prepared / "manifest.csv", UTTERANCES.values())
     write_folds(
-        prepared / "folds_session5.csv",
+        folds_path(prepared, "session5"),
         {name: FoldAssignment(0, None) for name in UTTERANCES},
     )
     write_json(
@@ -100,16 +105,15 @@ def test_command(segment, tmp_path, capsys):
         },
     )
     (run / "hyperparams.yaml").write_text(
-        f"prepared_folder: {prepared}\nprotocol: session5\n"
+        f"prepared_folder: {prepared}\n"
+        "preparation:\n    protocol: leave_one_session_out\n"
         f"segment: !name:speechbrain_can.features.segments.{segment}_segments\n"
         "    overlap: 0.1\n"
     )
-    with pytest.raises(SystemExit):
-        main([str(run)])
-    assert "not a controlled corpus" in capsys.readouterr().err
+    found = command()
+    assert found.exit_code == 1 and "not a controlled corpus" in found.output
     (tmp_path / "plan.json").write_text(json.dumps(TURNS))
-    main([str(run)])
-    printed = capsys.readouterr().out
+    printed = command().output
     assert "| text        | all: 2" in printed
     assert ("| audio       | all: 2" in printed) == (segment == "aligned")
     assert "with other words: 2 utterances" in printed

@@ -1,12 +1,14 @@
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from helpers.corpora import utterance
 from helpers.recipes import ROOT
 
+from speechbrain_can.corpus.leakage import describe_fold
 from speechbrain_can.corpus.protocols import (
+    ALIASES,
     count_folds,
-    describe_fold,
     make_folds,
     read_folds,
     split_fold,
@@ -31,7 +33,12 @@ def corpus(sessions=5, turns=20):
 
 
 @pytest.mark.parametrize(
-    "protocol, folds", [("random10", 10), ("session5", 5), ("speaker10", 10)]
+    "protocol, folds",
+    [
+        ("random10", 10),
+        ("leave_one_session_out", 5),
+        ("leave_one_speaker_out", 10),
+    ],
 )
 def test_every_utterance_is_tested_once(protocol, folds):
     utterances = corpus()
@@ -46,7 +53,9 @@ def test_every_utterance_is_tested_once(protocol, folds):
     assert set(tested.values()) == {1} and set(tested) == set(utterances)
 
 
-@pytest.mark.parametrize("protocol", ["random10", "session5", "speaker10"])
+@pytest.mark.parametrize(
+    "protocol", ["random10", "leave_one_session_out", "leave_one_speaker_out"]
+)
 def test_order_of_the_corpus_does_not_matter(protocol):
     utterances = corpus()
     backwards = dict(reversed(utterances.items()))
@@ -79,7 +88,9 @@ def test_random10_depends_on_the_seed():
     )
 
 
-@pytest.mark.parametrize("protocol", ["session5", "speaker10"])
+@pytest.mark.parametrize(
+    "protocol", ["leave_one_session_out", "leave_one_speaker_out"]
+)
 def test_speakers_are_in_one_part_only(protocol):
     utterances = corpus()
     assignment = make_folds(protocol, utterances, seed=1)
@@ -92,9 +103,9 @@ def test_speakers_are_in_one_part_only(protocol):
         assert sum(map(len, speakers)) == len(set.union(*speakers))
 
 
-def test_session5_leaves_a_session_out_and_trains_on_seven_speakers():
+def test_leave_one_session_out_trains_on_seven_speakers():
     utterances = corpus()
-    assignment = make_folds("session5", utterances, seed=1)
+    assignment = make_folds("leave_one_session_out", utterances, seed=1)
     for fold in range(5):
         parts = split_fold(assignment, fold)
         assert {utterances[n].session for n in parts["test"]} == {str(fold + 1)}
@@ -103,25 +114,25 @@ def test_session5_leaves_a_session_out_and_trains_on_seven_speakers():
         assert valid == f"Ses0{(fold + 1) % 5 + 1}{'FM'[fold % 2]}"
 
 
-def test_session5_needs_three_sessions():
-    assert count_folds(make_folds("session5", corpus(3), 1)) == 3
+def test_leave_one_session_out_needs_three_sessions():
+    assert count_folds(make_folds("leave_one_session_out", corpus(3), 1)) == 3
     with pytest.raises(ValueError, match="three sessions or more"):
-        make_folds("session5", corpus(2), 1)
+        make_folds("leave_one_session_out", corpus(2), 1)
 
 
-def test_speaker10_needs_three_speakers():
+def test_leave_one_speaker_out_needs_three_speakers():
     with pytest.raises(ValueError, match="three speakers or more"):
-        make_folds("speaker10", corpus(1), 1)
+        make_folds("leave_one_speaker_out", corpus(1), 1)
 
 
 def test_unknown_protocol_lists_the_known():
-    with pytest.raises(ValueError, match="random10, session5, speaker10"):
+    with pytest.raises(ValueError, match="random10, leave_one_session_out"):
         make_folds("random5", corpus(), 1)
 
 
 def test_unknown_fold():
     with pytest.raises(ValueError, match="folds 0 to 4"):
-        split_fold(make_folds("session5", corpus(), 1), 5)
+        split_fold(make_folds("leave_one_session_out", corpus(), 1), 5)
 
 
 def test_corpus_too_small():
@@ -131,7 +142,7 @@ def test_corpus_too_small():
 
 
 def test_folds_round_trip(tmp_path):
-    for protocol in ("random10", "session5"):
+    for protocol in ("random10", "leave_one_session_out"):
         folds = make_folds(protocol, corpus(), seed=1)
         write_folds(tmp_path / "folds.csv", folds)
         assert read_folds(tmp_path / "folds.csv") == folds
@@ -139,17 +150,40 @@ def test_folds_round_trip(tmp_path):
 
 def test_leaks_are_stated():
     utterances = corpus()
-    parts = split_fold(make_folds("session5", utterances, 1), 0)
+    parts = split_fold(make_folds("leave_one_session_out", utterances, 1), 0)
     text = describe_fold(utterances, parts)
     assert "140 train, 20 valid, 40 test" in text
-    assert "0 of 2 test speakers are heard outside" in text
+    assert "0 of 2 test speakers and 1 of 1 test dialogs are heard" in text
     assert "100% of the test sentences are also in training" in text
     parts = split_fold(make_folds("random10", utterances, 1), 0)
     assert "9 of 9 test speakers" in describe_fold(utterances, parts)
+    # the partner of who is tested trains or validates
+    parts = split_fold(make_folds("leave_one_speaker_out", utterances, 1), 0)
+    text = describe_fold(utterances, parts)
+    assert "0 of 1 test speakers and 1 of 1 test dialogs are" in text
+    # a corpus without dialogs
+    utterances = {
+        utterance_id: replace(row, dialog="")
+        for utterance_id, row in utterances.items()
+    }
+    assert "dialog" not in describe_fold(utterances, parts)
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_former_names(alias):
+    utterances = corpus()
+    assert make_folds(alias, utterances, 1) == make_folds(
+        ALIASES[alias], utterances, 1
+    )
 
 
 def test_published_folds_of_emodb(emodb_prepare, shared, tmp_path):
     recordings, _ = emodb_prepare.find_recordings(shared / "emodb")
-    utterances = {r.id: utterance(r.id, speaker=r.speaker) for r in recordings}
-    published = read_folds(ROOT / "manifests" / "emodb_speaker10.csv")
-    assert published == make_folds("speaker10", utterances, seed=1)
+    utterances = {
+        r.utterance_id: utterance(r.utterance_id, speaker=r.speaker)
+        for r in recordings
+    }
+    published = read_folds(
+        ROOT / "manifests" / "emodb_leave_one_speaker_out.csv"
+    )
+    assert published == make_folds("leave_one_speaker_out", utterances, seed=1)

@@ -14,7 +14,7 @@ from speechbrain_can.features.store import FeatureStore
 
 def utterance(name="a", words=None, **changes):
     fields = {
-        "id": name,
+        "utterance_id": name,
         "duration": 1.0,
         "wav": f"$data_root/{name}.wav",
         "speaker": "F1",

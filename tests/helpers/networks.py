@@ -3,21 +3,25 @@
 import torch
 from helpers import reference
 
-from speechbrain_can.lobes.attention import CrossAttention, GlobalAttention
+from speechbrain_can.lobes.attention import (
+    AudioAttention,
+    CrossAttention,
+    GlobalAttention,
+    TextAttention,
+)
 from speechbrain_can.lobes.audio import UtteranceFrameBLSTM, WordFrameBLSTM
-from speechbrain_can.lobes.can import CrossAttentionNetwork
 from speechbrain_can.lobes.classifiers import (
     CrossClassifier,
+    SingleClassifier,
     UncrossedClassifier,
 )
 from speechbrain_can.lobes.learned_alignment import (
     LearnedAlignment,
-    LearnedAlignmentNetwork,
     WordPairClassifier,
 )
-from speechbrain_can.lobes.multi_hop import MultiHopAttention, MultiHopNetwork
+from speechbrain_can.lobes.multi_hop import MultiHopAttention
+from speechbrain_can.lobes.network import EmotionNetwork
 from speechbrain_can.lobes.ragged import WordFrames
-from speechbrain_can.lobes.single_modality import AudioModel, TextModel
 from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
 
 WORDS = [f"w{i}" for i in range(30)]
@@ -36,7 +40,7 @@ def frame_encoder(sizes, dropout):
 
 def can(sizes, dropout, stop_gradient=True, align_weight=0.1, crossed=True):
     features = 2 * sizes[2]
-    return CrossAttentionNetwork(
+    return EmotionNetwork(
         text_encoder(sizes, dropout),
         WordFrameBLSTM(sizes[1], sizes[2], dropout),
         CrossAttention(features, 4, stop_gradient),
@@ -47,32 +51,34 @@ def can(sizes, dropout, stop_gradient=True, align_weight=0.1, crossed=True):
 
 
 def text_model(sizes, dropout):
-    return TextModel(
+    return EmotionNetwork(
         text_encoder(sizes, dropout),
-        GlobalAttention(2 * sizes[2], heads=1),
-        torch.nn.Linear(2 * sizes[2], 7),
+        None,
+        TextAttention(2 * sizes[2], heads=1),
+        SingleClassifier(2 * sizes[2], 7),
     )
 
 
 def audio_model(sizes, dropout):
-    return AudioModel(
+    return EmotionNetwork(
+        None,
         frame_encoder(sizes, dropout),
-        GlobalAttention(2 * sizes[2], heads=1),
-        torch.nn.Linear(2 * sizes[2], 7),
+        AudioAttention(2 * sizes[2], heads=1),
+        SingleClassifier(2 * sizes[2], 7),
     )
 
 
 def multi_hop(sizes, dropout, hops=3):
-    return MultiHopNetwork(
+    return EmotionNetwork(
         text_encoder(sizes, dropout),
         frame_encoder(sizes, dropout),
         MultiHopAttention(2 * sizes[2], hops),
-        torch.nn.Linear(4 * sizes[2], 7),
+        SingleClassifier(4 * sizes[2], 7),
     )
 
 
 def learned_alignment(sizes, dropout):
-    return LearnedAlignmentNetwork(
+    return EmotionNetwork(
         text_encoder(sizes, dropout),
         frame_encoder(sizes, dropout),
         LearnedAlignment(2 * sizes[2]),

@@ -127,17 +127,17 @@ def global_attention(query, hidden):
 
 def text_model(model, words, word_frames):
     """TextModel of one utterance."""
-    hidden = encode_text(model.encoder, words)
-    context = global_attention(model.attention.query[0], hidden)
-    return {"joint": linear(model.classifier, context)}
+    hidden = encode_text(model.text_encoder, words)
+    context = global_attention(model.fusion.query[0], hidden)
+    return {"joint": linear(model.classifier.joint, context)}
 
 
 def audio_model(model, words, word_frames):
     """AudioModel of one utterance."""
     frames = [frame for piece in word_frames for frame in piece]
-    hidden = blstm(model.encoder.blstm, frames)
-    context = global_attention(model.attention.query[0], hidden)
-    return {"joint": linear(model.classifier, context)}
+    hidden = blstm(model.audio_encoder.blstm, frames)
+    context = global_attention(model.fusion.query[0], hidden)
+    return {"joint": linear(model.classifier.joint, context)}
 
 
 def multi_hop(model, words, word_frames):
@@ -150,12 +150,16 @@ def multi_hop(model, words, word_frames):
     projections = model.fusion.projections
     first = global_attention(linear(projections[0], last), text)
     if len(projections) == 1:
-        return {"joint": linear(model.classifier, torch.cat([first, last]))}
+        return {
+            "joint": linear(model.classifier.joint, torch.cat([first, last]))
+        }
     second = global_attention(linear(projections[1], first), audio)
     if len(projections) == 2:
-        return {"joint": linear(model.classifier, torch.cat([first, second]))}
+        return {
+            "joint": linear(model.classifier.joint, torch.cat([first, second]))
+        }
     third = global_attention(linear(projections[2], second), text)
-    return {"joint": linear(model.classifier, torch.cat([third, second]))}
+    return {"joint": linear(model.classifier.joint, torch.cat([third, second]))}
 
 
 def learned_alignment(model, words, word_frames):

@@ -23,9 +23,9 @@ def test_padding_values_do_not_reach_the_contexts():
     fusion = CrossAttention(8, heads=4)
     mask = torch.tensor([[True, True, False], [True, True, True]])
     text, audio = torch.randn(2, 2, 3, 8)
-    contexts, _ = fusion(text, audio, mask)
+    contexts, _ = fusion(text, audio, mask, mask)
     text[0, 2], audio[0, 2] = 1e6, -1e6
-    changed, _ = fusion(text, audio, mask)
+    changed, _ = fusion(text, audio, mask, mask)
     torch.testing.assert_close(contexts, changed)
 
 
@@ -49,7 +49,7 @@ def test_the_stop_gradient_cuts_where_the_equations_say():
     text_hidden = model.text_encoder(words)
     audio_hidden = model.audio_encoder(audio)
     mask = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
-    contexts, _ = model.fusion(text_hidden, audio_hidden, mask)
+    contexts, _ = model.fusion(text_hidden, audio_hidden, mask, mask)
     text_query = model.fusion.text_attention.query
     audio_query = model.fusion.audio_attention.query
 

@@ -41,7 +41,7 @@ def test_a_recording_becomes_a_row(prepare, tmp_path):
     ]
     assert (row.speaker, row.emotion) == ("03", "ang")
     assert row.transcription == "Der Lappen liegt auf dem Eisschrank."
-    corpus = Corpus.load(tmp_path / "prepared", "speaker10")
+    corpus = Corpus.load(tmp_path / "prepared", "leave_one_speaker_out")
     assert corpus.classes == "ang bor dis fea hap sad neu".split()
     assert {row.emotion for row in utterances.values()} == set(corpus.classes)
 
@@ -101,7 +101,7 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
     # der and la, then the end of the labels
     (labels / "08a01Wa.labsilb").write_text(text.replace("pen", "."))
     write_wav(emodb_release / "wav" / "09a01Wa.wav", 0.4, 22050)
-    as_labelled, _, _ = prepare()
+    as_labelled, _, _ = prepare()  # in the same folder, and then anew
     utterances, _, adjusted = prepare(canonical_text=True)
     assert as_labelled["03a01Wa"].words[1] == Word("lo", 0.3, 0.6)
     assert utterances["03a01Wa"].words == [
@@ -123,7 +123,7 @@ def test_canonical_text_says_nothing_of_the_emotion(
 ):
     """Whatever leaked through words would be different words."""
     emodb_prepare.prepare_emodb(shared / "emodb", tmp_path, canonical_text=True)
-    corpus = Corpus.load(tmp_path, "speaker10")
+    corpus = Corpus.load(tmp_path, "leave_one_speaker_out")
     assert corpus.name == "EmoDB, canonical text"
     texts = {
         (row.transcription, *(word.text for word in row.words))
@@ -156,7 +156,7 @@ def test_the_real_recordings_beside_the_checkout(
     shared, emodb_prepare, tmp_path
 ):
     emodb_prepare.prepare_emodb(shared / "emodb", tmp_path)
-    corpus = Corpus.load(tmp_path, "speaker10")
+    corpus = Corpus.load(tmp_path, "leave_one_speaker_out")
     assert len(corpus.utterances) == 535
     assert len({row.speaker for row in corpus.utterances.values()}) == 10
     with open(tmp_path / "adjusted.csv", newline="") as stream:

@@ -17,7 +17,7 @@ BAD = "Ses03M_impro05a_F001"
 @pytest.fixture
 def prepare(iemocap_prepare, release, tmp_path):
     def run(**changes):
-        settings = {"protocol": "session5", **changes}
+        settings = {"protocol": "leave_one_session_out", **changes}
         folder = tmp_path / "prepared"
         iemocap_prepare.prepare_iemocap(release.folder, folder, **settings)
         with open(folder / "skipped.csv", newline="") as stream:
@@ -192,7 +192,7 @@ def test_class_sets(release, prepare, tmp_path, classes, kept):
         release.add(f"Ses02F_impro02_M{i:03d}", label=label)
     utterances, _ = prepare(classes=classes)
     assert {row.emotion for row in utterances.values()} == kept
-    corpus = Corpus.load(tmp_path / "prepared", "session5")
+    corpus = Corpus.load(tmp_path / "prepared", "leave_one_session_out")
     assert set(corpus.classes) == kept and len(corpus.classes) == classes
     if classes == 4:
         assert utterances["Ses02F_impro02_M001"].emotion == "hap"
@@ -243,7 +243,9 @@ def test_counts_beside_those_of_the_paper(prepare, capsys, classes, total):
     assert "10 utterances in" in out and "0 left out" in out
 
 
-def test_prepared_once_until_a_setting_changes(release, prepare, tmp_path):
+def test_prepared_once_until_a_setting_changes(
+    release, prepare, tmp_path, capsys
+):
     prepare()
     manifest = tmp_path / "prepared" / "manifest.csv"
     written = manifest.stat().st_mtime_ns
@@ -251,21 +253,34 @@ def test_prepared_once_until_a_setting_changes(release, prepare, tmp_path):
     assert manifest.stat().st_mtime_ns == written
     prepare(protocol="random10")
     assert manifest.stat().st_mtime_ns == written
-    assert (tmp_path / "prepared" / "folds_session5.csv").exists()
+    assert (tmp_path / "prepared" / "folds_leave_one_session_out.csv").exists()
     release.add(BAD, label="fea")
     prepare(fold_seed=5)
     assert manifest.stat().st_mtime_ns != written
+    assert "preparing it anew" in capsys.readouterr().out
     # those of other settings are gone
     assert not (tmp_path / "prepared" / "folds_random10.csv").exists()
 
 
+def test_another_rule_prepares_anew(
+    prepare, iemocap_prepare, tmp_path, monkeypatch, capsys
+):
+    prepare()
+    manifest = tmp_path / "prepared" / "manifest.csv"
+    written = manifest.stat().st_mtime_ns
+    monkeypatch.setattr(iemocap_prepare, "VERSION", "another")
+    prepare()
+    assert manifest.stat().st_mtime_ns != written
+    assert "prepared in another way" in capsys.readouterr().out
+
+
 def test_folds_of_another_manifest_are_refused(prepare, tmp_path):
     prepare()
-    path = tmp_path / "prepared" / "folds_session5.csv"
+    path = tmp_path / "prepared" / "folds_leave_one_session_out.csv"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(CorpusError, match="list other utterances"):
-        Corpus.load(tmp_path / "prepared", "session5")
+        Corpus.load(tmp_path / "prepared", "leave_one_session_out")
 
 
 def test_a_label_outside_the_classes_is_refused(prepare, tmp_path):
@@ -275,14 +290,14 @@ def test_a_label_outside_the_classes_is_refused(prepare, tmp_path):
     description["classes"] = ["sad", "neu"]
     path.write_text(json.dumps(description))
     with pytest.raises(CorpusError, match="has the label 'ang'"):
-        Corpus.load(tmp_path / "prepared", "session5")
+        Corpus.load(tmp_path / "prepared", "leave_one_session_out")
 
 
 def test_the_controlled_corpus_beside_the_checkout(
     shared, iemocap_prepare, tmp_path
 ):
     iemocap_prepare.prepare_iemocap(
-        shared / "iemocap_layout", tmp_path, protocol="session5"
+        shared / "iemocap_layout", tmp_path, protocol="leave_one_session_out"
     )
     utterances = read_manifest(tmp_path / "manifest.csv")
     with open(tmp_path / "skipped.csv", newline="") as stream:

@@ -20,7 +20,7 @@ from helpers.recipes import (
 from speechbrain_can.controlled.generator import SENTENCES, read_sentences
 from speechbrain_can.corpus.prepare import Corpus
 from speechbrain_can.corpus.protocols import split_fold
-from speechbrain_can.hparams import load_hparams
+from speechbrain_can.hparams import read_settings
 from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.training.brain import EmotionBrain
 
@@ -44,11 +44,11 @@ def overrides(name, tiny):
 
 
 @pytest.fixture(scope="session")
-def handful(embedded_corpus, tmp_path_factory):
+def handful(controlled_corpus, tmp_path_factory):
     """A dialog a session of the corpus beside the checkout, where it is
-    present; else the embedded one."""
+    present; else the controlled one."""
     if not SHARED.is_dir():
-        return embedded_corpus
+        return controlled_corpus
     folder = tmp_path_factory.mktemp("handful")
     source = SHARED / "iemocap_layout"
     for session in sorted(source.glob("Session*")):
@@ -70,7 +70,7 @@ def test_every_pair_trains(name, handful, tiny, tmp_path):
     printed = run(
         tmp_path,
         f"--data_folder={handful}",
-        "--protocol=session5",
+        "--protocol=leave_one_session_out",
         "--fold=0",
         "--number_of_epochs=2",
         *overrides(name, tiny),
@@ -89,12 +89,12 @@ def test_the_fine_tuned_part_has_a_learning_rate_of_its_own(tiny, tmp_path):
     ]
     for freeze, rates in ((False, [1e-3, 1e-5]), (True, [1e-3])):
         brain = make_brain(
-            load_hparams(
+            read_settings(
                 HPARAMS / f"{name}.yaml",
                 "\n".join(
                     [*values, f"freeze: {freeze}", f"output_folder: {tmp_path}"]
                 ),
-            )
+            ).build()
         )
         brain.init_optimizers()
         optimizers = list(brain.optimizers_dict.values())
@@ -124,9 +124,9 @@ def make_brain(hparams):
 
 def test_the_text_of_the_package_is_enough_for_subwords(tmp_path):
     """As the file has it; a fold trains on hardly less."""
-    hparams = load_hparams(
+    hparams = read_settings(
         HPARAMS / "can_mfcc_sentencepiece.yaml", f"output_folder: {tmp_path}"
-    )
+    ).build()
     words = [
         word
         for sentence in read_sentences(SENTENCES)[15:]
@@ -135,11 +135,15 @@ def test_the_text_of_the_package_is_enough_for_subwords(tmp_path):
     hparams["model"].fit_vocabulary(words)
 
 
-def test_subwords_are_part_of_the_checkpoint(embedded_corpus, tmp_path):
+def test_subwords_are_part_of_the_checkpoint(controlled_corpus, tmp_path):
     """A second run tests what the first one saved."""
     arguments = [
-        f"--data_folder={embedded_corpus}",
-        *("--protocol=session5", "--fold=0", "--number_of_epochs=1"),
+        f"--data_folder={controlled_corpus}",
+        *(
+            "--protocol=leave_one_session_out",
+            "--fold=0",
+            "--number_of_epochs=1",
+        ),
         "--vocab_size=60",
     ]
     how = {"model": "encoders/can_mfcc_sentencepiece"}
@@ -158,11 +162,15 @@ def test_subwords_are_part_of_the_checkpoint(embedded_corpus, tmp_path):
         ("can_wavlm_roberta_finetuned", ["--find_unused_parameters"]),
     ],
 )
-def test_two_processes(name, options, embedded_corpus, tiny, tmp_path):
+def test_two_processes(name, options, controlled_corpus, tiny, tmp_path):
     printed = run(
         tmp_path,
-        f"--data_folder={embedded_corpus}",
-        *("--protocol=session5", "--fold=0", "--number_of_epochs=4"),
+        f"--data_folder={controlled_corpus}",
+        *(
+            "--protocol=leave_one_session_out",
+            "--fold=0",
+            "--number_of_epochs=4",
+        ),
         *("--lr=0.01", "--dropout=0"),
         *("--device=cpu", "--distributed_backend=gloo"),
         *overrides(name, tiny),
@@ -176,7 +184,7 @@ def test_two_processes(name, options, embedded_corpus, tiny, tmp_path):
     assert len(losses) == 4 and losses[3] < losses[0]
 
 
-def test_an_encoder_of_ones_own(embedded_corpus, tmp_path):
+def test_an_encoder_of_ones_own(controlled_corpus, tmp_path):
     """The example of the README, in files of a user's own."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     recipe = tmp_path / "recipe"
@@ -190,8 +198,12 @@ def test_an_encoder_of_ones_own(embedded_corpus, tmp_path):
     (path,) = recipe.glob("hparams/my_*.yaml")
     how = command(
         tmp_path / "results",
-        f"--data_folder={embedded_corpus}",
-        *("--protocol=session5", "--fold=0", "--number_of_epochs=1"),
+        f"--data_folder={controlled_corpus}",
+        *(
+            "--protocol=leave_one_session_out",
+            "--fold=0",
+            "--number_of_epochs=1",
+        ),
         model=path.stem,
     )
     result = subprocess.run(
@@ -212,12 +224,12 @@ def test_an_encoder_of_ones_own(embedded_corpus, tmp_path):
     ],
 )
 def test_what_cannot_be_used_is_named(
-    argument, message, embedded_corpus, tiny, tmp_path
+    argument, message, controlled_corpus, tiny, tmp_path
 ):
     printed = run(
         tmp_path,
-        f"--data_folder={embedded_corpus}",
-        "--protocol=session5",
+        f"--data_folder={controlled_corpus}",
+        "--protocol=leave_one_session_out",
         *overrides("can_wavlm_roberta", tiny),
         argument,
         model="encoders/can_wavlm_roberta",
@@ -233,13 +245,13 @@ def test_a_swap_moves_nothing_else(tmp_path, tiny):
             argument[2:].replace("=", ": ", 1)
             for argument in overrides(name, tiny)
         ]
-        hparams = load_hparams(
+        hparams = read_settings(
             HPARAMS / f"{name}.yaml",
             "\n".join([*values, f"output_folder: {tmp_path}"]),
-        )
-        plain = load_hparams(
+        ).build()
+        plain = read_settings(
             HPARAMS.parent / "can.yaml", {"output_folder": str(tmp_path)}
-        )
+        ).build()
         for part in ("fusion", "classifier"):
             assert repr(hparams[part]) == repr(plain[part])
         assert (
@@ -250,7 +262,7 @@ def test_a_swap_moves_nothing_else(tmp_path, tiny):
         assert isinstance(hparams["model"], torch.nn.Module)
 
 
-def test_other_features_in_yaml(embedded_corpus, tmp_path):
+def test_other_features_in_yaml(controlled_corpus, tmp_path):
     """Sizes follow from the features alone, in every system."""
     recipe = tmp_path / "recipe"
     shutil.copytree(
@@ -264,7 +276,7 @@ def test_other_features_in_yaml(embedded_corpus, tmp_path):
             "    n_mels: 20\n"
             "    deltas: 2\n"
         )
-        hparams = load_hparams(path, {"output_folder": str(tmp_path)})
+        hparams = read_settings(path, {"output_folder": str(tmp_path)}).build()
         audio = WordFrames(
             hparams["normalize"](torch.randn(30, 60)),
             torch.tensor([30]),
@@ -278,18 +290,18 @@ def test_other_features_in_yaml(embedded_corpus, tmp_path):
 )
 def test_emodb_with_other_encoders(name, shared, tmp_path):
     """As the file has it, on all folds' training text."""
-    hparams = load_hparams(
+    hparams = read_settings(
         RECIPES["EmoDB"] / "hparams" / "encoders" / f"{name}.yaml",
         {"data_folder": "x", "output_folder": str(tmp_path)},
-    )
+    ).build()
     prepare = load_module(RECIPES["EmoDB"] / "emodb_prepare.py").prepare_emodb
     prepare(
         data_folder=shared / "emodb",
         save_folder=tmp_path / "prepared",
-        protocol="speaker10",
+        protocol="leave_one_speaker_out",
         fold_seed=1234,
     )
-    corpus = Corpus.load(tmp_path / "prepared", "speaker10")
+    corpus = Corpus.load(tmp_path / "prepared", "leave_one_speaker_out")
     for fold in range(10):
         names = split_fold(corpus.folds, fold)["train"]
         hparams["model"].fit_vocabulary(corpus.words_of(names))

@@ -2,16 +2,21 @@ import math
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from speechbrain_can.files import write_json
-from speechbrain_can.results.folds import collect
+from speechbrain_can.results.folds import collect, write_predictions
+from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.results.paper import PAPER
 from speechbrain_can.results.report import (
     build_report,
     format_report,
     write_report,
 )
-from speechbrain_can.results.significance import summarise_systems
+from speechbrain_can.results.significance import (
+    corrected_difference,
+    summarise_systems,
+)
 
 CAN = [0.50, 0.60, 0.55, 0.65, 0.60]
 TEXT = [0.45, 0.58, 0.57, 0.60, 0.50]
@@ -22,11 +27,14 @@ T_4 = 2.776445
 def results(**systems):
     return pd.DataFrame(
         [
-            (system, 1, fold, value, value / 2, 10.0)
+            (system, 1, fold, value, value / 2, value / 2, 10, 80, 10.0, None)
             for system, values in systems.items()
             for fold, value in enumerate(values)
         ],
-        columns=["system", "seed", "fold", "WA", "UA", "seconds"],
+        columns=[
+            *["system", "seed", "fold", "WA", "UA", "macro-F1"],
+            *["n_test", "n_train", "seconds", "path"],
+        ],
     )
 
 
@@ -43,11 +51,89 @@ def test_mean_deviation_and_paired_interval():
     differences = [a - b for a, b in zip(TEXT, CAN)]
     mean = sum(differences) / 5
     variance = sum((value - mean) ** 2 for value in differences) / 4
-    margin = T_4 * math.sqrt(variance / 5)
+    # Nadeau and Bengio: 1/5 and the ratio of test to training utterances
+    margin = T_4 * math.sqrt(variance * (1 / 5 + 10 / 80))
     assert row["WA difference"] == pytest.approx(mean)
     assert row["WA low"] == pytest.approx(mean - margin, abs=1e-6)
     assert row["WA high"] == pytest.approx(mean + margin, abs=1e-6)
     assert math.isnan(summary.loc["can", "WA difference"])
+
+
+def test_of_ten_folds_the_plain_interval_is_a_third_too_narrow():
+    differences = pd.Series([0.01 * (i % 5) - 0.01 for i in range(10)])
+    found = corrected_difference(differences, test_share=1 / 8)
+    plain = stats.ttest_1samp(differences, 0)
+    low, high = plain.confidence_interval(0.95)
+    width = found["high"] - found["low"]
+    assert width / (high - low) == pytest.approx(1.5)
+    # without the correction it is the plain test
+    found = corrected_difference(differences, test_share=0)
+    assert (found["low"], found["high"]) == pytest.approx((low, high))
+    assert found["p"] == pytest.approx(plain.pvalue)
+
+
+def test_p_values_are_corrected_for_many_comparisons():
+    """Holm: the smallest of three counts threefold, and so on."""
+    values = {
+        "can": [0.5] * 5,
+        "far": [0.4, 0.41, 0.39, 0.4, 0.4],
+        "near": [0.49, 0.47, 0.5, 0.46, 0.49],
+        "same": [0.5, 0.51, 0.49, 0.5, 0.505],
+    }
+    summary = summarise_systems(results(**values))
+    alone = {
+        name: summarise_systems(results(can=values["can"], other=v)).loc[
+            "other", "WA p"
+        ]
+        for name, v in values.items()
+        if name != "can"
+    }
+    assert alone["far"] < alone["near"] < alone["same"]
+    for name, times in (("far", 3), ("near", 2), ("same", 1)):
+        assert summary.loc[name, "WA p"] == pytest.approx(
+            min(1, times * alone[name])
+        )
+    text = format_report(build_report(summary, "EmoDB"), "", "github")
+    (far,) = (line for line in text.splitlines() if line.startswith("| far"))
+    (same,) = (line for line in text.splitlines() if line.startswith("| same"))
+    assert "]*" in far and "*" not in same
+
+
+def test_one_fold_is_compared_utterance_by_utterance(tmp_path):
+    """McNemar: of 12 that one of the two gets right, 10 against 2."""
+    ids = [f"u{i:02d}" for i in range(40)]
+    true = ["ang"] * 40
+    rights = {
+        "can": [i < 10 or i >= 20 for i in range(40)],
+        "other": [i >= 10 and not 20 <= i < 22 for i in range(40)],
+    }
+    rights["can"][:10], rights["other"][:10] = [False] * 10, [True] * 10
+    rights["can"][10:20] = rights["other"][10:20] = [True] * 10
+    rows = []
+    for system, right in rights.items():
+        path = tmp_path / system / "predictions.csv"
+        predicted = ["ang" if r else "sad" for r in right]
+        order = ids if system == "can" else ids[::-1]
+        write_predictions(
+            path,
+            order,
+            true,
+            predicted if system == "can" else predicted[::-1],
+            [[0.5, 0.5]] * 40,
+            ["ang", "sad"],
+        )
+        wa = sum(right) / 40
+        rows.append((system, 1, 0, wa, wa, wa, 40, 160, 1.0, path))
+    table = pd.DataFrame(rows, columns=results(can=CAN).columns)
+    summary = summarise_systems(table)
+    row = summary.loc["other"]
+    assert row["WA difference"] == pytest.approx(8 / 40)
+    assert row["WA p"] == pytest.approx(stats.binomtest(2, 12).pvalue)
+    # no interval, and nothing is said of UA
+    text = format_report(build_report(summary, "EmoDB"), "", "github")
+    (line,) = (row for row in text.splitlines() if row.startswith("| other"))
+    assert line.count("+.200") == 3 and line.count("*") == 1
+    assert "[" not in line and "±" not in line
 
 
 def test_only_common_folds_and_seeds_are_paired():
@@ -57,14 +143,6 @@ def test_only_common_folds_and_seeds_are_paired():
     # its mean is over seeds and then over folds
     assert row["WA mean"] == pytest.approx((0.675 + 0.74) / 2)
     assert row["WA difference"] == pytest.approx((-0.05 - 0.02) / 2)
-
-
-def test_one_fold_has_no_interval():
-    report = build_report(
-        summarise_systems(results(can=CAN[:1], audio_model=[0.4])), "EmoDB"
-    )
-    text = format_report(report, "title", "github")
-    assert "| .400 | .200 | -.100 " in text and "±" not in text
 
 
 def test_the_order_is_the_paper_s():
@@ -133,7 +211,10 @@ def test_files(tmp_path):
     for fold, value in enumerate(CAN):
         write_json(
             tmp_path / "can" / "1" / f"fold_{fold}" / "result.json",
-            {"fold": fold, "WA": value, "UA": value, "seconds": 3.0},
+            {
+                **{"fold": fold, "n_test": 10, "n_train": 80, "seconds": 3.0},
+                **dict.fromkeys(METRICS, value),
+            },
         )
     text = write_report(tmp_path, "IEMOCAP", "random10")
     assert text.startswith("IEMOCAP, random10, seed 1: mean")

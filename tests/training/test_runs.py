@@ -41,7 +41,11 @@ def recipe(tmp_path_factory):
 def start(recipe, corpus, *arguments):
     small = {**SMALL, "--number_of_epochs": "1"}
     del small["--hidden_size"], small["--batch_size"]
-    options = {**small, "--data_folder": corpus, "--protocol": "session5"}
+    options = {
+        **small,
+        "--data_folder": corpus,
+        "--protocol": "leave_one_session_out",
+    }
     for argument in arguments:
         if "=" in argument:
             options.update([argument.split("=")])
@@ -74,9 +78,9 @@ def test_an_hparams_file_outside_of_a_recipe(tmp_path):
         check_runs(runs, tmp_path / "results")
 
 
-def test_a_comparison(recipe, embedded_corpus):
+def test_a_comparison(recipe, controlled_corpus):
     systems = ("own/wide", "can", "broken")
-    arguments = (recipe, embedded_corpus, *systems, "--fold=0", "--workers=2")
+    arguments = (recipe, controlled_corpus, *systems, "--fold=0", "--workers=2")
     status, out, err = compare(*arguments)
     # one that fails is named with its error, and does not stop the others
     assert status == 1
@@ -109,7 +113,7 @@ def test_a_comparison(recipe, embedded_corpus):
         path: path.stat().st_mtime_ns for path in folder.glob("*/*/fold_0/*")
     }
     status, out, err = compare(
-        recipe, embedded_corpus, "own/wide", "can", "--fold=1"
+        recipe, controlled_corpus, "own/wide", "can", "--fold=1"
     )
     assert status == 0
     assert "wide, seed 1234, fold 1" in out and "fold 0" not in out
@@ -123,11 +127,11 @@ def test_a_comparison(recipe, embedded_corpus):
 
 
 def test_ended_politely_it_ends_its_runs_and_prints_what_there_is(
-    recipe, embedded_corpus
+    recipe, controlled_corpus
 ):
     folder = recipe / "results" / "ended"
     process = start(
-        *(recipe, embedded_corpus, "can", "no_align_loss", "--workers=2"),
+        *(recipe, controlled_corpus, "can", "no_align_loss", "--workers=2"),
         *(f"--output_folder={folder}", "--number_of_epochs=1000"),
         "--patience=1000",
     )

@@ -26,6 +26,9 @@ from speechbrain_can.audio import audio_duration
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
 from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
 
+# Of what is made of the release: prepared folders of another are made anew.
+VERSION = 2
+
 EMOTIONS = {
     "W": "ang",
     "L": "bor",
@@ -63,7 +66,7 @@ class Recording:
 
     Arguments
     ---------
-    id : str
+    utterance_id : str
         The file's name without its ending.
     speaker : str
         Two digits.
@@ -73,7 +76,7 @@ class Recording:
         Its class.
     """
 
-    id: str
+    utterance_id: str
     speaker: str
     sentence: str
     emotion: str
@@ -82,7 +85,7 @@ class Recording:
 def prepare_emodb(
     data_folder,
     save_folder,
-    protocol="speaker10",
+    protocol="leave_one_speaker_out",
     fold_seed=1234,
     canonical_text=False,
 ):
@@ -101,7 +104,7 @@ def prepare_emodb(
     save_folder : str
         Where to write.
     protocol : str
-        ``speaker10`` (leave one speaker out) or ``random10``.
+        ``leave_one_speaker_out`` or ``random10``.
     fold_seed : int
         Seed of random folds.
     canonical_text : bool
@@ -130,6 +133,12 @@ def prepare_emodb(
         data_folder=data_folder,
         protocol=protocol,
         fold_seed=fold_seed,
+        rule={
+            "version": VERSION,
+            "labels": EMOTIONS,
+            "alignment": "labsilb, or equal segments where it is missing",
+            "canonical_text": canonical_text,
+        },
         find_candidates=find_candidates,
         build_utterance=lambda recording: build_utterance(
             recording, folder, usual, canonical_text
@@ -197,7 +206,7 @@ def find_recordings(folder):
             continue
         recordings.append(
             Recording(
-                id=path.stem,
+                utterance_id=path.stem,
                 speaker=match["speaker"],
                 sentence=match["sentence"],
                 emotion=EMOTIONS[match["emotion"]],
@@ -241,7 +250,7 @@ def usual_syllables(folder, recordings):
 
 
 def _label_path(folder, recording):
-    return folder / "labsilb" / f"{recording.id}.labsilb"
+    return folder / "labsilb" / f"{recording.utterance_id}.labsilb"
 
 
 def build_utterance(recording, folder, usual, canonical_text=False):
@@ -271,7 +280,7 @@ def build_utterance(recording, folder, usual, canonical_text=False):
     AudioError
         If the audio cannot be used.
     """
-    wav = f"wav/{recording.id}.wav"
+    wav = f"wav/{recording.utterance_id}.wav"
     duration = audio_duration(folder / wav)
     try:
         rows = read_xlabel(_label_path(folder, recording))
@@ -285,7 +294,7 @@ def build_utterance(recording, folder, usual, canonical_text=False):
             cause = str(error)
         reason = f"with equal segments: {cause}"
     utterance = Utterance(
-        id=recording.id,
+        utterance_id=recording.utterance_id,
         duration=duration,
         wav=f"{DATA_ROOT}/{wav}",
         speaker=recording.speaker,

@@ -19,9 +19,9 @@ from emodb_prepare import prepare_emodb
 
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
-from speechbrain_can.hparams import check_settings, load_hparams
+from speechbrain_can.hparams import check_folder, read_settings, write_settings
 from speechbrain_can.training.folds import run_folds
-from speechbrain_can.training.run_options import check_run_options
+from speechbrain_can.training.run_options import be_brief, check_run_options
 
 if __name__ == "__main__":
     # Reading command line arguments.
@@ -32,29 +32,26 @@ if __name__ == "__main__":
     sb.utils.distributed.ddp_init_group(run_opts)
 
     # Load hyperparameters file with command-line overrides.
-    hparams = load_hparams(hparams_file, overrides)
+    settings = read_settings(hparams_file, overrides)
+    hparams = settings.build()
 
     # An output folder holds the results of one experiment only, that of the
     # hyperparams.yaml in it.
-    run_on_main(
-        check_settings,
-        args=[hparams["output_folder"], hparams_file, overrides],
-    )
+    check_folder(hparams["output_folder"], settings)
+    run_on_main(write_settings, args=[hparams["output_folder"], settings])
 
     # Create experiment directory
     sb.create_experiment_directory(hparams["output_folder"])
+    be_brief(run_opts)
 
     # Data preparation, to be run on only one process.
     run_on_main(
         prepare_emodb,
         kwargs={
-            "data_folder": hparams["data_folder"],
             "save_folder": hparams["prepared_folder"],
-            "protocol": hparams["protocol"],
-            "fold_seed": hparams["fold_seed"],
-            "canonical_text": hparams["canonical_text"],
+            **hparams["preparation"],
         },
     )
 
     # Train and test the folds that are not finished, print their table.
-    run_folds(hparams, hparams_file, run_opts, overrides)
+    run_folds(hparams, settings, run_opts)

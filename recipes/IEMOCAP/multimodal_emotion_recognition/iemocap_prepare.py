@@ -25,6 +25,9 @@ from speechbrain_can.files import decode
 
 logger = get_logger(__name__)
 
+# Of what is made of the release: prepared folders of another are made anew.
+VERSION = 1
+
 # From the labels of the release to the classes of an experiment.
 CLASS_SETS = {
     7: {name: name for name in "ang exc hap sad fru sur neu".split()},
@@ -64,7 +67,7 @@ class Turn:
 
     Arguments
     ---------
-    id : str
+    utterance_id : str
         As in ``Ses03M_impro05a_F001``.
     session : str
         The session's number.
@@ -74,7 +77,7 @@ class Turn:
         Its text as the release writes it.
     """
 
-    id: str
+    utterance_id: str
     session: str
     emotion: str
     transcription: str
@@ -82,12 +85,12 @@ class Turn:
     @property
     def dialog(self):
         """As in ``Ses03M_impro05a``: the letter is not the talker's."""
-        return self.id.rpartition("_")[0]
+        return self.utterance_id.rpartition("_")[0]
 
     @property
     def speaker(self):
         """As in ``Ses03F``: the talker is the letter of the last part."""
-        return self.id[:5] + self.id.rpartition("_")[2][0]
+        return self.utterance_id[:5] + self.utterance_id.rpartition("_")[2][0]
 
 
 def prepare_iemocap(
@@ -107,7 +110,7 @@ def prepare_iemocap(
     classes : int
         7 (the paper's), 6 (without surprise) or 4 (excited counts as happy).
     protocol : str
-        ``random10`` (the paper's) or ``session5``.
+        ``random10`` (the paper's) or ``leave_one_session_out``.
     fold_seed : int
         Seed of random folds.
 
@@ -131,6 +134,11 @@ def prepare_iemocap(
         data_folder=data_folder,
         protocol=protocol,
         fold_seed=fold_seed,
+        rule={
+            "version": VERSION,
+            "labels": class_of,
+            "alignment": "ForcedAlignment/*.wdseg",
+        },
         find_candidates=lambda: find_turns(sessions, class_of),
         build_utterance=lambda turn: build_utterance(turn, data_folder),
         reference_counts=None if controlled else paper_counts(class_of),
@@ -232,25 +240,25 @@ def find_turns(sessions, class_of):
             if match is None:
                 skipped.append((place, f"unreadable label line {line!r}"))
                 continue
-            name, label = match["id"], match["label"]
-            if name in seen:
-                skipped.append((name, "duplicate ID: labelled before"))
+            utterance_id, label = match["id"], match["label"]
+            if utterance_id in seen:
+                skipped.append((utterance_id, "duplicate ID: labelled before"))
             elif label not in LABELS:
-                skipped.append((name, f"unknown label {label!r}"))
+                skipped.append((utterance_id, f"unknown label {label!r}"))
             elif label not in class_of:
                 skipped.append(
-                    (name, f"label {label!r} is none of the classes")
+                    (utterance_id, f"label {label!r} is none of the classes")
                 )
             else:
                 turns.append(
                     Turn(
-                        id=name,
+                        utterance_id=utterance_id,
                         session=session.name[-1],
                         emotion=class_of[label],
-                        transcription=texts.get(name, "").strip(),
+                        transcription=texts.get(utterance_id, "").strip(),
                     )
                 )
-            seen.add(name)
+            seen.add(utterance_id)
         for wav in sorted(session.glob("sentences/wav/*/Ses*.wav")):
             if wav.stem not in seen:
                 skipped.append((wav.stem, "no label in EmoEvaluation"))
@@ -294,11 +302,11 @@ def build_utterance(turn, data_folder):
         If audio or alignment cannot be used.
     """
     sentences = f"Session{turn.session}/sentences"
-    wav = f"{sentences}/wav/{turn.dialog}/{turn.id}.wav"
+    wav = f"{sentences}/wav/{turn.dialog}/{turn.utterance_id}.wav"
     duration = audio_duration(Path(data_folder) / wav)
     wdseg = (
         Path(data_folder)
-        / f"{sentences}/ForcedAlignment/{turn.dialog}/{turn.id}.wdseg"
+        / f"{sentences}/ForcedAlignment/{turn.dialog}/{turn.utterance_id}.wdseg"
     )
     if not wdseg.exists():
         raise AlignmentError(f"{wdseg}: no such alignment file")
@@ -309,7 +317,7 @@ def build_utterance(turn, data_folder):
     except AlignmentError as error:
         raise AlignmentError(f"{wdseg}: {error}")
     utterance = Utterance(
-        id=turn.id,
+        utterance_id=turn.utterance_id,
         duration=duration,
         wav=f"{DATA_ROOT}/{wav}",
         speaker=turn.speaker,

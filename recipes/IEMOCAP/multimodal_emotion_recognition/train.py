@@ -22,9 +22,9 @@ from iemocap_prepare import prepare_iemocap
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
 from speechbrain_can.controlled.generator import make_corpus
-from speechbrain_can.hparams import check_settings, load_hparams
+from speechbrain_can.hparams import check_folder, read_settings, write_settings
 from speechbrain_can.training.folds import run_folds
-from speechbrain_can.training.run_options import check_run_options
+from speechbrain_can.training.run_options import be_brief, check_run_options
 
 if __name__ == "__main__":
     # Reading command line arguments.
@@ -35,47 +35,33 @@ if __name__ == "__main__":
     sb.utils.distributed.ddp_init_group(run_opts)
 
     # Load hyperparameters file with command-line overrides.
-    hparams = load_hparams(hparams_file, overrides)
+    settings = read_settings(hparams_file, overrides)
+    hparams = settings.build()
 
     # An output folder holds the results of one experiment only, that of the
     # hyperparams.yaml in it.
-    run_on_main(
-        check_settings,
-        args=[hparams["output_folder"], hparams_file, overrides],
-    )
+    check_folder(hparams["output_folder"], settings)
+    run_on_main(write_settings, args=[hparams["output_folder"], settings])
 
     # Create experiment directory
     sb.create_experiment_directory(hparams["output_folder"])
+    be_brief(run_opts)
 
-    # The embedded corpus stands in where the licensed one is not given.
+    # The controlled corpus stands in where the licensed one is not given.
     if hparams["data_folder"] is None:
-        hparams["data_folder"] = hparams["embedded_folder"]
-        print(
-            "No data_folder is given: using the embedded corpus in "
-            f"{hparams['embedded_folder']}"
-        )
-        run_on_main(
-            make_corpus,
-            kwargs={
-                "folder": hparams["embedded_folder"],
-                "utterances": hparams["embedded_utterances"],
-                "sentences": hparams["embedded_sentences"],
-                "agree": hparams["embedded_agree"],
-                "seed": hparams["embedded_seed"],
-            },
-        )
+        folder = hparams["controlled_corpus"]["folder"]
+        hparams["preparation"]["data_folder"] = folder
+        print(f"No data_folder is given: using the controlled corpus {folder}")
+        run_on_main(make_corpus, kwargs=hparams["controlled_corpus"])
 
     # Data preparation, to be run on only one process.
     run_on_main(
         prepare_iemocap,
         kwargs={
-            "data_folder": hparams["data_folder"],
             "save_folder": hparams["prepared_folder"],
-            "classes": hparams["classes"],
-            "protocol": hparams["protocol"],
-            "fold_seed": hparams["fold_seed"],
+            **hparams["preparation"],
         },
     )
 
     # Train and test the folds that are not finished, print their table.
-    run_folds(hparams, hparams_file, run_opts, overrides)
+    run_folds(hparams, settings, run_opts)

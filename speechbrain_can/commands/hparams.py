@@ -1,0 +1,27 @@
+"""Prints an hparams file, complete.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import click
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("hparams_file", type=click.Path(exists=True, dir_okay=False))
+@click.argument(
+    "overrides",
+    metavar="[--KEY=VALUE...]",
+    nargs=-1,
+    type=click.UNPROCESSED,
+)
+def hparams(hparams_file, overrides):
+    """Print an hparams file with its base: plain HyperPyYAML.
+
+    Overrides replace values of it, as they do for train.py.
+    """
+    import speechbrain as sb
+    from speechbrain_can.hparams import read_settings
+
+    _, _, overrides = sb.parse_arguments([hparams_file, *overrides])
+    print(read_settings(hparams_file, overrides).text, end="")
