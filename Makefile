@@ -1,19 +1,25 @@
 # These commands do all the set-up on a machine with python3, make and git:
-#   make demo   a trained model and a picture, from the controlled corpus
-#   make test   the whole test suite, with lint
-#   make bench  speed and memory beside what people would use instead
+#   make demo         a trained model and a picture, from the controlled corpus
+#   make test         the whole test suite, with lint
+#   make test-newest  the same on the newest versions that setup.py admits
+#   make bench        speed and memory beside what people would use instead
+#   make lock         renews the exact versions that all but test-newest install
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
+LOCK ?= requirements.lock
 BIN := $(CURDIR)/$(VENV)/bin
 RECIPE := recipes/IEMOCAP/multimodal_emotion_recognition
 
-.PHONY: demo test bench clean
+.PHONY: demo test test-newest bench lock clean
 
-# A stamp an extra: pip runs again only when setup.py changes.
-$(VENV)/installed-%: setup.py
+# A stamp an extra: pip runs again only when a version may have changed. What
+# builds the package is locked too, so that nothing is fetched unseen.
+$(VENV)/installed-%: setup.py $(LOCK)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable ".[$*]"
+	$(BIN)/pip install --quiet $(addprefix --constraint ,$(LOCK)) setuptools wheel
+	$(BIN)/pip install --quiet $(addprefix --constraint ,$(LOCK)) \
+		--no-build-isolation --editable ".[$*]"
 	touch $@
 
 demo: $(VENV)/installed-demo
@@ -26,8 +32,19 @@ test: $(VENV)/installed-test
 	git ls-files '*.yaml' '*.yml' | xargs $(BIN)/yamllint --no-warnings
 	$(BIN)/python -m pytest
 
+test-newest:
+	$(MAKE) test VENV=.venv-newest LOCK=
+
 bench: $(VENV)/installed-bench
 	$(BIN)/python tests/benchmarks/run.py
 
+lock:
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet uv
+	printf 'setuptools\nwheel\n' | $(BIN)/uv pip compile --quiet --upgrade \
+		--universal --python-version 3.9 --no-annotate --no-header \
+		--extra test setup.py - --output-file requirements.lock
+
 clean:
-	rm -rf $(VENV) $(RECIPE)/results/demo $(RECIPE)/results/controlled_corpus_*
+	rm -rf .venv .venv-newest $(RECIPE)/results/demo \
+		$(RECIPE)/results/controlled_corpus_*

@@ -53,10 +53,13 @@ setup(
         "numpy>=1.17.0",  # arrays, memory-mapped features
         "pandas>=1.0.1",  # manifests, folds, predictions, tables
         "soundfile>=0.12.1",  # audio files, as SpeechBrain reads them
+        "scikit-learn>=1.0",  # metrics
         "scipy>=1.10.0",  # confidence intervals
+        "statsmodels>=0.13.5",  # McNemar's test, Holm's correction
         "tabulate>=0.9.0",  # tables in Markdown and LaTeX
         "tqdm>=4.42.0",  # progress bars
         "filelock>=3.0",  # runs side by side prepare a corpus once
+        "click>=8.0",  # the command line
     ],
     extras_require=EXTRAS,
     # SpeechBrain names third-party parts in YAML and keeps no registry; this

@@ -1,20 +1,23 @@
 """Cross Attention Network: a SpeechBrain plugin for emotion recognition from
 audio and text that are aligned word by word.
 
-Data flows one way through the modules::
+Data flows one way through the rooms::
 
-    corpus -> manifest -> segments -> batch -> lobes -> losses -> results -> report
+    corpus -> manifest -> segments -> features -> batch -> lobes -> losses
+    -> results -> report
 
-* ``alignment``: word records, readers of alignment files, segmentation
-* ``manifest``, ``protocols``: one CSV a corpus, one CSV of folds a protocol
-* ``features``: MFCC of every word of a corpus, computed once
-* ``dataio``: the datasets of a fold and their flat batches
-* ``lobes``: the models, from parts that a YAML file names
-* ``losses``, ``brain``, ``experiment``: training of one fold and of all
-* ``results``, ``plots``: WA and UA, tables, the picture of an utterance
-* ``compare``, ``report``: many systems on the same folds, the paper's tables
-* ``embedded``: a controlled corpus in IEMOCAP's layout, made on the spot
-* ``key_attention``: whether attention finds that corpus' key words
+* ``files``, ``audio``: reading and writing, with errors that name the file
+* ``hparams``: the hparams file, its base, overrides, the folder bound to it
+* ``alignment``: words with their times; readers of alignment files
+* ``corpus``: the manifest, protocols, preparation, leaks
+* ``features``: segments of words, MFCC and others, the store
+* ``lobes``: the models, from parts that a YAML file names, and their losses
+* ``integrations``: pretrained encoders of other libraries
+* ``training``: datasets, the Brain, checkpoints, folds, runs side by side
+* ``results``: metrics, tables, significance, pictures
+* ``inference``: a trained fold, loaded from its folder
+* ``controlled``: a corpus made on the spot, whose key words are known
+* ``commands``: ``python -m speechbrain_can``
 
 Reference: Lee, Yoon, Jung, "Multimodal Speech Emotion Recognition using Cross
 Attention with Aligned Audio and Text", Interspeech 2020.

@@ -114,7 +114,8 @@ def _on_its_base(path, hparams):
     if BASE in merged:
         raise SettingsError(
             f"{path} is based on {base}, which is not complete: it has a base "
-            "itself. Base both on the same complete file"
+            "itself. Base both on the same complete file, or on what `python -m "
+            f"speechbrain_can hparams {base}` prints"
         )
     referred = set(re.findall(r"<(\w+)[^>]*>", _dump(hparams)))
     _check_keys(path, hparams, {*merged, *referred})

@@ -1,0 +1,1 @@
+"""Words with their times: records, cleaning, tiling, readers."""

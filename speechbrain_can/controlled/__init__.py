@@ -1,0 +1,1 @@
+"""A controlled corpus, made on the spot, and what attention finds in it."""

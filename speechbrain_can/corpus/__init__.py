@@ -1,0 +1,1 @@
+"""Corpora: the manifest, protocols, preparation, what leaks."""

@@ -1,0 +1,1 @@
+"""From segments of audio to frames, stored once."""

@@ -1,0 +1,1 @@
+"""Encoders of other libraries, and their stores."""

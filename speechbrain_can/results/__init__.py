@@ -1,0 +1,1 @@
+"""What runs found: metrics, tables, tests, pictures."""

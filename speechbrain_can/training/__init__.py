@@ -1,0 +1,1 @@
+"""Datasets, the Brain, checkpoints, folds and comparisons of runs."""

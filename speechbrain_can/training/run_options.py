@@ -6,6 +6,7 @@ Authors
 
 import logging
 import sys
+from dataclasses import replace
 
 import torch
 
@@ -73,15 +74,19 @@ def be_brief(run_opts):
     """Where no one watches the console, an epoch is one line on it.
 
     Progress bars are for terminals; of SpeechBrain's details only warnings
-    are left there, everything else is in ``log.txt``.
+    are left there, everything else is in ``log.txt``. Returns the run options
+    for it.
     """
     if sys.stderr.isatty():
-        return
-    run_opts.noprogressbar = True
-    run_opts.overridden_args.add("noprogressbar")
+        return run_opts
     for handler in logging.getLogger().handlers:
         if not isinstance(handler, logging.FileHandler):
             handler.addFilter(_is_no_detail)
+    return replace(
+        run_opts,
+        noprogressbar=True,
+        overridden_args=run_opts.overridden_args | {"noprogressbar"},
+    )
 
 
 def _is_no_detail(record):

@@ -14,6 +14,7 @@ from training import HPARAMS
 
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
+from speechbrain_can.alignment.words import Word
 from speechbrain_can.hparams import read_settings
 from speechbrain_can.lobes.audio import LayerWeights, WordEncoder
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
@@ -41,13 +42,12 @@ class Predictor(torch.nn.Module):
         self.model.fit_vocabulary([f"w{i}" for i in range(3000)])
 
     def features(self, utterances):
-        """Features of (waveform, words, segments) each."""
+        """Features of (waveform, words) each."""
         found = [
             self.compute_features(
-                waveform,
-                torch.from_numpy(self.segment(segments[:, 0], segments[:, 1])),
+                waveform, torch.from_numpy(self.segment(words))
             )
-            for waveform, _, segments in utterances
+            for waveform, words in utterances
         ]
         return WordFrames(
             torch.cat([frames for frames, _ in found]),
@@ -62,20 +62,30 @@ class Predictor(torch.nn.Module):
 
 
 def draw_utterances(n, seed=0):
-    """Noise with words: (waveform, words, segments) each."""
+    """Noise with words: (waveform, words) each."""
     word_counts, frame_counts = draw_lengths(n, seed)
     utterances = []
     for counts in torch.from_numpy(frame_counts).split(word_counts.tolist()):
         segments = draw_segments(counts.numpy())
         waveform = 0.1 * torch.randn(int(segments[-1, 1] * RATE))
-        words = [f"w{i}" for i in range(len(counts))]
-        utterances.append((waveform, words, segments))
+        utterances.append((waveform, words_at(segments)))
     return utterances
 
 
 def seconds_of(utterances):
     """Length of all utterances together."""
-    return sum(len(waveform) for waveform, _, _ in utterances) / RATE
+    return sum(len(waveform) for waveform, _ in utterances) / RATE
+
+
+def words_at(segments):
+    """Words of no meaning at the times of segments."""
+    bounds = enumerate(segments.tolist())
+    return [Word(f"w{i}", start, end) for i, (start, end) in bounds]
+
+
+def texts_of(utterances):
+    """The words of each, as text."""
+    return [[word.text for word in words] for _, words in utterances]
 
 
 def training_step(forward, parameters):
@@ -128,11 +138,11 @@ def run(threads, quick):
     few = few[len(few) // 2 - 1 :][: 2 if quick else 8]
     can = Predictor()
     waveforms = torch.nn.utils.rnn.pad_sequence(
-        [waveform for waveform, _, _ in few], batch_first=True
+        [waveform for waveform, _ in few], batch_first=True
     )
     stored = {
         len(utterances): (
-            [words for _, words, _ in utterances],
+            texts_of(utterances),
             can.features(utterances),
             torch.arange(len(utterances)) % 7,
         )
@@ -223,14 +233,12 @@ def run(threads, quick):
 
     # one utterance of four seconds and ten words
     segments = draw_segments(torch.full((10,), int(4 / HOP / 10)).numpy())
-    one = [
-        (0.1 * torch.randn(4 * RATE), [f"w{i}" for i in range(10)], segments)
-    ]
+    one = [(0.1 * torch.randn(4 * RATE), words_at(segments))]
     for case, utterances in {
         "one utterance of 4 s": one,
         f"a batch of {len(batch)}": batch,
     }.items():
-        texts = [words for _, words, _ in utterances]
+        texts = texts_of(utterances)
         seconds = median_seconds(
             lambda: predict(utterances, texts), threads, min_run_time
         )

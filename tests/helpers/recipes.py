@@ -138,7 +138,7 @@ def _run_here(output_folder, *arguments, recipe="IEMOCAP", **how):
         sys.argv = ["train.py", *arguments_of(output_folder, *arguments, **how)]
         sys.path.insert(0, str(folder))
         with redirect_stdout(printed), redirect_stderr(printed):
-            runpy.run_path("train.py", run_name="__main__")
+            runpy.run_path(str(folder / "train.py"), run_name="__main__")
     except Exception:
         failed = True
         printed.write(traceback.format_exc())

@@ -2,20 +2,10 @@
 
 import re
 import shutil
-import subprocess
 
 import pytest
 import torch
-from helpers.recipes import (
-    DDP,
-    PAIRS,
-    RECIPES,
-    ROOT,
-    SHARED,
-    command,
-    load_module,
-    run,
-)
+from helpers.recipes import DDP, PAIRS, RECIPES, ROOT, SHARED, load_module, run
 
 from speechbrain_can.controlled.generator import SENTENCES, read_sentences
 from speechbrain_can.corpus.prepare import Corpus
@@ -196,24 +186,15 @@ def test_an_encoder_of_ones_own(controlled_corpus, tmp_path):
     ):
         (recipe / path).write_text(block)
     (path,) = recipe.glob("hparams/my_*.yaml")
-    how = command(
+    printed = run(
         tmp_path / "results",
         f"--data_folder={controlled_corpus}",
-        *(
-            "--protocol=leave_one_session_out",
-            "--fold=0",
-            "--number_of_epochs=1",
-        ),
+        *("--protocol=leave_one_session_out", "--fold=0"),
+        "--number_of_epochs=1",
         model=path.stem,
+        recipe=recipe,
     )
-    result = subprocess.run(
-        **{**how, "cwd": recipe},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout
-    assert "UA" in result.stdout
+    assert "UA" in printed
 
 
 @pytest.mark.parametrize(
@@ -263,15 +244,17 @@ def test_a_swap_moves_nothing_else(tmp_path, tiny):
 
 
 def test_other_features_in_yaml(controlled_corpus, tmp_path):
-    """Sizes follow from the features alone, in every system."""
+    """Sizes follow from the features alone, in every system, complete files."""
     recipe = tmp_path / "recipe"
     shutil.copytree(
         RECIPES["IEMOCAP"], recipe, ignore=shutil.ignore_patterns("results")
     )
     for base in ("can", "audio_model", "multi_hop", "learned_alignment"):
+        whole = recipe / "hparams" / f"whole_{base}.yaml"
+        whole.write_text(read_settings(whole.with_name(f"{base}.yaml")).text)
         path = recipe / "hparams" / f"fbank_{base}.yaml"
         path.write_text(
-            f"base: {base}.yaml\n"
+            f"base: {whole.name}\n"
             "compute_features: !new:speechbrain_can.features.spectral.SegmentFbank\n"
             "    n_mels: 20\n"
             "    deltas: 2\n"

@@ -10,10 +10,12 @@ import time
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from helpers.recipes import RECIPES, ROOT, SMALL
 
-from speechbrain_can.commands.compare import parse_arguments
-from speechbrain_can.hparams import SettingsError
+from speechbrain_can.__main__ import main
+from speechbrain_can.commands.compare import split_arguments
+from speechbrain_can.hparams import SettingsError, write_settings
 from speechbrain_can.training.runs import check_runs, plan_runs
 
 CAN = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
@@ -31,7 +33,7 @@ def recipe(tmp_path_factory):
     )
     own = folder / "hparams" / "own" / "wide.yaml"
     own.parent.mkdir()
-    own.write_text("base: ../text_model.yaml\nhidden_size: 12\n")
+    own.write_text("base: ../can.yaml\nhidden_size: 12\n")
     (folder / "hparams" / "broken.yaml").write_text(
         "base: can.yaml\nbatch_size: -1\n"
     )
@@ -52,7 +54,7 @@ def start(recipe, corpus, *arguments):
     systems = [name for name in arguments if "=" not in name]
     return subprocess.Popen(
         [
-            *[sys.executable, "-m", "speechbrain_can.commands.compare"],
+            *[sys.executable, "-m", "speechbrain_can", "compare"],
             *(f"hparams/{name}.yaml" for name in systems),
             *(f"{key}={value}" for key, value in options.items()),
         ],
@@ -167,7 +169,10 @@ def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
     assert check("--lr=0.3") == ["can/1", "can/2"]
     # nothing is bound before it is begun
     check("--lr=0.1")
-    (output / "can" / "2" / "fold_0").mkdir()
+    begun = plan_runs([CAN], [2], output, ["--fold=0", "--lr=0.1"])[0]
+    write_settings(begun.folder, begun.settings)
+    check("--lr=0.2")
+    (begun.folder / "fold_0").mkdir()
     check("--lr=0.1", "--device=cpu")
     with pytest.raises(SettingsError, match="begun with other settings"):
         check("--lr=0.2")
@@ -175,8 +180,10 @@ def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
     other.parent.mkdir()
     shutil.copy(CAN, other.parent)
     (tmp_path / "train.py").touch()
-    other.write_text("base: can.yaml\nprotocol: speaker10\n")
-    with pytest.raises(SettingsError, match="protocol: speaker10 and .*can"):
+    other.write_text("base: can.yaml\nprotocol: leave_one_speaker_out\n")
+    with pytest.raises(
+        SettingsError, match="protocol: leave_one_speaker_out and .*can"
+    ):
         check("--lr=0.1", files=(CAN, other))
     # not even if the other one was run before
     with pytest.raises(SettingsError, match="random10 and .*speakers.yaml"):
@@ -192,20 +199,23 @@ def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
         (["nowhere.yaml"], "nowhere.yaml is not an hparams file"),
         (["--data_folder", "corpus", str(CAN)], "written --KEY=VALUE"),
         ([str(CAN), "--seed=3"], "see --seeds"),
-        ([], "required: HPARAMS"),
+        ([], "give an hparams file"),
         ([str(CAN), "--seeds=a"], "'a' is not whole numbers"),
-        ([str(CAN), "--workers=0"], "invalid choice: 0"),
+        ([str(CAN), "--workers=0"], "0 is not in the range"),
+        ([str(CAN), "--overlop=3"], "did you mean overlap"),
     ],
 )
-def test_wrong_arguments(arguments, message, capsys):
-    with pytest.raises(SystemExit):
-        parse_arguments(arguments)
-    assert message in capsys.readouterr().err
+def test_wrong_arguments(arguments, message, tmp_path):
+    with_folder = ["compare", f"--output_folder={tmp_path}", *arguments]
+    found = CliRunner().invoke(main, with_folder)
+    assert found.exit_code in (1, 2) and message in found.output
 
 
 def test_seeds_and_overrides():
-    options, others = parse_arguments(
-        [str(CAN), "--seeds=1,2", "--fold=0", "--device=cpu"]
-    )
-    assert options.seeds == [1, 2] and options.workers == 1
-    assert others == ["--fold=0", "--device=cpu"]
+    files, others = split_arguments([str(CAN), "--fold=0", "--device=cpu"])
+    assert files == [CAN] and others == ["--fold=0", "--device=cpu"]
+    runs = plan_runs(files, [1, 2], "results", others)
+    assert [run.settings.plain()["seed"] for run in runs] == [1, 2]
+    assert {run.settings.fold for run in runs} == {0}
+    # a run option is no setting
+    assert "--device=cpu" in runs[0].command()

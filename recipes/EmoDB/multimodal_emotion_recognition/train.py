@@ -42,7 +42,7 @@ if __name__ == "__main__":
 
     # Create experiment directory
     sb.create_experiment_directory(hparams["output_folder"])
-    be_brief(run_opts)
+    run_opts = be_brief(run_opts)
 
     # Data preparation, to be run on only one process.
     run_on_main(

@@ -45,7 +45,7 @@ if __name__ == "__main__":
 
     # Create experiment directory
     sb.create_experiment_directory(hparams["output_folder"])
-    be_brief(run_opts)
+    run_opts = be_brief(run_opts)
 
     # The controlled corpus stands in where the licensed one is not given.
     if hparams["data_folder"] is None:
