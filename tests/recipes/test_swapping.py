@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from helpers.recipes import DDP, PAIRS, RECIPES, ROOT, SHARED, load_module, run
+from helpers.recipes import DDP, PAIRS, RECIPES, SHARED, load_module, run
 
 from speechbrain_can.controlled.generator import SENTENCES, read_sentences
 from speechbrain_can.corpus.prepare import Corpus
@@ -172,29 +172,6 @@ def test_two_processes(name, options, controlled_corpus, tiny, tmp_path):
     log = (tmp_path / "fold_0" / "train_log.txt").read_text()
     losses = [float(loss) for loss in re.findall(r"train loss: ([\d.]+)", log)]
     assert len(losses) == 4 and losses[3] < losses[0]
-
-
-def test_an_encoder_of_ones_own(controlled_corpus, tmp_path):
-    """The example of the README, in files of a user's own."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    recipe = tmp_path / "recipe"
-    shutil.copytree(
-        RECIPES["IEMOCAP"], recipe, ignore=shutil.ignore_patterns("results")
-    )
-    for path, block in re.findall(
-        r"```\w+\n# (my_\w+\.py|hparams/my_\w+\.yaml)\n(.*?)```", readme, re.S
-    ):
-        (recipe / path).write_text(block)
-    (path,) = recipe.glob("hparams/my_*.yaml")
-    printed = run(
-        tmp_path / "results",
-        f"--data_folder={controlled_corpus}",
-        *("--protocol=leave_one_session_out", "--fold=0"),
-        "--number_of_epochs=1",
-        model=path.stem,
-        recipe=recipe,
-    )
-    assert "UA" in printed
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,183 @@
+"""README and docs: what they show runs, what they name is there."""
+
+import csv
+import re
+import shutil
+
+import pytest
+from helpers.corpora import write_wav
+from helpers.recipes import RECIPES, ROOT, on, run
+
+from speechbrain_can.files import write_json
+from speechbrain_can.results import metrics
+from speechbrain_can.results.folds import format_table, summarise
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [
+    ROOT / name
+    for name in (
+        "README.md",
+        "manifests/README.md",
+        "tests/benchmarks/README.md",
+    )
+]
+PAGES += sorted(ROOT.glob("docs/*.md")) + sorted(ROOT.glob("recipes/*/*/*.md"))
+
+
+def blocks(page, language="python"):
+    """Blocks of code of a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def files_in(page):
+    """Blocks that name their file in the first line, by that name."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    pattern = r"```\w+\n# ((?:\w+/)?my_\w+\.\w+)\n(.*?)```"
+    return dict(re.findall(pattern, text, re.DOTALL))
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """A copy of the recipe, for files of a user's own."""
+    folder = tmp_path / "recipe"
+    shutil.copytree(
+        RECIPES["IEMOCAP"], folder, ignore=shutil.ignore_patterns("results")
+    )
+    return folder
+
+
+def test_the_example_of_the_readme_runs(capsys):
+    (example,) = blocks("README.md")
+    exec(example, {})
+    printed = capsys.readouterr().out
+    assert printed == "torch.Size([8, 256]) torch.Size([8, 12, 4])\n"
+
+
+@pytest.mark.parametrize("name", ["my_can", "my_fusion"])
+def test_parts_of_ones_own(name, recipe, controlled_corpus, tmp_path):
+    written = files_in("docs/add_an_encoder_or_fusion.md")
+    assert len(written) == 4
+    for path, block in written.items():
+        (recipe / path).write_text(block)
+    printed = run(
+        tmp_path / "results",
+        *on(controlled_corpus),
+        *("--fold=0", "--number_of_epochs=1"),
+        model=name,
+        recipe=recipe,
+    )
+    assert f"{name} on controlled corpus" in printed
+    # the fusion says where it looked; the mean is equal for every word
+    if name == "my_fusion":
+        table = tmp_path / "results" / "fold_0" / "attention.csv"
+        with open(table, newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        assert all(len(set(row["attention"].split())) == 1 for row in rows)
+
+
+def test_a_corpus_of_ones_own(recipe, tmp_path):
+    ((name, block),) = files_in("docs/add_a_corpus.md").items()
+    (recipe / name).write_text(block)
+    corpus = tmp_path / "corpus"
+    rows = [
+        (f"{speaker}_{emotion}{take}", speaker, emotion)
+        for speaker in "abcd"
+        for emotion in ("ang", "sad", "bor")
+        for take in range(2)
+    ]
+    for number, (utterance_id, _, _) in enumerate(rows):
+        write_wav(corpus / f"{utterance_id}.wav", 0.8, seed=number)
+        (corpus / f"{utterance_id}.csv").write_text(
+            "word,start,end\nSo,0.1,0.4\nwhat,0.4,0.7\n"
+        )
+    (corpus / "d_sad1.csv").unlink()
+    (corpus / "d_sad0.wav").unlink()
+    with open(corpus / "labels.csv", "w", newline="") as stream:
+        csv.writer(stream).writerows([("ID", "speaker", "emotion"), *rows])
+    train = (recipe / "train.py").read_text()
+    train = train.replace("iemocap_prepare", "my_corpus_prepare")
+    train = train.replace("prepare_iemocap", "prepare_my_corpus")
+    (recipe / "train.py").write_text(train)
+    (recipe / "hparams" / "mine.yaml").write_text(
+        "base: can.yaml\nclasses: 4\npreparation:\n"
+        "    data_folder: !ref <data_folder>\n"
+        "    protocol: !ref <protocol>\n    fold_seed: !ref <fold_seed>\n"
+    )
+    printed = run(
+        tmp_path / "results",
+        f"--data_folder={corpus}",
+        *("--protocol=leave_one_speaker_out", "--fold=0"),
+        "--number_of_epochs=1",
+        model="mine",
+        recipe=recipe,
+    )
+    assert "mine on my corpus, leave_one_speaker_out, 4 classes" in printed
+    with open(tmp_path / "results" / "prepared" / "skipped.csv") as stream:
+        skipped = {row["ID"]: row["reason"] for row in csv.DictReader(stream)}
+    assert len(skipped) == 10
+    assert skipped["a_bor0"] == "label 'bor' is none of the classes"
+    assert "no such alignment file" in skipped["d_sad1"]
+    assert "no such audio file" in skipped["d_sad0"]
+
+
+def test_a_metric_of_ones_own(tmp_path):
+    before = dict(metrics.METRICS)
+    (example,) = blocks("docs/add_a_metric.md")
+    try:
+        exec(example, {})
+        assert list(metrics.METRICS) == [*before, "kappa"]
+        found = metrics.evaluate(list("aabb"), list("aaba"))
+        assert found["kappa"] == pytest.approx(0.5)
+        write_json(
+            tmp_path / "fold_0" / "result.json",
+            {
+                **{"fold": 0, "n_test": 4, "n_train": 8},
+                **{"epochs": 1, "seconds": 2.0, **found},
+            },
+        )
+        description = {"model": "m", "corpus": "c", "protocol": "p"}
+        summary = summarise(tmp_path, {**description, "classes": ["a", "b"]})
+        assert "kappa 0.500" in format_table(summary)
+    finally:
+        metrics.METRICS.clear()
+        metrics.METRICS.update(before)
+
+
+def test_the_readme_names_every_hparams_file():
+    for path in (RECIPES["IEMOCAP"] / "hparams").rglob("*.yaml"):
+        assert f"`{path.name}`" in README, path.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if "://" not in link:
+            assert (page.parent / link).exists(), link
+
+
+def test_every_page_is_linked_from_the_readme():
+    for page in PAGES[1:]:
+        assert f"({page.relative_to(ROOT)})" in README, page
+    assert len(README.splitlines()) < 250
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_name_what_is_there(page):
+    """Commands, hparams files and overrides in pages exist."""
+    text = page.read_text(encoding="utf-8")
+    for command in re.findall(r"python -m speechbrain_can (\S+)", text):
+        name = command.strip("`").replace("-", "_")
+        assert (ROOT / "speechbrain_can" / "commands" / f"{name}.py").exists()
+    for path in re.findall(r"hparams/([\w/]+\.yaml)", text):
+        if not path.startswith("my_"):
+            found = list(ROOT.glob(f"recipes/*/*/hparams/{path}"))
+            assert found, path
+    known = "".join(
+        path.read_text() for path in ROOT.glob("recipes/*/*/hparams/**/*.yaml")
+    )
+    for key in re.findall(r"--(\w+)=", text):
+        in_code = key in ("output_folder", "seeds", "workers", "utterances")
+        options = ("device", "precision", "sentences", "agree")
+        assert in_code or key in options or f"{key}:" in known, key
