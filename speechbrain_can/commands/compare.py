@@ -4,7 +4,6 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -68,7 +67,7 @@ def _seeds(context, parameter, text):
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, os.cpu_count()),
+    type=click.IntRange(min=1),
     default=1,
     show_default=True,
     help="Systems trained side by side; on a CPU one a core is fastest.",

@@ -177,13 +177,22 @@ def test_former_names(alias):
     )
 
 
-def test_published_folds_of_emodb(emodb_prepare, shared, tmp_path):
-    recordings, _ = emodb_prepare.find_recordings(shared / "emodb")
-    utterances = {
-        r.utterance_id: utterance(r.utterance_id, speaker=r.speaker)
-        for r in recordings
-    }
+def test_published_folds_of_emodb():
     published = read_folds(
         ROOT / "manifests" / "emodb_leave_one_speaker_out.csv"
     )
+    assert len(published) == 535
+    utterances = {i: utterance(i, speaker=i[:2]) for i in published}
     assert published == make_folds("leave_one_speaker_out", utterances, seed=1)
+
+
+def test_published_folds_are_of_the_recordings_beside_the_checkout(
+    emodb_prepare, shared
+):
+    recordings, _ = emodb_prepare.find_recordings(shared / "emodb")
+    published = read_folds(
+        ROOT / "manifests" / "emodb_leave_one_speaker_out.csv"
+    )
+    assert {r.utterance_id: r.speaker for r in recordings} == {
+        i: i[:2] for i in published
+    }

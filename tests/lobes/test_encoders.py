@@ -346,8 +346,8 @@ def test_egemaps_is_opensmiles_of_each_word():
         )
 
 
-def test_egemaps_of_real_speech(shared):
-    (path, *_) = sorted((shared / "emodb").rglob("*.wav"))
+def test_egemaps_of_speech(controlled_corpus):
+    (path, *_) = sorted(controlled_corpus.rglob("*.wav"))
     waveform = read_waveform(path, 16000)
     segments = torch.tensor([[0.0, 0.4], [0.4, 0.45], [0.45, 1.0]])
     frames, _ = SegmentEgemaps()(waveform, segments)
