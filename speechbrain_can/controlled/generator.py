@@ -381,7 +381,7 @@ def _make_corpus(folder, utterances, sentences, seed, agree, workers):
 
 
 def _processes():
-    """Processes that start fast: torch is imported once for all of them."""
+    """Processes that start fast: all of them share what is imported here."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

@@ -76,7 +76,7 @@ def plot_utterance(
         ],
     )
     axes.bar_label(bars, fmt="%.2f", padding=3)
-    axes.set_xlim(0, 1.15)
+    axes.set_xlim(0, 1.3)
     axes.set_xticks([])
     axes.invert_yaxis()
     axes.set_title("probability (label in green)")

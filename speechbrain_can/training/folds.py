@@ -15,7 +15,6 @@ from filelock import FileLock, Timeout
 
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
-from speechbrain.utils.train_logger import TensorboardLogger
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.leakage import describe_fold
 from speechbrain_can.corpus.manifest import resolve_wav
@@ -167,6 +166,8 @@ def train_fold(settings, run_opts, corpus, fold):
     }
 
     if hparams["use_tensorboard"]:
+        from speechbrain.utils.train_logger import TensorboardLogger
+
         hparams["tensorboard_train_logger"] = TensorboardLogger(
             hparams["tensorboard_logs"]
         )
