@@ -33,6 +33,7 @@ test: $(VENV)/installed-test
 	$(BIN)/python -m pytest
 
 test-newest:
+	rm -rf .venv-newest
 	$(MAKE) test VENV=.venv-newest LOCK=
 
 bench: $(VENV)/installed-bench

@@ -19,7 +19,11 @@ class AudioError(InputError):
 
 
 def read_waveform(path, sample_rate):
-    """Reads a mono waveform at the wanted rate, resampled where necessary."""
+    """A mono waveform ``[samples]`` at a rate in Hz, resampled where necessary.
+
+    Channels are averaged. Raises ``AudioError`` if the file cannot be read, is
+    empty, or holds nothing but silence.
+    """
     if not os.path.exists(path):
         raise AudioError(f"{path}: no such audio file")
     try:
@@ -41,7 +45,7 @@ def read_waveform(path, sample_rate):
 
 
 def audio_duration(path):
-    """Length of an audio file, which is read to the end to be sure of it."""
+    """Seconds of an audio file, which is read to the end to be sure of it."""
     if not os.path.exists(path):
         raise AudioError(f"{path}: no such audio file")
     try:

@@ -15,13 +15,27 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from hyperpyyaml.core import recursive_update
 
 from speechbrain.utils.run_opts import RunOptions
+from speechbrain_can.corpus.protocols import ALIASES
 from speechbrain_can.files import InputError, atomic_write
 
 ALL_FOLDS = "all"
 BASE = "base"
 SETTINGS = "hyperparams.yaml"
-# What code reads where a file has it, beside SpeechBrain's run options.
-OPTIONAL = {"fine_tuned", "fine_tuned_opt_class"}
+# What code reads of a file by name, beside SpeechBrain's run options.
+READ = {
+    *("__set_seed", "base", "checkpointer", "classes", "compute_features"),
+    *(
+        "controlled_corpus",
+        "draw_attention",
+        "epoch_counter",
+        "feature_workers",
+    ),
+    *("features_folder", "fine_tuned", "fine_tuned_opt_class", "fold"),
+    *("fold_folder", "modules", "num_workers", "opt_class", "output_folder"),
+    *("preparation", "prepared_folder", "sample_rate", "seed", "segment"),
+    *("stop_on", "tensorboard_logs", "train_logger", "use_tensorboard"),
+    "batch_size",
+}
 
 
 class SettingsError(InputError):
@@ -49,10 +63,17 @@ class Settings:
         hparams["fold"] = fold
         return Settings(self.name, _dump(hparams))
 
-    def build(self):
-        """Every object of the file; those of fold 0 where it says ``all``."""
-        one = self.of_fold(0) if self.fold == ALL_FOLDS else self
-        return load_hyperpyyaml(one.text)
+    def build(self, seeded=True):
+        """Every object of the file; those of fold 0 where it says ``all``.
+
+        Not ``seeded``, the random generators stay as they are.
+        """
+        hparams = _load(self.text)
+        if self.fold == ALL_FOLDS:
+            hparams["fold"] = 0
+        if not seeded:
+            hparams.pop("__set_seed", None)
+        return load_hyperpyyaml(_dump(hparams))
 
     def resolved(self):
         """The text in which nothing refers to another value."""
@@ -99,17 +120,24 @@ def read_settings(hparams_file, overrides=""):
     """
     path = Path(hparams_file)
     hparams = _load(path.read_text(encoding="utf-8"))
-    if BASE in hparams:
-        hparams = _on_its_base(path, hparams)
+    if path.name != SETTINGS:  # which is made of files that were checked
+        hparams = _complete(path, hparams)
     if isinstance(overrides, str):
         overrides = _load(overrides) or {}
-    _check_keys("the command line", overrides, set(hparams))
+    _check_keys("the command line", overrides, {*hparams, *READ})
     recursive_update(hparams, overrides)
+    if hparams.get("protocol") in ALIASES:
+        hparams["protocol"] = ALIASES[hparams["protocol"]]
     return Settings(path.stem, _dump(hparams))
 
 
-def _on_its_base(path, hparams):
-    base = path.parent / hparams.pop(BASE)
+def _complete(path, hparams):
+    """The hparams of a file on those of its base, every key known."""
+    known = READ | _referred(hparams) | _named_by_code(path)
+    if BASE not in hparams:
+        _check_keys(path, hparams, known)
+        return hparams
+    base = path.parent / hparams[BASE]
     merged = _load(base.read_text(encoding="utf-8"))
     if BASE in merged:
         raise SettingsError(
@@ -117,15 +145,34 @@ def _on_its_base(path, hparams):
             "itself. Base both on the same complete file, or on what `python -m "
             f"speechbrain_can hparams {base}` prints"
         )
-    referred = set(re.findall(r"<(\w+)[^>]*>", _dump(hparams)))
-    _check_keys(path, hparams, {*merged, *referred})
+    _check_keys(path, hparams, known | set(merged))
     merged.update(hparams)
+    del merged[BASE]
     return merged
+
+
+def _referred(hparams):
+    """Keys that ``!ref`` names."""
+    lines = (line.split(" #")[0] for line in _dump(hparams).splitlines())
+    scalars = (line.partition("!ref")[2] for line in lines)
+    return {key for text in scalars for key in re.findall(r"<(\w+)", text)}
+
+
+def _named_by_code(path):
+    """Keys that the recipe of a file names in quotes."""
+    folder = next(
+        (f for f in path.absolute().parents if (f / "train.py").exists()), None
+    )
+    code = "".join(
+        file.read_text(encoding="utf-8")
+        for file in (folder.glob("*.py") if folder else ())
+    )
+    return set(re.findall(r"[\"'](\w+)[\"']", code))
 
 
 def _check_keys(place, keys, known):
     """A key that nothing reads is a slip of the pen."""
-    known = known | OPTIONAL | {field.name for field in fields(RunOptions)}
+    known = known | {field.name for field in fields(RunOptions)}
     for key in keys:
         if key not in known:
             close = difflib.get_close_matches(key, sorted(known), n=1)
@@ -151,7 +198,7 @@ def check_folder(folder, settings):
     """Refuses a folder that was begun with other settings than these.
 
     The choice of the fold does not count, nor do comments; nor does anything
-    until a fold is begun.
+    until the training of a fold is begun.
 
     Arguments
     ---------
@@ -166,7 +213,7 @@ def check_folder(folder, settings):
         With the lines that differ.
     """
     path = Path(folder) / SETTINGS
-    if not (path.exists() and any(path.parent.glob("fold_*"))):
+    if not (path.exists() and any(path.parent.glob(f"fold_*/{SETTINGS}"))):
         return
     before, now = (
         _without_comments(one.of_fold(ALL_FOLDS).resolved())

@@ -111,9 +111,14 @@ def test_every_key_is_used(path):
     )
     for key, value in ruamel.yaml.YAML().load(path.read_text()).items():
         in_yaml = re.search(rf"<{key}[>.\[]", text)
-        in_code = re.search(rf"[\"']{key}[\"']|hparams\.{key}\b", code)
+        in_code = re.search(
+            rf"hparams\[[\"']{key}[\"']|hparams\.{key}\b|self.hparams, \"{key}|"
+            rf"settings\[\"{key}|value\(\"{key}",
+            code,
+        )
         # read by sb.Brain itself, for its effect, or taken out of the base
-        elsewhere = key in ("max_grad_norm", "__set_seed") or value is None
+        elsewhere = key in ("max_grad_norm", "__set_seed", "base", "fold")
+        elsewhere = elsewhere or (value is None and path.stem != "can")
         assert in_yaml or in_code or elsewhere, key
 
 
@@ -166,6 +171,26 @@ def test_what_code_reads_is_known_without_a_base(tmp_path):
         "fine_tuned: null\n"
     )
     assert read_settings(tmp_path / "b.yaml").build()["size"] == 1
+
+
+def test_keys_of_a_complete_file_are_known_too(tmp_path):
+    path = tmp_path / "can.yaml"
+    text = (RECIPES["IEMOCAP"] / "hparams" / "can.yaml").read_text()
+    path.write_text(text + "stop_gradiant: False  # not <stop_gradiant>\n")
+    with pytest.raises(SettingsError, match="did you mean stop_gradient"):
+        read_settings(path)
+    # what the recipe's own code reads is known
+    (tmp_path / "train.py").write_text('hparams["stop_gradiant"]')
+    assert "stop_gradiant" in read_settings(path).text
+
+
+def test_former_names_of_protocols(tmp_path):
+    path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
+    former, now = (
+        read_settings(path, f"protocol: {name}").text
+        for name in ("session5", "leave_one_session_out")
+    )
+    assert former == now
 
 
 def test_an_override_of_an_unknown_key_is_refused():
@@ -279,7 +304,7 @@ def test_a_fold_is_a_number_or_all(fold):
 def test_an_output_folder_is_bound_to_its_settings(tmp_path):
     path, folder = tmp_path / "hparams.yaml", tmp_path / "results"
     path.write_text(
-        "# a comment\nfold: all\nlr: 0.1  # high\nsize: !ref <lr>\n"
+        "# a comment\nfold: all\nlr: 0.1  # high\nbatch_size: !ref <lr>\n"
     )
 
     def check(overrides=""):
@@ -290,8 +315,10 @@ def test_an_output_folder_is_bound_to_its_settings(tmp_path):
     # until a fold is begun nothing is bound
     check("lr: 0.5")
     (folder / "fold_3").mkdir()
+    check("lr: 0.5")
+    write_settings(folder / "fold_3", read_settings(path))
     path.write_text(
-        "fold: all\nlr: 0.1\n\nsize: !ref <lr>  # another comment\n"
+        "fold: all\nlr: 0.1\n\nbatch_size: !ref <lr>  # another comment\n"
     )
     check()
     check("fold: 3")
@@ -299,7 +326,7 @@ def test_an_output_folder_is_bound_to_its_settings(tmp_path):
         check("lr: 0.2\nfold: 1")
     message = str(error.value)
     assert "- lr: 0.1\n+ lr: 0.2\n" in message
-    assert "+ size: 0.2\nGive another" in message
+    assert "+ batch_size: 0.2\nGive another" in message
 
 
 def test_the_command_prints_what_plain_hyperpyyaml_builds(tmp_path):

@@ -65,14 +65,14 @@ def read_xlabel(path):
     """Reads an ESPS xlabel file as EmoDB has them: the start of each label.
 
     The format is made for ends, and EmoDB's were long read so, one syllable too
-    early: the first label stands where the voice sets in, the last one, a pause,
-    where it falls silent (medians over the recordings: 12 ms before the onset,
-    27 ms after the end).
+    early. The first label stands where the voice sets in (15 ms before the onset,
+    median of 493 recordings), the last one, a pause, where it falls silent (30
+    ms after the end, median of the 102 that are not cut).
 
     Labels without a letter (empty, ``.``, ``(``) are pauses; they are returned
     as ``<sil>`` so that ``clean_words`` treats them as it treats an aligner's
     silences. What follows the label (EmoDB's stress marks) is dropped, and so
-    is a label that starts with the one before it: it has no time of its own.
+    is one of two labels that start together: the pause, or the second one.
     The last label only ends the one before it.
     """
     lines = _numbered_lines(path)
@@ -97,9 +97,11 @@ def read_xlabel(path):
                 f"{path}, line {number}: {label!r} starts at {start:g} s, "
                 f"before the label above it at {labels[-1][0]:g} s"
             )
-        if labels and start == labels[-1][0]:
-            continue
         spoken = any(character.isalpha() for character in label)
+        if labels and start == labels[-1][0]:
+            if labels[-1][1] != "<sil>":
+                continue
+            labels.pop()
         labels.append((start, label if spoken else "<sil>"))
     if len(labels) < 2:
         raise AlignmentError(

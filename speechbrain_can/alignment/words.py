@@ -1,9 +1,9 @@
-"""Words with their times: reading alignments, cleaning, tiling, segmenting.
+"""Words with their times: cleaning, tiling, fitting to the audio.
 
-All times are seconds from the start of the utterance. An alignment becomes a
-manifest row in two steps, ``clean_words`` and ``tile_words``; overlap and equal
-segmentation belong to the experiment and are applied when segments are cut,
-by ``aligned_segments`` or ``equal_segments``.
+All times are seconds from the start of the utterance. An alignment, read by
+``readers``, becomes a manifest row in two steps, ``clean_words`` and
+``tile_words``; overlap and equal segmentation belong to the experiment and are
+applied when segments are cut (``features.segments``).
 
 Authors
  * The speechbrain-can developers 2026

@@ -42,6 +42,8 @@ SENTENCES = Path(__file__).parent / "sentences.tsv"
 
 
 SAMPLE_RATE = 16000
+# Of what is spoken: a corpus of another is not taken for this one.
+VERSION = 2
 
 
 N_SESSIONS = 5
@@ -129,7 +131,7 @@ class Turn:
 
     Arguments
     ---------
-    utt, dialog : str
+    utterance_id, dialog : str
         IDs as in IEMOCAP.
     session : int
         From 1.
@@ -147,7 +149,7 @@ class Turn:
         Its words.
     """
 
-    utt: str
+    utterance_id: str
     dialog: str
     session: int
     voice: str
@@ -207,7 +209,7 @@ def plan_corpus(sentences, utterances, seed=1234, agree=0.6):
     Example
     -------
     >>> turns = plan_corpus(read_sentences(SENTENCES), utterances=20)
-    >>> turns[0].utt, turns[-1].utt
+    >>> turns[0].utterance_id, turns[-1].utterance_id
     ('Ses01F_impro01_F000', 'Ses05F_script01_1_M000')
     """
     if utterances < N_SESSIONS:
@@ -270,7 +272,7 @@ def _plan_dialog(session, dialog, said, generator, agree):
             plan[int(place)] = str(decoy)
         turns.append(
             Turn(
-                utt=f"{dialog}_{talker}{spoken[talker]:03d}",
+                utterance_id=f"{dialog}_{talker}{spoken[talker]:03d}",
                 dialog=dialog,
                 session=session,
                 voice=f"{session}{talker}",
@@ -288,7 +290,11 @@ def _plan_dialog(session, dialog, said, generator, agree):
 
 
 def act(turn, synthesizer, seed):
-    """Speaks one utterance as planned."""
+    """Speaks one utterance as planned.
+
+    Returns a waveform ``[samples]`` at ``SAMPLE_RATE``, and the start of each word
+    and the end of the last in seconds.
+    """
     generator = np.random.default_rng(seed)
     cues = GLOBAL_SHARE * np.tile(CUES[turn.emo], (len(turn.words), 1))
     for place, emotion in turn.plan.items():
@@ -343,6 +349,7 @@ def make_corpus(
 
 def _make_corpus(folder, utterances, sentences, seed, agree, workers):
     settings = {
+        "version": VERSION,
         "utterances": utterances,
         "sentences": hashlib.sha256(sentences.read_bytes()).hexdigest(),
         "seed": seed,
@@ -375,9 +382,15 @@ def _make_corpus(folder, utterances, sentences, seed, agree, workers):
         ):
             pass
     with open(scratch / "plan.json", "w", encoding="utf-8") as stream:
-        json.dump([asdict(turn) for turn in turns], stream)
+        json.dump([_record(turn) for turn in turns], stream)
     write_json(scratch / "generator.json", settings)
     os.replace(scratch, folder)
+
+
+def _record(turn):
+    """A turn as ``plan.json`` has it, the ID under ``utt``."""
+    record = asdict(turn)
+    return {"utt": record.pop("utterance_id"), **record}
 
 
 def _processes():
@@ -408,19 +421,23 @@ def _write_dialog(root, dialog):
     time = 5.0
     for turn, seed in dialog:
         waveform, bounds = act(turn, synthesizer, seed)
-        soundfile.write(wavs / f"{turn.utt}.wav", waveform, SAMPLE_RATE)
+        soundfile.write(
+            wavs / f"{turn.utterance_id}.wav", waveform, SAMPLE_RATE
+        )
         duration = len(waveform) / SAMPLE_RATE
-        (alignments / f"{turn.utt}.wdseg").write_text(
+        (alignments / f"{turn.utterance_id}.wdseg").write_text(
             format_wdseg(turn.words, bounds, duration), encoding="utf-8"
         )
         end = time + duration
         label_lines += [
             "",
-            f"[{time:.4f} - {end:.4f}]\t{turn.utt}\t{turn.emo}\t"
+            f"[{time:.4f} - {end:.4f}]\t{turn.utterance_id}\t{turn.emo}\t"
             "[2.5000, 2.5000, 2.5000]",
             f"C-E1:\t{RATER_NAMES[turn.emo]};\t()",
         ]
-        text_lines.append(f"{turn.utt} [{time:08.4f}-{end:08.4f}]: {turn.text}")
+        text_lines.append(
+            f"{turn.utterance_id} [{time:08.4f}-{end:08.4f}]: {turn.text}"
+        )
         time = end + 0.4
     for folder, lines in ((labels, label_lines), (transcriptions, text_lines)):
         (folder / f"{first.dialog}.txt").write_text(

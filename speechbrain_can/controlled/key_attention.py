@@ -18,19 +18,29 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from tabulate import tabulate
 
 from speechbrain_can.corpus.prepare import Corpus
 from speechbrain_can.files import InputError
 from speechbrain_can.hparams import SETTINGS, read_settings
-from speechbrain_can.results.folds import ATTENTION_TABLE, read_attention
+from speechbrain_can.results.folds import (
+    ATTENTION_TABLE,
+    finished_folds,
+    read_attention,
+)
+from speechbrain_can.results.significance import corrected_difference
 
 WEIGHTS = ("key", "decoys", "longest", "chance")
 
 
 def key_attention(turns, utterances, attention):
-    """The attention on the key word of each utterance, and what to expect."""
+    """The attention on the key word of each utterance, and what to expect.
+
+    ``turns`` are those of ``plan.json``, ``attention`` the weights of the words by
+    utterance. Returns a table with a row an utterance (the weight of the ``key``,
+    the mean of its ``decoys``, that of the ``longest`` word, ``chance``) and the
+    number of utterances left out: of one word, or with other words than planned.
+    """
     rows, others = [], 0
     for turn in turns:
         weights = attention.get(turn["utt"])
@@ -56,8 +66,12 @@ def key_attention(turns, utterances, attention):
     return pd.DataFrame(rows), others
 
 
-def format_key_attention(tables):
-    """The attention on the key word beside what it is compared with, as text."""
+def format_key_attention(tables, test_share):
+    """The tables of ``key_attention``, a list of folds a modality, as text.
+
+    Means over folds of the means over utterances; ``test_share`` is that of
+    ``corrected_difference``, which gives the interval.
+    """
     rows = []
     for modality, folds in tables.items():
         for name, part in {
@@ -69,12 +83,11 @@ def format_key_attention(tables):
             means = pd.DataFrame(
                 [fold[[*WEIGHTS, "is_most_attended"]].mean() for fold in part]
             )
-            difference = means["key"] - means["chance"]
-            cell = f"{difference.mean():+.3f}"
+            differences = means["key"] - means["chance"]
+            cell = f"{differences.mean():+.3f}"
             if len(means) > 1:
-                interval = stats.ttest_1samp(difference, 0)
-                low, high = interval.confidence_interval(0.95)
-                cell += f" [{low:+.3f}, {high:+.3f}]"
+                found = corrected_difference(differences, test_share)
+                cell += f" [{found['low']:+.3f}, {found['high']:+.3f}]"
             rows.append(
                 {
                     "attention": modality,
@@ -118,9 +131,11 @@ def describe_run(folder):
             if len(table):
                 tables.setdefault(modality, []).append(table)
                 left_out += others if modality == "text" else 0
+    folds = finished_folds(folder)
+    test_share = np.mean([fold["n_test"] / fold["n_train"] for fold in folds])
     every = pd.concat(next(iter(tables.values())))
     return (
-        f"{format_key_attention(tables)}\n"
+        f"{format_key_attention(tables, test_share)}\n"
         f"Left out, of one word or with other words: {left_out} utterances\n"
         f"The longest word is the key in {every['is_longest'].mean():.3f}"
     )

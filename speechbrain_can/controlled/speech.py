@@ -60,7 +60,11 @@ class Synthesizer:
         return 0
 
     def speak(self, words, voice, pitch, rate, semitones, end="."):
-        """Speaks words."""
+        """Speaks words: samples between -1 and 1, and each word's first sample.
+
+        ``pitch`` is the voice's, 0 to 99, ``rate`` words a minute; ``semitones``
+        raise the words, one by one; ``end`` is the punctuation.
+        """
         self._chunks, self._marks = [], []
         library = self._library
         if library.espeak_SetVoiceByName(voice.encode()):
@@ -138,7 +142,7 @@ _CALLBACK = ctypes.CFUNCTYPE(
 
 
 def colour(samples, sample_rate, level, tilt):
-    """Changes level and spectral tilt."""
+    """As many samples with another level (dB) and tilt (dB per octave, 1 kHz)."""
     spectrum = np.fft.rfft(samples)
     frequencies = np.fft.rfftfreq(len(samples), 1 / sample_rate)
     octaves = np.log2(np.clip(frequencies, 62.5, 8000) / 1000)

@@ -28,9 +28,11 @@ def describe_fold(utterances, parts):
     sizes = ", ".join(f"{len(parts[part])} {part}" for part in PARTS)
     training_texts = values("train", _text)
     known = sum(_text(utterances[i]) in training_texts for i in parts["test"])
+    heard = " and ".join(shared)
     return (
-        f"{sizes}; {' and '.join(shared)} are heard outside the test set, "
-        f"{known / len(parts['test']):.0%} of the test sentences are also in "
+        f"{sizes}; "
+        + (f"{heard} are heard outside the test set, " if heard else "")
+        + f"{known / len(parts['test']):.0%} of the test sentences are also in "
         "training"
     )
 

@@ -8,6 +8,8 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import hashlib
+import json
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -58,6 +60,8 @@ class Corpus:
         By ID.
     folds : dict of str: FoldAssignment
         By ID.
+    digest : str
+        Of the manifest: results of another one are not averaged with its own.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Corpus:
     data_folder: str
     utterances: Dict[str, Utterance]
     folds: Dict[str, FoldAssignment]
+    digest: str
 
     @classmethod
     def load(cls, folder, protocol):
@@ -91,6 +96,9 @@ class Corpus:
             data_folder=description["data_folder"],
             utterances=utterances,
             folds=folds,
+            digest=hashlib.sha256(
+                (folder / "manifest.csv").read_bytes()
+            ).hexdigest()[:16],
         )
 
     def words_of(self, ids):
@@ -169,6 +177,8 @@ def prepare_corpus(
     # Of runs that need the same corpus, one prepares and the others wait.
     with FileLock(folder / "prepare.lock"):
         written = folder / "corpus.json"
+        # as it is read back: JSON has neither tuples nor numbers as keys
+        description = json.loads(json.dumps(description))
         before = read_json(written) if written.exists() else description
         if before != description:
             print(f"{folder} was prepared in another way: preparing it anew")

@@ -25,6 +25,14 @@ class SegmentEgemaps(torch.nn.Module):
         Rate of the waveform in Hz.
     shortest : float
         Seconds.
+
+    Example
+    -------
+    >>> compute_features = SegmentEgemaps()
+    >>> segments = torch.tensor([[0.0, 0.4], [0.4, 1.0]])
+    >>> frames, counts = compute_features(0.1 * torch.randn(16000), segments)
+    >>> frames.shape, counts
+    (torch.Size([2, 88]), tensor([1, 1]))
     """
 
     def __init__(self, sample_rate=16000, shortest=0.1):

@@ -31,13 +31,30 @@ class GlobalNormalization(torch.nn.Module):
         self.register_buffer("std", torch.ones(size))
 
     def set_statistics(self, mean, std):
-        """Sets mean and standard deviation, each of shape ``[features]``."""
+        """Sets what is known of the training data.
+
+        Arguments
+        ---------
+        mean, std : torch.Tensor
+            Mean and standard deviation, each of shape ``[features]``.
+        """
         self.mean.copy_(mean)
         # a feature that never changes must not be blown up
         self.std.copy_(torch.where(std > 1e-5, std, torch.ones_like(std)))
 
     def forward(self, frames):
-        """Normalises frames of shape ``[frames, features]``."""
+        """Normalises frames.
+
+        Arguments
+        ---------
+        frames : torch.Tensor
+            Shape ``[frames, features]``.
+
+        Returns
+        -------
+        torch.Tensor
+            The same shape.
+        """
         return (frames - self.mean) / self.std
 
 
@@ -51,8 +68,25 @@ class NoNormalization(torch.nn.Module):
     """
 
     def set_statistics(self, mean, std):
-        """Nothing depends on the training data."""
+        """Nothing depends on the training data.
+
+        Arguments
+        ---------
+        mean, std : torch.Tensor
+            Not used.
+        """
 
     def forward(self, frames):
-        """Returns frames of shape ``[frames, features]``."""
+        """Returns what it is given.
+
+        Arguments
+        ---------
+        frames : torch.Tensor
+            Shape ``[frames, features]``.
+
+        Returns
+        -------
+        torch.Tensor
+            The same frames.
+        """
         return frames

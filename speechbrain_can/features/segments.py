@@ -32,8 +32,9 @@ def aligned_segments(words, overlap=0.1):
 
     Example
     -------
-    >>> from speechbrain_can.alignment.words import Word
-    >>> aligned_segments([Word("so", 0, 1), Word("what", 1, 3)], overlap=0.2)
+    >>> from types import SimpleNamespace as Word
+    >>> words = [Word(start=0.0, end=1.0), Word(start=1.0, end=3.0)]
+    >>> aligned_segments(words, overlap=0.2)
     array([[0. , 1.1],
            [0.8, 3. ]])
     """
@@ -58,8 +59,9 @@ def equal_segments(words, overlap=0.1):
 
     Example
     -------
-    >>> from speechbrain_can.alignment.words import Word
-    >>> equal_segments([Word("so", 0, 1), Word("what", 1, 3)], overlap=0)
+    >>> from types import SimpleNamespace as Word
+    >>> words = [Word(start=0.0, end=1.0), Word(start=1.0, end=3.0)]
+    >>> equal_segments(words, overlap=0)
     array([[0. , 1.5],
            [1.5, 3. ]])
     """
@@ -89,8 +91,9 @@ def whole_utterance(words):
 
     Example
     -------
-    >>> from speechbrain_can.alignment.words import Word
-    >>> whole_utterance([Word("so", 0, 1), Word("what", 1, 3)])
+    >>> from types import SimpleNamespace as Word
+    >>> words = [Word(start=0.0, end=1.0), Word(start=1.0, end=3.0)]
+    >>> whole_utterance(words)
     array([[0., 3.]])
     """
     return np.array([[words[0].start, words[-1].end]], dtype=float)

@@ -59,7 +59,7 @@ class FeatureStore:
         return torch.from_numpy(np.array(frames)), torch.from_numpy(counts)
 
     def statistics(self, ids):
-        """Mean and standard deviation over all frames of some utterances."""
+        """Mean and standard deviation ``[features]`` over all their frames."""
         rows = [self._rows[utterance_id] for utterance_id in ids]
         offsets = self._frame_offsets
         n_frames = sum(offsets[row + 1] - offsets[row] for row in rows)
@@ -79,6 +79,10 @@ class FeatureStore:
         num_workers=0,
     ):
         """Opens the store of these utterances and settings, made where absent.
+
+        ``compute_features`` maps a waveform ``[samples]`` and segments ``[segments,
+        2]`` in seconds to frames ``[frames, features]`` and counts ``[segments]``;
+        its ``repr`` tells all its settings. ``segment`` maps words to segments.
 
         The store lies in a sub-folder named after everything that its content
         depends on, so that every fold, epoch and experiment with the same

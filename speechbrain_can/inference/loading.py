@@ -7,10 +7,12 @@ Authors
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
+import torch
+
 from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain_can.hparams import SETTINGS, SettingsError, read_settings
+from speechbrain_can.results.folds import LABEL_ENCODER
 from speechbrain_can.training.checkpoints import recover_tested
-from speechbrain_can.training.folds import LABEL_ENCODER
 
 
 class TrainedFold(NamedTuple):
@@ -31,6 +33,9 @@ class TrainedFold(NamedTuple):
 
 def load_fold(folder):
     """Loads the tested checkpoint of a fold, wherever its folder is now.
+
+    What a checkpoint does not hold is found as in training: a frozen pretrained
+    model by its name or folder, a part of one's own by importing it.
 
     Arguments
     ---------
@@ -56,9 +61,10 @@ def load_fold(folder):
             raise SettingsError(
                 f"{folder} has no {name}; give a folder fold_<number> of a run"
             )
-    hparams = read_settings(
-        folder / SETTINGS, {"fold_folder": str(folder)}
-    ).build()
+    settings = read_settings(folder / SETTINGS, {"fold_folder": str(folder)})
+    # Values that are drawn here are replaced by those of the checkpoint.
+    with torch.random.fork_rng(devices=[]):
+        hparams = settings.build(seeded=False)
     recover_tested(hparams["checkpointer"])
     for module in hparams["modules"].values():
         module.eval()

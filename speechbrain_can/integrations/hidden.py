@@ -31,6 +31,24 @@ class SegmentHidden(torch.nn.Module):
         for ``AttentionPooling``.
     device : str
         Where the model hears, such as ``cuda:0``.
+
+    Example
+    -------
+    >>> from functools import partial
+    >>> from speechbrain.integrations.huggingface.wavlm import WavLM
+    >>> build = partial(
+    ...     WavLM,
+    ...     source="microsoft/wavlm-base",
+    ...     save_path="pretrained",
+    ...     output_all_hiddens=True,
+    ... )
+    >>> compute_features = SegmentHidden(build)  # doctest: +SKIP
+    >>> segments = torch.tensor([[0.0, 0.4], [0.4, 1.0]])
+    >>> frames, _ = compute_features(  # doctest: +SKIP
+    ...     torch.randn(16000), segments
+    ... )
+    >>> frames.shape  # doctest: +SKIP
+    torch.Size([2, 9984])
     """
 
     def __init__(self, build, sample_rate=16000, pooled=True, device="cpu"):

@@ -155,6 +155,24 @@ class PretrainedFrames(torch.nn.Module):
         Rate of the samples in Hz.
     freeze : bool
         Whether it stays as it is; ``SegmentHidden`` is the fast way to that.
+
+    Example
+    -------
+    >>> from functools import partial
+    >>> from speechbrain.integrations.huggingface.wavlm import WavLM
+    >>> from speechbrain_can.lobes.ragged import WordFrames
+    >>> encoder = PretrainedFrames(  # doctest: +SKIP
+    ...     partial(
+    ...         WavLM, source="microsoft/wavlm-base", save_path="pretrained"
+    ...     )
+    ... )
+    >>> audio = WordFrames(
+    ...     frames=torch.randn(16000, 1),
+    ...     frame_counts=torch.tensor([6400, 9600]),
+    ...     word_counts=torch.tensor([2]),
+    ... )
+    >>> encoder(audio).frames.shape  # doctest: +SKIP
+    torch.Size([49, 768])
     """
 
     def __init__(self, build, sample_rate=16000, freeze=False):

@@ -76,6 +76,14 @@ class PretrainedWords(PretrainedModule):
     PretrainedError
         If the model cannot be loaded, has a decoder too, or its tokenizer does
         not tell which subword belongs to which word.
+
+    Example
+    -------
+    >>> embedding = PretrainedWords(  # doctest: +SKIP
+    ...     "FacebookAI/roberta-base", save_path="pretrained"
+    ... )
+    >>> embedding([["oh", "really"], ["yes"]]).shape  # doctest: +SKIP
+    torch.Size([3, 768])
     """
 
     def __init__(self, source, save_path, freeze=True, pooling=MeanPooling):

@@ -156,7 +156,7 @@ def attend(weights, hidden):
     return torch.einsum("blk,blkd->bkd", weights, slices).flatten(1)
 
 
-class TextAttention(GlobalAttention):
+class TextAttention(torch.nn.Module):
     """Global attention on text alone, a fusion (Mirsamadi et al., 2017).
 
     Arguments
@@ -175,6 +175,10 @@ class TextAttention(GlobalAttention):
     >>> contexts.shape, attention.text.shape
     (torch.Size([2, 256]), torch.Size([2, 3, 1]))
     """
+
+    def __init__(self, input_size, heads=1):
+        super().__init__()
+        self.attention = GlobalAttention(input_size, heads)
 
     def forward(self, text, audio, text_mask, audio_mask):
         """Attends to words.
@@ -197,11 +201,11 @@ class TextAttention(GlobalAttention):
         attention : Attention
             The weights of the words.
         """
-        weights = super().forward(text, text_mask)
+        weights = self.attention(text, text_mask)
         return attend(weights, text), Attention(text=weights)
 
 
-class AudioAttention(GlobalAttention):
+class AudioAttention(torch.nn.Module):
     """Global attention on audio alone, a fusion (Mirsamadi et al., 2017).
 
     Arguments
@@ -220,6 +224,10 @@ class AudioAttention(GlobalAttention):
     >>> contexts.shape, attention
     (torch.Size([2, 256]), None)
     """
+
+    def __init__(self, input_size, heads=1):
+        super().__init__()
+        self.attention = GlobalAttention(input_size, heads)
 
     def forward(self, text, audio, text_mask, audio_mask):
         """Attends to frames.
@@ -242,7 +250,7 @@ class AudioAttention(GlobalAttention):
         attention : None
             It is on frames, not on words.
         """
-        return attend(super().forward(audio, audio_mask), audio), None
+        return attend(self.attention(audio, audio_mask), audio), None
 
 
 class CrossAttention(torch.nn.Module):

@@ -79,7 +79,18 @@ class FramesAsStored(torch.nn.Module):
         self.output_size = input_size
 
     def forward(self, audio):
-        """Returns the frames of a batch, ``WordFrames``."""
+        """Returns what it is given.
+
+        Arguments
+        ---------
+        audio : WordFrames
+            The frames of every word.
+
+        Returns
+        -------
+        WordFrames
+            The same frames.
+        """
         return audio
 
 

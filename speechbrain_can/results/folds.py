@@ -14,6 +14,7 @@ from speechbrain_can.results.metrics import METRICS
 FOLD_RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 ATTENTION_TABLE = "attention.csv"
+LABEL_ENCODER = "label_encoder.txt"
 
 
 def fold_result(output_folder, fold):
@@ -70,17 +71,33 @@ def read_attention(path, modality):
 
 def finished_folds(output_folder):
     """Results of the folds that are finished, in order."""
-    results = []
-    for path in Path(output_folder).glob(f"fold_[0-9]*/{FOLD_RESULT}"):
-        result = read_json(path)
-        missing = {*METRICS, "fold", "n_test", "n_train"} - result.keys()
-        if missing:
-            raise InputError(
-                f"{path} has no {', '.join(sorted(missing))}: it is not of this "
-                "version; delete it, and train.py tests the fold again"
-            )
-        results.append(result)
-    return sorted(results, key=lambda result: result["fold"])
+    results = {
+        path: read_json(path)
+        for path in Path(output_folder).glob(f"fold_[0-9]*/{FOLD_RESULT}")
+    }
+    every = {*METRICS, "fold", "n_test", "n_train", "manifest"}
+    missing = {path: every - result.keys() for path, result in results.items()}
+    lacking = [
+        f"{path} has no {', '.join(sorted(keys))}"
+        for path, keys in sorted(missing.items())
+        if keys
+    ]
+    if lacking:
+        raise InputError(
+            "\n".join(lacking) + "\nThey are not of this version: delete "
+            "them, and train.py tests these folds again"
+        )
+    return sorted(results.values(), key=lambda result: result["fold"])
+
+
+def check_same_manifest(results, digest):
+    """Refuses results of another manifest than the one with this digest."""
+    others = [r["fold"] for r in results if r["manifest"] != digest]
+    if others:
+        raise InputError(
+            f"fold(s) {', '.join(map(str, others))} are of another preparation "
+            "of the corpus; give another --output_folder, or delete this one"
+        )
 
 
 def summarise(output_folder, description):
@@ -120,7 +137,7 @@ def format_table(summary):
 
 def collect(folder):
     """Results of every finished fold of the runs in ``<system>/<seed>``."""
-    columns = ["fold", *METRICS, "n_test", "n_train", "seconds"]
+    columns = ["fold", *METRICS, "n_test", "n_train", "manifest", "seconds"]
     rows = [
         {
             "system": run.parent.name,

@@ -145,7 +145,7 @@ def write_report(folder, corpus_name, protocol):
         f"{corpus_name}, {protocol}, seed {seeds}: mean ± standard deviation "
         "over folds; paired difference to CAN with its 95% interval, corrected "
         "for shared training data (Nadeau and Bengio; McNemar's test where "
-        "there is one fold); * p < .05 after Holm's correction for all systems"
+        "there is one fold); * p < .05, corrected in each metric for all systems (Holm)"
     )
     markdown = format_report(report, title, "github")
     texts = {

@@ -11,6 +11,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
+from speechbrain_can.files import InputError
 from speechbrain_can.results.folds import read_predictions
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.results.paper import REFERENCE
@@ -24,8 +25,14 @@ def summarise_systems(results):
     ``results`` is what ``collect`` returns; the table has a row a system. A
     fold's value is the mean over its seeds. ``p`` is that of
     ``corrected_difference`` or, for a single fold, of McNemar's test, and
-    corrected for as many comparisons as there are systems beside CAN (Holm).
+    corrected, metric by metric, for as many comparisons as there are systems
+    beside CAN (Holm).
     """
+    if results["manifest"].nunique() > 1:
+        raise InputError(
+            "these runs are of different preparations of the corpus; compare "
+            "them in another --output_folder"
+        )
     reference = results[results["system"] == REFERENCE]
     rows = {}
     for system, own in results.groupby("system", sort=False):

@@ -32,6 +32,16 @@ class AtomicCheckpointer(Checkpointer):
     ---------
     *args, **kwargs
         As for ``Checkpointer``.
+
+    Example
+    -------
+    >>> import torch
+    >>> folder = getfixture("tmpdir")
+    >>> checkpointer = AtomicCheckpointer(folder, {"model": torch.nn.ReLU()})
+    >>> checkpointer.save_checkpoint(meta={"epoch": 3}).meta["epoch"]
+    3
+    >>> checkpointer.find_checkpoint().meta["epoch"]
+    3
     """
 
     def _save_checkpoint_metafile(self, fpath, *args, **kwargs):
@@ -64,6 +74,16 @@ class EarlyStoppingCounter(EpochCounterWithStopper):
     ---------
     *args, **kwargs
         As for ``EpochCounterWithStopper``.
+
+    Example
+    -------
+    >>> counter = EarlyStoppingCounter(
+    ...     limit=10, limit_to_stop=2, limit_warmup=0, direction="min"
+    ... )
+    >>> for epoch in counter:
+    ...     counter.update_metric(0.5)  # it never falls
+    >>> epoch
+    3
     """
 
     @mark_as_saver

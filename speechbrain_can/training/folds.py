@@ -19,25 +19,24 @@ from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.leakage import describe_fold
 from speechbrain_can.corpus.manifest import resolve_wav
 from speechbrain_can.corpus.prepare import Corpus
-from speechbrain_can.corpus.protocols import (
-    count_folds,
-    protocol_name,
-    split_fold,
-)
+from speechbrain_can.corpus.protocols import count_folds, split_fold
 from speechbrain_can.features.store import FeatureStore
 from speechbrain_can.files import write_json
 from speechbrain_can.hparams import ALL_FOLDS, SettingsError, write_settings
 from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
     FOLD_RESULT,
+    LABEL_ENCODER,
     PREDICTIONS,
+    check_same_manifest,
+    finished_folds,
     fold_result,
     format_table,
     summarise,
     write_attention,
     write_predictions,
 )
-from speechbrain_can.results.metrics import METRICS, evaluate, recalls
+from speechbrain_can.results.metrics import evaluate, recalls
 from speechbrain_can.training.brain import EmotionBrain
 from speechbrain_can.training.checkpoints import training_effort
 from speechbrain_can.training.dataio import flat_batch, make_datasets
@@ -45,18 +44,16 @@ from speechbrain_can.training.dataio import flat_batch, make_datasets
 logger = sb.utils.logger.get_logger(__name__)
 
 ATTENTION_PICTURE = "attention.png"
-LABEL_ENCODER = "label_encoder.txt"
 
 
-def run_folds(hparams, settings, run_opts):
+def run_folds(settings, run_opts):
     """Trains and tests the folds that are asked for and not yet finished.
 
     Arguments
     ---------
-    hparams : dict
-        What ``settings`` build; ``prepared_folder`` holds a prepared corpus.
     settings : Settings
-        The settings, from which each fold is built anew.
+        The settings, from which each fold is built anew; their
+        ``prepared_folder`` holds a prepared corpus.
     run_opts : RunOptions
         SpeechBrain's run options.
 
@@ -69,16 +66,19 @@ def run_folds(hparams, settings, run_opts):
     Raises
     ------
     SettingsError
-        If ``stop_on`` is no metric, or another process is training a fold.
+        If the classifier has another number of classes than the corpus, a
+        finished fold is of another manifest, or another process is training one.
     """
-    if hparams["stop_on"] not in METRICS:
-        raise SettingsError(
-            f"stop_on is {hparams['stop_on']!r}; choose one of "
-            f"{', '.join(METRICS)}"
-        )
+    hparams = settings.plain()
     protocol = hparams["preparation"]["protocol"]
     corpus = Corpus.load(hparams["prepared_folder"], protocol)
     output_folder = Path(hparams["output_folder"])
+    if hparams["classes"] != len(corpus.classes):
+        raise SettingsError(
+            f"classes is {hparams['classes']}, and {corpus.name} has "
+            f"{len(corpus.classes)}: {', '.join(corpus.classes)}"
+        )
+    check_same_manifest(finished_folds(output_folder), corpus.digest)
     n_folds = count_folds(corpus.folds)
     asked = settings.fold
     for fold in range(n_folds) if asked == ALL_FOLDS else [asked]:
@@ -91,7 +91,7 @@ def run_folds(hparams, settings, run_opts):
     description = {
         "model": settings.name,
         "corpus": corpus.name,
-        "protocol": protocol_name(protocol),
+        "protocol": protocol,
         "classes": corpus.classes,
     }
     summary = summarise(output_folder, description)
@@ -233,6 +233,7 @@ def record_fold(brain, hparams, corpus, fold, n_train):
             "recall": recalls(true, predicted),
             "n_test": len(true),
             "n_train": n_train,
+            "manifest": corpus.digest,
             "epochs": epochs,
             "seconds": round(seconds, 1),
         },

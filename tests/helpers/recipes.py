@@ -147,8 +147,13 @@ def _run_here(output_folder, *arguments, recipe="IEMOCAP", **how):
             handler.close()
         root.handlers[:] = handlers
         root.setLevel(level)
-        folder, sys.argv, sys.path[:], sys.excepthook = before
-        os.chdir(folder)
+        cwd, sys.argv, sys.path[:], sys.excepthook = before
+        os.chdir(cwd)
+        # a copy of the recipe has modules of the same names
+        for name, module in list(sys.modules.items()):
+            file = vars(module).get("__file__")  # loads no lazy module
+            if file and Path(file).parent == Path(folder):
+                del sys.modules[name]
     return failed, printed.getvalue()
 
 

@@ -128,7 +128,7 @@ def global_attention(query, hidden):
 def text_model(model, words, word_frames):
     """TextModel of one utterance."""
     hidden = encode_text(model.text_encoder, words)
-    context = global_attention(model.fusion.query[0], hidden)
+    context = global_attention(model.fusion.attention.query[0], hidden)
     return {"joint": linear(model.classifier.joint, context)}
 
 
@@ -136,7 +136,7 @@ def audio_model(model, words, word_frames):
     """AudioModel of one utterance."""
     frames = [frame for piece in word_frames for frame in piece]
     hidden = blstm(model.audio_encoder.blstm, frames)
-    context = global_attention(model.fusion.query[0], hidden)
+    context = global_attention(model.fusion.attention.query[0], hidden)
     return {"joint": linear(model.classifier.joint, context)}
 
 

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from helpers.pages import blocks
 from helpers.recipes import on, read_predictions, run
 
 from speechbrain_can.audio import read_waveform
@@ -12,20 +13,20 @@ from speechbrain_can.hparams import SettingsError
 from speechbrain_can.inference.loading import load_fold
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames
+from speechbrain_can.training.checkpoints import save_epoch
 
 
 @pytest.fixture(scope="module")
 def trained(controlled_corpus, tmp_path_factory):
-    """A fold whose best epoch is not its last one."""
-    folder = tmp_path_factory.mktemp("run")
-    run(
-        folder / "results",
-        *on(controlled_corpus),
-        *("--fold=1", "--number_of_epochs=8", "--lr=0.05"),
-    )
-    log = folder / "results" / "fold_1" / "train_log.txt"
-    assert "epoch loaded: 8 " not in log.read_text()
-    return folder / "results"
+    """A fold whose best epoch is not its last one, by a worse one after it."""
+    folder = tmp_path_factory.mktemp("run") / "results"
+    run(folder, *on(controlled_corpus), "--fold=1")
+    hparams, _ = load_fold(folder / "fold_1")
+    with torch.no_grad():
+        for parameter in hparams["model"].parameters():
+            parameter.add_(1.0)
+    save_epoch(hparams["checkpointer"], epoch=4, error=1.0, seconds=9.0)
+    return folder
 
 
 def test_moved_elsewhere_it_predicts_as_it_was_tested(
@@ -78,3 +79,18 @@ def test_what_is_no_fold_is_named(trained, tmp_path):
     shutil.rmtree(tmp_path / "fold_1" / "save")
     with pytest.raises(FileNotFoundError, match="no checkpoint in"):
         load_fold(tmp_path / "fold_1")
+
+
+def test_the_random_generator_stays_as_it_is(trained):
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    load_fold(trained / "fold_1")
+    assert torch.rand(1) == expected
+
+
+def test_the_example_of_the_readme(trained):
+    example = next(b for b in blocks("README.md") if "load_fold" in b)
+    found = {}
+    exec(example.replace("results/can/1234/fold_0", f"{trained}/fold_1"), found)
+    assert len(found["classes"]) == 7

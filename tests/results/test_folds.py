@@ -5,6 +5,7 @@ import pytest
 
 from speechbrain_can.files import InputError
 from speechbrain_can.results.folds import (
+    check_same_manifest,
     finished_folds,
     format_table,
     summarise,
@@ -61,6 +62,7 @@ def write_fold(folder, fold, wa, ua):
                 "macro-F1": ua,
                 "n_test": 10,
                 "n_train": 80,
+                "manifest": "abc",
                 "epochs": 5,
                 "seconds": 61.7,
             }
@@ -100,3 +102,12 @@ def test_a_result_of_another_version_is_named(tmp_path):
     path.write_text('{"fold": 0, "WA": 0.5, "UA": 0.4}')
     with pytest.raises(InputError, match="fold_0/result.json has no macro-F1"):
         finished_folds(tmp_path)
+
+
+def test_folds_of_another_manifest_are_named(tmp_path):
+    for fold in (0, 2):
+        write_fold(tmp_path, fold, 0.5, 0.4)
+    results = finished_folds(tmp_path)
+    check_same_manifest(results, "abc")
+    with pytest.raises(InputError, match=r"fold\(s\) 0, 2 are of another"):
+        check_same_manifest(results, "abd")

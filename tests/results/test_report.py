@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from speechbrain_can.files import write_json
+from speechbrain_can.files import InputError, write_json
 from speechbrain_can.results.folds import collect, write_predictions
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.results.paper import PAPER
@@ -27,13 +27,25 @@ T_4 = 2.776445
 def results(**systems):
     return pd.DataFrame(
         [
-            (system, 1, fold, value, value / 2, value / 2, 10, 80, 10.0, None)
+            (
+                system,
+                1,
+                fold,
+                value,
+                value / 2,
+                value / 2,
+                10,
+                80,
+                "m",
+                10.0,
+                None,
+            )
             for system, values in systems.items()
             for fold, value in enumerate(values)
         ],
         columns=[
             *["system", "seed", "fold", "WA", "UA", "macro-F1"],
-            *["n_test", "n_train", "seconds", "path"],
+            *["n_test", "n_train", "manifest", "seconds", "path"],
         ],
     )
 
@@ -123,7 +135,7 @@ def test_one_fold_is_compared_utterance_by_utterance(tmp_path):
             ["ang", "sad"],
         )
         wa = sum(right) / 40
-        rows.append((system, 1, 0, wa, wa, wa, 40, 160, 1.0, path))
+        rows.append((system, 1, 0, wa, wa, wa, 40, 160, "m", 1.0, path))
     table = pd.DataFrame(rows, columns=results(can=CAN).columns)
     summary = summarise_systems(table)
     row = summary.loc["other"]
@@ -214,6 +226,7 @@ def test_files(tmp_path):
             {
                 **{"fold": fold, "n_test": 10, "n_train": 80, "seconds": 3.0},
                 **dict.fromkeys(METRICS, value),
+                "manifest": "m",
             },
         )
     text = write_report(tmp_path, "IEMOCAP", "random10")
@@ -224,3 +237,9 @@ def test_files(tmp_path):
     latex = (tmp_path / "comparison.tex").read_text("utf-8")
     assert r".580 $\pm$ .057" in latex and r"\toprule" in latex
     assert r"can.yaml" in latex and "±" not in latex.split("\n", 1)[1]
+
+
+def test_runs_of_different_preparations_are_not_compared():
+    other = results(text_model=TEXT).assign(manifest="another")
+    with pytest.raises(InputError, match="different preparations"):
+        summarise_systems(pd.concat([results(can=CAN), other]))

@@ -5,6 +5,9 @@ from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain_can.training.checkpoints import (
     AtomicCheckpointer,
     EarlyStoppingCounter,
+    recover_tested,
+    save_epoch,
+    training_effort,
 )
 
 
@@ -38,15 +41,24 @@ def test_speechbrains_own_would_count_it(tmp_path):
     assert checkpointer(tmp_path, torch.nn.Linear(2, 2)).find_checkpoint()
 
 
-def test_the_best_and_the_last_are_kept(tmp_path):
+def test_the_best_and_the_last_are_kept_and_the_best_is_tested(tmp_path):
+    """The first of equally good ones; one within an epoch does not count."""
     model = torch.nn.Linear(2, 2)
     saver = checkpointer(tmp_path, model)
-    for epoch, error in enumerate((0.5, 0.2, 0.4, 0.3)):
-        saver.save_and_keep_only(
-            meta={"error": error, "epoch": epoch}, min_keys=["error"]
-        )
-    kept = sorted(c.meta["epoch"] for c in saver.list_checkpoints())
-    assert kept == [1, 3]
+    with pytest.raises(FileNotFoundError, match="to test; train first"):
+        recover_tested(saver)
+    saver.save_checkpoint(end_of_epoch=False)
+    with pytest.raises(FileNotFoundError, match="to test; train first"):
+        recover_tested(saver)
+    for epoch, error in enumerate((0.5, 0.2, 0.4, 0.2, 0.3), start=1):
+        torch.nn.init.constant_(model.bias, epoch)
+        save_epoch(saver, epoch, error, seconds=10.0 * epoch)
+    saver.save_checkpoint(end_of_epoch=False)
+    kept = [c.meta.get("epoch") for c in saver.list_checkpoints()]
+    assert sorted(epoch for epoch in kept if epoch) == [2, 5]
+    assert training_effort(saver) == (5, 50.0)
+    assert recover_tested(saver).meta["epoch"] == 2
+    assert model.bias.tolist() == [2.0, 2.0]
 
 
 def counter():

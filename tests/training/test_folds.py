@@ -164,6 +164,24 @@ def test_killed_and_started_again_it_ends_the_same(
     assert results["folds"][0]["epochs"] == 3
 
 
+def test_a_run_that_failed_at_once_binds_nothing(controlled_corpus, tmp_path):
+    arguments = ["--protocol=leave_one_session_out", "--fold=0"]
+    run(tmp_path, "--data_folder=/nowhere", *arguments, fails=True)
+    run(tmp_path, f"--data_folder={controlled_corpus}", *arguments)
+
+
+def test_results_of_another_preparation_are_not_averaged(
+    controlled_corpus, tmp_path
+):
+    arguments = [*on(controlled_corpus), "--number_of_epochs=1"]
+    run(tmp_path, *arguments, "--fold=0")
+    path = tmp_path / "fold_0" / "result.json"
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps({**result, "manifest": "another"}))
+    printed = run(tmp_path, *arguments, "--fold=1", fails=True)
+    assert "fold(s) 0 are of another preparation" in printed.splitlines()[-1]
+
+
 def test_speechbrains_own_options(controlled_corpus, tmp_path):
     """Checkpoints within an epoch, then a test alone."""
     arguments = [*on(controlled_corpus), "--fold=0"]
@@ -399,8 +417,17 @@ def test_a_precision_that_the_processor_lacks_is_refused():
         "from speechbrain_can.training import run_options\n"
         "assert run_options.lstm_runs_in('fp32')\n"
         "print(run_options.lstm_runs_in('bf16'))\n"
-        "_, run_opts, _ = sb.parse_arguments(['a.yaml', '--precision=bf16'])\n"
-        "run_options.check_run_options(run_opts)\n"
+        "hparams = {'stop_on': 'WA'}\n"
+        "def check(argument, **more):\n"
+        "    _, given, _ = sb.parse_arguments(['a.yaml', argument])\n"
+        "    try:\n"
+        "        run_options.check_run_options(given, {**hparams, **more})\n"
+        "    except ValueError as error:\n"
+        "        print(error)\n"
+        "check('--precision=bf16')\n"
+        "check('--bfloat16_mix_prec')\n"
+        "check('--noprogressbar', precision='bf16')\n"
+        "check('--precision=fp32', precision='bf16')\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -413,5 +440,8 @@ def test_a_precision_that_the_processor_lacks_is_refused():
     )
     if "True" in result.stdout:
         pytest.skip("the variable does not limit this processor")
-    assert "SettingsError: --precision=bf16 cannot be used" in result.stderr
-    assert "leave --precision out, which is fp32" in result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.split(" cannot be used")[0] for line in lines[1:]] == [
+        *["--precision", "--bfloat16_mix_prec", "--precision"]
+    ], result.stdout + result.stderr
+    assert "leave --precision out, which is fp32" in lines[1]

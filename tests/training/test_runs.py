@@ -172,7 +172,7 @@ def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
     begun = plan_runs([CAN], [2], output, ["--fold=0", "--lr=0.1"])[0]
     write_settings(begun.folder, begun.settings)
     check("--lr=0.2")
-    (begun.folder / "fold_0").mkdir()
+    write_settings(begun.folder / "fold_0", begun.settings)
     check("--lr=0.1", "--device=cpu")
     with pytest.raises(SettingsError, match="begun with other settings"):
         check("--lr=0.2")

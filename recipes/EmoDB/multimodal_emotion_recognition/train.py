@@ -26,14 +26,15 @@ from speechbrain_can.training.run_options import be_brief, check_run_options
 if __name__ == "__main__":
     # Reading command line arguments.
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
-    check_run_options(run_opts)
+
+    # Read hyperparameters file with command-line overrides. Its objects are
+    # built fold by fold.
+    settings = read_settings(hparams_file, overrides)
+    hparams = settings.plain()
+    check_run_options(run_opts, hparams)
 
     # Initialize ddp (useful only for multi-GPU DDP training).
     sb.utils.distributed.ddp_init_group(run_opts)
-
-    # Load hyperparameters file with command-line overrides.
-    settings = read_settings(hparams_file, overrides)
-    hparams = settings.build()
 
     # An output folder holds the results of one experiment only, that of the
     # hyperparams.yaml in it.
@@ -54,4 +55,4 @@ if __name__ == "__main__":
     )
 
     # Train and test the folds that are not finished, print their table.
-    run_folds(hparams, settings, run_opts)
+    run_folds(settings, run_opts)

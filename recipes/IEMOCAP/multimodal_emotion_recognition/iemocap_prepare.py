@@ -21,7 +21,7 @@ from speechbrain_can.alignment.words import (
 from speechbrain_can.audio import audio_duration
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
 from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
-from speechbrain_can.files import decode
+from speechbrain_can.files import decode, read_json
 
 logger = get_logger(__name__)
 
@@ -127,6 +127,7 @@ def prepare_iemocap(
     sessions = find_sessions(data_folder)
     # A generated corpus describes itself in plan.json: its scores are its own.
     controlled = (Path(data_folder) / "plan.json").exists()
+    generator = Path(data_folder) / "generator.json"
     prepare_corpus(
         folder=save_folder,
         name="controlled corpus (IEMOCAP layout)" if controlled else "IEMOCAP",
@@ -138,6 +139,7 @@ def prepare_iemocap(
             "version": VERSION,
             "labels": class_of,
             "alignment": "ForcedAlignment/*.wdseg",
+            "generator": read_json(generator) if generator.exists() else None,
         },
         find_candidates=lambda: find_turns(sessions, class_of),
         build_utterance=lambda turn: build_utterance(turn, data_folder),
