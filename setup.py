@@ -68,7 +68,10 @@ setup(
         "speechbrain.plugins": ["cross_attention = speechbrain_can.lobes"]
     },
     classifiers=[
-        "Programming Language :: Python :: 3",
+        *(
+            f"Programming Language :: Python :: 3.{minor}"
+            for minor in range(9, 14)
+        ),
         "License :: OSI Approved :: Apache Software License",
         "Topic :: Multimedia :: Sound/Audio :: Speech",
     ],

@@ -152,7 +152,7 @@ def prepare_corpus(
     find_candidates : callable
         Takes nothing; returns a list of records with an
         ``utterance_id``, and a list of
-        (ID, reason) of what is left out at sight.
+        (ID, reason) of what is left out without being read.
     build_utterance : callable
         From a record to an ``Utterance`` and, if it was not taken as it is,
         what was done to it (else None); may raise ``AlignmentError`` or

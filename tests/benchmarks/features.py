@@ -92,11 +92,11 @@ def run(threads, quick):
 
     cases = {
         "ours": ours,
-        "torchaudio, a call a word": per_word(theirs, utterances),
-        "SpeechBrain, a call a word": per_word(
+        "torchaudio, one call per word": per_word(theirs, utterances),
+        "SpeechBrain, one call per word": per_word(
             lambda word: speechbrain_mfcc(word[None]), utterances
         ),
-        "librosa, a call a word": per_word(
+        "librosa, one call per word": per_word(
             lambda word: librosa.feature.mfcc(
                 y=word.numpy(),
                 sr=RATE,
@@ -107,7 +107,7 @@ def run(threads, quick):
             ),
             utterances,
         ),
-        "openSMILE eGeMAPS, a call a word": per_word(
+        "openSMILE eGeMAPS, one call per word": per_word(
             lambda word: smile.process_signal(word.numpy(), RATE), utterances
         ),
     }

@@ -119,8 +119,9 @@ def check_points(rows, equal, memory, growth, bf16):
         )
     group = "features of words"
     point(
-        "2 features: torchaudio a call a word, x ours",
-        seconds[group, "torchaudio, a call a word"] / seconds[group, "ours"],
+        "2 features: torchaudio, one call per word, x ours",
+        seconds[group, "torchaudio, one call per word"]
+        / seconds[group, "ours"],
         15,
     )
     single = group, "ours, one thread"
