@@ -22,20 +22,14 @@ ALL_FOLDS = "all"
 BASE = "base"
 SETTINGS = "hyperparams.yaml"
 # What code reads of a file by name, beside SpeechBrain's run options.
-READ = {
-    *("__set_seed", "base", "checkpointer", "classes", "compute_features"),
-    *(
-        "controlled_corpus",
-        "draw_attention",
-        "epoch_counter",
-        "feature_workers",
-    ),
-    *("features_folder", "fine_tuned", "fine_tuned_opt_class", "fold"),
-    *("fold_folder", "modules", "num_workers", "opt_class", "output_folder"),
-    *("preparation", "prepared_folder", "sample_rate", "seed", "segment"),
-    *("stop_on", "tensorboard_logs", "train_logger", "use_tensorboard"),
-    "batch_size",
-}
+READ = set(
+    "__set_seed batch_size checkpointer classes compute_features "
+    "controlled_corpus draw_attention epoch_counter feature_workers "
+    "features_folder fine_tuned fine_tuned_opt_class fold fold_folder modules "
+    "num_workers opt_class output_folder preparation prepared_folder "
+    "sample_rate seed segment stop_on tensorboard_logs train_logger "
+    "use_tensorboard".split()
+)
 
 
 class SettingsError(InputError):
@@ -137,7 +131,7 @@ def _complete(path, hparams):
     if BASE not in hparams:
         _check_keys(path, hparams, known)
         return hparams
-    base = path.parent / hparams[BASE]
+    base = path.parent / hparams.pop(BASE)
     merged = _load(base.read_text(encoding="utf-8"))
     if BASE in merged:
         raise SettingsError(
@@ -147,7 +141,6 @@ def _complete(path, hparams):
         )
     _check_keys(path, hparams, known | set(merged))
     merged.update(hparams)
-    del merged[BASE]
     return merged
 
 

@@ -70,7 +70,7 @@ def _seeds(context, parameter, text):
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Systems trained side by side; on a CPU one a core is fastest.",
+    help="Systems trained side by side; on a CPU one per core is fastest.",
 )
 def compare(arguments, output_folder, seeds, workers):
     """Train systems on the same folds with the same seeds.
