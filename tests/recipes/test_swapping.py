@@ -29,6 +29,7 @@ def overrides(name, tiny):
     return [
         *([f"--audio_source={tiny / audio}"] if audio else []),
         *([f"--text_source={tiny / text}"] if text else []),
+        *([f"--pretrained_folder={tiny / 'save'}"] if audio else []),
         *(["--vocab_size=60"] if "sentencepiece" in name else []),
     ]
 
