@@ -100,21 +100,10 @@ def whole_utterance(words):
 
 
 def segment_samples(segments, sample_rate, n_samples):
-    """First sample and number of samples of each segment.
+    """First sample and number of samples of each segment, ``[words]`` both.
 
-    Arguments
-    ---------
-    segments : torch.Tensor
-        Start and end of each segment in seconds, shape ``[words, 2]``.
-    sample_rate : int
-        Rate in Hz.
-    n_samples : int
-        Samples of the utterance, beyond which no segment reaches.
-
-    Returns
-    -------
-    starts, lengths : torch.Tensor
-        Shape ``[words]``; a segment beyond the end has length 0.
+    ``segments`` ``[words, 2]`` are starts and ends in seconds; nothing reaches
+    beyond ``n_samples``, the utterance.
 
     Example
     -------

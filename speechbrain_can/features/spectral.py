@@ -20,7 +20,7 @@ class SegmentFbank(torch.nn.Module):
 
     Every segment is framed by itself, as if it had been cut out: a window
     never looks beyond its segment, and a segment shorter than one window is
-    zero-padded to one. Nor do differences in time look beyond it.
+    zero-padded to one.
 
     Arguments
     ---------
@@ -32,23 +32,18 @@ class SegmentFbank(torch.nn.Module):
         Hamming window in milliseconds.
     hop_length : float
         Hop in milliseconds.
-    deltas : int
-        How many times differences in time are appended: 0, 1 (deltas) or 2
-        (and theirs), as ``torchaudio.functional.compute_deltas`` has them.
 
     Example
     -------
-    >>> compute_features = SegmentFbank(n_mels=80, deltas=1)
+    >>> compute_features = SegmentFbank(n_mels=80)
     >>> segments = torch.tensor([[0.0, 0.5], [0.45, 0.46], [0.46, 1.0]])
     >>> frames, frame_counts = compute_features(torch.randn(16000), segments)
     >>> frames.shape, frame_counts
-    (torch.Size([101, 160]), tensor([48,  1, 52]))
+    (torch.Size([101, 80]), tensor([48,  1, 52]))
     """
 
     # frames transformed at a time: bounds the memory on an hour-long file
     CHUNK = 16384
-    # frames on either side that a difference is taken from
-    DELTA_REACH = 2
 
     def __init__(
         self,
@@ -56,12 +51,11 @@ class SegmentFbank(torch.nn.Module):
         n_mels=40,
         win_length=25,
         hop_length=10,
-        deltas=0,
     ):
         super().__init__()
         self.sample_rate = sample_rate
         self.n_mels = n_mels
-        self.deltas = deltas
+        self.output_size = n_mels
         self.window_samples = round(win_length * sample_rate / 1000)
         self.hop_samples = round(hop_length * sample_rate / 1000)
         self.register_buffer(
@@ -79,17 +73,12 @@ class SegmentFbank(torch.nn.Module):
             False,
         )
 
-    @property
-    def output_size(self):
-        """Number of features of a frame."""
-        return self.n_mels * (1 + self.deltas)
-
     def extra_repr(self):
         """The settings, which also name the stored features."""
         return (
             f"sample_rate={self.sample_rate}, n_mels={self.n_mels}, "
             f"win_length={self.window_samples}, "
-            f"hop_length={self.hop_samples}, deltas={self.deltas}"
+            f"hop_length={self.hop_samples}"
         )
 
     @torch.no_grad()
@@ -131,10 +120,7 @@ class SegmentFbank(torch.nn.Module):
                 )
             ]
         )
-        found = [frames]
-        for _ in range(self.deltas):
-            found.append(self._differences(found[-1], steps, counts[words]))
-        return torch.cat(found, dim=1), counts
+        return frames, counts
 
     def _transform(self, samples, real_samples):
         """Features of frames of samples, ``[frames, window]``."""
@@ -145,17 +131,6 @@ class SegmentFbank(torch.nn.Module):
         power = spectrum.real.square() + spectrum.imag.square()
         # torchaudio's floor; it lies near one bit of 16-bit audio
         return torch.log(power @ self.mel_filters + 1e-6)
-
-    def _differences(self, frames, steps, counts):
-        """Slope around each frame; the first and last one of a word repeat."""
-        first = torch.arange(len(frames)) - steps
-        reach = range(1, self.DELTA_REACH + 1)
-        slopes = torch.zeros_like(frames)
-        for n in reach:
-            after = first + torch.minimum(steps + n, counts - 1)
-            before = first + (steps - n).clamp(min=0)
-            slopes += n * (frames[after] - frames[before])
-        return slopes / (2 * sum(n * n for n in reach))
 
 
 class SegmentMFCC(SegmentFbank):
@@ -177,8 +152,6 @@ class SegmentMFCC(SegmentFbank):
         Window in milliseconds.
     hop_length : float
         Hop in milliseconds.
-    deltas : int
-        How many times differences in time are appended.
 
     Raises
     ------
@@ -202,24 +175,19 @@ class SegmentMFCC(SegmentFbank):
         n_mels=40,
         win_length=25,
         hop_length=10,
-        deltas=0,
     ):
-        super().__init__(sample_rate, n_mels, win_length, hop_length, deltas)
+        super().__init__(sample_rate, n_mels, win_length, hop_length)
         if n_mfcc > n_mels:
             raise ValueError(
                 f"n_mfcc={n_mfcc} needs as many n_mels, not {n_mels}"
             )
         self.n_mfcc = n_mfcc
+        self.output_size = n_mfcc
         self.register_buffer(
             "dct",
             torchaudio.functional.create_dct(n_mfcc, n_mels, norm="ortho"),
             False,
         )
-
-    @property
-    def output_size(self):
-        """Number of features of a frame."""
-        return self.n_mfcc * (1 + self.deltas)
 
     def extra_repr(self):
         """The settings, which also name the stored features."""
@@ -227,3 +195,75 @@ class SegmentMFCC(SegmentFbank):
 
     def _transform(self, samples, real_samples):
         return super()._transform(samples, real_samples) @ self.dct
+
+
+class Deltas(torch.nn.Module):
+    """Features with their differences in time, which stay inside each segment.
+
+    As ``torchaudio.functional.compute_deltas`` over one segment after another.
+
+    Arguments
+    ---------
+    features : torch.nn.Module
+        From a waveform and segments to frames and their counts, such as
+        ``SegmentMFCC``.
+    times : int
+        1 appends differences (deltas), 2 theirs too.
+
+    Example
+    -------
+    >>> compute_features = Deltas(SegmentMFCC(), times=2)
+    >>> segments = torch.tensor([[0.0, 0.5], [0.5, 1.0]])
+    >>> frames, frame_counts = compute_features(torch.randn(16000), segments)
+    >>> frames.shape, compute_features.output_size
+    (torch.Size([96, 120]), 120)
+    """
+
+    # frames on either side that a difference is taken from
+    REACH = 2
+
+    def __init__(self, features, times=1):
+        super().__init__()
+        self.features = features
+        self.times = times
+        self.sample_rate = features.sample_rate
+        self.output_size = features.output_size * (1 + times)
+
+    def extra_repr(self):
+        """The settings, which also name the stored features."""
+        return f"times={self.times}"
+
+    def forward(self, waveform, segments):
+        """Computes the features of one utterance.
+
+        Arguments
+        ---------
+        waveform : torch.Tensor
+            Shape ``[samples]``.
+        segments : torch.Tensor
+            Start and end of each segment in seconds, shape ``[words, 2]``.
+
+        Returns
+        -------
+        frames : torch.Tensor
+            The frames of all segments, shape ``[frames, output_size]``.
+        frame_counts : torch.Tensor
+            Frames of each segment, shape ``[words]``.
+        """
+        frames, counts = self.features(waveform, segments)
+        words, steps = step_positions(counts)
+        found = [frames]
+        for _ in range(self.times):
+            found.append(self._differences(found[-1], steps, counts[words]))
+        return torch.cat(found, dim=1), counts
+
+    def _differences(self, frames, steps, counts):
+        """Slope around each frame; the first and last one of a word repeat."""
+        first = torch.arange(len(frames)) - steps
+        reach = range(1, self.REACH + 1)
+        slopes = torch.zeros_like(frames)
+        for n in reach:
+            after = first + torch.minimum(steps + n, counts - 1)
+            before = first + (steps - n).clamp(min=0)
+            slopes += n * (frames[after] - frames[before])
+        return slopes / (2 * sum(n * n for n in reach))

@@ -27,35 +27,6 @@ class Attention(NamedTuple):
     text: Optional[torch.Tensor] = None
     audio: Optional[torch.Tensor] = None
 
-    def of_words(self, word_counts):
-        """The mean over heads, without padding, as plain numbers.
-
-        Arguments
-        ---------
-        word_counts : torch.Tensor
-            Words of each utterance, shape ``[batch]``.
-
-        Returns
-        -------
-        list of dict of str: list of float
-            For each utterance the weights of its words by modality; those of
-            a modality sum to 1.
-
-        Example
-        -------
-        >>> Attention(text=torch.ones(1, 2, 4)).of_words(torch.tensor([1]))
-        [{'text': [1.0]}]
-        """
-        means = {
-            modality: weights.float().mean(dim=-1).cpu()
-            for modality, weights in self._asdict().items()
-            if weights is not None
-        }
-        return [
-            {name: mean[i, :n].tolist() for name, mean in means.items()}
-            for i, n in enumerate(word_counts.tolist())
-        ]
-
 
 class Contexts(NamedTuple):
     """Context vectors; the first letter is the query's modality.
@@ -317,3 +288,36 @@ class CrossAttention(torch.nn.Module):
             at=attend(lent.audio, text),
         )
         return contexts, attention
+
+
+def attention_of_words(attention, word_counts):
+    """Attention of each utterance, without padding, as plain numbers.
+
+    Arguments
+    ---------
+    attention : Attention
+        The weights of a batch.
+    word_counts : torch.Tensor
+        Words of each utterance, shape ``[batch]``.
+
+    Returns
+    -------
+    list of dict of str: list of float
+        For each utterance the weights of its words by modality, the mean over
+        heads; those of a modality sum to 1.
+
+    Example
+    -------
+    >>> attention = Attention(text=torch.ones(1, 2, 4))
+    >>> attention_of_words(attention, torch.tensor([1]))
+    [{'text': [1.0]}]
+    """
+    means = {
+        modality: weights.float().mean(dim=-1).cpu()
+        for modality, weights in attention._asdict().items()
+        if weights is not None
+    }
+    return [
+        {name: mean[i, :n].tolist() for name, mean in means.items()}
+        for i, n in enumerate(word_counts.tolist())
+    ]

@@ -156,15 +156,14 @@ class WordEncoder(torch.nn.Module):
     Arguments
     ---------
     frame_encoder : torch.nn.Module
-        From ``WordFrames`` to ``WordFrames``, with an ``output_size``:
-        ``FrameBLSTM``, ``FrameCNN``, ``FrameECAPA``, ``LayerWeights``,
-        ``PretrainedFrames``.
+        From ``WordFrames`` to ``WordFrames``, with an ``output_size``, such as
+        ``FrameBLSTM``.
     hidden_size : int
         Units of each direction.
     dropout : float
         Probability.
     pooling : type
-        ``MeanPooling`` or ``AttentionPooling``.
+        From flat steps and their counts to words, such as ``MeanPooling``.
 
     Example
     -------

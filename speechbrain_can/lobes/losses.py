@@ -11,19 +11,9 @@ import torch
 
 
 def cross_entropies(output, targets):
-    """Cross entropy of each prediction.
+    """Cross entropy of each utterance, ``[batch]``, by the prediction's name.
 
-    Arguments
-    ---------
-    output : EmotionOutput
-        Logits of shape ``[batch, classes]`` by name.
-    targets : torch.Tensor
-        True classes, shape ``[batch]``.
-
-    Returns
-    -------
-    dict of str: torch.Tensor
-        Losses of the utterances by name, shape ``[batch]``.
+    ``output`` is an ``EmotionOutput``, ``targets`` are classes ``[batch]``.
     """
     return {
         name: torch.nn.functional.cross_entropy(
@@ -34,19 +24,7 @@ def cross_entropies(output, targets):
 
 
 def total_loss(losses, weights):
-    """Weighted sum of the losses (eqs 13 and 14).
-
-    Arguments
-    ---------
-    losses : dict of str: torch.Tensor
-        Losses of the utterances by name, shape ``[batch]``.
-    weights : dict of str: float
-        Their weights.
-
-    Returns
-    -------
-    torch.Tensor
-        Losses of the utterances, shape ``[batch]``.
+    """Weighted sum of losses ``[batch]``, both by name (eqs 13 and 14).
 
     Example
     -------

@@ -7,14 +7,9 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-import os
 from typing import NamedTuple
 
 import torch
-
-# oneDNN keeps what it has prepared for the last 1,024 shapes of sequences. Ours
-# are ever new: 0.1 MB each, which makes memory grow and saves no time.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 
 class WordFrames(NamedTuple):
@@ -43,17 +38,7 @@ class WordFrames(NamedTuple):
 
 
 def step_positions(counts):
-    """Sequence and position of each step.
-
-    Arguments
-    ---------
-    counts : torch.Tensor
-        Shape ``[sequences]``.
-
-    Returns
-    -------
-    sequences, positions : torch.Tensor
-        Shape ``[steps]``.
+    """Sequence and position of each step, ``[steps]``, of ``counts`` ``[sequences]``.
 
     Example
     -------
@@ -69,17 +54,7 @@ def step_positions(counts):
 
 
 def real_steps(counts):
-    """Mask of the real steps of padded sequences.
-
-    Arguments
-    ---------
-    counts : torch.Tensor
-        Shape ``[batch]``.
-
-    Returns
-    -------
-    torch.Tensor
-        True where there is a step, shape ``[batch, steps]``.
+    """Mask of real steps, ``[batch, steps]``, of ``counts`` ``[batch]``.
 
     Example
     -------
@@ -92,19 +67,7 @@ def real_steps(counts):
 
 
 def pad(flat, counts):
-    """Pads flat sequences with zeros.
-
-    Arguments
-    ---------
-    flat : torch.Tensor
-        Shape ``[steps, features]``.
-    counts : torch.Tensor
-        Shape ``[batch]``.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape ``[batch, steps, features]``.
+    """Pads flat ``[steps, features]`` with zeros to ``[batch, steps, features]``.
 
     Example
     -------
@@ -121,19 +84,7 @@ def pad(flat, counts):
 
 
 def count_words(words, device=None):
-    """Words of each utterance.
-
-    Arguments
-    ---------
-    words : list of list of str
-        The words of each utterance.
-    device : torch.device
-        Where the counts are wanted.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape ``[batch]``.
+    """Words of each utterance, ``[batch]``, from lists of str.
 
     Example
     -------
@@ -176,19 +127,9 @@ def final_states(hidden, counts):
 
 
 def mean_over_steps(flat, counts):
-    """Mean of each sequence over its own steps.
+    """Means of flat sequences over their own steps, ``[sequences, features]``.
 
-    Arguments
-    ---------
-    flat : torch.Tensor
-        Shape ``[steps, features]``.
-    counts : torch.Tensor
-        Shape ``[sequences]``, none zero.
-
-    Returns
-    -------
-    torch.Tensor
-        Shape ``[sequences, features]``.
+    ``flat`` is ``[steps, features]``, and no count in ``counts`` is zero.
 
     Example
     -------

@@ -18,7 +18,11 @@ from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.features.egemaps import SegmentEgemaps
 from speechbrain_can.features.samples import SegmentSamples
-from speechbrain_can.features.spectral import SegmentFbank, SegmentMFCC
+from speechbrain_can.features.spectral import (
+    Deltas,
+    SegmentFbank,
+    SegmentMFCC,
+)
 from speechbrain_can.integrations.speech import PretrainedFrames
 from speechbrain_can.lobes.audio import (
     FrameBLSTM,
@@ -266,9 +270,10 @@ def test_deltas_are_torchaudios_within_each_word(features):
     waveform = torch.randn(16000)
     segments = torch.tensor([[0.0, 0.5], [0.5, 0.51], [0.52, 0.57], [0.6, 1]])
     plain, counts = features()(waveform, segments)
-    found, same_counts = features(deltas=2)(waveform, segments)
+    deltas = Deltas(features(), times=2)
+    found, same_counts = deltas(waveform, segments)
     assert torch.equal(counts, same_counts)
-    assert features(deltas=2).output_size == found.shape[1] == 120
+    assert deltas.output_size == found.shape[1] == 120
     for word, output in zip(
         plain.split(counts.tolist()), found.split(counts.tolist())
     ):

@@ -18,6 +18,7 @@ from speechbrain_can.lobes.attention import (
     AudioAttention,
     CrossAttention,
     TextAttention,
+    attention_of_words,
 )
 from speechbrain_can.lobes.learned_alignment import LearnedAlignment
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
@@ -214,10 +215,12 @@ def test_the_contract_of_fusions(name):
             torch.testing.assert_close(together[i], one[0])
         if attention is not None:
             assert (
-                attention.of_words(words)[i]
+                attention_of_words(attention, words)[i]
                 == [
                     {key: pytest.approx(value) for key, value in found.items()}
-                    for found in attention_alone.of_words(words[i : i + 1])
+                    for found in attention_of_words(
+                        attention_alone, words[i : i + 1]
+                    )
                 ].pop()
             )
     # whatever stands where there is nothing

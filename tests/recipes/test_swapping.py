@@ -233,9 +233,10 @@ def test_other_features_in_yaml(controlled_corpus, tmp_path):
         path = recipe / "hparams" / f"fbank_{base}.yaml"
         path.write_text(
             f"base: {whole.name}\n"
-            "compute_features: !new:speechbrain_can.features.spectral.SegmentFbank\n"
-            "    n_mels: 20\n"
-            "    deltas: 2\n"
+            "compute_features: !new:speechbrain_can.features.spectral.Deltas\n"
+            "    features: !new:speechbrain_can.features.spectral.SegmentFbank\n"
+            "        n_mels: 20\n"
+            "    times: 2\n"
         )
         hparams = read_settings(path, {"output_folder": str(tmp_path)}).build()
         audio = WordFrames(
