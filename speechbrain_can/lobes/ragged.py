@@ -234,6 +234,7 @@ def _pack_layout(counts):
     size = len(counts)
 
     def places(time):
+        """The order in which steps are run, and its inverse."""
         order = torch.argsort(time * size + ranks[sequences])
         return order, torch.argsort(order)
 
@@ -260,6 +261,7 @@ def _bucket_layout(counts, ratio):
     steps = torch.arange(len(sequences))
 
     def places(time):
+        """Which step goes to each place, and the place of each step."""
         place = column + time * stride
         # Padding comes after a sequence's end, where nothing is read: any
         # step will do.

@@ -1,0 +1,164 @@
+"""Runs SpeechBrain's own checks on the contribution.
+
+    python tests/upstream/check.py CHECKOUT [--all-tests]
+
+The checkout stays as it is: what it has committed is cloned, the parts are exported
+and committed there one after the other, and each is checked. ``--all-tests`` runs
+all of their doctests and unit tests, not only ours.
+"""
+
+import os
+import re
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+import click
+from export import PARTS, ExportError, export, git, module_path
+
+TASK = '{"filters_fields": ["Task"], "filters": ["Multimodal_emotion_recognition"]}'
+
+
+def checks(checkout, part, all_tests):
+    """Name, command and directory of each check of a part."""
+    written = git(checkout, "diff", "--name-only", "HEAD~1").split()
+    python = [path for path in written if path.endswith(".py")]
+    library = [path for path in python if path.startswith("speechbrain/")]
+    unit_tests = [path for path in python if path.startswith("tests/unittests/")]
+    pytest = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ruff = [sys.executable, "-m", "ruff"]
+    every = git(checkout, "ls-files", "*.py").split()
+    yield "ruff format", [*ruff, "format", "--check", *every]
+    yield "ruff check", [*ruff, "check", *every]
+    yaml = git(checkout, "ls-files", "*.yaml", "*.yml").split()
+    yield "yamllint", ["yamllint", "--no-warnings", *yaml]
+    yield "codespell", [
+        *("codespell", "--ignore-words=.dict-speechbrain.txt"),
+        *(path for path in written if not path.endswith(".csv")),
+    ]
+    for name in ("docstrings", "recipe", "yaml"):
+        path = f"tests/consistency/test_{name}.py"
+        yield f"consistency: {name}", [*pytest, path]
+    if all_tests:
+        yield "doctests, all", ["bash", "tests/.run-doctests.sh"]
+        yield "unit tests, all", [*pytest, "tests/unittests"]
+    yield "doctests", [*pytest, "--doctest-modules", *library]
+    yield "unit tests", [*pytest, *unit_tests]
+    yield "YAML loads", with_recipes("load_yaml_test(**ours)")
+    yield (
+        "recipe tests",
+        with_recipes('run_recipe_tests(run_opts="--device=cpu", **ours)'),
+    )
+    yield "documentation", documentation(library, checkout.parent / "docs")
+
+
+def with_recipes(call):
+    """One of their functions on our rows."""
+    return [
+        *("python", "-c"),
+        "import sys; from tests.utils.recipe_tests import *; "
+        f"ours = {TASK}; sys.exit(not {call})",
+    ]
+
+
+def documentation(modules, folder):
+    """Sphinx on our modules with their settings; a warning is an error."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    pages = []
+    for path in modules:
+        name = path[: -len(".py")].replace("/", ".")
+        title = f"{name}\n{'=' * len(name)}\n\n"
+        page = f"{title}.. automodule:: {name}\n   :members:\n"
+        (folder / f"{name}.rst").write_text(page)
+        pages.append(f"   {name}\n")
+    contents = "Modules\n=======\n\n.. toctree::\n\n" + "".join(pages)
+    (folder / "index.rst").write_text(contents)
+    settings = Path(__file__).parents[2] / "docs"
+    return [
+        *("python", "-m", "sphinx", "-q", "-W", "-c", str(settings)),
+        *(str(folder), str(folder / "html")),
+    ]
+
+
+def make_environment(folder, checkout):
+    """An environment like ours in which ``speechbrain`` is the checkout."""
+    venv.create(folder, with_pip=False)
+    (packages,) = Path(folder).glob("lib/python*/site-packages")
+    ours = "".join(
+        f"import site; site.addsitedir({path!r})\n"
+        for path in site.getsitepackages()
+    )
+    (packages / "checkout.pth").write_text(f"{checkout}\n{ours}")
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join(
+            [
+                f"{folder}/bin",
+                str(Path(sys.executable).parent),
+                os.environ["PATH"],
+            ]
+        ),
+    }
+    environment.pop("PYTHONPATH", None)
+    return environment
+
+
+def run(command, checkout, environment):
+    """Runs a check; returns whether it passed and what it printed."""
+    result = subprocess.run(
+        command,
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    return result.returncode == 0, result.stdout.strip()
+
+
+@click.command(help=__doc__)
+@click.argument("checkout", type=click.Path(exists=True))
+@click.option("--all-tests", is_flag=True, help="All of theirs, not only ours.")
+def main(checkout, all_tests):
+    failed = []
+    with tempfile.TemporaryDirectory() as scratch:
+        clone = Path(scratch) / "speechbrain"
+        subprocess.run(
+            ["git", "clone", "--quiet", checkout, str(clone)], check=True
+        )
+        environment = make_environment(f"{scratch}/environment", clone)
+        commit = git(clone, "log", "-1", "--format=%h of %ad").strip()
+        click.echo(f"SpeechBrain {commit}")
+        for part in PARTS:
+            export(clone, part)
+            export(clone, part)  # once more: it must change nothing
+            git(clone, "add", "--all")
+            git(
+                clone,
+                *("-c", "user.name=export", "-c", "user.email=export"),
+                *("commit", "--quiet", "-m", part),
+            )
+            click.echo(f"\nPart {part!r}")
+            click.echo(git(clone, "diff", "--stat=100", "HEAD~1"))
+            for name, command in checks(clone, part, all_tests):
+                passed, printed = run(command, clone, environment)
+                result = "passed" if passed else "FAILED"
+                summary = re.search(r"^\d+ .* in [\d.]+s", printed, re.MULTILINE)
+                click.echo(f"{name:<24} {result}  {summary[0] if summary else ''}")
+                if not passed:
+                    failed.append(f"{part}: {name}")
+                    click.echo(printed[-3000:])
+    if failed:
+        raise click.ClickException("failed: " + ", ".join(failed))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ExportError as error:
+        raise SystemExit(f"Error: {error}")

@@ -1,0 +1,27 @@
+"""The Cross Attention Network (CAN): emotions from audio and text, aligned word
+by word.
+
+Lee, Yoon, Jung, "Multimodal Speech Emotion Recognition Using Cross Attention with
+Aligned Audio and Text", Interspeech 2020, https://arxiv.org/abs/2207.12895. The
+equations that docstrings name are those of the paper.
+
+Words and frames are ragged in two dimensions. Padded, as ``[batch, words, frames,
+features]``, nine tenths of a batch would be padding; here the frames of all words
+follow each other, ``[frames, features]``, and counts say how many each word has.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from speechbrain_can.features.segments import aligned_segments, equal_segments
+from speechbrain_can.features.spectral import SegmentMFCC
+from speechbrain_can.lobes.attention import CrossAttention
+from speechbrain_can.lobes.audio import WordFrameBLSTM
+from speechbrain_can.lobes.classifiers import (
+    CrossClassifier,
+    UncrossedClassifier,
+)
+from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
+from speechbrain_can.lobes.network import EmotionNetwork
+from speechbrain_can.lobes.ragged import WordFrames
+from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding

@@ -1,0 +1,332 @@
+"""Writes the contribution into a checkout of SpeechBrain.
+
+    python tests/upstream/export.py CHECKOUT [--part=can]
+
+Nothing of ``speechbrain_can`` is imported in what it writes: a lobe is our lobe,
+mechanically merged with all that it needs into one module; a preparation is ours
+likewise; an ablation is the complete YAML file that our ``base:`` stands for. What
+upstream does in another way than we do, ``train.py`` and its data pipeline, is
+written out in ``contribution/``. Written twice, it is the same.
+
+There are three parts, a pull request each, every one on top of the one before:
+``can`` (CAN and its ablations), ``systems`` (those it is compared with) and
+``encoders`` (pretrained ones).
+"""
+
+import csv
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple, Tuple
+
+import click
+
+ROOT = Path(__file__).parents[2]
+RECIPE = Path("recipes/IEMOCAP/multimodal_emotion_recognition")
+CONTRIBUTION = Path(__file__).parent / "contribution"
+OLDEST = (1, 1, 0)  # has the InputNormalization that the recipe uses
+
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / RECIPE)]
+
+from merge import merge, names  # noqa: E402
+
+from speechbrain_can.results.paper import PAPER  # noqa: E402
+
+
+class Part(NamedTuple):
+    """A pull request.
+
+    Arguments
+    ---------
+    modules : tuple of str
+        What it adds to the library.
+    systems : tuple of str
+        The hparams files that it adds, each as ours of the same name.
+    """
+
+    modules: Tuple[str, ...]
+    systems: Tuple[str, ...]
+
+
+PARTS = {
+    "can": Part(
+        ("speechbrain.lobes.models.CAN",),
+        ("can", "equal_segmentation", "no_cross_attention"),
+    ),
+    "systems": Part(
+        ("speechbrain.lobes.models.CAN_baselines",),
+        (
+            "text_model",
+            "audio_model",
+            "multi_hop",
+            "learned_alignment",
+            "no_stop_gradient",
+            "no_align_loss",
+            "no_stop_gradient_no_align_loss",
+        ),
+    ),
+}
+
+
+class ExportError(Exception):
+    """A checkout that cannot be written to; the message says what to do."""
+
+
+def export(checkout, part="can"):
+    """Writes a part into a checkout; returns the paths, relative to it."""
+    checkout = Path(checkout)
+    check_version(checkout)
+    before = list(PARTS)[: list(PARTS).index(part)]
+    elsewhere = {}
+    for earlier in before:
+        for module in PARTS[earlier].modules:
+            path = checkout / module_path(module)
+            if not path.exists():
+                raise ExportError(
+                    f"{path} is not there: part {part!r} comes after "
+                    f"{earlier!r}. Export and commit that first"
+                )
+            elsewhere.update(dict.fromkeys(names(path.read_text()), module))
+    texts = {}
+    for module in PARTS[part].modules:
+        path = module_path(module)
+        text = merge(CONTRIBUTION / part / path, elsewhere)
+        texts[path] = text
+        elsewhere.update(dict.fromkeys(names(text), module))
+    for path in sorted((CONTRIBUTION / part).rglob("*")):
+        relative = path.relative_to(CONTRIBUTION / part)
+        if path.is_dir() or relative in texts or "__pycache__" in path.parts:
+            continue
+        if path.suffix == ".py":
+            texts[relative] = merge(path, elsewhere, brief=True)
+        elif path.suffix == ".csv":
+            texts[relative] = with_rows(checkout / relative, path)
+        else:
+            texts[relative] = path.read_text(encoding="utf-8")
+    for system in PARTS[part].systems:
+        path = RECIPE / "hparams" / f"{system}.yaml"
+        texts[path] = rename(complete(system), elsewhere)
+    systems = [s for name in (*before, part) for s in PARTS[name].systems]
+    texts[RECIPE / "README.md"] = readme(systems)
+    check_clean(checkout, texts)
+    for path, text in texts.items():
+        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / path).write_text(text, encoding="utf-8")
+    tidy(checkout, [path for path in texts if path.suffix == ".py"])
+    return sorted(texts)
+
+
+def module_path(module):
+    """Where a module lies in a checkout."""
+    return Path(module.replace(".", "/") + ".py")
+
+
+def check_version(checkout):
+    """Refuses what is no checkout, or one that is too old."""
+    version = checkout / "speechbrain" / "version.txt"
+    if not version.exists():
+        raise ExportError(f"{checkout} is no checkout of SpeechBrain")
+    found = tuple(map(int, version.read_text().strip().split(".")[:3]))
+    if found < OLDEST:
+        raise ExportError(
+            f"{checkout} is SpeechBrain {version.read_text().strip()}; the "
+            f"recipe needs {'.'.join(map(str, OLDEST))} or newer: check out "
+            "its development branch"
+        )
+
+
+def check_clean(checkout, ours):
+    """Refuses to mix with changes that are not ours."""
+    if not (checkout / ".git").exists():
+        return
+    status = git(checkout, "status", "--porcelain", "--untracked-files=all")
+    changed = [Path(line[3:]) for line in status.splitlines()]
+    foreign = [str(path) for path in changed if path not in ours]
+    if foreign:
+        raise ExportError(
+            f"{checkout} has changes of its own: {', '.join(foreign[:5])}. "
+            "Commit or stash them first"
+        )
+
+
+def git(checkout, *arguments):
+    """What a git command prints."""
+    return subprocess.run(
+        ["git", "-C", str(checkout), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+def with_rows(table, additions):
+    """The text of a table of recipes with our rows as its last."""
+    ours = list(csv.DictReader(additions.read_text().splitlines()))
+    files = {row["Hparam_file"] for row in ours}
+    lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
+    header = lines[:1] or additions.read_text().splitlines()[:1]
+    kept = [
+        line
+        for line, row in zip(lines[1:], csv.DictReader(lines))
+        if row["Hparam_file"] not in files
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ours[0], lineterminator="\n")
+    writer.writerows(ours)
+    return "\n".join([*header, *kept, text.getvalue()])
+
+
+def complete(system):
+    """The complete YAML of a system, as upstream wants it."""
+    text = (CONTRIBUTION / "can" / RECIPE / "hparams/can.yaml").read_text()
+    if system == "can":
+        return text
+    ours = ROOT / RECIPE / "hparams" / f"{system}.yaml"
+    changes = blocks(ours.read_text(encoding="utf-8"))
+    title = changes.pop("base").splitlines()[0]
+    changes["output_folder"] = changes["output_folder"].replace(
+        "<seed>", "<seed>/fold_<fold>"
+    )
+    merged = blocks(text)
+    referred = referred_keys(text)
+    for key, change in changes.items():
+        body = "\n".join(without_comments(change))
+        above = merged[key].partition(f"{key}:")[0] if key in merged else "\n"
+        merged[key] = above + body + "\n"
+    if "fusion" in changes:  # its parts come before it
+        order = [key for key in merged if key in changes and key not in blocks(text)]
+        for key in order:
+            merged = inserted(merged, key, before="fusion")
+    while True:
+        whole = "".join(merged.values())
+        unused = (referred - referred_keys(whole)) & set(merged)
+        if not unused:
+            break
+        for key in unused:
+            del merged[key]
+    head, rest = whole.split("\n#\n", 1)
+    return f"{head}\n{title}\n#\n{rest}"
+
+
+def as_flags(system):
+    """A system as what one gives beside ``can.yaml``; "" where values do not do."""
+    ours = ROOT / RECIPE / "hparams" / f"{system}.yaml"
+    changes = blocks(ours.read_text(encoding="utf-8"))
+    del changes["output_folder"]
+    values = [without_comments(change)[0] for change in changes.values()]
+    if "base: can.yaml" not in values or any("!" in v for v in values):
+        return ""
+    return " ".join(
+        "--" + value.replace(": ", "=") for value in values if value[:4] != "base"
+    )
+
+
+def blocks(text):
+    """The text of each top-level key, comments above it included."""
+    found, lines = {}, []
+    for line in text.splitlines(keepends=True):
+        key = re.match(r"(\w+):", line)
+        if key:
+            # what stands before the comments of a key belongs to the last one
+            start = len(lines)
+            while start and lines[start - 1].startswith(("#", "\n")):
+                start -= 1
+            if found:
+                last = list(found)[-1]
+                found[last] += "".join(lines[:start])
+                lines = lines[start:]
+            found[key[1]] = "".join([*lines, line])
+            lines = []
+        else:
+            lines.append(line)
+    found[list(found)[-1]] += "".join(lines)
+    return found
+
+
+def inserted(mapping, key, before):
+    """The mapping with a key moved before another one."""
+    value = mapping[key]
+    rest = {k: v for k, v in mapping.items() if k != key}
+    result = {}
+    for k, v in rest.items():
+        if k == before:
+            result[key] = value
+        result[k] = v
+    return result
+
+
+def without_comments(text):
+    """Lines of a block that are neither comments nor empty."""
+    return [
+        line
+        for line in text.splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
+
+
+def referred_keys(text):
+    """Top-level keys that a ``!ref`` names."""
+    return {
+        key
+        for line in text.splitlines()
+        for key in re.findall(r"<(\w+)", line.partition("!ref")[2])
+    }
+
+
+def rename(text, modules):
+    """Our names for theirs."""
+    return re.sub(
+        r"speechbrain_can(?:\.\w+)+\.(\w+)\b",
+        lambda match: f"{modules[match[1]]}.{match[1]}",
+        text,
+    )
+
+
+def readme(systems):
+    """The README of the recipe: a row a system, with the paper's figures."""
+    files = {system: f"{system}.yaml" for system in systems}
+    for system in sorted(set().union(*(p.systems for p in PARTS.values()))):
+        flags = as_flags(system)
+        if system not in files and flags:
+            files[system] = f"can.yaml {flags}"
+    rows = {
+        system: published
+        for table in PAPER.values()
+        for system, published in table.items()
+    }
+    rows["can"] = PAPER["Table 2: models"]["can"]
+    lines = [
+        "| {} | {} | {:.3f} ± {:.3f} | {:.3f} ± {:.3f} |".format(
+            file, rows[system].name, *rows[system].WA, *rows[system].UA
+        )
+        for system, file in files.items()
+    ]
+    text = (CONTRIBUTION / "README.md").read_text(encoding="utf-8")
+    return text.replace("{systems}", "\n".join(lines))
+
+
+def tidy(checkout, paths):
+    """Formats Python and sorts imports by the checkout's own rules."""
+    for command in (["check", "--fix", "--select=I,F401"], ["format"]):
+        subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--quiet", *paths],
+            cwd=checkout,
+            check=True,
+        )
+
+
+@click.command(help=__doc__)
+@click.argument("checkout")
+@click.option("--part", type=click.Choice(list(PARTS)), default="can")
+def main(checkout, part):
+    try:
+        for path in export(checkout, part):
+            print(path)
+    except ExportError as error:
+        raise click.ClickException(str(error))
+
+
+if __name__ == "__main__":
+    main()

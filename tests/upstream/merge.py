@@ -1,0 +1,195 @@
+"""One module out of many: what a module imports from us is written into it.
+
+Classes, functions and constants are taken over as they are, with everything
+of ours that they need and nothing else, in an order in which each comes after
+what it needs.
+"""
+
+import ast
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+OURS = ("speechbrain_can", "helpers", "iemocap_prepare")
+
+
+class Statement(NamedTuple):
+    """A statement of a module, with the comment above it and the space before."""
+
+    defines: frozenset
+    needs: frozenset
+    text: str
+    space: str
+
+
+class Module:
+    """The statements of a Python file, its imports apart.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+    """
+
+    def __init__(self, path):
+        source = Path(path).read_text(encoding="utf-8")
+        tree = ast.parse(source)
+        self.docstring = ast.get_docstring(tree, clean=False)
+        lines = source.splitlines()
+        self.foreign, self.ours, self.statements = {}, {}, []
+        # the lines between two statements are a comment on the second
+        end = tree.body[0].end_lineno if self.docstring is not None else 0
+        for node in tree.body[self.docstring is not None :]:
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                self._add_import(node)
+            else:
+                above = "\n".join(lines[end : node.end_lineno])
+                text = above.strip("\n")
+                space = above[: len(above) - len(above.lstrip("\n"))]
+                self.statements.append(
+                    Statement(_defined(node), _needed(node), text, space)
+                )
+            end = node.end_lineno
+
+    def _add_import(self, node):
+        module = getattr(node, "module", None) or ""
+        for alias in node.names:
+            name = (alias.asname or alias.name).partition(".")[0]
+            if module.startswith(OURS):
+                self.ours[name] = module
+            else:
+                single = ast.copy_location(_single(node, alias), node)
+                self.foreign[name] = ast.unparse(single)
+
+
+def _single(node, alias):
+    if isinstance(node, ast.Import):
+        return ast.Import([alias])
+    return ast.ImportFrom(node.module, [alias], node.level)
+
+
+def _defined(node):
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return frozenset({node.name})
+    return frozenset(
+        child.id
+        for child in ast.walk(node)
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
+    )
+
+
+def _needed(node):
+    return frozenset(
+        child.id for child in ast.walk(node) if isinstance(child, ast.Name)
+    )
+
+
+def merge(path, elsewhere=None, brief=False):
+    """The text of a module with what it imports from us written into it.
+
+    Arguments
+    ---------
+    path : str or Path
+        The module.
+    elsewhere : dict of str: str
+        Names that another module has already: they are imported from there.
+    brief : bool
+        Whether docstrings of ours end before their first section, as in
+        recipes, where nobody runs an example.
+
+    Returns
+    -------
+    str
+        Python, to be formatted.
+    """
+    elsewhere = elsewhere or {}
+    main = Module(path)
+    imports, modules = set(), {}
+    wanted = {}  # statements by module, in the order in which they are met
+
+    def load(name):
+        if name not in modules:
+            modules[name] = Module(find_spec(name).origin)
+        return modules[name]
+
+    def take(module, statement):
+        taken = wanted.setdefault(module, set())
+        if statement not in taken:
+            taken.add(statement)
+            for name in statement.needs:
+                reach(module, name)
+
+    def reach(module, name):
+        if name in elsewhere and (name in module.ours or module is not main):
+            imports.add(f"from {elsewhere[name]} import {name}")
+        elif name in module.foreign:
+            imports.add(module.foreign[name])
+        elif name in module.ours:
+            reach(load(module.ours[name]), name)
+        else:
+            for statement in module.statements:
+                if name in statement.defines:
+                    take(module, statement)
+
+    for name in main.ours:
+        reach(main, name)
+    for statement in main.statements:
+        take(main, statement)
+    ordered = []
+
+    def place(module):
+        for name in sorted(set(module.ours.values())):
+            if name in modules and modules[name] not in ordered:
+                place(modules[name])
+        ordered.append(module)
+
+    place(main)
+    text = f'"""{main.docstring}"""\n\n' + "\n".join(sorted(imports)) + "\n"
+    for module in ordered:
+        block = ""
+        for statement in module.statements:
+            if statement in wanted.get(module, ()):
+                block += statement.space + statement.text + "\n"
+        if brief and module is not main:
+            block = _without_sections(block)
+        text += "\n\n" + block
+    return _without_our_imports(text, elsewhere)
+
+
+def _without_our_imports(text, elsewhere):
+    """Examples import what another module has; what their own has, they see."""
+    ours = "|".join(OURS)
+
+    def imported_from_there(match):
+        indent = match[0].partition(">>>")[0]
+        return "".join(
+            f"{indent}>>> from {elsewhere[name]} import {name}\n"
+            for name in re.findall(r"\w+", match[0].partition(" import ")[2])
+            if name in elsewhere
+        )
+
+    return re.sub(
+        rf"^ *>>> from (?:{ours})\.[^\n]*\n(?: *\.\.\. [^\n]*\n)*",
+        imported_from_there,
+        text,
+        flags=re.MULTILINE,
+    )
+
+
+def _without_sections(text):
+    return re.sub(
+        r'\n\n +(?:Arguments|Example)\n +-{7,}\n.*?"""',
+        lambda match: '\n' + re.search(r' *"""$', match[0])[0],
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def names(text):
+    """Classes and functions that a module defines."""
+    return {
+        node.name
+        for node in ast.parse(text).body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+    }
