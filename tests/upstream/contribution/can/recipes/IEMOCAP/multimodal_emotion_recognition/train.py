@@ -42,7 +42,9 @@ class EmotionBrain(sb.Brain):
         frames = self.modules.normalize(
             audio.frames[None], epoch=self.hparams.epoch_counter.current
         )
-        return self.modules.model(batch.words, audio._replace(frames=frames[0]))
+        return self.modules.model(
+            batch.word_list, audio._replace(frames=frames[0])
+        )
 
     def compute_objectives(self, predictions, batch, stage):
         """The loss of eq. 14; the decisions of eq. 15 are kept."""
@@ -116,7 +118,8 @@ class EmotionBrain(sb.Brain):
                 self.classification.predictions,
             ):
                 probabilities = self.probabilities[utterance_id]
-                writer.writerow([utterance_id, true, predicted, *probabilities])
+                rounded = [f"{p:.6f}" for p in probabilities]
+                writer.writerow([utterance_id, true, predicted, *rounded])
 
 
 def flatten_audio(batch):
@@ -163,13 +166,13 @@ def dataio_prep(hparams):
     )
 
     @sb.utils.data_pipeline.takes("wav", "words", "starts", "ends")
-    @sb.utils.data_pipeline.provides("words", "frames", "frame_counts")
+    @sb.utils.data_pipeline.provides("word_list", "frames", "frame_counts")
     def word_pipeline(wav, words, starts, ends):
         """Splits an utterance into words and computes the frames of each."""
-        texts = words.split()
+        word_list = words.split()
         times = (map(float, starts.split()), map(float, ends.split()))
-        segments = hparams["segment"]([*map(Word, texts, *times)])
-        yield texts
+        segments = hparams["segment"]([*map(Word, word_list, *times)])
+        yield word_list
         frames, frame_counts = hparams["compute_features"](
             sb.dataio.dataio.read_audio(wav), torch.from_numpy(segments)
         )
@@ -190,7 +193,7 @@ def dataio_prep(hparams):
             dynamic_items=[word_pipeline, label_pipeline],
             output_keys=[
                 "id",
-                "words",
+                "word_list",
                 "frames",
                 "frame_counts",
                 "emotion_encoded",
