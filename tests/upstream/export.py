@@ -195,17 +195,16 @@ def complete(system):
         body = "\n".join(without_comments(change))
         above = merged[key].partition(f"{key}:")[0] if key in merged else "\n"
         merged[key] = above + body + "\n"
-    if "fusion" in changes:  # its parts come before it
-        order = [key for key in merged if key in changes and key not in blocks(text)]
-        for key in order:
-            merged = inserted(merged, key, before="fusion")
-    while True:
-        whole = "".join(merged.values())
-        unused = (referred - referred_keys(whole)) & set(merged)
-        if not unused:
-            break
+    for key in changes.keys() - blocks(text).keys():
+        merged = inserted(merged, key, before="embedding")
+    train = (CONTRIBUTION / "can" / RECIPE / "train.py").read_text()
+    read = set(re.findall(r'hparams\["(\w+)"\]', train))
+    while unused := (referred - referred_keys("".join(merged.values()))) & (
+        set(merged) - read
+    ):
         for key in unused:
             del merged[key]
+    whole = "".join(merged.values())
     head, rest = whole.split("\n#\n", 1)
     return f"{head}\n{title}\n#\n{rest}"
 
@@ -247,14 +246,11 @@ def blocks(text):
 
 def inserted(mapping, key, before):
     """The mapping with a key moved before another one."""
-    value = mapping[key]
-    rest = {k: v for k, v in mapping.items() if k != key}
-    result = {}
-    for k, v in rest.items():
-        if k == before:
-            result[key] = value
-        result[k] = v
-    return result
+    rest = [name for name in mapping if name != key]
+    place = rest.index(before)
+    return {
+        name: mapping[name] for name in (*rest[:place], key, *rest[place:])
+    }
 
 
 def without_comments(text):
