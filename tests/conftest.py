@@ -12,8 +12,12 @@ from speechbrain_can.alignment.words import Word
 # No test needs the network; the hub's library reads this when it is imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# Programs, run by the one test beside them.
-collect_ignore_glob = ["benchmarks/[!t]*.py", "benchmarks/training.py"]
+# Programs, run by the tests beside them, and sources of what goes upstream.
+collect_ignore_glob = [
+    "benchmarks/[!t]*.py",
+    "benchmarks/training.py",
+    "upstream/contribution/*",
+]
 
 
 @pytest.fixture(scope="session")

@@ -55,19 +55,14 @@ class PretrainedWords(PretrainedModule):
     several pieces, cut between words; of a single word that does not fit only
     the first subwords are read. A word without any subword counts as unknown.
 
-    Frozen, it reads every utterance once and stores what it found in a SQLite
-    file in ``save_path``, for all folds and experiments: 4 bytes a feature and
-    word (0.3 GB for IEMOCAP with 768 features; ``AttentionPooling`` stores
-    subwords).
-
     Arguments
     ---------
     source : str
         A name on the hub, such as ``roberta-base``, or a folder.
     save_path : str
-        Where downloads and what was read are kept.
+        Where downloads are kept.
     freeze : bool
-        Whether it stays as it is.
+        Whether it stays as it is; ``StoredWords`` is the fast way to that.
     pooling : type
         ``MeanPooling`` or ``AttentionPooling``.
 
@@ -104,10 +99,6 @@ class PretrainedWords(PretrainedModule):
         self.pooling = pooling(encoder.model.config.hidden_size)
         self.output_size = self.pooling.output_size
         self.max_subwords = _max_subwords(encoder)
-        version = model_version(source, save_path)
-        settings = (source, version, isinstance(self.pooling, MeanPooling))
-        digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
-        self._store = WordStore(Path(save_path) / "words" / f"{digest}.sqlite")
 
     @property
     def tokenizer(self):
@@ -130,38 +121,9 @@ class PretrainedWords(PretrainedModule):
         torch.Tensor
             Flat word vectors, shape ``[words of the batch, features]``.
         """
-        if self._frozen:
-            hidden, counts = self._stored(words)
-        else:
-            hidden, counts = self._read(words)
+        hidden, counts = self._read(words)
         like = next(self.encoder.parameters())
         return self.pooling(hidden.to(like), counts.to(like.device))
-
-    def _stored(self, words):
-        """Subwords of all words and how many each word has, read but once."""
-        # Epochs come back to an utterance, prediction does not.
-        limit = None if self.training else STORED_UNTRAINED
-        found = self._store.fetch(words, self._read_one, limit)
-        hidden, counts = (
-            torch.from_numpy(np.concatenate(parts)) for parts in zip(*found)
-        )
-        return hidden.unflatten(0, (-1, self.pooling.output_size)), counts
-
-    @torch.no_grad()
-    def _read_one(self, utterance):
-        # One by one and in full precision: what is stored depends neither on
-        # the other utterances of a batch nor on how it is trained.
-        device = next(self.encoder.parameters()).device
-        with torch.autocast(device.type, enabled=False):
-            hidden, counts = self._read([utterance])
-        hidden, counts = self._shrink(hidden.cpu(), counts.cpu())
-        return hidden.float().flatten().numpy(), counts.numpy()
-
-    def _shrink(self, hidden, counts):
-        """The mean can be taken before keeping, other poolings cannot."""
-        if isinstance(self.pooling, MeanPooling):
-            return self.pooling(hidden, counts), torch.ones_like(counts)
-        return hidden, counts
 
     def _read(self, words):
         """Subwords of all words and how many each word has."""
@@ -226,3 +188,61 @@ def _max_subwords(encoder):
                 positions -= module.padding_idx + 1
     positions = min(positions, encoder.tokenizer.model_max_length, UNLIMITED)
     return positions - encoder.tokenizer.num_special_tokens_to_add()
+
+
+class StoredWords(PretrainedWords):
+    """A frozen encoder's words, each utterance of which is read once.
+
+    What it found is in a SQLite file in ``save_path``, for all folds and
+    experiments: 4 bytes a feature and word (0.3 GB for IEMOCAP with 768 features;
+    ``AttentionPooling`` stores subwords).
+
+    Arguments
+    ---------
+    source : str
+        A name on the hub, such as ``roberta-base``, or a folder.
+    save_path : str
+        Where downloads and what was read are kept.
+    pooling : type
+        ``MeanPooling`` or ``AttentionPooling``.
+
+    Example
+    -------
+    >>> embedding = StoredWords(  # doctest: +SKIP
+    ...     "FacebookAI/roberta-base", save_path="pretrained"
+    ... )
+    >>> embedding([["oh", "really"], ["yes"]]).shape  # doctest: +SKIP
+    torch.Size([3, 768])
+    """
+
+    def __init__(self, source, save_path, pooling=MeanPooling):
+        super().__init__(source, save_path, True, pooling)
+        version = model_version(source, save_path)
+        settings = (source, version, isinstance(self.pooling, MeanPooling))
+        digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
+        self._store = WordStore(Path(save_path) / "words" / f"{digest}.sqlite")
+
+    def _read(self, words):
+        # Epochs come back to an utterance, prediction does not.
+        limit = None if self.training else STORED_UNTRAINED
+        found = self._store.fetch(words, self._read_one, limit)
+        hidden, counts = (
+            torch.from_numpy(np.concatenate(parts)) for parts in zip(*found)
+        )
+        return hidden.unflatten(0, (-1, self.pooling.output_size)), counts
+
+    @torch.no_grad()
+    def _read_one(self, utterance):
+        # One by one and in full precision: what is stored depends neither on
+        # the other utterances of a batch nor on how it is trained.
+        device = next(self.encoder.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            hidden, counts = super()._read([utterance])
+        hidden, counts = self._shrink(hidden.cpu(), counts.cpu())
+        return hidden.float().flatten().numpy(), counts.numpy()
+
+    def _shrink(self, hidden, counts):
+        """The mean can be taken before keeping, other poolings cannot."""
+        if isinstance(self.pooling, MeanPooling):
+            return self.pooling(hidden, counts), torch.ones_like(counts)
+        return hidden, counts

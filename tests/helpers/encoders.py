@@ -8,7 +8,7 @@ from speechbrain.integrations.huggingface.hubert import HuBERT
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.integrations.huggingface.wavlm import WavLM
 from speechbrain.integrations.huggingface.whisper import Whisper
-from speechbrain_can.integrations.text import PretrainedWords
+from speechbrain_can.integrations.text import PretrainedWords, StoredWords
 from speechbrain_can.lobes.ragged import WordFrames, count_words
 
 # 24 subwords do not fit into the positions of the tiny models
@@ -35,8 +35,10 @@ def front_end(tiny, name):
     )
 
 
-def pretrained_words(tiny, name, **options):
-    return PretrainedWords(str(tiny / name), str(tiny / "save"), **options)
+def pretrained_words(tiny, name, freeze=True, **options):
+    """Stored, as YAML files have it, where it is frozen."""
+    build = StoredWords if freeze else partial(PretrainedWords, freeze=False)
+    return build(str(tiny / name), str(tiny / "save"), **options)
 
 
 def draw_audio(words, features, seed=0):

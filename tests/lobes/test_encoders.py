@@ -18,11 +18,7 @@ from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.features.egemaps import SegmentEgemaps
 from speechbrain_can.features.samples import SegmentSamples
-from speechbrain_can.features.spectral import (
-    Deltas,
-    SegmentFbank,
-    SegmentMFCC,
-)
+from speechbrain_can.features.spectral import Deltas, SegmentFbank, SegmentMFCC
 from speechbrain_can.integrations.speech import PretrainedFrames
 from speechbrain_can.lobes.audio import (
     FrameBLSTM,

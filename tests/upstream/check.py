@@ -1,7 +1,5 @@
 """Runs SpeechBrain's own checks on the contribution.
 
-    python tests/upstream/check.py CHECKOUT [--all-tests]
-
 The checkout stays as it is: what it has committed is cloned, the parts are exported
 and committed there one after the other, and each is checked. ``--all-tests`` runs
 all of their doctests and unit tests, not only ours.
@@ -18,7 +16,7 @@ import venv
 from pathlib import Path
 
 import click
-from export import PARTS, ExportError, export, git, module_path
+from upstream.export import PARTS, ExportError, export, git
 
 TASK = '{"filters_fields": ["Task"], "filters": ["Multimodal_emotion_recognition"]}'
 
@@ -27,8 +25,12 @@ def checks(checkout, part, all_tests):
     """Name, command and directory of each check of a part."""
     written = git(checkout, "diff", "--name-only", "HEAD~1").split()
     python = [path for path in written if path.endswith(".py")]
-    library = [path for path in python if path.startswith("speechbrain/")]
-    unit_tests = [path for path in python if path.startswith("tests/unittests/")]
+    tests = [path for path in python if "/test_" in path]
+    library = [
+        path
+        for path in python
+        if path.startswith("speechbrain/") and path not in tests
+    ]
     pytest = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     ruff = [sys.executable, "-m", "ruff"]
     every = git(checkout, "ls-files", "*.py").split()
@@ -36,10 +38,13 @@ def checks(checkout, part, all_tests):
     yield "ruff check", [*ruff, "check", *every]
     yaml = git(checkout, "ls-files", "*.yaml", "*.yml").split()
     yield "yamllint", ["yamllint", "--no-warnings", *yaml]
-    yield "codespell", [
-        *("codespell", "--ignore-words=.dict-speechbrain.txt"),
-        *(path for path in written if not path.endswith(".csv")),
-    ]
+    yield (
+        "codespell",
+        [
+            *("codespell", "--ignore-words=.dict-speechbrain.txt"),
+            *(path for path in written if not path.endswith(".csv")),
+        ],
+    )
     for name in ("docstrings", "recipe", "yaml"):
         path = f"tests/consistency/test_{name}.py"
         yield f"consistency: {name}", [*pytest, path]
@@ -47,7 +52,7 @@ def checks(checkout, part, all_tests):
         yield "doctests, all", ["bash", "tests/.run-doctests.sh"]
         yield "unit tests, all", [*pytest, "tests/unittests"]
     yield "doctests", [*pytest, "--doctest-modules", *library]
-    yield "unit tests", [*pytest, *unit_tests]
+    yield "unit tests", [*pytest, *tests]
     yield "YAML loads", with_recipes("load_yaml_test(**ours)")
     yield (
         "recipe tests",
@@ -83,6 +88,13 @@ def documentation(modules, folder):
         *("python", "-m", "sphinx", "-q", "-W", "-c", str(settings)),
         *(str(folder), str(folder / "html")),
     ]
+
+
+def commit(checkout, message):
+    """Commits everything."""
+    git(checkout, "add", "--all")
+    name = ("-c", "user.name=export", "-c", "user.email=export")
+    git(checkout, *name, "commit", "--quiet", "-m", message)
 
 
 def make_environment(folder, checkout):
@@ -132,24 +144,23 @@ def main(checkout, all_tests):
             ["git", "clone", "--quiet", checkout, str(clone)], check=True
         )
         environment = make_environment(f"{scratch}/environment", clone)
-        commit = git(clone, "log", "-1", "--format=%h of %ad").strip()
-        click.echo(f"SpeechBrain {commit}")
+        newest = git(clone, "log", "-1", "--format=%h of %ad").strip()
+        click.echo(f"SpeechBrain {newest}")
         for part in PARTS:
             export(clone, part)
             export(clone, part)  # once more: it must change nothing
-            git(clone, "add", "--all")
-            git(
-                clone,
-                *("-c", "user.name=export", "-c", "user.email=export"),
-                *("commit", "--quiet", "-m", part),
-            )
+            commit(clone, part)
             click.echo(f"\nPart {part!r}")
             click.echo(git(clone, "diff", "--stat=100", "HEAD~1"))
             for name, command in checks(clone, part, all_tests):
                 passed, printed = run(command, clone, environment)
                 result = "passed" if passed else "FAILED"
-                summary = re.search(r"^\d+ .* in [\d.]+s", printed, re.MULTILINE)
-                click.echo(f"{name:<24} {result}  {summary[0] if summary else ''}")
+                summary = re.search(
+                    r"^\d+ .* in [\d.]+s", printed, re.MULTILINE
+                )
+                click.echo(
+                    f"{name:<24} {result}  {summary[0] if summary else ''}"
+                )
                 if not passed:
                     failed.append(f"{part}: {name}")
                     click.echo(printed[-3000:])

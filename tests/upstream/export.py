@@ -1,10 +1,8 @@
 """Writes the contribution into a checkout of SpeechBrain.
 
-    python tests/upstream/export.py CHECKOUT [--part=can]
-
-Nothing of ``speechbrain_can`` is imported in what it writes: a lobe is our lobe,
-mechanically merged with all that it needs into one module; a preparation is ours
-likewise; an ablation is the complete YAML file that our ``base:`` stands for. What
+Nothing of ``speechbrain_can`` is imported in what it writes. A lobe is our lobe,
+merged mechanically with all that it needs into one module; a preparation is ours
+likewise; a system is the complete YAML file that our ``base:`` stands for. What
 upstream does in another way than we do, ``train.py`` and its data pipeline, is
 written out in ``contribution/``. Written twice, it is the same.
 
@@ -22,17 +20,12 @@ from pathlib import Path
 from typing import NamedTuple, Tuple
 
 import click
+from upstream.merge import RECIPE, ROOT, merge, names
 
-ROOT = Path(__file__).parents[2]
-RECIPE = Path("recipes/IEMOCAP/multimodal_emotion_recognition")
+from speechbrain_can.results.paper import PAPER
+
 CONTRIBUTION = Path(__file__).parent / "contribution"
 OLDEST = (1, 1, 0)  # has the InputNormalization that the recipe uses
-
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / RECIPE)]
-
-from merge import merge, names  # noqa: E402
-
-from speechbrain_can.results.paper import PAPER  # noqa: E402
 
 
 class Part(NamedTuple):
@@ -67,7 +60,13 @@ PARTS = {
             "no_stop_gradient_no_align_loss",
         ),
     ),
+    "encoders": Part(
+        ("speechbrain.integrations.huggingface.word_encoders",),
+        ("can_wav2vec2_glove", "can_hubert_bert", "can_wavlm_roberta"),
+    ),
 }
+# Where a system's file says how it differs from can.yaml
+CHANGES = (ROOT / RECIPE / "hparams", CONTRIBUTION / "encoders" / "changes")
 
 
 class ExportError(Exception):
@@ -97,7 +96,7 @@ def export(checkout, part="can"):
         elsewhere.update(dict.fromkeys(names(text), module))
     for path in sorted((CONTRIBUTION / part).rglob("*")):
         relative = path.relative_to(CONTRIBUTION / part)
-        if path.is_dir() or relative in texts or "__pycache__" in path.parts:
+        if path.is_dir() or relative in texts or path.parent in CHANGES:
             continue
         if path.suffix == ".py":
             texts[relative] = merge(path, elsewhere, brief=True)
@@ -114,6 +113,8 @@ def export(checkout, part="can"):
     for path, text in texts.items():
         (checkout / path).parent.mkdir(parents=True, exist_ok=True)
         (checkout / path).write_text(text, encoding="utf-8")
+        if text.startswith("#!/bin/sh"):
+            (checkout / path).chmod(0o755)
     tidy(checkout, [path for path in texts if path.suffix == ".py"])
     return sorted(texts)
 
@@ -165,7 +166,9 @@ def with_rows(table, additions):
     """The text of a table of recipes with our rows as its last."""
     ours = list(csv.DictReader(additions.read_text().splitlines()))
     files = {row["Hparam_file"] for row in ours}
-    lines = table.read_text(encoding="utf-8").splitlines() if table.exists() else []
+    lines = (
+        table.read_text(encoding="utf-8").splitlines() if table.exists() else []
+    )
     header = lines[:1] or additions.read_text().splitlines()[:1]
     kept = [
         line
@@ -178,25 +181,34 @@ def with_rows(table, additions):
     return "\n".join([*header, *kept, text.getvalue()])
 
 
+def changes_of(system):
+    """How a system differs from ``can.yaml``, by top-level key."""
+    (path,) = (
+        folder / f"{system}.yaml"
+        for folder in CHANGES
+        if (folder / f"{system}.yaml").exists()
+    )
+    return blocks(path.read_text(encoding="utf-8"))
+
+
 def complete(system):
     """The complete YAML of a system, as upstream wants it."""
     text = (CONTRIBUTION / "can" / RECIPE / "hparams/can.yaml").read_text()
     if system == "can":
         return text
-    ours = ROOT / RECIPE / "hparams" / f"{system}.yaml"
-    changes = blocks(ours.read_text(encoding="utf-8"))
-    title = changes.pop("base").splitlines()[0]
+    changes = changes_of(system)
+    del changes["base"]
     changes["output_folder"] = changes["output_folder"].replace(
         "<seed>", "<seed>/fold_<fold>"
     )
     merged = blocks(text)
     referred = referred_keys(text)
     for key, change in changes.items():
-        body = "\n".join(without_comments(change))
-        above = merged[key].partition(f"{key}:")[0] if key in merged else "\n"
-        merged[key] = above + body + "\n"
-    for key in changes.keys() - blocks(text).keys():
-        merged = inserted(merged, key, before="embedding")
+        if key in merged:
+            above = merged[key].partition(f"{key}:")[0]
+            merged[key] = above + "\n".join(without_comments(change)) + "\n"
+        else:
+            merged = inserted(merged, key, change.rstrip() + "\n")
     train = (CONTRIBUTION / "can" / RECIPE / "train.py").read_text()
     read = set(re.findall(r'hparams\["(\w+)"\]', train))
     while unused := (referred - referred_keys("".join(merged.values()))) & (
@@ -206,19 +218,25 @@ def complete(system):
             del merged[key]
     whole = "".join(merged.values())
     head, rest = whole.split("\n#\n", 1)
-    return f"{head}\n{title}\n#\n{rest}"
+    return f"{head}\n# {title_of(system)}\n#\n{rest}"
+
+
+def title_of(system):
+    """The first line of a system's file."""
+    return changes_of(system)["base"].splitlines()[0].lstrip("# ")
 
 
 def as_flags(system):
     """A system as what one gives beside ``can.yaml``; "" where values do not do."""
-    ours = ROOT / RECIPE / "hparams" / f"{system}.yaml"
-    changes = blocks(ours.read_text(encoding="utf-8"))
+    changes = changes_of(system)
     del changes["output_folder"]
     values = [without_comments(change)[0] for change in changes.values()]
     if "base: can.yaml" not in values or any("!" in v for v in values):
         return ""
     return " ".join(
-        "--" + value.replace(": ", "=") for value in values if value[:4] != "base"
+        "--" + value.replace(": ", "=")
+        for value in values
+        if value[:4] != "base"
     )
 
 
@@ -244,12 +262,14 @@ def blocks(text):
     return found
 
 
-def inserted(mapping, key, before):
-    """The mapping with a key moved before another one."""
-    rest = [name for name in mapping if name != key]
-    place = rest.index(before)
+def inserted(mapping, key, value, before="embedding"):
+    """The mapping with another key, before the parts of the model."""
+    keys = list(mapping)
+    place = keys.index(before)
     return {
-        name: mapping[name] for name in (*rest[:place], key, *rest[place:])
+        **{name: mapping[name] for name in keys[:place]},
+        key: value,
+        **{name: mapping[name] for name in keys[place:]},
     }
 
 
@@ -297,6 +317,8 @@ def readme(systems):
         "| {} | {} | {:.3f} ± {:.3f} | {:.3f} ± {:.3f} |".format(
             file, rows[system].name, *rows[system].WA, *rows[system].UA
         )
+        if system in rows
+        else f"| {file} | {title_of(system)} | | |"
         for system, file in files.items()
     ]
     text = (CONTRIBUTION / "README.md").read_text(encoding="utf-8")
@@ -315,7 +337,13 @@ def tidy(checkout, paths):
 
 @click.command(help=__doc__)
 @click.argument("checkout")
-@click.option("--part", type=click.Choice(list(PARTS)), default="can")
+@click.option(
+    "--part",
+    type=click.Choice(list(PARTS)),
+    default="can",
+    show_default=True,
+    help="The pull request to write.",
+)
 def main(checkout, part):
     try:
         for path in export(checkout, part):

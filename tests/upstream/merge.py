@@ -7,11 +7,17 @@ what it needs.
 
 import ast
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-OURS = ("speechbrain_can", "helpers", "iemocap_prepare")
+ROOT = Path(__file__).parents[2]
+RECIPE = Path("recipes/IEMOCAP/multimodal_emotion_recognition")
+# Our packages and modules, and where they are
+OURS = {
+    "speechbrain_can": ROOT,
+    "helpers": ROOT / "tests",
+    "iemocap_prepare": ROOT / RECIPE,
+}
 
 
 class Statement(NamedTuple):
@@ -56,7 +62,7 @@ class Module:
         module = getattr(node, "module", None) or ""
         for alias in node.names:
             name = (alias.asname or alias.name).partition(".")[0]
-            if module.startswith(OURS):
+            if module.partition(".")[0] in OURS:
                 self.ours[name] = module
             else:
                 single = ast.copy_location(_single(node, alias), node)
@@ -110,7 +116,8 @@ def merge(path, elsewhere=None, brief=False):
 
     def load(name):
         if name not in modules:
-            modules[name] = Module(find_spec(name).origin)
+            folder = OURS[name.partition(".")[0]]
+            modules[name] = Module(folder / (name.replace(".", "/") + ".py"))
         return modules[name]
 
     def take(module, statement):
@@ -145,16 +152,36 @@ def merge(path, elsewhere=None, brief=False):
         ordered.append(module)
 
     place(main)
+    # The same statement in two modules, such as that of a logger, is one.
+    kept = {
+        statement.text: (module, statement)
+        for module in reversed(ordered)
+        for statement in module.statements
+        if statement in wanted.get(module, ())
+    }
+    kept = list(kept.values())
+    _check_names([line.split()[-1] for line in imports], kept)
     text = f'"""{main.docstring}"""\n\n' + "\n".join(sorted(imports)) + "\n"
     for module in ordered:
         block = ""
         for statement in module.statements:
-            if statement in wanted.get(module, ()):
+            if (module, statement) in kept:
                 block += statement.space + statement.text + "\n"
         if brief and module is not main:
             block = _without_sections(block)
         text += "\n\n" + block
     return _without_our_imports(text, elsewhere)
+
+
+def _check_names(imported, kept):
+    names = [*imported]
+    for _, statement in kept:
+        names.extend(statement.defines)
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(
+            f"merged, several things would be called {', '.join(sorted(twice))}"
+        )
 
 
 def _without_our_imports(text, elsewhere):
@@ -180,7 +207,7 @@ def _without_our_imports(text, elsewhere):
 def _without_sections(text):
     return re.sub(
         r'\n\n +(?:Arguments|Example)\n +-{7,}\n.*?"""',
-        lambda match: '\n' + re.search(r' *"""$', match[0])[0],
+        lambda match: "\n" + re.search(r' *"""$', match[0])[0],
         text,
         flags=re.DOTALL,
     )

@@ -1,7 +1,5 @@
 """SpeechBrain's defects: each patch's tests fail before it and pass after it.
 
-    python tests/upstream/patches.py CHECKOUT
-
 The checkout stays as it is.
 """
 
@@ -12,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import click
-from check import make_environment, run
+from upstream.check import make_environment, run
 
 PATCHES = sorted((Path(__file__).parent / "patches").glob("*.patch"))
 TESTS = ("tests/unittests/*", "speechbrain/integrations/tests/*")
@@ -24,25 +22,34 @@ def files_of(patch):
     return re.findall(r"^diff --git a/\S+ b/(\S+)$", text, re.MULTILINE)
 
 
-def is_test(path):
-    """Whether a path of a patch is a test of it."""
-    return any(Path(path).match(pattern) for pattern in TESTS)
+def own_tests(patch):
+    """Those of them that are its tests."""
+    return [
+        path
+        for path in files_of(patch)
+        if any(Path(path).match(pattern) for pattern in TESTS)
+    ]
 
 
-def apply(tree, patch, *options):
-    """Applies a patch, or what options leave of it, to a tree."""
-    subprocess.run(
-        ["git", "apply", *options, str(patch)], cwd=tree, check=True
+def apply(tree, patch, tests_alone=None):
+    """Applies a patch to a tree: all of it, its tests, or the rest."""
+    options = (
+        []
+        if tests_alone is None
+        else [
+            f"--{'include' if tests_alone else 'exclude'}={path}"
+            for path in own_tests(patch)
+        ]
     )
+    subprocess.run(["git", "apply", *options, str(patch)], cwd=tree, check=True)
 
 
-def before_and_after(tree, patch, environment):
+def try_patch(tree, patch, environment):
     """Whether a patch's tests pass without the rest of it, and with it."""
-    tests = [path for path in files_of(patch) if is_test(path)]
-    command = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
-    apply(tree, patch, *(f"--include={path}" for path in tests))
+    command = ["python", "-m", "pytest", "-q", *own_tests(patch)]
+    apply(tree, patch, tests_alone=True)
     before = run(command, tree, environment)
-    apply(tree, patch, *(f"--exclude={path}" for path in tests))
+    apply(tree, patch, tests_alone=False)
     return before, run(command, tree, environment)
 
 
@@ -62,19 +69,18 @@ def main(checkout):
 
         for patch in PATCHES:
             fresh()
-            if not any(map(is_test, files_of(patch))):
+            if not own_tests(patch):
                 apply(tree, patch)
-                click.echo(f"{patch.stem:<24} applies; it corrects a table")
+                click.echo(f"{patch.stem:<20} applies; it corrects a table")
                 continue
-            (passed_before, said_before), (passed_after, said_after) = (
-                before_and_after(tree, patch, environment)
-            )
-            good = passed_after and not passed_before
-            for when, said in (("before", said_before), ("after", said_after)):
-                click.echo(f"{patch.stem:<24} {when:<7} {said.splitlines()[-1]}")
-            if not good:
+            before, after = try_patch(tree, patch, environment)
+            for when, (_, said) in (("before", before), ("after", after)):
+                click.echo(
+                    f"{patch.stem:<20} {when:<7} {said.splitlines()[-1]}"
+                )
+            if before[0] or not after[0]:
                 failed.append(patch.stem)
-                click.echo((said_before if passed_before else said_after)[-3000:])
+                click.echo((before if before[0] else after)[1][-3000:])
         for order in (PATCHES, PATCHES[::-1]):
             fresh()
             for patch in order:

@@ -80,9 +80,7 @@ def prepare_iemocap_multimodal(
     if all(map(os.path.isfile, annotations.values())):
         logger.info("Preparation completed in previous run, skipping.")
         return
-    turns, skipped = find_turns(
-        find_sessions(data_folder), CLASS_SETS[classes]
-    )
+    turns, skipped = find_turns(find_sessions(data_folder), CLASS_SETS[classes])
     utterances = {}
     for turn in turns:
         try:
@@ -93,7 +91,9 @@ def prepare_iemocap_multimodal(
             utterances[turn.utterance_id] = utterance
     path = os.path.join(os.path.dirname(train_annotation), "skipped.json")
     write_json(path, dict(sorted(skipped)))
-    logger.info(f"{len(utterances)} utterances, {len(skipped)} left out: {path}")
+    logger.info(
+        f"{len(utterances)} utterances, {len(skipped)} left out: {path}"
+    )
     folds = PROTOCOLS[protocol](utterances, fold_seed)
     for part, ids in split_fold(folds, fold).items():
         write_json(

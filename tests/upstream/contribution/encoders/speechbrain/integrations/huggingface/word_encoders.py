@@ -1,0 +1,13 @@
+"""Pretrained encoders that hear and read whole utterances, pooled to words.
+
+Parts for the Cross Attention Network (``speechbrain.lobes.models.CAN``): a frame
+encoder from the samples of words, and vectors of words from subwords.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from speechbrain_can.features.samples import SegmentSamples
+from speechbrain_can.integrations.speech import PretrainedFrames
+from speechbrain_can.integrations.text import PretrainedWords
+from speechbrain_can.lobes.audio import WordEncoder

@@ -1,0 +1,214 @@
+"""What goes upstream, on the installed SpeechBrain.
+
+Their own checks need a checkout: ``make upstream``.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from helpers.recipes import RECIPES, ROOT, on, read_predictions, run
+from upstream.check import (
+    commit,
+    make_environment,
+    run as run_in,
+)
+from upstream.export import PARTS, ExportError, export, git, module_path
+from upstream.merge import RECIPE, merge
+
+from speechbrain_can.corpus.manifest import read_manifest
+from speechbrain_can.hparams import read_settings
+
+
+@pytest.fixture(scope="session")
+def parts(wheel, tmp_path_factory):
+    """The checkout with all parts, and what git says of each."""
+    checkout = tmp_path_factory.mktemp("upstream") / "speechbrain"
+    shutil.copytree(wheel, checkout, symlinks=True)
+    stats = {}
+    for part in PARTS:
+        export(checkout, part)
+        commit(checkout, part)
+        stats[part] = git(checkout, "diff", "--shortstat", "HEAD~1")
+    return checkout, stats
+
+
+@pytest.fixture(scope="session")
+def environment(parts, tmp_path_factory):
+    """In which ``speechbrain`` is that checkout."""
+    folder = tmp_path_factory.mktemp("environment")
+    return make_environment(folder, parts[0])
+
+
+def test_written_twice_it_is_the_same(parts):
+    checkout, _ = parts
+    export(checkout, list(PARTS)[-1])
+    assert git(checkout, "status", "--porcelain") == ""
+
+
+def test_nothing_of_ours_is_imported(parts):
+    checkout, _ = parts
+    written = git(checkout, "diff", "--name-only", "HEAD~3").split()
+    assert len(written) > 20
+    for path in written:
+        text = (checkout / path).read_text(encoding="utf-8")
+        assert not re.search(r"speechbrain_can|helpers\.", text), path
+
+
+def test_the_first_part_is_as_small_as_what_is_merged(parts):
+    _, stats = parts
+    files, lines = map(int, re.findall(r"\d+", stats["can"])[:2])
+    assert files <= 14 and lines <= 3000
+
+
+def test_its_tests_and_examples_pass(parts, environment):
+    checkout, _ = parts
+    modules = [m for part in PARTS.values() for m in part.modules]
+    written = git(checkout, "diff", "--name-only", "HEAD~3", "--", "*.py")
+    passed, printed = run_in(
+        [
+            *("python", "-m", "pytest", "-q", "--doctest-modules"),
+            *(str(module_path(module)) for module in modules),
+            *(path for path in written.split() if "/test_" in path),
+        ],
+        checkout,
+        environment,
+    )
+    assert passed, printed
+
+
+def test_every_system_is_ours(parts, environment):
+    """The same parameters, of the same sizes, in the same order."""
+    checkout, _ = parts
+    systems = [*PARTS["can"].systems, *PARTS["systems"].systems]
+    program = (
+        "import json, sys\n"
+        "from hyperpyyaml import load_hyperpyyaml\n"
+        "found = {}\n"
+        "for path in sys.argv[2:]:\n"
+        "    given = {'data_folder': '', 'output_folder': sys.argv[1]}\n"
+        "    with open(path) as stream:\n"
+        "        hparams = load_hyperpyyaml(stream, given)\n"
+        "    parameters = hparams['model'].named_parameters()\n"
+        "    found[path] = [(n, list(p.shape)) for n, p in parameters]\n"
+        "print(json.dumps(found))\n"
+    )
+    files = {s: str(RECIPE / "hparams" / f"{s}.yaml") for s in systems}
+    passed, printed = run_in(
+        ["python", "-c", program, str(checkout / "out"), *files.values()],
+        checkout,
+        environment,
+    )
+    assert passed, printed
+    theirs = json.loads(printed.splitlines()[-1])
+    for system, path in files.items():
+        ours = read_settings(
+            RECIPES["IEMOCAP"] / "hparams" / f"{system}.yaml",
+            {"output_folder": str(checkout / "out")},
+        ).build(seeded=False)["model"]
+        assert theirs[path] == [
+            [name, list(parameter.shape)]
+            for name, parameter in ours.named_parameters()
+        ]
+
+
+def test_it_predicts_what_ours_does(
+    parts, environment, controlled_corpus, tmp_path
+):
+    """Statistics of frames, summed in another order, are all that differs."""
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    run(ours, *on(controlled_corpus), "--fold=0")
+    small = {
+        "data_folder": controlled_corpus,
+        "output_folder": theirs,
+        "protocol": "leave_one_session_out",
+        "hidden_size": 8,
+        "embedding_size": 12,
+        "number_of_epochs": 3,
+        "dataloader_options": "{batch_size: 8, num_workers: 0}",
+    }
+    passed, printed = run_in(
+        [
+            *("python", "train.py", "hparams/can.yaml"),
+            *(f"--{key}={value}" for key, value in small.items()),
+        ],
+        parts[0] / RECIPE,
+        environment,
+    )
+    assert passed, printed
+    expected = read_predictions(ours, 0)
+    with open(theirs / "predictions.csv", newline="") as stream:
+        rows = stream.read().splitlines()
+    columns, *rows = (row.split(",") for row in rows)
+    found = {row[0]: dict(zip(columns, row)) for row in rows}
+    assert len(expected) == len(found) > 5
+    for row in expected:
+        other = found[row["ID"]]
+        assert (other["true"], other["predicted"]) == (
+            row["true"],
+            row["predicted"],
+        )
+        for emotion in columns[3:]:
+            assert float(other[emotion]) == pytest.approx(
+                float(row[emotion]), abs=1e-3
+            )
+    utterances = read_manifest(ours / "prepared" / "manifest.csv")
+    annotated = {
+        utterance_id: row
+        for part in ("train", "valid", "test")
+        for utterance_id, row in json.loads(
+            (theirs / f"{part}.json").read_text()
+        ).items()
+    }
+    assert annotated.keys() == utterances.keys()
+    for utterance_id, row in annotated.items():
+        words = utterances[utterance_id].words
+        assert row["words"].split() == [word.text for word in words]
+        assert list(map(float, row["ends"].split())) == [w.end for w in words]
+        assert row["duration"] == pytest.approx(
+            utterances[utterance_id].duration, abs=1e-6
+        )
+
+
+def test_refusals_say_what_to_do(wheel, tmp_path):
+    with pytest.raises(ExportError, match="is no checkout of SpeechBrain"):
+        export(tmp_path)
+    with pytest.raises(ExportError, match="Export and commit that first"):
+        export(wheel, "systems")
+    checkout = tmp_path / "checkout"
+    shutil.copytree(wheel, checkout)
+    (checkout / "speechbrain" / "core.py").write_text("# mine\n")
+    with pytest.raises(ExportError, match="core.py. Commit or stash"):
+        export(checkout)
+    (checkout / "speechbrain" / "version.txt").write_text("1.0.3\n")
+    with pytest.raises(ExportError, match="is SpeechBrain 1.0.3; .* needs"):
+        export(checkout)
+
+
+def test_merging_refuses_two_things_of_one_name(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(
+        '"""Doc."""\n\nfrom speechbrain_can.files import decode\n\n\n'
+        "def use(text):\n    return decode(text)\n"
+    )
+    merged = merge(path)
+    assert "def decode" in merged and "def atomic_write" not in merged
+    path.write_text(
+        '"""Doc."""\n\nfrom speechbrain_can.files import write_json\n\n\n'
+        "def atomic_write(path):\n    return write_json(path, {})\n"
+    )
+    with pytest.raises(ValueError, match="would be called atomic_write"):
+        merge(path)
+
+
+def test_the_command_names_the_parts():
+    result = subprocess.run(
+        [sys.executable, "-m", "upstream.export", "--help"],
+        cwd=ROOT / "tests",
+        capture_output=True,
+        text=True,
+    )
+    assert "[can|systems|encoders]" in result.stdout, result.stderr
