@@ -3,6 +3,9 @@
 #   make test         the whole test suite, with lint
 #   make test-newest  the same on the newest versions that setup.py admits
 #   make bench        speed and memory beside what people would use instead
+#   make docs         pages of all docstrings, in docs/build/html
+#   make upstream     SpeechBrain's own checks of what we contribute to it:
+#                     SPEECHBRAIN=<checkout>, else what the installed one allows
 #   make lock         renews the exact versions that all but test-newest install
 
 PYTHON ?= python3
@@ -11,7 +14,7 @@ LOCK ?= requirements.lock
 BIN := $(CURDIR)/$(VENV)/bin
 RECIPE := recipes/IEMOCAP/multimodal_emotion_recognition
 
-.PHONY: demo test test-newest bench lock clean
+.PHONY: demo test test-newest bench docs upstream lock clean
 
 # A stamp an extra: pip runs again only when a version may have changed. What
 # builds the package is locked too, so that nothing is fetched unseen.
@@ -39,6 +42,20 @@ test-newest:
 bench: $(VENV)/installed-bench
 	$(BIN)/python tests/benchmarks/run.py
 
+docs: $(VENV)/installed-docs
+	rm -rf docs/build
+	$(BIN)/sphinx-apidoc -q --separate --module-first --no-toc \
+		-o docs/build/api speechbrain_can
+	$(BIN)/sphinx-build -q -W -c docs docs/build/api docs/build/html
+
+upstream: $(VENV)/installed-test
+ifdef SPEECHBRAIN
+	cd tests && $(BIN)/python -m upstream.check $(abspath $(SPEECHBRAIN))
+	cd tests && $(BIN)/python -m upstream.patches $(abspath $(SPEECHBRAIN))
+else
+	$(BIN)/python -m pytest tests/upstream
+endif
+
 lock:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet uv
@@ -47,5 +64,5 @@ lock:
 		--extra test setup.py - --output-file requirements.lock
 
 clean:
-	rm -rf .venv .venv-newest $(RECIPE)/results/demo \
+	rm -rf .venv .venv-newest docs/build $(RECIPE)/results/demo \
 		$(RECIPE)/results/controlled_corpus_*

@@ -14,6 +14,8 @@ EXTRAS = {
     "huggingface": ["transformers>=4.30.0"],
     # opensmile computes eGeMAPS
     "egemaps": ["opensmile>=2.5"],
+    # sphinx makes pages of the docstrings
+    "docs": ["sphinx>=7.1"],
     # espeakng-loader brings the voices of the controlled corpus as a wheel
     "demo": ["espeakng-loader>=0.2", "matplotlib>=3.6"],
 }
@@ -24,8 +26,14 @@ EXTRAS["bench"] = sorted(
 )
 # The linters are pinned, as upstream pins them: their findings change.
 EXTRAS["test"] = sorted(
-    {*EXTRAS["demo"], *EXTRAS["tensorboard"], *EXTRAS["bench"]}
-    | {"pytest>=7.4", "ruff==0.12.4", "yamllint==1.35.1"}
+    {
+        *EXTRAS["demo"],
+        *EXTRAS["tensorboard"],
+        *EXTRAS["bench"],
+        *EXTRAS["docs"],
+        *("pytest>=7.4", "ruff==0.12.4", "yamllint==1.35.1"),
+        "codespell==2.3.0",
+    }
 )
 
 setup(

@@ -1,5 +1,6 @@
 """Sphinx: the pages from docstrings, with SpeechBrain's own settings."""
 
+root_doc = "speechbrain_can"  # the page that sphinx-apidoc makes of the package
 project = "speechbrain-can"
 author = "The speechbrain-can developers"
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]

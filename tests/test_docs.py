@@ -3,6 +3,8 @@
 import csv
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from helpers.corpora import write_wav
@@ -14,15 +16,31 @@ from speechbrain_can.results import metrics
 from speechbrain_can.results.folds import format_table, summarise
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PACKAGE = ROOT / "speechbrain_can"
 PAGES = [
     ROOT / name
     for name in (
         "README.md",
+        "CONTRIBUTING.md",
         "manifests/README.md",
         "tests/benchmarks/README.md",
     )
 ]
 PAGES += sorted(ROOT.glob("docs/*.md")) + sorted(ROOT.glob("recipes/*/*/*.md"))
+
+
+def test_pages_of_all_docstrings_build_without_a_warning(tmp_path):
+    pytest.importorskip("sphinx", reason="sphinx is not installed")
+    pages = str(tmp_path / "api")
+    for command in (
+        f"apidoc -q --separate --module-first --no-toc -o {pages} {PACKAGE}",
+        f"build -q -W -c {ROOT / 'docs'} {pages} {tmp_path / 'html'}",
+    ):
+        tool, *arguments = command.split()
+        module = {"apidoc": "sphinx.ext.apidoc", "build": "sphinx"}[tool]
+        subprocess.run([sys.executable, "-m", module, *arguments], check=True)
+    page = tmp_path / "html" / "speechbrain_can.lobes.attention.html"
+    assert "CrossAttention" in page.read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Compares systems: the paper's Tables 2 to 4 from one command.
 
-    cd recipes/<Dataset>/multimodal_emotion_recognition
-    python -m speechbrain_can compare hparams/*.yaml --data_folder=...
-
+``python -m speechbrain_can compare``, called in a recipe, is its command.
 Every system is trained by its recipe's ``train.py``, with the same folds and
 seeds, from one prepared corpus; what is finished is not done again. What the
 systems reached, and by how much that differs from CAN, is then read from the

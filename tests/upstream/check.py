@@ -18,8 +18,6 @@ from pathlib import Path
 import click
 from upstream.export import PARTS, ExportError, export, git
 
-TASK = '{"filters_fields": ["Task"], "filters": ["Multimodal_emotion_recognition"]}'
-
 
 def checks(checkout, part, all_tests):
     """Name, command and directory of each check of a part."""
@@ -53,20 +51,21 @@ def checks(checkout, part, all_tests):
         yield "unit tests, all", [*pytest, "tests/unittests"]
     yield "doctests", [*pytest, "--doctest-modules", *library]
     yield "unit tests", [*pytest, *tests]
-    yield "YAML loads", with_recipes("load_yaml_test(**ours)")
-    yield (
-        "recipe tests",
-        with_recipes('run_recipe_tests(run_opts="--device=cpu", **ours)'),
-    )
+    files = [path for path in written if path.endswith(".yaml")]
+    load = with_recipes("load_yaml_test(**ours)", files)
+    yield "YAML loads", load
+    train = 'run_recipe_tests(run_opts="--device=cpu", **ours)'
+    yield "recipe tests", with_recipes(train, files)
     yield "documentation", documentation(library, checkout.parent / "docs")
 
 
-def with_recipes(call):
-    """One of their functions on our rows."""
+def with_recipes(call, files):
+    """One of their functions on the rows of some hparams files."""
+    rows = {"filters_fields": ["Hparam_file"], "filters": [files]}
     return [
         *("python", "-c"),
         "import sys; from tests.utils.recipe_tests import *; "
-        f"ours = {TASK}; sys.exit(not {call})",
+        f"ours = {rows}; sys.exit(not {call})",
     ]
 
 
@@ -85,7 +84,8 @@ def documentation(modules, folder):
     (folder / "index.rst").write_text(contents)
     settings = Path(__file__).parents[2] / "docs"
     return [
-        *("python", "-m", "sphinx", "-q", "-W", "-c", str(settings)),
+        *("python", "-m", "sphinx", "-q", "-W", "-D", "root_doc=index"),
+        *("-c", str(settings)),
         *(str(folder), str(folder / "html")),
     ]
 
