@@ -68,6 +68,7 @@ class PretrainedModule(torch.nn.Module):
 
     @property
     def encoder(self):
+        """The pretrained model."""
         return self._frozen[0] if self._frozen else self.trained
 
     def _apply(self, function, recurse=True):

@@ -38,6 +38,7 @@ class _TextEncoder(TextEncoder):
         super().__init__(source, save_path, **options)
 
     def load_tokenizer(self, source, **options):
+        """See ``TextEncoder.load_tokenizer``."""
         # RoBERTa's first word is another one without a space before it.
         super().load_tokenizer(
             source,

@@ -6,6 +6,7 @@ The checkout stays as it is.
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -57,6 +58,12 @@ def try_patch(tree, patch, environment):
 @click.argument("checkout", type=click.Path(exists=True))
 def main(checkout):
     failed = []
+    changed = {
+        path
+        for patch in PATCHES
+        for path in files_of(patch)
+        if path.endswith(".py")
+    }
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / "speechbrain"
         environment = make_environment(f"{scratch}/environment", tree)
@@ -86,6 +93,21 @@ def main(checkout):
             for patch in order:
                 apply(tree, patch)
         click.echo("All apply together, in either order")
+        for name, command in {
+            "ruff": [sys.executable, "-m", "ruff", "check", *changed],
+            "ruff format": [
+                *(sys.executable, "-m", "ruff", "format", "--check", *changed)
+            ],
+            "docstrings": [
+                *("python", "-m", "pytest", "-q"),
+                "tests/consistency/test_docstrings.py",
+            ],
+        }.items():
+            passed, printed = run(command, tree, environment)
+            click.echo(f"{name:<20} {'passed' if passed else 'FAILED'}")
+            if not passed:
+                failed.append(name)
+                click.echo(printed[-3000:])
     if failed:
         raise click.ClickException(", ".join(failed))
 

@@ -46,10 +46,12 @@ def save_models(folder):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
+    """Folders of the tiny models."""
     return save_models(tmp_path_factory.mktemp("tiny"))
 
 
 def front_end(tiny, name):
+    """As a YAML file names one."""
     return partial(
         SPEECH[name][0],
         source=str(tiny / name),
@@ -59,6 +61,7 @@ def front_end(tiny, name):
 
 
 def make_audio(sample_counts, word_counts):
+    """Samples of words, all random."""
     torch.manual_seed(0)
     return WordFrames(
         frames=torch.randn(sum(sample_counts), 1),
@@ -70,6 +73,7 @@ def make_audio(sample_counts, word_counts):
 @pytest.mark.parametrize("freeze", [True, False])
 @pytest.mark.parametrize("name", ["bert", "roberta"])
 def test_words_of_an_utterance_depend_on_no_other(tiny, name, freeze):
+    """Alone and in a batch they are the same."""
     words = PretrainedWords(
         str(tiny / name), str(tiny / "save"), freeze=freeze
     ).eval()
@@ -82,6 +86,7 @@ def test_words_of_an_utterance_depend_on_no_other(tiny, name, freeze):
 
 @pytest.mark.parametrize("name", SPEECH)
 def test_frames_of_an_utterance_depend_on_no_other(tiny, name):
+    """Alone and in a batch they are the same."""
     frames = PretrainedFrames(front_end(tiny, name)).eval()
     audio = make_audio([4000, 100, 7000, 6000], [3, 1])
     together = frames(audio)
@@ -104,6 +109,7 @@ def test_frames_of_an_utterance_depend_on_no_other(tiny, name):
 
 @pytest.mark.parametrize("freeze", [True, False])
 def test_what_is_frozen_is_neither_trained_nor_saved(tiny, freeze):
+    """Nor does it drop anything out in training."""
     frames = PretrainedFrames(front_end(tiny, "wavlm"), freeze=freeze)
     frames.train()
     audio = make_audio([4000, 5000], [2])
@@ -112,6 +118,7 @@ def test_what_is_frozen_is_neither_trained_nor_saved(tiny, freeze):
 
 
 def test_samples_of_words_are_those_of_the_utterance():
+    """One word after the other, without gaps."""
     segments = torch.tensor([[0.0, 0.3], [0.3, 1.0]])
     waveform = torch.randn(16000)
     samples, counts = SegmentSamples()(waveform, segments)
@@ -122,6 +129,7 @@ def test_samples_of_words_are_those_of_the_utterance():
 
 
 def test_errors_say_what_to_do(tiny, tmp_path):
+    """They name the model."""
     with pytest.raises(PretrainedError, match="nowhere/none.*the folder of"):
         PretrainedWords("nowhere/none", str(tmp_path))
     with pytest.raises(PretrainedError, match="of 16000 Hz, not of 8000"):
