@@ -20,10 +20,7 @@ from speechbrain_can.files import InputError
 # An aligner pads its last window: times this far past the audio are rounding.
 END_TOLERANCE = 0.05  # seconds
 
-
 _SPECIAL = re.compile(r"<.*>|\+\+.*\+\+|\[.*\]|")
-
-
 _VARIANT = re.compile(r"\(\d+\)$")
 
 

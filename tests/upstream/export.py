@@ -199,7 +199,7 @@ def complete(system):
     changes = changes_of(system)
     del changes["base"]
     changes["output_folder"] = changes["output_folder"].replace(
-        "<seed>", "<seed>/fold_<fold>"
+        "<seed>", "<protocol>_<classes>/<seed>/fold_<fold>"
     )
     merged = blocks(text)
     referred = referred_keys(text)

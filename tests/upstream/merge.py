@@ -162,10 +162,12 @@ def merge(path, elsewhere=None, brief=False):
     kept = list(kept.values())
     _check_names([line.split()[-1] for line in imports], kept)
     text = f'"""{main.docstring}"""\n\n' + "\n".join(sorted(imports)) + "\n"
+    loggers = [s for _, s in kept if s.defines == {"logger"}]
+    text += "\n" + "".join(statement.text + "\n" for statement in loggers)
     for module in ordered:
         block = ""
         for statement in module.statements:
-            if (module, statement) in kept:
+            if (module, statement) in kept and statement not in loggers:
                 block += statement.space + statement.text + "\n"
         if brief and module is not main:
             block = _without_sections(block)

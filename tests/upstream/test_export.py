@@ -10,7 +10,15 @@ import subprocess
 import sys
 
 import pytest
-from helpers.recipes import RECIPES, ROOT, on, read_predictions, run
+from helpers.corpora import write_wav
+from helpers.recipes import (
+    RECIPES,
+    ROOT,
+    load_module,
+    on,
+    read_predictions,
+    run,
+)
 from upstream.check import (
     commit,
     make_environment,
@@ -171,6 +179,64 @@ def test_it_predicts_what_ours_does(
         assert row["duration"] == pytest.approx(
             utterances[utterance_id].duration, abs=1e-6
         )
+
+
+def test_its_preparation_lists_what_it_leaves_out(parts, release, tmp_path):
+    release.add("Ses01F_impro01_F001", label="xxx")
+    release.add("Ses02F_impro01_F001")
+    release.wdseg("Ses02F_impro01_F001").write_text("")
+    release.add("Ses03M_impro05a_F001")
+    write_wav(release.wav("Ses03M_impro05a_F001"), 1.0, 8000)
+    release.add("Ses04M_impro05a_F001", label="sur")
+    module = load_module(parts[0] / RECIPE / "iemocap_multimodal_prepare.py")
+    annotations = {
+        f"{part}_annotation": str(tmp_path / f"{part}.json")
+        for part in ("train", "valid", "test")
+    }
+
+    def prepare(**changes):
+        settings = {"protocol": "leave_one_session_out", "fold": 3, **changes}
+        module.prepare_iemocap_multimodal(
+            str(release.folder), **annotations, **settings
+        )
+        return {
+            part: json.loads((tmp_path / f"{part}.json").read_text())
+            for part in ("train", "valid", "test", "skipped")
+        }
+
+    found = prepare()
+    assert found["skipped"].keys() == {
+        "Ses01F_impro01_F001",
+        "Ses02F_impro01_F001",
+        "Ses03M_impro05a_F001",
+    }
+    for utterance_id, reason in {
+        "Ses01F_impro01_F001": "label 'xxx' is none of the classes",
+        "Ses02F_impro01_F001": "the alignment is empty",
+        "Ses03M_impro05a_F001": "8000 Hz and 1 channels, not 16000 Hz and one",
+    }.items():
+        assert reason in found["skipped"][utterance_id]
+    assert found["test"]["Ses04M_impro05a_F001"] == {
+        "wav": "{data_root}/Session4/sentences/wav/Ses04M_impro05a/"
+        "Ses04M_impro05a_F001.wav",
+        "duration": 1.0,
+        "speaker": "Ses04F",
+        "emotion": "sur",
+        "words": "so what",
+        "starts": "0.000000 0.500000",
+        "ends": "0.500000 1.000000",
+    }
+    assert [len(found[part]) for part in ("train", "valid", "test")] == [
+        7,
+        1,
+        3,
+    ]
+    assert prepare(fold=1) == found  # what is there stays
+    (tmp_path / "test.json").unlink()
+    assert prepare(fold=3) == found
+    (tmp_path / "test.json").unlink()
+    with pytest.raises(ValueError, match="fold 5 does not exist"):
+        prepare(fold=5)
 
 
 def test_refusals_say_what_to_do(wheel, tmp_path):

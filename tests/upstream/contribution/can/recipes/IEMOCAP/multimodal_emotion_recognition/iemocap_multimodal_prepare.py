@@ -18,9 +18,11 @@ from iemocap_prepare import (
     find_turns,
 )
 
+from speechbrain.dataio.dataio import read_audio_info
 from speechbrain.utils.logger import get_logger
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.audio import AudioError
+from speechbrain_can.corpus.manifest import DATA_ROOT
 from speechbrain_can.corpus.protocols import (
     leave_one_session_out,
     random10,
@@ -29,6 +31,7 @@ from speechbrain_can.corpus.protocols import (
 
 logger = get_logger(__name__)
 
+SAMPLE_RATE = 16000  # Hz
 PROTOCOLS = {
     "random10": random10,
     "leave_one_session_out": leave_one_session_out,
@@ -85,6 +88,7 @@ def prepare_iemocap_multimodal(
     for turn in turns:
         try:
             utterance, _ = build_utterance(turn, data_folder)
+            check_format(utterance.wav.replace(DATA_ROOT, data_folder))
         except (AlignmentError, AudioError) as error:
             skipped.append((turn.utterance_id, str(error)))
         else:
@@ -102,10 +106,20 @@ def prepare_iemocap_multimodal(
         logger.info(f"{len(ids)} utterances in {annotations[part]}")
 
 
+def check_format(path):
+    """Raises ``AudioError`` for audio that is not as the release has it."""
+    info = read_audio_info(path)
+    if (info.sample_rate, info.num_channels) != (SAMPLE_RATE, 1):
+        raise AudioError(
+            f"{path}: {info.sample_rate} Hz and {info.num_channels} channels, "
+            f"not {SAMPLE_RATE} Hz and one"
+        )
+
+
 def annotation(utterance):
     """What the JSON has of an utterance; all times are seconds."""
     return {
-        "wav": utterance.wav.replace("$data_root", "{data_root}"),
+        "wav": utterance.wav.replace(DATA_ROOT, "{data_root}"),
         "duration": utterance.duration,
         "speaker": utterance.speaker,
         "emotion": utterance.emotion,
