@@ -10,7 +10,7 @@ from speechbrain_can.features.segments import segment_samples
 
 
 class SegmentSamples(torch.nn.Module):
-    """The samples themselves, for a front end that trains with the model.
+    """The samples themselves, for a front end that hears with the model.
 
     Each sample is a frame of one feature. Segments must follow each other
     without overlap, so that those of an utterance are the utterance
@@ -36,7 +36,7 @@ class SegmentSamples(torch.nn.Module):
         self.sample_rate = sample_rate
 
     def extra_repr(self):
-        """The settings, which also name the stored features."""
+        """The settings."""
         return f"sample_rate={self.sample_rate}"
 
     def forward(self, waveform, segments):

@@ -74,7 +74,7 @@ class SegmentFbank(torch.nn.Module):
         )
 
     def extra_repr(self):
-        """The settings, which also name the stored features."""
+        """The settings."""
         return (
             f"sample_rate={self.sample_rate}, n_mels={self.n_mels}, "
             f"win_length={self.window_samples}, "
@@ -99,6 +99,10 @@ class SegmentFbank(torch.nn.Module):
         frame_counts : torch.Tensor
             Frames of each segment, at least one, shape ``[words]``.
         """
+        if waveform.dim() != 1:
+            raise ValueError(
+                f"a waveform is [samples], not {list(waveform.shape)}"
+            )
         starts, lengths = segment_samples(
             segments, self.sample_rate, len(waveform)
         )
@@ -190,7 +194,7 @@ class SegmentMFCC(SegmentFbank):
         )
 
     def extra_repr(self):
-        """The settings, which also name the stored features."""
+        """The settings."""
         return f"n_mfcc={self.n_mfcc}, {super().extra_repr()}"
 
     def _transform(self, samples, real_samples):
@@ -230,7 +234,7 @@ class Deltas(torch.nn.Module):
         self.output_size = features.output_size * (1 + times)
 
     def extra_repr(self):
-        """The settings, which also name the stored features."""
+        """The settings."""
         return f"times={self.times}"
 
     def forward(self, waveform, segments):

@@ -15,6 +15,7 @@ from speechbrain_can.integrations.loading import (
 )
 from speechbrain_can.lobes.audio import LayerWeights
 from speechbrain_can.lobes.pooling import frames_of_words
+from speechbrain_can.lobes.ragged import utterance_frame_counts
 
 
 class FrontEnd(PretrainedModule):
@@ -154,7 +155,8 @@ class PretrainedFrames(torch.nn.Module):
     sample_rate : int
         Rate of the samples in Hz.
     freeze : bool
-        Whether it stays as it is; ``SegmentHidden`` is the fast way to that.
+        Whether it stays as it is. It hears an utterance in every epoch all the
+        same, which stored features do not.
 
     Example
     -------
@@ -196,7 +198,7 @@ class PretrainedFrames(torch.nn.Module):
         WordFrames
             The frames of every word.
         """
-        sample_counts = audio.utterance_frame_counts().tolist()
+        sample_counts = utterance_frame_counts(audio).tolist()
         ends = torch.cumsum(audio.frame_counts, 0)
         bounds = torch.stack([ends - audio.frame_counts, ends], dim=1)
         # in double precision: a frame's centre may lie where two words meet

@@ -63,9 +63,10 @@ class PretrainedWords(PretrainedModule):
     save_path : str
         Where downloads are kept.
     freeze : bool
-        Whether it stays as it is; ``StoredWords`` is the fast way to that.
+        Whether it stays as it is. It reads an utterance in every epoch all the
+        same.
     pooling : type
-        ``MeanPooling`` or ``AttentionPooling``.
+        From flat subwords and their counts to words, such as ``MeanPooling``.
 
     Raises
     ------
@@ -192,7 +193,7 @@ def _max_subwords(encoder):
 
 
 class StoredWords(PretrainedWords):
-    """A frozen encoder's words, each utterance of which is read once.
+    """A frozen ``PretrainedWords`` that reads each utterance once.
 
     What it found is in a SQLite file in ``save_path``, for all folds and
     experiments: 4 bytes a feature and word (0.3 GB for IEMOCAP with 768 features;

@@ -10,7 +10,11 @@ Authors
 import torch
 
 from speechbrain_can.lobes.pooling import MeanPooling
-from speechbrain_can.lobes.ragged import RaggedBLSTM, pad
+from speechbrain_can.lobes.ragged import (
+    RaggedBLSTM,
+    pad,
+    utterance_frame_counts,
+)
 
 
 class FrameBLSTM(torch.nn.Module):
@@ -301,4 +305,4 @@ class UtteranceFrameBLSTM(torch.nn.Module):
 
     def step_counts(self, audio):
         """Frames of each utterance, shape ``[batch]``."""
-        return audio.utterance_frame_counts()
+        return utterance_frame_counts(audio)

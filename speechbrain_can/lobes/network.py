@@ -13,9 +13,7 @@ class EmotionNetwork(torch.nn.Module):
     """Text and audio encoded, fused and classified.
 
     With the paper's parts, 7 classes and V words in the vocabulary CAN (Lee,
-    Yoon, Jung, Interspeech 2020) has ``300 V + 1,020,949`` parameters, Yoon et
-    al. with three hops ``300 V + 815,367``, Xu et al. ``300 V + 1,339,912``,
-    TextModel ``300 V + 442,375`` and AudioModel 176,135.
+    Yoon, Jung, Interspeech 2020) has ``300 V + 1,020,949`` parameters.
 
     Arguments
     ---------

@@ -29,13 +29,6 @@ class WordFrames(NamedTuple):
     frame_counts: torch.Tensor
     word_counts: torch.Tensor
 
-    def utterance_frame_counts(self):
-        """Frames of each utterance, shape ``[batch]``."""
-        utterances, _ = step_positions(self.word_counts)
-        return torch.zeros_like(self.word_counts).index_add(
-            0, utterances, self.frame_counts
-        )
-
 
 def step_positions(counts):
     """Sequence and position of each step, ``[steps]``, of ``counts`` ``[sequences]``.
@@ -51,6 +44,14 @@ def step_positions(counts):
     first = torch.cumsum(counts, 0) - counts
     positions = torch.arange(len(sequences), device=counts.device)
     return sequences, positions - first[sequences]
+
+
+def utterance_frame_counts(audio):
+    """Frames of each utterance of ``WordFrames``, ``[batch]``."""
+    utterances, _ = step_positions(audio.word_counts)
+    return torch.zeros_like(audio.word_counts).index_add(
+        0, utterances, audio.frame_counts
+    )
 
 
 def real_steps(counts):
@@ -274,19 +275,9 @@ def _bucket_layout(counts, ratio):
 
 
 def bucket_shapes(sorted_counts, ratio):
-    """Cuts falling lengths into buckets.
+    """Time and sequences of each bucket of falling lengths, a list of int.
 
-    Arguments
-    ---------
-    sorted_counts : list of int
-        Steps of sequences, the longest first.
-    ratio : float
-        A bucket ends where lengths fall below this share of its longest.
-
-    Returns
-    -------
-    list of (int, int)
-        Time and sequences of each bucket.
+    A bucket ends where lengths fall below ``ratio`` of its longest one.
 
     Example
     -------

@@ -36,17 +36,7 @@ _CLITIC = re.compile(r"(.+?)('(?:s|m|d|re|ve|ll|em|all)?)")
 
 
 def split_contraction(word):
-    """Splits a word as the Penn Treebank and thus GloVe does.
-
-    Arguments
-    ---------
-    word : str
-        In lower case.
-
-    Returns
-    -------
-    tuple of str
-        One piece or two.
+    """One or two pieces of a word in lower case, as Penn Treebank and GloVe have it.
 
     Example
     -------

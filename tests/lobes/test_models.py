@@ -23,7 +23,11 @@ from speechbrain_can.lobes.attention import (
 from speechbrain_can.lobes.learned_alignment import LearnedAlignment
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.multi_hop import MultiHopAttention
-from speechbrain_can.lobes.ragged import final_states, real_steps
+from speechbrain_can.lobes.ragged import (
+    final_states,
+    real_steps,
+    utterance_frame_counts,
+)
 
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -75,7 +79,7 @@ def test_gradients_stay_within_an_utterance(name):
     if name == "text_model":
         assert gradient is None
         return
-    n_first = int(audio.utterance_frame_counts()[0])
+    n_first = int(utterance_frame_counts(audio)[0])
     assert gradient[:n_first].abs().sum() > 0
     assert gradient[n_first:].abs().max() == 0
 

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import NamedTuple, Tuple
 
 import click
-from upstream.merge import RECIPE, ROOT, merge, names
+from packaging.version import Version
+from upstream.merge import RECIPE, ROOT, merge
 
 from speechbrain_can.results.paper import PAPER
 
 CONTRIBUTION = Path(__file__).parent / "contribution"
-OLDEST = (1, 1, 0)  # has the InputNormalization that the recipe uses
+OLDEST = "1.1.0"  # has the InputNormalization that the recipe uses
 
 
 class Part(NamedTuple):
@@ -65,6 +66,7 @@ PARTS = {
         ("can_wav2vec2_glove", "can_hubert_bert", "can_wavlm_roberta"),
     ),
 }
+DATASET_README = RECIPE.parent / "README.md"
 # Where a system's file says how it differs from can.yaml
 CHANGES = (ROOT / RECIPE / "hparams", CONTRIBUTION / "encoders" / "changes")
 
@@ -77,29 +79,26 @@ def export(checkout, part="can"):
     """Writes a part into a checkout; returns the paths, relative to it."""
     checkout = Path(checkout)
     check_version(checkout)
-    before = list(PARTS)[: list(PARTS).index(part)]
     elsewhere = {}
-    for earlier in before:
+    for earlier in list(PARTS)[: list(PARTS).index(part)]:
         for module in PARTS[earlier].modules:
-            path = checkout / module_path(module)
-            if not path.exists():
+            if not (checkout / module_path(module)).exists():
                 raise ExportError(
-                    f"{path} is not there: part {part!r} comes after "
-                    f"{earlier!r}. Export and commit that first"
+                    f"{checkout / module_path(module)} is not there: part "
+                    f"{part!r} comes after {earlier!r}. Export and commit that "
+                    "first"
                 )
-            elsewhere.update(dict.fromkeys(names(path.read_text()), module))
-    texts = {}
-    for module in PARTS[part].modules:
-        path = module_path(module)
-        text = merge(CONTRIBUTION / part / path, elsewhere)
-        texts[path] = text
-        elsewhere.update(dict.fromkeys(names(text), module))
+            merge_module(earlier, module, elsewhere)
+    texts = {
+        module_path(module): merge_module(part, module, elsewhere)
+        for module in PARTS[part].modules
+    }
     for path in sorted((CONTRIBUTION / part).rglob("*")):
         relative = path.relative_to(CONTRIBUTION / part)
         if path.is_dir() or relative in texts or path.parent in CHANGES:
             continue
         if path.suffix == ".py":
-            texts[relative] = merge(path, elsewhere, brief=True)
+            texts[relative], _ = merge(path, elsewhere, brief=True)
         elif path.suffix == ".csv":
             texts[relative] = with_rows(checkout / relative, path)
         else:
@@ -107,16 +106,33 @@ def export(checkout, part="can"):
     for system in PARTS[part].systems:
         path = RECIPE / "hparams" / f"{system}.yaml"
         texts[path] = rename(complete(system), elsewhere)
-    systems = [s for name in (*before, part) for s in PARTS[name].systems]
+    systems = [
+        system
+        for name, each in PARTS.items()
+        for system in each.systems
+        if name == part
+        or (checkout / RECIPE / "hparams" / f"{system}.yaml").exists()
+    ]
     texts[RECIPE / "README.md"] = readme(systems)
+    if (checkout / DATASET_README).exists():
+        texts[DATASET_README] = with_link(checkout / DATASET_README)
+    for path, text in texts.items():
+        if path.suffix == ".py":
+            texts[path] = tidy(checkout, path, text)
     check_clean(checkout, texts)
     for path, text in texts.items():
         (checkout / path).parent.mkdir(parents=True, exist_ok=True)
         (checkout / path).write_text(text, encoding="utf-8")
         if text.startswith("#!/bin/sh"):
             (checkout / path).chmod(0o755)
-    tidy(checkout, [path for path in texts if path.suffix == ".py"])
     return sorted(texts)
+
+
+def merge_module(part, module, elsewhere):
+    """The text of a module of the library, which others may import from then."""
+    text, origins = merge(CONTRIBUTION / part / module_path(module), elsewhere)
+    elsewhere.update(dict.fromkeys(origins, module))
+    return text
 
 
 def module_path(module):
@@ -129,22 +145,27 @@ def check_version(checkout):
     version = checkout / "speechbrain" / "version.txt"
     if not version.exists():
         raise ExportError(f"{checkout} is no checkout of SpeechBrain")
-    found = tuple(map(int, version.read_text().strip().split(".")[:3]))
-    if found < OLDEST:
+    found = version.read_text().strip()
+    if Version(found) < Version(OLDEST):
         raise ExportError(
-            f"{checkout} is SpeechBrain {version.read_text().strip()}; the "
-            f"recipe needs {'.'.join(map(str, OLDEST))} or newer: check out "
-            "its development branch"
+            f"{checkout} is SpeechBrain {found}; the recipe needs {OLDEST} or "
+            "newer: check out its development branch"
         )
 
 
-def check_clean(checkout, ours):
-    """Refuses to mix with changes that are not ours."""
+def check_clean(checkout, texts):
+    """Refuses to mix with changes that are not ours, and to write over any."""
     if not (checkout / ".git").exists():
         return
     status = git(checkout, "status", "--porcelain", "--untracked-files=all")
     changed = [Path(line[3:]) for line in status.splitlines()]
-    foreign = [str(path) for path in changed if path not in ours]
+    foreign = [
+        str(path)
+        for path in changed
+        if path not in texts
+        or not (checkout / path).exists()
+        or (checkout / path).read_text(encoding="utf-8") != texts[path]
+    ]
     if foreign:
         raise ExportError(
             f"{checkout} has changes of its own: {', '.join(foreign[:5])}. "
@@ -163,22 +184,28 @@ def git(checkout, *arguments):
 
 
 def with_rows(table, additions):
-    """The text of a table of recipes with our rows as its last."""
+    """The text of a table of recipes with our rows in it."""
     ours = list(csv.DictReader(additions.read_text().splitlines()))
-    files = {row["Hparam_file"] for row in ours}
-    lines = (
-        table.read_text(encoding="utf-8").splitlines() if table.exists() else []
-    )
-    header = lines[:1] or additions.read_text().splitlines()[:1]
-    kept = [
-        line
-        for line, row in zip(lines[1:], csv.DictReader(lines))
-        if row["Hparam_file"] not in files
-    ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ours[0], lineterminator="\n")
-    writer.writerows(ours)
-    return "\n".join([*header, *kept, text.getvalue()])
+    lines = [",".join(ours[0])]
+    if table.exists():
+        lines = table.read_text(encoding="utf-8").splitlines()
+    files = [row["Hparam_file"] for row in csv.DictReader(lines)]
+    for row in ours:
+        text = io.StringIO()
+        columns = next(csv.reader(lines[:1]))
+        csv.DictWriter(text, columns, lineterminator="").writerow(row)
+        if row["Hparam_file"] in files:
+            lines[1 + files.index(row["Hparam_file"])] = text.getvalue()
+        else:
+            lines.append(text.getvalue())
+    return "\n".join(lines) + "\n"
+
+
+def with_link(page):
+    """The README of the dataset with a line on our recipe."""
+    line = f"For audio and text see [{RECIPE.name}]({RECIPE.name}/README.md).\n"
+    lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(lines if line in lines else [*lines[:2], line, *lines[2:]])
 
 
 def changes_of(system):
@@ -198,9 +225,8 @@ def complete(system):
         return text
     changes = changes_of(system)
     del changes["base"]
-    changes["output_folder"] = changes["output_folder"].replace(
-        "<seed>", "<protocol>_<classes>/<seed>/fold_<fold>"
-    )
+    changes.pop("output_folder", None)
+    changes["experiment"] = f"experiment: {system}\n"
     merged = blocks(text)
     referred = referred_keys(text)
     for key, change in changes.items():
@@ -208,7 +234,7 @@ def complete(system):
             above = merged[key].partition(f"{key}:")[0]
             merged[key] = above + "\n".join(without_comments(change)) + "\n"
         else:
-            merged = inserted(merged, key, change.rstrip() + "\n")
+            merged = inserted(merged, key, change.strip() + "\n")
     train = (CONTRIBUTION / "can" / RECIPE / "train.py").read_text()
     read = set(re.findall(r'hparams\["(\w+)"\]', train))
     while unused := (referred - referred_keys("".join(merged.values()))) & (
@@ -229,15 +255,16 @@ def title_of(system):
 def as_flags(system):
     """A system as what one gives beside ``can.yaml``; "" where values do not do."""
     changes = changes_of(system)
-    del changes["output_folder"]
+    changes.pop("output_folder", None)
     values = [without_comments(change)[0] for change in changes.values()]
     if "base: can.yaml" not in values or any("!" in v for v in values):
         return ""
-    return " ".join(
-        "--" + value.replace(": ", "=")
+    flags = [
+        "--" + value.partition(" #")[0].replace(": ", "=")
         for value in values
         if value[:4] != "base"
-    )
+    ]
+    return " ".join([*flags, f"--experiment={system}"])
 
 
 def blocks(text):
@@ -291,11 +318,12 @@ def referred_keys(text):
     }
 
 
-def rename(text, modules):
+def rename(text, elsewhere):
     """Our names for theirs."""
+    modules = {".".join(ours): module for ours, module in elsewhere.items()}
     return re.sub(
-        r"speechbrain_can(?:\.\w+)+\.(\w+)\b",
-        lambda match: f"{modules[match[1]]}.{match[1]}",
+        r"speechbrain_can(?:\.\w+)+",
+        lambda match: f"{modules[match[0]]}.{match[0].rpartition('.')[2]}",
         text,
     )
 
@@ -325,14 +353,21 @@ def readme(systems):
     return text.replace("{systems}", "\n".join(lines))
 
 
-def tidy(checkout, paths):
+def tidy(checkout, path, text):
     """Formats Python and sorts imports by the checkout's own rules."""
-    for command in (["check", "--fix", "--select=I,F401"], ["format"]):
-        subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--quiet", *paths],
+    for command in (["check", "--fix-only", "--select=I,F401"], ["format"]):
+        text = subprocess.run(
+            [
+                *(sys.executable, "-m", "ruff", *command, "--quiet"),
+                *("--stdin-filename", str(path), "-"),
+            ],
             cwd=checkout,
+            input=text,
             check=True,
-        )
+            capture_output=True,
+            text=True,
+        ).stdout
+    return text
 
 
 @click.command(help=__doc__)

@@ -38,6 +38,8 @@ class Module:
         The file.
     """
 
+    name = None  # of one of ours, as it is imported
+
     def __init__(self, path):
         source = Path(path).read_text(encoding="utf-8")
         tree = ast.parse(source)
@@ -98,26 +100,35 @@ def merge(path, elsewhere=None, brief=False):
     ---------
     path : str or Path
         The module.
-    elsewhere : dict of str: str
-        Names that another module has already: they are imported from there.
+    elsewhere : dict of (str, str): str
+        What another module has already, by where it is ours (module and name):
+        it is imported from there.
     brief : bool
         Whether docstrings of ours end before their first section, as in
         recipes, where nobody runs an example.
 
     Returns
     -------
-    str
+    text : str
         Python, to be formatted.
+    origins : set of (str, str)
+        Module and name of what of ours was written into it.
+
+    Raises
+    ------
+    ValueError
+        If two things would have one name.
     """
     elsewhere = elsewhere or {}
     main = Module(path)
     imports, modules = set(), {}
-    wanted = {}  # statements by module, in the order in which they are met
+    wanted = {}  # statements by module
 
     def load(name):
         if name not in modules:
             folder = OURS[name.partition(".")[0]]
             modules[name] = Module(folder / (name.replace(".", "/") + ".py"))
+            modules[name].name = name
         return modules[name]
 
     def take(module, statement):
@@ -128,12 +139,12 @@ def merge(path, elsewhere=None, brief=False):
                 reach(module, name)
 
     def reach(module, name):
-        if name in elsewhere and (name in module.ours or module is not main):
-            imports.add(f"from {elsewhere[name]} import {name}")
-        elif name in module.foreign:
+        if name in module.foreign:
             imports.add(module.foreign[name])
         elif name in module.ours:
             reach(load(module.ours[name]), name)
+        elif (module.name, name) in elsewhere:
+            imports.add(f"from {elsewhere[module.name, name]} import {name}")
         else:
             for statement in module.statements:
                 if name in statement.defines:
@@ -146,7 +157,8 @@ def merge(path, elsewhere=None, brief=False):
     ordered = []
 
     def place(module):
-        for name in sorted(set(module.ours.values())):
+        """Each module after those that it needs, else as imported."""
+        for name in dict.fromkeys(module.ours.values()):
             if name in modules and modules[name] not in ordered:
                 place(modules[name])
         ordered.append(module)
@@ -172,7 +184,14 @@ def merge(path, elsewhere=None, brief=False):
         if brief and module is not main:
             block = _without_sections(block)
         text += "\n\n" + block
-    return _without_our_imports(text, elsewhere)
+    origins = {
+        (module.name, name)
+        for module, statement in kept
+        for name in statement.defines
+        if module is not main and statement not in loggers
+    }
+    there = {name: module for (_, name), module in elsewhere.items()}
+    return _without_our_imports(text, there), origins
 
 
 def _check_names(imported, kept):
@@ -213,12 +232,3 @@ def _without_sections(text):
         text,
         flags=re.DOTALL,
     )
-
-
-def names(text):
-    """Classes and functions that a module defines."""
-    return {
-        node.name
-        for node in ast.parse(text).body
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef))
-    }

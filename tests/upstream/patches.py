@@ -11,9 +11,15 @@ import tempfile
 from pathlib import Path
 
 import click
-from upstream.check import make_environment, run
+from upstream.check import commit, make_environment, run
+from upstream.export import PARTS, export
 
 PATCHES = sorted((Path(__file__).parent / "patches").glob("*.patch"))
+# SpeechBrain's own tests of what the patches change
+NEIGHBOURS = [
+    f"tests/unittests/test_{name}.py"
+    for name in ("RNN", "core", "checkpoints", "epoch_loop", "pretrainer")
+]
 TESTS = ("tests/unittests/*", "speechbrain/integrations/tests/*")
 
 
@@ -54,6 +60,14 @@ def try_patch(tree, patch, environment):
     return before, run(command, tree, environment)
 
 
+def failures(tree, environment):
+    """SpeechBrain's own tests that fail in a tree."""
+    _, printed = run(
+        ["python", "-m", "pytest", "-q", *NEIGHBOURS], tree, environment
+    )
+    return set(re.findall(r"^FAILED (\S+)", printed, re.MULTILINE))
+
+
 @click.command(help=__doc__)
 @click.argument("checkout", type=click.Path(exists=True))
 def main(checkout):
@@ -88,11 +102,21 @@ def main(checkout):
             if before[0] or not after[0]:
                 failed.append(patch.stem)
                 click.echo((before if before[0] else after)[1][-3000:])
-        for order in (PATCHES, PATCHES[::-1]):
-            fresh()
-            for patch in order:
-                apply(tree, patch)
+        fresh()
+        known = failures(tree, environment)
+        for patch in PATCHES[::-1]:
+            apply(tree, patch)
+        fresh()
+        for patch in PATCHES:
+            apply(tree, patch)
+        commit(tree, "patches")
         click.echo("All apply together, in either order")
+        new = failures(tree, environment) - known
+        click.echo(
+            f"{len(known)} of SpeechBrain's own tests of these files fail "
+            f"without the patches, {len(new)} more with them"
+        )
+        failed.extend(sorted(new))
         for name, command in {
             "ruff": [sys.executable, "-m", "ruff", "check", *changed],
             "ruff format": [
@@ -108,6 +132,10 @@ def main(checkout):
             if not passed:
                 failed.append(name)
                 click.echo(printed[-3000:])
+        for part in PARTS:
+            export(tree, part)
+            commit(tree, part)
+        click.echo("The contribution goes on top of them")
     if failed:
         raise click.ClickException(", ".join(failed))
 

@@ -76,8 +76,9 @@ def test_stop_gradient_cuts_what_is_lent():
     for stopped in (True, False):
         attention = CrossAttention(8, heads=2, stop_gradient=stopped)
         contexts, _ = attention(text, audio, mask, mask)
-        # of c_TA, only the weights could have come from a parameter
+        # of these, only the weights could have come from a parameter
         assert contexts.ta.requires_grad is not stopped
+        assert contexts.at.requires_grad is not stopped
 
 
 def test_loss_is_the_weighted_sum_of_three_cross_entropies():

@@ -23,6 +23,7 @@ from speechbrain.utils.logger import get_logger
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.audio import AudioError
 from speechbrain_can.corpus.manifest import DATA_ROOT
+from speechbrain_can.corpus.prepare import CorpusError
 from speechbrain_can.corpus.protocols import (
     leave_one_session_out,
     random10,
@@ -50,7 +51,8 @@ def prepare_iemocap_multimodal(
 ):
     """Writes the annotations of one fold, unless they are there already.
 
-    What cannot be used is listed with the reason in ``skipped.json`` beside them.
+    ``preparation.json`` beside them says with which settings, and lists what
+    cannot be used with the reason.
 
     Arguments
     ---------
@@ -75,14 +77,28 @@ def prepare_iemocap_multimodal(
     ValueError
         If the folder is not the release, or there is no such fold.
     """
+    for name, value, choices in (
+        ("classes", classes, CLASS_SETS),
+        ("protocol", protocol, PROTOCOLS),
+    ):
+        if value not in choices:
+            raise CorpusError(
+                f"{name} is {value!r}; choose one of {list(choices)}"
+            )
     annotations = {
         "train": train_annotation,
         "valid": valid_annotation,
         "test": test_annotation,
     }
-    if all(map(os.path.isfile, annotations.values())):
-        logger.info("Preparation completed in previous run, skipping.")
-        return
+    written = os.path.join(
+        os.path.dirname(train_annotation), "preparation.json"
+    )
+    settings = [data_folder, classes, protocol, fold, fold_seed]
+    if all(map(os.path.isfile, [written, *annotations.values()])):
+        with open(written, encoding="utf-8") as stream:
+            if json.load(stream)["settings"] == settings:
+                logger.info("Preparation completed in previous run, skipping.")
+                return
     turns, skipped = find_turns(find_sessions(data_folder), CLASS_SETS[classes])
     utterances = {}
     for turn in turns:
@@ -93,17 +109,17 @@ def prepare_iemocap_multimodal(
             skipped.append((turn.utterance_id, str(error)))
         else:
             utterances[turn.utterance_id] = utterance
-    path = os.path.join(os.path.dirname(train_annotation), "skipped.json")
-    write_json(path, dict(sorted(skipped)))
-    logger.info(
-        f"{len(utterances)} utterances, {len(skipped)} left out: {path}"
-    )
     folds = PROTOCOLS[protocol](utterances, fold_seed)
     for part, ids in split_fold(folds, fold).items():
         write_json(
             annotations[part], {i: annotation(utterances[i]) for i in ids}
         )
         logger.info(f"{len(ids)} utterances in {annotations[part]}")
+    logger.info(f"{len(skipped)} were left out, see {written}")
+    # the last: it says that the others are complete
+    write_json(
+        written, {"settings": settings, "skipped": dict(sorted(skipped))}
+    )
 
 
 def check_format(path):

@@ -38,7 +38,7 @@ class EmotionBrain(sb.Brain):
         """From words and frames to logits and attention."""
         batch = batch.to(self.device)
         audio = flatten_audio(batch)
-        # The statistics are those of epoch 0: see fit_normalization.
+        # Updated in epoch 0 only: see fit_normalization.
         frames = self.modules.normalize(
             audio.frames[None], epoch=self.hparams.epoch_counter.current
         )
@@ -66,6 +66,18 @@ class EmotionBrain(sb.Brain):
             )
         return total_loss(losses, predictions.weights).mean()
 
+    def fit_normalization(self, train_set):
+        """Takes the statistics of all training frames, before the first epoch."""
+        loader = self.make_dataloader(
+            train_set,
+            sb.Stage.TRAIN,
+            ckpt_prefix=None,
+            **self.hparams.dataloader_options,
+        )
+        for batch in loader:
+            audio = flatten_audio(batch.to(self.device))
+            self.modules.normalize(audio.frames[None], epoch=0)
+
     def on_stage_start(self, stage, epoch=None):
         """Gets called at the beginning of each stage."""
         self.loss_metrics = {}
@@ -85,7 +97,6 @@ class EmotionBrain(sb.Brain):
             return
         stats.update(accuracies(self.classification))
         if stage == sb.Stage.VALID:
-            # An error, since the counter never stops on a flat maximum.
             error = 1 - stats["WA"]
             self.hparams.epoch_counter.update_metric(error)
             self.hparams.train_logger.log_stats(
@@ -142,7 +153,9 @@ def accuracies(classification):
 
 def first_of_the_best(checkpoint):
     """Ranks checkpoints as the early stopping does."""
-    return -checkpoint.meta["error"], -checkpoint.meta["epoch"]
+    # one from the middle of an epoch has no error yet
+    error = checkpoint.meta.get("error", float("inf"))
+    return -error, -checkpoint.meta.get("epoch", 0)
 
 
 def dataio_prep(hparams):
@@ -215,16 +228,6 @@ def fit_vocabulary(model, datasets):
     model.fit_vocabulary(words["train"], words["valid"] + words["test"])
 
 
-def fit_normalization(normalize, train_set, device):
-    """Takes the statistics of all training frames, before the first epoch."""
-    normalize.train()
-    with train_set.output_keys_as(["frames"]):
-        for example in train_set:
-            normalize(example["frames"][None], epoch=0)
-    # What is no buffer does not follow the modules to their device.
-    normalize.to(device)
-
-
 if __name__ == "__main__":
     # Reading command line arguments.
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
@@ -260,11 +263,8 @@ if __name__ == "__main__":
         )
     datasets = dataio_prep(hparams)
 
-    # What a checkpoint has of these replaces them when a run goes on.
+    # A checkpoint's vocabulary and statistics replace these in a run that goes on.
     fit_vocabulary(hparams["model"], datasets)
-    fit_normalization(
-        hparams["normalize"], datasets["train"], run_opts["device"]
-    )
 
     brain = EmotionBrain(
         modules=hparams["modules"],
@@ -274,6 +274,7 @@ if __name__ == "__main__":
         checkpointer=hparams["checkpointer"],
     )
     brain.emotions = class_names(hparams["classes"])
+    brain.fit_normalization(datasets["train"])
     brain.fit(
         epoch_counter=brain.hparams.epoch_counter,
         train_set=datasets["train"],

@@ -13,15 +13,17 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+# Definitions follow in this order.
+# isort: off
+from speechbrain_can.lobes.ragged import RaggedBLSTM, WordFrames
 from speechbrain_can.features.segments import aligned_segments, equal_segments
 from speechbrain_can.features.spectral import SegmentMFCC
-from speechbrain_can.lobes.attention import CrossAttention
+from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
 from speechbrain_can.lobes.audio import WordFrameBLSTM
+from speechbrain_can.lobes.attention import CrossAttention
 from speechbrain_can.lobes.classifiers import (
     CrossClassifier,
     UncrossedClassifier,
 )
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.network import EmotionNetwork
-from speechbrain_can.lobes.ragged import WordFrames
-from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
