@@ -187,5 +187,5 @@ def test_commands_name_what_is_there(page):
     )
     for key in re.findall(r"--(\w+)=", text):
         in_code = key in ("output_folder", "seeds", "workers", "utterances")
-        options = ("device", "precision", "sentences", "agree")
+        options = ("device", "precision", "sentences", "agree", "part")
         assert in_code or key in options or f"{key}:" in known, key
