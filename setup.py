@@ -14,6 +14,13 @@ EXTRAS = {
     "huggingface": ["transformers>=4.30.0"],
     # opensmile computes eGeMAPS
     "egemaps": ["opensmile>=2.5"],
+    # praatio reads TextGrid, pympi-ling ELAN, srt and webvtt-py subtitles
+    "readers": [
+        "praatio>=6.2",
+        "pympi-ling>=1.70",
+        "srt>=3.5",
+        "webvtt-py>=0.6",
+    ],
     # sphinx makes pages of the docstrings
     "docs": ["sphinx>=7.1"],
     # espeakng-loader brings the voices of the controlled corpus as a wheel
@@ -31,6 +38,7 @@ EXTRAS["test"] = sorted(
         *EXTRAS["tensorboard"],
         *EXTRAS["bench"],
         *EXTRAS["docs"],
+        *EXTRAS["readers"],
         *("pytest>=7.4", "ruff==0.12.4", "yamllint==1.35.1"),
         "codespell==2.3.0",
     }

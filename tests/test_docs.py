@@ -11,6 +11,8 @@ from helpers.corpora import write_wav
 from helpers.pages import blocks, files_in
 from helpers.recipes import RECIPES, ROOT, on, run
 
+from speechbrain_can.alignment import formats
+from speechbrain_can.alignment.words import Word
 from speechbrain_can.files import write_json
 from speechbrain_can.results import metrics
 from speechbrain_can.results.folds import format_table, summarise
@@ -59,6 +61,17 @@ def test_the_example_of_the_readme_runs(capsys):
     exec(example, {})
     printed = capsys.readouterr().out
     assert printed == "torch.Size([8, 256]) torch.Size([8, 12, 4])\n"
+
+
+def test_a_reader_of_ones_own(tmp_path, monkeypatch):
+    (example,) = blocks("docs/add_a_reader.md")
+    monkeypatch.setattr(formats, "FORMATS", dict(formats.FORMATS))
+    exec(example, {})
+    (tmp_path / "a.lab").write_text("0 4000000 oh\n4000000 9000000 no\n")
+    assert formats.read_alignment(tmp_path / "a.lab") == [
+        Word("oh", 0.0, 0.4),
+        Word("no", 0.4, 0.9),
+    ]
 
 
 @pytest.mark.parametrize("name", ["my_can", "my_fusion"])

@@ -11,7 +11,8 @@ Authors
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Optional
 
 import numpy as np
 
@@ -40,11 +41,14 @@ class Word:
         Start in seconds.
     end : float
         End in seconds, greater than ``start``.
+    score : float or None
+        How sure the aligner or recogniser was, if it said so.
     """
 
     text: str
     start: float
     end: float
+    score: Optional[float] = field(default=None, repr=False, compare=False)
 
 
 def clean_words(words):
@@ -92,7 +96,7 @@ def tile_words(words, end):
                 f"{start:g} s to {stop:g} s"
             )
     return [
-        Word(word.text, start, stop)
+        replace(word, start=start, end=stop)
         for word, start, stop in zip(words, bounds[:-1], bounds[1:])
     ]
 

@@ -1,0 +1,408 @@
+"""Alignment files that people have, told apart by what they are.
+
+``read_alignment`` reads any of them: Sphinx ``.wdseg``, EmoDB's ``.labsilb``, Praat
+TextGrid (MFA, charsiu), CTM (Kaldi, NeMo), the JSON of whisperX, Whisper,
+whisper-timestamped, gentle, Vosk and MFA, ELAN, Audacity's labels, SRT and WebVTT
+with a cue a word, and CSV. Words come with a score where the file has one.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from speechbrain_can.alignment.readers import read_wdseg, read_xlabel
+from speechbrain_can.alignment.words import AlignmentError, Word
+from speechbrain_can.files import decode
+
+# What files call the same thing, the first that is there counts
+TEXT = ("word", "text")
+SCORE = ("score", "confidence", "probability", "conf")
+WORD_TIERS = ("words", "word", "ort", "mau")
+
+
+class Entry(NamedTuple):
+    """A word as a file has it, before it is checked.
+
+    Arguments
+    ---------
+    place : str
+        Where in the file, for errors: ``line 3``.
+    text : str
+        The word; empty for a pause.
+    start, end : float or None
+        Seconds; None where the file has no times for it.
+    score : float or None
+        How sure the aligner or recogniser was.
+    """
+
+    place: str
+    text: str
+    start: Optional[float]
+    end: Optional[float]
+    score: Optional[float] = None
+
+
+def read_alignment(path, utterance_id=None):
+    """Words with their times from a file of any format of ``FORMATS``.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file; its ending says what it is.
+    utterance_id : str or None
+        Of a CTM file with several utterances, the one to read; None takes the
+        file's own name.
+
+    Returns
+    -------
+    list of Word
+        In the order of their starts, special tokens included.
+
+    Raises
+    ------
+    AlignmentError
+        If the format is not known or the file is broken; the message names file
+        and line, cue or word.
+
+    Example
+    -------
+    >>> path = getfixture("tmpdir") / "apple.csv"
+    >>> _ = path.write("word,start,end\\noh,0.1,0.4\\nno,0.4,0.9\\n")
+    >>> read_alignment(path)
+    [Word(text='oh', start=0.1, end=0.4), Word(text='no', start=0.4, end=0.9)]
+    """
+    path = Path(path)
+    if not path.exists():
+        raise AlignmentError(f"{path}: no such alignment file")
+    read = FORMATS.get(path.suffix.lower())
+    if read is None:
+        raise AlignmentError(
+            f"{path}: unknown kind of alignment {path.suffix!r}; known are "
+            f"{', '.join(sorted(FORMATS))}"
+        )
+    if read is _ctm:
+        return _as_words(path, read(path, utterance_id or path.stem))
+    return _as_words(path, read(path))
+
+
+def _as_words(path, entries):
+    """Checked words; those without times share what is between the others."""
+    entries = _with_times(path, list(entries))
+    if not entries:
+        raise AlignmentError(f"{path}: the alignment is empty")
+    words = []
+    for entry in entries:
+        if len(entry.text.split()) > 1:
+            raise AlignmentError(
+                f"{path}, {entry.place}: {entry.text!r} is several words; times "
+                "are needed for each of them, so align the transcript instead"
+            )
+        if not entry.start < entry.end:
+            raise AlignmentError(
+                f"{path}, {entry.place}: {entry.text!r} ends at {entry.end:g} s, "
+                f"not after its start at {entry.start:g} s"
+            )
+        if words and entry.start < words[-1].start:
+            raise AlignmentError(
+                f"{path}, {entry.place}: {entry.text!r} starts at "
+                f"{entry.start:g} s, before the word above it at "
+                f"{words[-1].start:g} s"
+            )
+        # a pause that a file marks by an empty label
+        text = entry.text.strip() or "<sil>"
+        words.append(Word(text, entry.start, entry.end, entry.score))
+    return words
+
+
+def _with_times(path, entries):
+    """whisperX gives no times to numbers, gentle none to what it missed."""
+    filled = list(entries)
+    i = 0
+    while i < len(filled):
+        if filled[i].start is not None:
+            i += 1
+            continue
+        j = i
+        while j < len(filled) and filled[j].start is None:
+            j += 1
+        start = filled[i - 1].end if i else 0.0
+        end = filled[j].start if j < len(filled) else start
+        if end <= start:
+            raise AlignmentError(
+                f"{path}, {filled[i].place}: {filled[i].text!r} has no times, and "
+                "its neighbours leave none; align the transcript instead"
+            )
+        step = (end - start) / (j - i)
+        for k in range(i, j):
+            filled[k] = filled[k]._replace(
+                start=round(start + (k - i) * step, 6),
+                end=round(start + (k - i + 1) * step, 6),
+            )
+        i = j
+    return filled
+
+
+def _number(path, place, value):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise AlignmentError(f"{path}, {place}: {value!r} is not a number")
+
+
+def _lines(path):
+    text = decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip() and not line.startswith(";;"):
+            yield f"line {number}", line
+
+
+def _ctm(path, utterance_id):
+    """``utterance channel start duration word [score]``, seconds."""
+    rows = []
+    for place, line in _lines(path):
+        fields = line.split()
+        if len(fields) not in (5, 6):
+            raise AlignmentError(
+                f"{path}, {place}: expected 'utterance channel start duration "
+                f"word [score]', found {line.strip()!r}"
+            )
+        rows.append((place, fields))
+    names = {fields[0] for _, fields in rows}
+    if len(names) > 1 and utterance_id not in names:
+        raise AlignmentError(
+            f"{path}: has {len(names)} utterances, and none of them is "
+            f"{utterance_id!r}"
+        )
+    for place, (name, _, start, duration, word, *score) in rows:
+        if len(names) == 1 or name == utterance_id:
+            start = _number(path, place, start)
+            end = round(start + _number(path, place, duration), 6)
+            value = _number(path, place, score[0]) if score else None
+            yield Entry(place, word, start, end, value)
+
+
+def _audacity(path):
+    """``start end label``, separated by tabs, seconds."""
+    for place, line in _lines(path):
+        fields = line.split("\t")
+        if line.startswith("\\"):
+            continue  # frequencies of the label above
+        if len(fields) not in (2, 3):
+            raise AlignmentError(
+                f"{path}, {place}: expected 'start, tab, end, tab, word', found "
+                f"{line.strip()!r}"
+            )
+        start, end = (_number(path, place, field) for field in fields[:2])
+        yield Entry(place, "".join(fields[2:]), start, end)
+
+
+def _table(path):
+    """A CSV, with commas, semicolons or tabs, that has word, start and end."""
+    text = "\n".join(line for _, line in _lines(path))
+    separators = {mark: text.partition("\n")[0].count(mark) for mark in ",;\t"}
+    separator = max(separators, key=separators.get)
+    reader = csv.DictReader(io.StringIO(text), delimiter=separator)
+    columns = {
+        (name or "").strip().lower(): name for name in reader.fieldnames or ()
+    }
+    text_column = next((columns[key] for key in TEXT if key in columns), None)
+    missing = [key for key in ("start", "end") if key not in columns]
+    if text_column is None or missing:
+        raise AlignmentError(
+            f"{path}, line 1: expected the columns word, start and end, found "
+            f"{', '.join(reader.fieldnames or ['none'])}"
+        )
+    score_column = next((columns[key] for key in SCORE if key in columns), None)
+    for row in reader:
+        place = f"line {reader.line_num}"
+        score = row[score_column] if score_column else None
+        yield Entry(
+            place,
+            row[text_column] or "",
+            _number(path, place, row[columns["start"]]),
+            _number(path, place, row[columns["end"]]),
+            _number(path, place, score) if score else None,
+        )
+
+
+def _json(path):
+    """A list of words, wherever the recogniser or aligner keeps it."""
+    try:
+        content = json.loads(decode(path.read_bytes()))
+    except json.JSONDecodeError as error:
+        raise AlignmentError(f"{path}, line {error.lineno}: {error.msg}")
+    records = _find_records(content)
+    if records is None:
+        raise AlignmentError(
+            f"{path}: no words with times were found in this JSON; whisperX, "
+            "Whisper (word_timestamps), whisper-timestamped, gentle, Vosk and "
+            "MFA write such"
+        )
+    for number, record in enumerate(records, start=1):
+        place = f"word {number}"
+        if isinstance(record, list):  # MFA's [start, end, label]
+            record = dict(zip(("start", "end", "word"), record))
+        text = next((record[key] for key in TEXT if key in record), None)
+        if text is None:
+            raise AlignmentError(f"{path}, {place}: has no text: {record}")
+        if "start" not in record or "end" not in record:
+            yield Entry(place, text.strip(), None, None)
+            continue
+        score = next((record[key] for key in SCORE if key in record), None)
+        yield Entry(
+            place,
+            text.strip(),
+            _number(path, place, record["start"]),
+            _number(path, place, record["end"]),
+            None if score is None else _number(path, place, score),
+        )
+
+
+def _find_records(content):
+    if isinstance(content, list):
+        return content if all(isinstance(r, dict) for r in content) else None
+    if not isinstance(content, dict):
+        return None
+    tiers = content.get("tiers", {})
+    for name, tier in tiers.items():
+        if _is_word_tier(name):
+            return tier["entries"]
+    for key in ("result", "words"):
+        if isinstance(content.get(key), list):
+            return content[key]
+    segments = content.get("segments", [])
+    if any("words" in segment for segment in segments):
+        return [w for segment in segments for w in segment.get("words", [])]
+    return None
+
+
+def _is_word_tier(name):
+    # MFA puts the speaker's name before it: "anna - words"
+    return name.lower().rpartition(" - ")[2].strip() in WORD_TIERS
+
+
+def _textgrid(path):
+    """The tier of words of a TextGrid, long or short."""
+    textgrid = _library("praatio.textgrid", path)
+    from praatio.utilities.errors import PraatioException
+
+    try:
+        grid = textgrid.openTextgrid(
+            str(path),
+            includeEmptyIntervals=True,
+            reportingMode="silence",
+            duplicateNamesMode="rename",
+        )
+    # an empty or cut file ends in whatever its parser stumbles over
+    except (PraatioException, IndexError, ValueError, KeyError) as error:
+        raise AlignmentError(
+            f"{path}: not a TextGrid that can be read ({error})"
+        )
+    tiers = [t for t in grid.tiers if isinstance(t, textgrid.IntervalTier)]
+    chosen = [tier for tier in tiers if _is_word_tier(tier.name)]
+    if len(chosen or tiers) != 1:
+        raise AlignmentError(
+            f"{path}: {len(chosen)} of its tiers are named words; it has "
+            f"{', '.join(grid.tierNames) or 'none'}"
+        )
+    for number, entry in enumerate((chosen or tiers)[0].entries, start=1):
+        yield Entry(f"interval {number}", entry.label, entry.start, entry.end)
+
+
+def _elan(path):
+    """The tier of words of an ELAN file."""
+    pympi = _library("pympi", path)
+    try:
+        file = pympi.Elan.Eaf(str(path))
+    # it raises nothing more precise
+    except Exception as error:
+        raise AlignmentError(f"{path}: not an ELAN file ({error})")
+    names = list(file.get_tier_names())
+    chosen = [name for name in names if _is_word_tier(name)] or names
+    if len(chosen) != 1:
+        raise AlignmentError(
+            f"{path}: none of its tiers is named words; it has "
+            f"{', '.join(names) or 'none'}"
+        )
+    rows = sorted(file.get_annotation_data_for_tier(chosen[0]))
+    for number, (start, end, text, *_) in enumerate(rows, start=1):
+        yield Entry(f"annotation {number}", text, start / 1000, end / 1000)
+
+
+def _srt(path):
+    """SubRip with a cue a word."""
+    srt = _library("srt", path)
+    try:
+        cues = list(srt.parse(decode(path.read_bytes())))
+    except srt.SRTParseError as error:
+        raise AlignmentError(f"{path}: not SubRip ({error})")
+    for cue in cues:
+        yield Entry(
+            f"cue {cue.index}",
+            cue.content,
+            cue.start.total_seconds(),
+            cue.end.total_seconds(),
+        )
+
+
+def _webvtt(path):
+    """WebVTT with a cue a word."""
+    webvtt = _library("webvtt", path)
+    try:
+        cues = list(webvtt.read(str(path)))
+    except webvtt.errors.MalformedFileError as error:
+        raise AlignmentError(f"{path}: not WebVTT ({error})")
+    for number, cue in enumerate(cues, start=1):
+        start, end = (
+            3600 * time.hours
+            + 60 * time.minutes
+            + time.seconds
+            + time.milliseconds / 1000
+            for time in (cue.start_time, cue.end_time)
+        )
+        yield Entry(f"cue {number}", cue.text, start, end)
+
+
+def _library(name, path):
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise AlignmentError(
+            f"{path}: reading {path.suffix} needs another package (pip install "
+            "'speechbrain_can[readers]')"
+        ) from error
+
+
+def _wdseg(path):
+    """IEMOCAP's, see ``read_wdseg``."""
+    for number, word in enumerate(read_wdseg(path), start=1):
+        yield Entry(f"word {number}", word.text, word.start, word.end)
+
+
+def _xlabel(path):
+    """EmoDB's, see ``read_xlabel``."""
+    for number, word in enumerate(read_xlabel(path), start=1):
+        yield Entry(f"label {number}", word.text, word.start, word.end)
+
+
+# By the ending of a file in lower case: a function from its path to entries
+FORMATS = {
+    ".wdseg": _wdseg,
+    ".labsilb": _xlabel,
+    ".textgrid": _textgrid,
+    ".ctm": _ctm,
+    ".json": _json,
+    ".eaf": _elan,
+    ".txt": _audacity,
+    ".srt": _srt,
+    ".vtt": _webvtt,
+    ".csv": _table,
+    ".tsv": _table,
+}
