@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torchaudio
 from helpers.reference import blstm, can, decision
 
+from speechbrain_can.features.spectral import SegmentMFCC
 from speechbrain_can.lobes.attention import CrossAttention
 from speechbrain_can.lobes.audio import WordFrameBLSTM
 from speechbrain_can.lobes.classifiers import CrossClassifier, EmotionOutput
@@ -68,6 +70,23 @@ def test_ragged_blstm_is_that_of_each_sequence_alone(packed):
         torch.testing.assert_close(
             hidden, torch.stack(blstm(lstm, list(steps)))
         )
+
+
+def test_mfcc_are_torchaudios_of_each_word():
+    waveform = torch.randn(16000)
+    theirs = torchaudio.transforms.MFCC(
+        log_mels=True,
+        melkwargs={
+            **{"n_fft": 400, "hop_length": 160, "n_mels": 40},
+            **{"center": False, "window_fn": torch.hamming_window},
+        },
+    )
+    bounds = torch.tensor([[0, 8000], [7200, 7360], [8000, 16000]])
+    frames, counts = SegmentMFCC()(waveform, bounds / 16000)
+    for (start, end), found in zip(bounds, frames.split(counts.tolist())):
+        word = torch.zeros(max(400, end - start))
+        word[: end - start] = waveform[start:end]
+        torch.testing.assert_close(found, theirs(word).T, atol=1e-3, rtol=1e-4)
 
 
 def test_stop_gradient_cuts_what_is_lent():
