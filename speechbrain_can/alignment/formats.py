@@ -15,7 +15,11 @@ import json
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from speechbrain_can.alignment.readers import read_wdseg, read_xlabel
+from speechbrain_can.alignment.readers import (
+    check_order,
+    read_wdseg,
+    read_xlabel,
+)
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.files import decode
 
@@ -102,20 +106,11 @@ def _as_words(path, entries):
                 f"{path}, {entry.place}: {entry.text!r} is several words; times "
                 "are needed for each of them, so align the transcript instead"
             )
-        if not entry.start < entry.end:
-            raise AlignmentError(
-                f"{path}, {entry.place}: {entry.text!r} ends at {entry.end:g} s, "
-                f"not after its start at {entry.start:g} s"
-            )
-        if words and entry.start < words[-1].start:
-            raise AlignmentError(
-                f"{path}, {entry.place}: {entry.text!r} starts at "
-                f"{entry.start:g} s, before the word above it at "
-                f"{words[-1].start:g} s"
-            )
         # a pause that a file marks by an empty label
         text = entry.text.strip() or "<sil>"
-        words.append(Word(text, entry.start, entry.end, entry.score))
+        word = Word(text, entry.start, entry.end, entry.score)
+        check_order(f"{path}, {entry.place}", words, word)
+        words.append(word)
     return words
 
 

@@ -56,7 +56,7 @@ def read_wdseg(path):
         word = Word(
             text, first / SPHINX_FRAME_RATE, (last + 1) / SPHINX_FRAME_RATE
         )
-        _check_order(path, number, words, word)
+        check_order(f"{path}, line {number}", words, word)
         words.append(word)
     return words
 
@@ -123,14 +123,15 @@ def _numbered_lines(path):
     return [(number, line) for number, line in lines if line.strip()]
 
 
-def _check_order(path, number, words, word):
+def check_order(place, words, word):
+    """Refuses a word that ends before it starts, or starts before the last."""
     if word.end <= word.start:
         raise AlignmentError(
-            f"{path}, line {number}: {word.text!r} ends at {word.end:g} s, "
+            f"{place}: {word.text!r} ends at {word.end:g} s, "
             f"not after its start at {word.start:g} s"
         )
     if words and word.start < words[-1].start:
         raise AlignmentError(
-            f"{path}, line {number}: {word.text!r} starts at {word.start:g} s, "
+            f"{place}: {word.text!r} starts at {word.start:g} s, "
             f"before the word above it at {words[-1].start:g} s"
         )
