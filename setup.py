@@ -21,6 +21,13 @@ EXTRAS = {
         "srt>=3.5",
         "webvtt-py>=0.6",
     ],
+    # pocketsphinx aligns English and brings its model, espeakng-loader (eSpeak
+    # NG as a wheel) pronounces unknown words, inflect spells numbers out
+    "align": ["pocketsphinx>=5.0.4", "espeakng-loader>=0.2", "inflect>=7.0"],
+    # faster-whisper recognises speech and brings Silero's voice detection
+    "asr": ["faster-whisper>=1.1"],
+    # praatio writes TextGrid, sounddevice records from a microphone
+    "predict": ["praatio>=6.2", "sounddevice>=0.4.6"],
     # sphinx makes pages of the docstrings
     "docs": ["sphinx>=7.1"],
     # espeakng-loader brings the voices of the controlled corpus as a wheel
@@ -39,6 +46,8 @@ EXTRAS["test"] = sorted(
         *EXTRAS["bench"],
         *EXTRAS["docs"],
         *EXTRAS["readers"],
+        *EXTRAS["align"],
+        *EXTRAS["asr"],
         *("pytest>=7.4", "ruff==0.12.4", "yamllint==1.35.1"),
         "codespell==2.3.0",
     }
@@ -76,6 +85,7 @@ setup(
         "tqdm>=4.42.0",  # progress bars
         "filelock>=3.0",  # runs side by side prepare a corpus once
         "click>=8.0",  # the command line
+        "jinja2>=3.1",  # the page of predictions, as torch has it anyway
     ],
     extras_require=EXTRAS,
     # SpeechBrain names third-party parts in YAML and keeps no registry; this

@@ -53,9 +53,7 @@ class Settings:
 
     def of_fold(self, fold):
         """The same settings for another ``fold``, a number or ``all``."""
-        hparams = _load(self.text)
-        hparams["fold"] = fold
-        return Settings(self.name, _dump(hparams))
+        return self.replaced({"fold": fold})
 
     def build(self, seeded=True):
         """Every object of the file; those of fold 0 where it says ``all``.
@@ -68,6 +66,25 @@ class Settings:
         if not seeded:
             hparams.pop("__set_seed", None)
         return load_hyperpyyaml(_dump(hparams))
+
+    def has(self, key):
+        """Whether there is such a key."""
+        return key in _load(self.text)
+
+    def replaced(self, values):
+        """The same settings with other values of keys that they have."""
+        hparams = _load(self.text)
+        hparams.update({k: v for k, v in values.items() if k in hparams})
+        return Settings(self.name, _dump(hparams))
+
+    def part(self, keys):
+        """Some keys and all that they refer to: plain HyperPyYAML."""
+        hparams = _load(self.text)
+        wanted, found = set(keys), set()
+        while wanted:
+            found |= wanted
+            wanted = _referred({k: hparams[k] for k in wanted}) - found
+        return _dump({k: v for k, v in hparams.items() if k in found})
 
     def resolved(self):
         """The text in which nothing refers to another value."""

@@ -14,7 +14,6 @@ from speechbrain_can.results.metrics import METRICS
 FOLD_RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 ATTENTION_TABLE = "attention.csv"
-LABEL_ENCODER = "label_encoder.txt"
 
 
 def fold_result(output_folder, fold):

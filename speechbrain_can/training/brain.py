@@ -62,7 +62,8 @@ class EmotionBrain(sb.Brain):
 
     After ``evaluate`` the attributes ``test_ids``, ``test_targets``,
     ``test_log_probabilities`` and ``test_attention`` hold the test set's
-    results, in one order; attention is empty for a model that has none.
+    results, in one order, and ``tested_checkpoint`` what gave them; attention
+    is empty for a model that has none.
     """
 
     def init_optimizers(self):
@@ -126,7 +127,36 @@ class EmotionBrain(sb.Brain):
 
     def on_evaluate_start(self, max_key=None, min_key=None):
         """Loads the checkpoint that is best on the validation set."""
-        recover_tested(self.checkpointer)
+        self.tested_checkpoint = recover_tested(self.checkpointer)
+
+    @torch.no_grad()
+    def predict(self, dataset, loader_kwargs):
+        """Decisions on a dataset, without statistics or a line in the log.
+
+        Arguments
+        ---------
+        dataset : DynamicItemDataset
+            See ``make_datasets``.
+        loader_kwargs : dict
+            As for ``evaluate``.
+
+        Returns
+        -------
+        log_probabilities : torch.Tensor
+            Shape ``[utterances, classes]``.
+        targets : torch.Tensor
+            Shape ``[utterances]``.
+        """
+        self.modules.eval()
+        loader = self.make_dataloader(
+            dataset, stage=sb.Stage.TEST, **loader_kwargs
+        )
+        decisions, targets = [], []
+        for batch in loader:
+            output = self.compute_forward(batch, stage=sb.Stage.TEST)
+            decisions.append(decide(output).float().cpu())
+            targets.append(batch.targets)
+        return torch.cat(decisions), torch.cat(targets)
 
     def on_stage_start(self, stage, epoch=None):
         """Gets called at the beginning of each stage."""

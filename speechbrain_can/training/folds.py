@@ -26,7 +26,6 @@ from speechbrain_can.hparams import ALL_FOLDS, SettingsError, write_settings
 from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
     FOLD_RESULT,
-    LABEL_ENCODER,
     PREDICTIONS,
     check_same_manifest,
     finished_folds,
@@ -40,6 +39,12 @@ from speechbrain_can.results.metrics import evaluate, recalls
 from speechbrain_can.training.brain import EmotionBrain
 from speechbrain_can.training.checkpoints import training_effort
 from speechbrain_can.training.dataio import flat_batch, make_datasets
+from speechbrain_can.training.model_folder import (
+    MODEL,
+    fit_temperature,
+    write_card,
+    write_model_folder,
+)
 
 logger = sb.utils.logger.get_logger(__name__)
 
@@ -155,9 +160,7 @@ def train_fold(settings, run_opts, corpus, fold):
     label_encoder.update_from_iterable(corpus.classes)
     label_encoder.expect_len(len(corpus.classes))
     if if_main_process():
-        # With the checkpoint they make the folder complete: ``load_fold``.
         write_settings(folder, settings)
-        label_encoder.save(folder / LABEL_ENCODER)
     datasets = make_datasets(corpus.utterances, parts, store, label_encoder)
     loader_options = {
         "batch_size": hparams["batch_size"],
@@ -194,8 +197,14 @@ def train_fold(settings, run_opts, corpus, fold):
     if brain.debug:
         logger.info("Debugging: the fold's result is not recorded")
         return
+    temperature = fit_temperature(
+        *brain.predict(datasets["valid"], loader_options)
+    )
     n_train = len(parts["train"])
-    run_on_main(record_fold, args=[brain, hparams, corpus, fold, n_train])
+    run_on_main(
+        record_fold,
+        args=[brain, hparams, settings, corpus, fold, n_train, temperature],
+    )
 
 
 def _build_store(**settings):
@@ -203,8 +212,8 @@ def _build_store(**settings):
     FeatureStore.build(**settings)
 
 
-def record_fold(brain, hparams, corpus, fold, n_train):
-    """Writes predictions, attention, the result and the picture of a fold."""
+def record_fold(brain, hparams, settings, corpus, fold, n_train, temperature):
+    """Writes predictions, attention, model, result and picture of a fold."""
     folder = Path(hparams["fold_folder"])
     log_probabilities = brain.test_log_probabilities
     true = [corpus.classes[i] for i in brain.test_targets.tolist()]
@@ -224,20 +233,26 @@ def record_fold(brain, hparams, corpus, fold, n_train):
             folder / ATTENTION_TABLE, brain.test_ids, brain.test_attention
         )
     epochs, seconds = training_effort(brain.checkpointer)
-    # The presence of this file says that the fold is finished.
-    write_json(
-        folder / FOLD_RESULT,
-        {
-            "fold": fold,
-            **evaluate(true, predicted),
-            "recall": recalls(true, predicted),
-            "n_test": len(true),
-            "n_train": n_train,
-            "manifest": corpus.digest,
-            "epochs": epochs,
-            "seconds": round(seconds, 1),
-        },
+    result = {
+        "fold": fold,
+        **evaluate(true, predicted),
+        "recall": recalls(true, predicted),
+        "n_test": len(true),
+        "n_train": n_train,
+        "manifest": corpus.digest,
+        "epochs": epochs,
+        "seconds": round(seconds, 1),
+    }
+    write_model_folder(
+        folder / MODEL,
+        settings,
+        brain.tested_checkpoint.path,
+        corpus.classes,
+        temperature,
+        write_card(settings, corpus, temperature, result),
     )
+    # The presence of this file says that the fold is finished.
+    write_json(folder / FOLD_RESULT, result)
     if hparams["draw_attention"] and brain.test_attention:
         draw_attention(brain, hparams, corpus)
 

@@ -1,0 +1,221 @@
+"""Speech recognisers: from audio to words with times.
+
+Their times are too loose to cut segments by (half of Whisper's starts are within 50
+ms of the truth); an aligner places the words that they found.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import re
+from dataclasses import replace
+
+from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
+from speechbrain_can.files import InputError
+
+_VARIANT = re.compile(r"\(\d+\)$")
+
+
+class WhisperTranscriber:
+    """Whisper, run by faster-whisper (extra ``asr``), loaded when first used.
+
+    Arguments
+    ---------
+    model : str
+        A size such as ``base`` or ``large-v3``, a name on the hub, or a folder of
+        CTranslate2's format.
+    language : str or None
+        A code such as ``en``; None lets the model tell.
+    device : str
+        ``cpu`` or ``cuda``.
+    compute_type : str
+        Of CTranslate2, e.g. ``int8`` or ``float16``.
+
+    Example
+    -------
+    >>> import torch
+    >>> transcribe = WhisperTranscriber("base")
+    >>> words = transcribe(torch.randn(16000))  # doctest: +SKIP
+    """
+
+    name = "faster-whisper"
+    sample_rate = 16000
+
+    def __init__(
+        self, model="base", language="en", device="cpu", compute_type="int8"
+    ):
+        self.model = model
+        self.language = language
+        self.device = device
+        self.compute_type = compute_type
+        self._whisper = None
+
+    def __getstate__(self):
+        return {**self.__dict__, "_whisper": None}
+
+    def __call__(self, waveform):
+        """Recognises what is said.
+
+        Arguments
+        ---------
+        waveform : torch.Tensor
+            Samples at ``sample_rate`` Hz, shape ``[samples]``.
+
+        Returns
+        -------
+        list of Word
+            As Whisper writes them, with capitals and punctuation; the score
+            of each is its probability.
+
+        Raises
+        ------
+        AlignmentError
+            If no word is heard.
+        InputError
+            If the model cannot be loaded.
+        """
+        if self._whisper is None:
+            self._whisper = self._load()
+        segments, _ = self._whisper.transcribe(
+            waveform.numpy(),
+            language=self.language,
+            word_timestamps=True,
+            # Whisper makes words up where nobody speaks.
+            vad_filter=True,
+            condition_on_previous_text=False,
+        )
+        words = [
+            _heard(word)
+            for segment in segments
+            for word in segment.words
+        ]
+        if not words:
+            raise AlignmentError("no word was heard")
+        return words
+
+    def _load(self):
+        try:
+            from faster_whisper import WhisperModel
+        except ImportError as error:
+            raise ImportError(
+                "recognising speech needs faster-whisper (pip install "
+                "'speechbrain_can[asr]'); or give a transcript"
+            ) from error
+        try:
+            return WhisperModel(
+                self.model, device=self.device, compute_type=self.compute_type
+            )
+        # the hub and CTranslate2 raise many kinds of errors
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"Whisper {self.model!r} cannot be loaded ({reason}); give a "
+                "size, a name on the Hugging Face hub or, where there is no "
+                "network, a folder of CTranslate2's format"
+            ) from error
+
+
+def _heard(word):
+    return Word(
+        word.word.strip(),
+        float(word.start),
+        float(word.end),
+        float(word.probability),
+    )
+
+
+class PocketsphinxTranscriber:
+    """PocketSphinx as a recogniser: English, small, wrong in a third of the words.
+
+    Its model comes with the wheel (extra ``align``).
+
+    Example
+    -------
+    >>> import torch
+    >>> transcribe = PocketsphinxTranscriber()
+    >>> try:
+    ...     words = transcribe(torch.zeros(16000))
+    ... except AlignmentError as error:
+    ...     print(error)
+    no word was heard
+    """
+
+    name = "pocketsphinx"
+    sample_rate = 16000
+
+    def __init__(self):
+        self._decoder = None
+
+    def __getstate__(self):
+        return {"_decoder": None}
+
+    def __call__(self, waveform):
+        """Recognises what is said: see ``WhisperTranscriber``."""
+        if self._decoder is None:
+            try:
+                from pocketsphinx import Decoder
+            except ImportError as error:
+                raise ImportError(
+                    "recognising speech needs PocketSphinx (pip install "
+                    "'speechbrain_can[align]')"
+                ) from error
+            self._decoder = Decoder(loglevel="FATAL")
+        decoder = self._decoder
+        samples = (waveform.clamp(-1, 1) * 32767).short().numpy().tobytes()
+        decoder.reinit_feat()
+        decoder.start_utt()
+        try:
+            decoder.process_raw(samples, full_utt=True)
+        finally:
+            decoder.end_utt()
+        words = []
+        if decoder.hyp() is not None:
+            words = clean_words(
+                Word(
+                    _VARIANT.sub("", segment.word),
+                    segment.start_frame / 100,
+                    (segment.end_frame + 1) / 100,
+                )
+                for segment in decoder.seg()
+            )
+        if not words:
+            raise AlignmentError("no word was heard")
+        return words
+
+
+def hear(waveform, transcriber, aligner=None):
+    """Words that a recogniser finds, placed by an aligner where there is one.
+
+    Arguments
+    ---------
+    waveform : torch.Tensor
+        Samples at the rate of both, shape ``[samples]``.
+    transcriber : callable
+        From a waveform to a list of Word.
+    aligner : callable or None
+        From a waveform and a transcript to a list of Word; None leaves the
+        recogniser's own times.
+
+    Returns
+    -------
+    list of Word
+        With the recogniser's scores.
+
+    Raises
+    ------
+    AlignmentError
+        If nothing is heard, or the aligner refuses what was heard.
+    """
+    heard = transcriber(waveform)
+    if aligner is None:
+        return heard
+    transcript = " ".join(word.text for word in heard)
+    try:
+        placed = aligner(waveform, transcript)
+    except AlignmentError as error:
+        raise AlignmentError(
+            f"{transcriber.name} heard {transcript!r}, and {error}"
+        ) from error
+    if len(placed) != len(heard):  # numbers are spelled out
+        return placed
+    return [replace(p, score=h.score) for p, h in zip(placed, heard)]

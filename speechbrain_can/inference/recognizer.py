@@ -1,0 +1,305 @@
+"""Emotions of one's own recordings, from a model folder.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from dataclasses import replace
+
+import torch
+import torchaudio
+
+from speechbrain.inference.interfaces import Pretrained
+from speechbrain_can.alignment.finding import FoundWords, find_words
+from speechbrain_can.alignment.pauses import speech_spans
+from speechbrain_can.alignment.words import AlignmentError
+from speechbrain_can.audio import read_waveform
+from speechbrain_can.inference.prediction import (
+    AttendedWord,
+    Prediction,
+    Timeline,
+)
+from speechbrain_can.lobes.losses import decide
+from speechbrain_can.lobes.ragged import WordFrames
+
+SPEECH_RATE = 16000  # Hz, Silero's
+
+
+class EmotionRecognizer(Pretrained):
+    """Recognises the emotion of speech from its audio and words.
+
+    A ``train.py`` writes a model folder for each fold, ``fold_<number>/model``,
+    which ``from_hparams`` loads, as it loads one from the Hugging Face hub.
+
+    What is said can be given with its times, given as a transcript, which the
+    model's aligner places, or not at all: then its recogniser hears it. The
+    model folder names both, and ``overrides`` of ``from_hparams`` replace them:
+    ``{"whisper": "small"}``.
+
+    Arguments
+    ---------
+    *args, **kwargs
+        As for ``Pretrained``.
+
+    Example
+    -------
+    >>> recognizer = EmotionRecognizer.from_hparams(  # doctest: +SKIP
+    ...     source="results/can/1234/fold_0/model"
+    ... )
+    >>> prediction = recognizer.classify_file(  # doctest: +SKIP
+    ...     "speech.wav", transcript="I like apples"
+    ... )
+    >>> prediction.label, prediction.probabilities["hap"]  # doctest: +SKIP
+    ('hap', 0.71)
+    """
+
+    HPARAMS_NEEDED = [
+        "compute_features",
+        "segment",
+        "label_encoder",
+        "temperature",
+        "aligner",
+        "transcriber",
+    ]
+    MODULES_NEEDED = ["normalize", "model"]
+
+    @property
+    def sample_rate(self):
+        """Hz of the audio that the model hears; files may have another."""
+        return self.hparams.compute_features.sample_rate
+
+    @property
+    def classes(self):
+        """list of str : the emotions, in the order of the logits."""
+        encoder = self.hparams.label_encoder
+        return [encoder.ind2lab[i] for i in range(len(encoder))]
+
+    def classify_file(self, path, transcript=None, alignment=None):
+        """The emotion of one utterance in a file.
+
+        Arguments
+        ---------
+        path : str or Path
+            Audio at any rate; channels are averaged.
+        transcript : str or None
+            What is said.
+        alignment : str, Path, list of Word or None
+            When it is said: a file that ``read_alignment`` reads, or words.
+
+        Returns
+        -------
+        Prediction
+            A record that also unpacks as SpeechBrain's classifiers do.
+
+        Raises
+        ------
+        AudioError
+            If the file is no audio or silent.
+        AlignmentError
+            If words and audio do not fit; the message says why.
+        """
+        waveform = read_waveform(path, self.sample_rate)
+        found = self.find_words(waveform, transcript, alignment)
+        return self._classify([waveform], [found], str(path))[0]
+
+    def classify_batch(
+        self, wavs, wav_lens=None, transcripts=None, alignments=None
+    ):
+        """The emotions of a batch of waveforms, each as if it were alone.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            Shape ``[batch, samples]``, at ``sample_rate`` Hz.
+        wav_lens : torch.Tensor or None
+            Lengths relative to the longest, shape ``[batch]``.
+        transcripts : list of str or None
+            What is said in each.
+        alignments : list or None
+            When it is said, as for ``classify_file``.
+
+        Returns
+        -------
+        list of Prediction
+            One an utterance.
+
+        Raises
+        ------
+        AlignmentError
+            If the words and the audio of one do not fit; the message has its
+            number, from 0.
+        """
+        if wav_lens is None:
+            wav_lens = torch.ones(len(wavs))
+        lengths = torch.round(wav_lens * wavs.shape[1]).long().tolist()
+        waveforms = [wav[:n].cpu() for wav, n in zip(wavs, lengths)]
+        none = [None] * len(waveforms)
+        found = []
+        for number, (waveform, transcript, alignment) in enumerate(
+            zip(waveforms, transcripts or none, alignments or none)
+        ):
+            try:
+                found.append(self.find_words(waveform, transcript, alignment))
+            except AlignmentError as error:
+                raise AlignmentError(f"utterance {number}: {error}") from error
+        return self._classify(waveforms, found)
+
+    def timeline(self, path, transcript=None, alignment=None, longest=15.0):
+        """The emotions of a long recording, cut into utterances at its pauses.
+
+        Arguments
+        ---------
+        path : str or Path
+            Audio at any rate; channels are averaged.
+        transcript : str or None
+            What is said in all of it.
+        alignment : str, Path, list of Word or None
+            When it is said, from the start of the recording.
+        longest : float
+            Seconds of an utterance at most.
+
+        Returns
+        -------
+        Timeline
+            Predictions, and the speech that has none with the reason.
+
+        Raises
+        ------
+        AudioError
+            If the file is no audio or silent.
+        AlignmentError
+            If a given transcript or alignment does not fit the audio.
+        """
+        waveform = read_waveform(path, self.sample_rate)
+        speech = torchaudio.functional.resample(
+            waveform, self.sample_rate, SPEECH_RATE
+        )
+        whole = None
+        if transcript is not None or alignment is not None:
+            whole = self.find_words(waveform, transcript, alignment)
+        predictions, skipped = [], []
+        for start, end in speech_spans(speech, SPEECH_RATE, longest):
+            first, last = (round(t * self.sample_rate) for t in (start, end))
+            utterance = waveform[first:last]
+            try:
+                if whole is None:
+                    found = self.find_words(utterance)
+                else:
+                    found = _within(whole, start, end)
+                (prediction,) = self._classify([utterance], [found], str(path))
+            except AlignmentError as error:
+                skipped.append((start, end, str(error)))
+            else:
+                predictions.append(_later(prediction, start))
+        return Timeline(predictions, skipped)
+
+    def find_words(self, waveform, transcript=None, alignment=None):
+        """``FoundWords`` of a waveform ``[samples]`` at ``sample_rate`` Hz."""
+        return find_words(
+            waveform,
+            self.sample_rate,
+            self.hparams.aligner,
+            self.hparams.transcriber,
+            transcript,
+            alignment,
+        )
+
+    @torch.no_grad()
+    def _classify(self, waveforms, found, path=""):
+        """Predictions of waveforms at ``sample_rate`` Hz, in one batch."""
+        tiled = [each.tiled() for each in found]
+        features = [
+            self.hparams.compute_features(
+                waveform, torch.from_numpy(self.hparams.segment(each))
+            )
+            for waveform, each in zip(waveforms, tiled)
+        ]
+        frames, counts = zip(*features)
+        audio = WordFrames(
+            frames=self.mods.normalize(torch.cat(frames).to(self.device)),
+            frame_counts=torch.cat(counts).to(self.device),
+            word_counts=torch.tensor([len(c) for c in counts]).to(self.device),
+        )
+        texts = [[word.text for word in each] for each in tiled]
+        output = self.mods.model(texts, audio)
+        log_probabilities = decide(output).float() / self.hparams.temperature
+        probabilities = log_probabilities.softmax(dim=1).tolist()
+        decisions = {
+            name: logits.float().softmax(dim=1).tolist()
+            for name, logits in output.logits.items()
+        }
+        classes = self.classes
+        return [
+            Prediction(
+                path=path,
+                start=0.0,
+                end=len(waveform) / self.sample_rate,
+                label=classes[max(range(len(classes)), key=row.__getitem__)],
+                probabilities=dict(zip(classes, row)),
+                decisions={
+                    name: dict(zip(classes, rows[i]))
+                    for name, rows in decisions.items()
+                },
+                words=_attended(found[i].words, output.attention, i),
+                aligned_by=found[i].aligned_by,
+            )
+            for i, (waveform, row) in enumerate(zip(waveforms, probabilities))
+        ]
+
+
+def _attended(words, attention, i):
+    """Words of utterance ``i`` with the weights of each head."""
+    weights = {
+        modality: weights[i, : len(words)].float().tolist()
+        for modality, weights in (
+            attention._asdict() if attention is not None else {}
+        ).items()
+        # where a system attends to frames, no weight is a word's
+        if weights is not None
+    }
+    return [
+        AttendedWord(
+            text=word.text,
+            start=word.start,
+            end=word.end,
+            score=word.score,
+            attention={
+                modality: tuple(rows[number])
+                for modality, rows in weights.items()
+            },
+        )
+        for number, word in enumerate(words)
+    ]
+
+
+def _within(found, start, end):
+    """Words whose middle lies in a stretch, with times from its start."""
+    words = [
+        replace(
+            word,
+            start=max(0.0, word.start - start),
+            end=min(word.end, end) - start,
+        )
+        for word in found.words
+        if start <= (word.start + word.end) / 2 < end
+    ]
+    if not words:
+        raise AlignmentError("no word of the transcript is here")
+    return FoundWords(words, end - start, found.aligned_by)
+
+
+def _later(prediction, seconds):
+    """The same prediction from another start on."""
+    return replace(
+        prediction,
+        start=prediction.start + seconds,
+        end=prediction.end + seconds,
+        words=[
+            replace(
+                word,
+                start=round(word.start + seconds, 6),
+                end=round(word.end + seconds, 6),
+            )
+            for word in prediction.words
+        ],
+    )

@@ -1,0 +1,186 @@
+"""A model to hand on: all that prediction needs, in a folder of its own.
+
+It is what SpeechBrain's ``from_hparams`` loads: ``hyperparams.yaml``, the
+parameters of the tested checkpoint, the classes, and a model card.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from speechbrain.dataio.encoder import CategoricalEncoder
+from speechbrain_can.hparams import SETTINGS
+from speechbrain_can.results.metrics import METRICS
+
+MODEL = "model"
+CARD = "README.md"
+# What prediction reads of the settings of a fold
+PARTS = ("compute_features", "segment", "modules")
+# What makes words of a recording, where the settings do not choose; null for
+# one that a model cannot use
+READERS = {
+    "aligner": """\
+aligner: !new:speechbrain_can.alignment.sphinx.PocketsphinxAligner {}
+""",
+    "transcriber": """\
+# A size of Whisper, a name on the hub, or a folder of CTranslate2's format
+whisper: base
+transcriber: !new:speechbrain_can.alignment.transcribe.WhisperTranscriber
+    model: !ref <whisper>
+""",
+}
+# SpeechBrain's names: parameters are loaded from <name>.ckpt beside the file.
+PRETRAINER = """\
+label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        normalize: !ref <modules[normalize]>
+        model: !ref <modules[model]>
+        label_encoder: !ref <label_encoder>
+"""
+
+CARD_TEXT = """\
+---
+library_name: speechbrain
+pipeline_tag: audio-classification
+---
+# {name}, {corpus}, fold {fold}
+
+Emotion of speech from audio and text that are aligned word by word:
+{classes}.
+
+```python
+from speechbrain_can.inference.recognizer import EmotionRecognizer
+
+recognizer = EmotionRecognizer.from_hparams("{folder}")
+prediction = recognizer.classify_file("speech.wav", transcript="what is said")
+print(prediction.label, prediction.probabilities)
+```
+
+| | |
+|---|---|
+| trained on | {n_train} utterances of {corpus}, {protocol} |
+| tested on | {n_test} other utterances |
+| test | {scores} |
+| recall | {recalls} |
+| temperature | {temperature:.3f}, fitted on the validation set |
+
+The figures hold for speech like that of the corpus. Emotions are as its
+annotators heard them; the model knows no others and always names one. It must
+not decide on people.
+
+Pretrained models that are not trained are no part of this folder: they are
+loaded by the names in `{settings}`.
+"""
+
+
+def fit_temperature(log_probabilities, targets):
+    """The temperature that makes probabilities fit how often they are right.
+
+    Log-probabilities divided by it have the least cross entropy (Guo et al., "On
+    Calibration of Modern Neural Networks", ICML 2017).
+
+    Arguments
+    ---------
+    log_probabilities : torch.Tensor
+        Of utterances that were not trained on, shape ``[utterances, classes]``.
+    targets : torch.Tensor
+        Their classes, shape ``[utterances]``.
+
+    Returns
+    -------
+    float
+        Between 0.05 and 20; over 1 the model was too sure.
+
+    Example
+    -------
+    >>> import torch
+    >>> sure = torch.tensor([[0.99, 0.01]] * 4).log()
+    >>> round(fit_temperature(sure, torch.tensor([0, 0, 0, 1])), 1)
+    4.2
+    """
+
+    def cross_entropy(log_temperature):
+        scaled = log_probabilities.double() / np.exp(log_temperature)
+        chosen = scaled.log_softmax(1).gather(1, targets.view(-1, 1))
+        return -chosen.mean().item()
+
+    found = minimize_scalar(
+        cross_entropy, bounds=np.log([0.05, 20]), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+def prediction_settings(settings, temperature):
+    """The settings of a fold, as far as prediction reads them: HyperPyYAML."""
+    given = [name for name in READERS if settings.has(name)]
+    lines = [
+        "# yamllint disable",
+        # vectors come with the parameters
+        settings.replaced({"glove_file": None}).part([*PARTS, *given]).rstrip(),
+        f"temperature: {temperature!r}",
+        *(text for name, text in READERS.items() if name not in given),
+        PRETRAINER,
+    ]
+    return "\n".join(lines)
+
+
+def write_model_folder(folder, settings, checkpoint, classes, temperature, card):
+    """Writes what ``EmotionRecognizer.from_hparams`` loads.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Replaced when everything is written.
+    settings : Settings
+        Of the fold.
+    checkpoint : str or Path
+        The folder of the tested checkpoint.
+    classes : list of str
+        The emotions, in the order of the logits.
+    temperature : float
+        See ``fit_temperature``.
+    card : str
+        The model card, in Markdown.
+    """
+    folder = Path(folder)
+    partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
+    partial.mkdir(parents=True)
+    try:
+        text = prediction_settings(settings, temperature)
+        (partial / SETTINGS).write_text(text, encoding="utf-8")
+        (partial / CARD).write_text(card, encoding="utf-8")
+        for name in ("normalize", "model"):
+            shutil.copy(Path(checkpoint) / f"{name}.ckpt", partial)
+        label_encoder = CategoricalEncoder()
+        label_encoder.update_from_iterable(classes)
+        label_encoder.save(partial / "label_encoder.ckpt")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_card(settings, corpus, temperature, result):
+    """The model card of a fold, from its ``result.json``, in Markdown."""
+    return CARD_TEXT.format(
+        name=settings.name,
+        corpus=corpus.name,
+        classes=", ".join(corpus.classes),
+        protocol=settings.plain()["preparation"]["protocol"],
+        temperature=temperature,
+        scores=", ".join(f"{name} {result[name]:.3f}" for name in METRICS),
+        recalls=", ".join(
+            f"{name} {recall:.2f}" for name, recall in result["recall"].items()
+        ),
+        settings=SETTINGS,
+        folder=MODEL,
+        **{key: result[key] for key in ("fold", "n_train", "n_test")},
+    )

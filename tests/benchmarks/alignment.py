@@ -1,0 +1,120 @@
+"""How well and how fast transcripts are aligned, beside known word times.
+
+    python tests/benchmarks/alignment.py CORPUS [UTTERANCES]
+
+CORPUS is in IEMOCAP's layout, with a ``.wdseg`` file an utterance, such as that of
+``python -m speechbrain_can make-corpus``, whose times are those of the synthesiser.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import random
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchaudio
+
+from speechbrain_can.alignment.readers import read_wdseg
+from speechbrain_can.alignment.sphinx import PocketsphinxAligner
+from speechbrain_can.alignment.words import AlignmentError, clean_words
+from speechbrain_can.audio import read_waveform
+
+RATE = PocketsphinxAligner.sample_rate
+TOLERANCES = (0.02, 0.05, 0.1)  # seconds
+
+
+def load(corpus, n_utterances):
+    """Waveform and words of some utterances, the same at every call."""
+    paths = sorted(Path(corpus).glob("Session*/sentences/ForcedAlignment/*/*"))
+    paths = [path for path in paths if path.suffix == ".wdseg"]
+    if n_utterances < len(paths):
+        paths = random.Random(0).sample(paths, n_utterances)
+    return [
+        (
+            read_waveform(
+                str(path)
+                .replace("ForcedAlignment", "wav")
+                .replace(".wdseg", ".wav"),
+                RATE,
+            ),
+            clean_words(read_wdseg(path)),
+        )
+        for path in paths
+    ]
+
+
+def noisy(waveform, decibels=5):
+    """White noise at a ratio of signal to noise."""
+    noise = torch.randn(len(waveform), generator=torch.manual_seed(0))
+    power = waveform.square().mean() / 10 ** (decibels / 10)
+    return waveform + noise * power.sqrt()
+
+
+def telephone(waveform):
+    """300 to 3,400 Hz at 8 kHz."""
+    narrow = torchaudio.functional.resample(waveform, RATE, 8000)
+    narrow = torchaudio.functional.highpass_biquad(narrow, 8000, 300)
+    narrow = torchaudio.functional.lowpass_biquad(narrow, 8000, 3400)
+    return torchaudio.functional.resample(narrow, 8000, RATE)
+
+
+def evaluate(name, align, utterances):
+    """Prints one line: how many are aligned, how closely, how fast."""
+    errors, aligned = [], 0
+    started = time.process_time()
+    for waveform, words in utterances:
+        try:
+            found = align(waveform, " ".join(word.text for word in words))
+        except AlignmentError:
+            continue
+        aligned += 1
+        errors += [abs(f.start - w.start) for f, w in zip(found, words)]
+    seconds = time.process_time() - started
+    speech = sum(len(waveform) for waveform, _ in utterances) / RATE
+    within = " / ".join(
+        f"{np.mean(np.array(errors) <= limit + 1e-6):.1%}"
+        for limit in TOLERANCES
+    )
+    print(
+        f"| {name} | {aligned} of {len(utterances)} | {within} | "
+        f"{speech / seconds:.0f} |",
+        flush=True,
+    )
+
+
+def refused(align, utterances):
+    """How many are refused with the transcript of the next one."""
+    count = 0
+    for i, (waveform, _) in enumerate(utterances):
+        other = utterances[(i + 1) % len(utterances)][1]
+        try:
+            align(waveform, " ".join(word.text for word in other))
+        except AlignmentError:
+            count += 1
+    return count
+
+
+def main(corpus, n_utterances=100):
+    """Prints the table of a corpus."""
+    align = PocketsphinxAligner()
+    utterances = load(corpus, int(n_utterances))
+    limits = " / ".join(f"{limit * 1000:.0f}" for limit in TOLERANCES)
+    print(f"| audio | aligned | starts within {limits} ms | x real time |")
+    print("|---|---|---|---|")
+    for name, change in (
+        ("as it is", lambda waveform: waveform),
+        ("white noise at 5 dB", noisy),
+        ("telephone band", telephone),
+    ):
+        changed = [(change(waveform), words) for waveform, words in utterances]
+        evaluate(name, align, changed)
+    count = refused(align, utterances)
+    print(f"\nTranscripts of another utterance: {count} of {len(utterances)} refused")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
