@@ -64,7 +64,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["speechbrain_can", "speechbrain_can.*"]),
-    package_data={"speechbrain_can": ["controlled/sentences.tsv"]},
+    package_data={
+        "speechbrain_can": ["controlled/sentences.tsv", "results/page.html"]
+    },
     python_requires=">=3.9",
     install_requires=[
         "speechbrain>=1.1.2",  # Brain, data pipeline, checkpoints

@@ -12,6 +12,7 @@ from speechbrain_can.commands.compare import compare
 from speechbrain_can.commands.hparams import hparams
 from speechbrain_can.commands.key_attention import key_attention
 from speechbrain_can.commands.make_corpus import make_corpus
+from speechbrain_can.commands.predict import predict
 from speechbrain_can.files import InputError
 
 
@@ -33,7 +34,7 @@ def main():
     """
 
 
-for command in (compare, hparams, key_attention, make_corpus):
+for command in (compare, hparams, key_attention, make_corpus, predict):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Authors
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 import torchaudio
@@ -14,6 +15,8 @@ from speechbrain_can.alignment.finding import FoundWords, find_words
 from speechbrain_can.alignment.pauses import speech_spans
 from speechbrain_can.alignment.words import AlignmentError
 from speechbrain_can.audio import read_waveform
+from speechbrain_can.files import InputError
+from speechbrain_can.hparams import SETTINGS
 from speechbrain_can.inference.prediction import (
     AttendedWord,
     Prediction,
@@ -245,6 +248,26 @@ class EmotionRecognizer(Pretrained):
             )
             for i, (waveform, row) in enumerate(zip(waveforms, probabilities))
         ]
+
+
+def load_recognizer(source, whisper=None, device="cpu"):
+    """An ``EmotionRecognizer`` from a model folder or the Hugging Face hub.
+
+    ``whisper`` replaces the model's recogniser by another Whisper. Raises
+    ``InputError`` if a folder is no model folder.
+    """
+    folder = Path(source)
+    if folder.is_dir() and not (folder / SETTINGS).exists():
+        raise InputError(f"{folder} is no model folder: it has no {SETTINGS}")
+    if folder.is_dir() and not (folder / "model.ckpt").exists():
+        hint = ", its sub-folder model is" if (folder / "model").is_dir() else ""
+        raise InputError(f"{folder} is no model folder{hint}")
+    overrides = {}
+    if whisper is not None:
+        overrides["whisper"] = whisper
+    return EmotionRecognizer.from_hparams(
+        source=str(source), overrides=overrides, run_opts={"device": device}
+    )
 
 
 def _attended(words, attention, i):

@@ -1,0 +1,206 @@
+"""Predicts the emotions of one's own recordings.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+FORMATS = ("table", "json", "csv", "textgrid")
+
+
+@click.command()
+@click.argument("model")
+@click.argument("inputs", nargs=-1, type=click.Path(allow_dash=True))
+@click.option("--transcript", help="What is said, if there is one recording.")
+@click.option(
+    "--alignment",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="When it is said: TextGrid, CTM, JSON, CSV and others.",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="json: a line an utterance, with words and attention.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="A file, else it is printed; for textgrid a folder.",
+)
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write a page that plays and shows it.",
+)
+@click.option(
+    "--whisper",
+    help="Hears what is said: a size such as small, a name on the hub or a "
+    "folder. [default: the model's]",
+)
+@click.option(
+    "--longest",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    help="Seconds; a longer recording is cut at its pauses.",
+)
+@click.option(
+    "--microphone",
+    type=click.FloatRange(min=0.5),
+    metavar="SECONDS",
+    help="Record so long, and predict that.",
+)
+@click.option("--device", default="cpu", show_default=True)
+def predict(
+    model,
+    inputs,
+    transcript,
+    alignment,
+    output_format,
+    output,
+    html,
+    whisper,
+    longest,
+    microphone,
+    device,
+):
+    """Predict the emotions of recordings.
+
+    MODEL is a model folder, fold_0/model of a finished run, or a name on the
+    Hugging Face hub. INPUTS are audio files, folders, tables (CSV with the
+    columns wav and, where known, transcript and alignment), or - for standard
+    input. Where neither transcript nor alignment is known, Whisper hears what is
+    said (extra [asr]); transcripts are aligned by PocketSphinx (extra [align]).
+
+    A recording that cannot be used is told, the others are predicted; the exit
+    status is then 1.
+    """
+    from tqdm import tqdm
+
+    from speechbrain_can.inference.batches import predict_recordings
+    from speechbrain_can.inference.inputs import (
+        STANDARD_INPUT,
+        Recording,
+        find_recordings,
+        from_microphone,
+        from_standard_input,
+    )
+    from speechbrain_can.inference.recognizer import load_recognizer
+
+    if output_format == "textgrid" and output is None:
+        raise click.UsageError("textgrid needs --output=FOLDER")
+    with tempfile.TemporaryDirectory() as folder:
+        recordings = find_recordings(i for i in inputs if i != STANDARD_INPUT)
+        if STANDARD_INPUT in inputs:
+            recordings.append(from_standard_input(folder))
+        if microphone:
+            recordings.append(from_microphone(microphone, folder))
+        if not recordings:
+            raise click.UsageError("give a recording, a folder or a table")
+        if transcript is not None or alignment is not None:
+            if len(recordings) > 1:
+                raise click.UsageError(
+                    "--transcript and --alignment are for one recording; of "
+                    "several, give a table"
+                )
+            recordings = [
+                Recording(recordings[0].path, transcript, alignment)
+            ]
+        recognizer = load_recognizer(model, whisper, device)
+        outcomes = []
+        for outcome in tqdm(
+            predict_recordings(recognizer, recordings, longest),
+            total=len(recordings),
+            unit="recording",
+            disable=None if len(recordings) > 1 else True,
+        ):
+            for problem in outcome.problems:
+                tqdm.write(_told(outcome.recording, problem), file=sys.stderr)
+            outcomes.append(outcome)
+        predictions = [p for outcome in outcomes for p in outcome.predictions]
+        _write(output_format, output, outcomes, recognizer.classes)
+        if html and predictions:
+            _write_page(html, outcomes)
+    bad = sum(bool(outcome.problems) for outcome in outcomes)
+    if bad:
+        click.echo(
+            f"{bad} of {len(outcomes)} recordings could not be used, in full "
+            "or in part",
+            err=True,
+        )
+        sys.exit(1)
+
+
+def _told(recording, problem):
+    name = str(recording.path)
+    return problem if problem.startswith(name) else f"{name}: {problem}"
+
+
+def _write(output_format, output, outcomes, classes):
+    import io
+
+    from speechbrain_can.files import atomic_write
+    from speechbrain_can.inference import writers
+
+    predictions = [p for outcome in outcomes for p in outcome.predictions]
+    if output_format == "textgrid":
+        _write_textgrids(output, outcomes)
+        return
+    if output_format == "table":
+        text = writers.as_table(predictions) + "\n"
+    elif output_format == "json":
+        text = "".join(f"{writers.as_json_line(p)}\n" for p in predictions)
+    else:
+        stream = io.StringIO(newline="")
+        writers.write_csv(stream, predictions, classes)
+        text = stream.getvalue()
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    with atomic_write(output) as stream:
+        stream.write(text)
+
+
+def _write_textgrids(folder, outcomes):
+    from speechbrain_can.audio import audio_duration
+    from speechbrain_can.inference.writers import write_textgrid
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = set()
+    for outcome in outcomes:
+        if not outcome.predictions:
+            continue
+        stem, number = outcome.recording.path.stem, 2
+        name = stem
+        while name in written:  # files of one name from several folders
+            name, number = f"{stem}_{number}", number + 1
+        written.add(name)
+        path = folder / f"{name}.TextGrid"
+        duration = audio_duration(outcome.recording.path)
+        write_textgrid(path, outcome.predictions, duration)
+        click.echo(path)
+
+
+def _write_page(html, outcomes):
+    from speechbrain_can.audio import read_waveform
+    from speechbrain_can.results.page import PAGE_RATE, PageEntry, write_page
+
+    entries = [
+        PageEntry(
+            outcome.recording.path.name,
+            read_waveform(outcome.recording.path, PAGE_RATE),
+            outcome.predictions,
+        )
+        for outcome in outcomes
+        if outcome.predictions
+    ]
+    write_page(html, "Emotions", entries)
+    click.echo(f"The page: {html.absolute()}", err=True)

@@ -1,0 +1,152 @@
+"""What is to be predicted: files, folders, tables, standard input, a microphone.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import csv
+import io
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Optional
+
+import soundfile
+
+from speechbrain_can.files import InputError, decode
+
+AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".sph"}
+STANDARD_INPUT = "-"
+MICROPHONE_RATE = 16000
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording, and what is known of what is said in it.
+
+    Arguments
+    ---------
+    path : Path
+        The audio file.
+    transcript : str or None
+        What is said.
+    alignment : Path or None
+        A file that says when.
+    """
+
+    path: Path
+    transcript: Optional[str] = None
+    alignment: Optional[Path] = None
+
+
+def find_recordings(inputs):
+    """The recordings that are meant by some paths.
+
+    Arguments
+    ---------
+    inputs : iterable of str or Path
+        Audio files, folders (everything that sounds in them, sorted) and CSV
+        tables with the column ``wav`` and, where known, ``transcript`` and
+        ``alignment``; their paths are relative to the table.
+
+    Returns
+    -------
+    list of Recording
+        In the order of the inputs.
+
+    Raises
+    ------
+    InputError
+        If a folder has no audio or a table no column ``wav``.
+    """
+    recordings: List[Recording] = []
+    for given in map(Path, inputs):
+        if given.is_dir():
+            found = [
+                Recording(path)
+                for path in sorted(given.rglob("*"))
+                if path.suffix.lower() in AUDIO_SUFFIXES
+                and not path.name.startswith("._")
+            ]
+            if not found:
+                raise InputError(f"{given}: there is no audio in this folder")
+            recordings += found
+        elif given.suffix.lower() in (".csv", ".tsv"):
+            recordings += _of_table(given)
+        else:
+            recordings.append(Recording(given))
+    return recordings
+
+
+def _of_table(path):
+    rows = read_table(path, ["wav"])
+    return [
+        Recording(
+            path.parent / row["wav"],
+            row.get("transcript") or None,
+            path.parent / row["alignment"] if row.get("alignment") else None,
+        )
+        for _, row in rows
+    ]
+
+
+def read_table(path, needed):
+    """Lines of a CSV (or, by its ending, TSV) table: number and columns.
+
+    Raises ``InputError`` if a needed column is missing or empty.
+    """
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    if not path.exists():
+        raise InputError(f"{path}: no such table")
+    text = decode(path.read_bytes()).lstrip("\ufeff")
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    missing = [key for key in needed if key not in (reader.fieldnames or ())]
+    if missing:
+        raise InputError(
+            f"{path}, line 1: missing column(s) {', '.join(missing)}; found "
+            f"{', '.join(reader.fieldnames or ['none'])}"
+        )
+    rows = []
+    for row in reader:
+        for key in needed:
+            if not (row[key] or "").strip():
+                raise InputError(f"{path}, line {reader.line_num}: no {key}")
+        rows.append((reader.line_num, row))
+    return rows
+
+
+def from_standard_input(folder):
+    """A recording that is piped in, kept in a folder."""
+    content = sys.stdin.buffer.read()
+    if not content:
+        raise InputError("standard input is empty; pipe an audio file in")
+    with tempfile.NamedTemporaryFile(
+        dir=folder, prefix="standard-input-", suffix=".wav", delete=False
+    ) as stream:
+        stream.write(content)
+    return Recording(Path(stream.name))
+
+
+def from_microphone(seconds, folder):
+    """A recording of the microphone, kept in a folder."""
+    try:
+        import sounddevice
+    # also raised where the sound library of the system is missing
+    except (ImportError, OSError) as error:
+        raise InputError(
+            f"no microphone can be used ({error}); pip install "
+            "'speechbrain_can[predict]', and on Debian libportaudio2"
+        ) from error
+    try:
+        samples = sounddevice.rec(
+            round(seconds * MICROPHONE_RATE),
+            samplerate=MICROPHONE_RATE,
+            channels=1,
+            blocking=True,
+        )
+    except sounddevice.PortAudioError as error:
+        raise InputError(f"the microphone cannot be used: {error}") from error
+    path = Path(folder) / "microphone.wav"
+    soundfile.write(path, samples, MICROPHONE_RATE)
+    return Recording(path)
