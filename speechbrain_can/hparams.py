@@ -18,17 +18,17 @@ from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.protocols import ALIASES
 from speechbrain_can.files import InputError, atomic_write
 
-ALL_FOLDS = "all"
+ALL_FOLDS, NO_FOLD = "all", "none"
 BASE = "base"
 SETTINGS = "hyperparams.yaml"
 # What code reads of a file by name, beside SpeechBrain's run options.
 READ = set(
-    "__set_seed batch_size checkpointer classes compute_features "
-    "controlled_corpus draw_attention epoch_counter feature_workers "
+    "__set_seed aligner batch_size checkpointer classes compute_features "
+    "draw_attention epoch_counter feature_workers "
     "features_folder fine_tuned fine_tuned_opt_class fold fold_folder modules "
     "num_workers opt_class output_folder preparation prepared_folder "
     "sample_rate seed segment stop_on tensorboard_logs train_logger "
-    "use_tensorboard".split()
+    "transcriber use_tensorboard".split()
 )
 
 
@@ -52,19 +52,16 @@ class Settings:
     text: str
 
     def of_fold(self, fold):
-        """The same settings for another ``fold``, a number or ``all``."""
+        """The same settings for another ``fold``."""
         return self.replaced({"fold": fold})
 
-    def build(self, seeded=True):
-        """Every object of the file; those of fold 0 where it says ``all``.
-
-        Not ``seeded``, the random generators stay as they are.
-        """
+    def build(self):
+        """Every object of a fold; of fold 0 where none is named."""
         hparams = _load(self.text)
-        if self.fold == ALL_FOLDS:
+        # a function of the recipe, which may not be at hand
+        hparams.pop("preparation", None)
+        if self.fold in (ALL_FOLDS, NO_FOLD):
             hparams["fold"] = 0
-        if not seeded:
-            hparams.pop("__set_seed", None)
         return load_hyperpyyaml(_dump(hparams))
 
     def has(self, key):
@@ -96,11 +93,12 @@ class Settings:
 
     @property
     def fold(self):
-        """The fold that is asked for: a number, or ``all``."""
+        """The fold that is asked for: a number, ``all`` or ``none``."""
         fold = _load(self.text)["fold"]
-        if fold != ALL_FOLDS and not isinstance(fold, int):
+        if fold not in (ALL_FOLDS, NO_FOLD) and not isinstance(fold, int):
             raise SettingsError(
-                f"fold is {fold!r}; give the number of a fold or '{ALL_FOLDS}'"
+                f"fold is {fold!r}; give the number of a fold, '{ALL_FOLDS}' or "
+                f"'{NO_FOLD}' (to prepare the corpus only)"
             )
         return fold
 

@@ -115,12 +115,9 @@ def test_a_corpus_of_ones_own(recipe, tmp_path):
     (corpus / "d_sad0.wav").unlink()
     with open(corpus / "labels.csv", "w", newline="") as stream:
         csv.writer(stream).writerows([("ID", "speaker", "emotion"), *rows])
-    train = (recipe / "train.py").read_text()
-    train = train.replace("iemocap_prepare", "my_corpus_prepare")
-    train = train.replace("prepare_iemocap", "prepare_my_corpus")
-    (recipe / "train.py").write_text(train)
     (recipe / "hparams" / "mine.yaml").write_text(
-        "base: can.yaml\nclasses: 4\npreparation:\n"
+        "base: can.yaml\nclasses: 4\npreparation: "
+        "!name:my_corpus_prepare.prepare_my_corpus\n"
         "    data_folder: !ref <data_folder>\n"
         "    protocol: !ref <protocol>\n    fold_seed: !ref <fold_seed>\n"
     )

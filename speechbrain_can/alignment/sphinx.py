@@ -53,6 +53,9 @@ class PocketsphinxAligner:
         self._decoders = {}
         self._pronounce = None
 
+    def __repr__(self):
+        return "PocketsphinxAligner()"
+
     def __getstate__(self):
         return {"_decoders": {}, "_pronounce": None}
 

@@ -50,6 +50,9 @@ class WhisperTranscriber:
         self.compute_type = compute_type
         self._whisper = None
 
+    def __repr__(self):
+        return f"WhisperTranscriber({self.model!r}, {self.language!r})"
+
     def __getstate__(self):
         return {**self.__dict__, "_whisper": None}
 
@@ -145,6 +148,9 @@ class PocketsphinxTranscriber:
 
     def __init__(self):
         self._decoder = None
+
+    def __repr__(self):
+        return "PocketsphinxTranscriber()"
 
     def __getstate__(self):
         return {"_decoder": None}

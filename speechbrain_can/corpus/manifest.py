@@ -29,7 +29,10 @@ COLUMNS = (
     "starts",
     "ends",
     "transcription",
+    "aligned_by",
 )
+# Columns that a manifest may lack
+OPTIONAL = ("transcription", "aligned_by")
 
 
 DATA_ROOT = "$data_root"
@@ -61,6 +64,8 @@ class Utterance:
         Cleaned words that tile the utterance.
     transcription : str
         The text as the corpus writes it, kept for reference.
+    aligned_by : str
+        Where the times come from, where this is not the same for all.
     """
 
     utterance_id: str
@@ -73,6 +78,7 @@ class Utterance:
     emotion: str
     words: List[Word]
     transcription: str = ""
+    aligned_by: str = ""
 
 
 def check_utterances(utterances):
@@ -110,6 +116,7 @@ def write_manifest(path, utterances):
                     " ".join(f"{word.start:.6f}" for word in utterance.words),
                     " ".join(f"{word.end:.6f}" for word in utterance.words),
                     utterance.transcription,
+                    utterance.aligned_by,
                 ]
             )
 
@@ -135,8 +142,8 @@ def read_manifest(path):
         reader = csv.DictReader(stream)
         missing = [
             name
-            for name in COLUMNS[:-1]
-            if name not in (reader.fieldnames or ())
+            for name in COLUMNS
+            if name not in OPTIONAL and name not in (reader.fieldnames or ())
         ]
         if missing:
             raise ManifestError(
@@ -202,7 +209,7 @@ def _parse_row(place, row):
         scripted=row["scripted"] == "1",
         emotion=row["emotion"],
         words=words,
-        transcription=row.get("transcription", ""),
+        **{name: row.get(name) or "" for name in OPTIONAL},
     )
 
 

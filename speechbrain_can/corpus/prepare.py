@@ -112,7 +112,8 @@ class Corpus:
 
 def folds_path(folder, protocol):
     """Where a prepared corpus has the folds of a protocol."""
-    return Path(folder) / f"folds_{protocol_name(protocol)}.csv"
+    name = protocol_name(protocol).replace(":", "_")
+    return Path(folder) / f"folds_{name}.csv"
 
 
 def prepare_corpus(
@@ -126,6 +127,7 @@ def prepare_corpus(
     find_candidates,
     build_utterance,
     reference_counts=None,
+    find_parts=None,
 ):
     """Writes a prepared corpus, unless it is there already.
 
@@ -142,7 +144,7 @@ def prepare_corpus(
     data_folder : str or Path
         The corpus as it was released.
     protocol : str
-        A name in ``PROTOCOLS``.
+        See ``protocols``.
     fold_seed : int
         Seed of random folds.
     rule : dict
@@ -159,6 +161,9 @@ def prepare_corpus(
         ``AudioError``, whose message becomes the reason to leave it out.
     reference_counts : dict of str: int or None
         Utterances a class in the publication that is reproduced.
+    find_parts : callable or None
+        Takes nothing; returns the fold or part of each utterance by ID, for the
+        protocol ``given``.
 
     Raises
     ------
@@ -194,7 +199,8 @@ def prepare_corpus(
             write_json(written, description)
         if not folds_path(folder, protocol).exists():
             utterances = read_manifest(folder / "manifest.csv")
-            folds = make_folds(protocol, utterances, fold_seed)
+            parts = find_parts() if find_parts is not None else None
+            folds = make_folds(protocol, utterances, fold_seed, parts)
             write_folds(folds_path(folder, protocol), folds)
 
 

@@ -17,6 +17,12 @@ has them by the name that YAML uses:
     Leave one speaker out; the next speaker validates. Where two speakers talk
     to each other, the partner of the one that is tested trains or validates:
     their dialogs are shared.
+``group:speaker``, ``group:session``, ``group:dialog``
+    At most ten folds of about the same size, in which nothing of a speaker,
+    session or dialog is in two parts: for corpora with many of them.
+``given``
+    As the corpus says, utterance by utterance: a fold's number, or ``train``,
+    ``valid`` and ``test``.
 
 No protocol here keeps *texts* apart: scripted sentences recur in every session.
 ``leakage.describe_fold`` states for a fold what is shared.
@@ -26,7 +32,7 @@ Authors
 """
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Optional
 
@@ -43,13 +49,13 @@ class FoldAssignment:
 
     Arguments
     ---------
-    test : int
-        The fold in which it is tested.
+    test : int or None
+        The fold in which it is tested; None if it is never.
     valid : int or None
         The fold in which it validates, if any.
     """
 
-    test: int
+    test: Optional[int]
     valid: Optional[int]
 
 
@@ -114,6 +120,65 @@ def leave_one_speaker_out(utterances, seed=None):
     }
 
 
+def grouped(utterances, column, n_folds=10):
+    """Folds of whole groups of a column; the next fold validates.
+
+    The largest group goes to the emptiest fold first, so that folds become
+    about as large as each other.
+    """
+    sizes = Counter(getattr(u, column) for u in utterances.values())
+    if "" in sizes:
+        raise InputError(
+            f"group:{column} needs the {column} of every utterance, and "
+            f"{sizes['']} have none"
+        )
+    n_folds = min(n_folds, len(sizes))
+    if n_folds < 3:
+        raise InputError(
+            f"group:{column} needs three of them or more, found {sorted(sizes)}"
+        )
+    fold, filled = {}, [0] * n_folds
+    for group in sorted(sizes, key=lambda group: (-sizes[group], group)):
+        fold[group] = filled.index(min(filled))
+        filled[fold[group]] += sizes[group]
+    return {
+        utterance_id: FoldAssignment(
+            fold[getattr(utterance, column)],
+            (fold[getattr(utterance, column)] - 1) % n_folds,
+        )
+        for utterance_id, utterance in sorted(utterances.items())
+    }
+
+
+def given_folds(utterances, parts):
+    """Folds from what the corpus says of each utterance.
+
+    ``parts`` has, by ID, a fold's number as text (the next fold validates), or
+    one of ``train``, ``valid`` and ``test`` for all.
+    """
+    found = {utterance_id: parts[utterance_id] for utterance_id in utterances}
+    if set(found.values()) <= set(PARTS):
+        whole = {
+            "train": FoldAssignment(None, None),
+            "valid": FoldAssignment(None, 0),
+            "test": FoldAssignment(0, None),
+        }
+        return {name: whole[part] for name, part in sorted(found.items())}
+    for utterance_id, part in sorted(found.items()):
+        if not part.isdigit():
+            raise InputError(
+                f"{utterance_id} has the fold {part!r}; give a number from 0 for "
+                f"every utterance, or one of {', '.join(PARTS)} for every one"
+            )
+    n_folds = 1 + max(map(int, found.values()))
+    return {
+        utterance_id: FoldAssignment(int(part), (int(part) - 1) % n_folds)
+        for utterance_id, part in sorted(found.items())
+    }
+
+
+GROUP, GIVEN = "group:", "given"
+GROUPS = ("speaker", "session", "dialog")
 PROTOCOLS = {
     "random10": random10,
     "leave_one_session_out": leave_one_session_out,
@@ -129,21 +194,32 @@ ALIASES = {
 def protocol_name(protocol):
     """The name in ``PROTOCOLS`` of a protocol or its alias."""
     name = ALIASES.get(protocol, protocol)
-    if name not in PROTOCOLS:
+    known = [*PROTOCOLS, *(GROUP + column for column in GROUPS), GIVEN]
+    if name not in known:
         raise InputError(
             f"protocol {protocol!r} is unknown; choose one of "
-            f"{', '.join(PROTOCOLS)}"
+            f"{', '.join(known)}"
         )
     return name
 
 
-def make_folds(protocol, utterances, seed):
-    """The folds of a protocol, by its name: a ``FoldAssignment`` by ID."""
-    return PROTOCOLS[protocol_name(protocol)](utterances, seed)
+def make_folds(protocol, utterances, seed, parts=None):
+    """The folds of a protocol, by its name: a ``FoldAssignment`` by ID.
+
+    ``parts`` is what the corpus says of each utterance, for ``given``.
+    """
+    name = protocol_name(protocol)
+    if name.startswith(GROUP):
+        return grouped(utterances, name[len(GROUP) :])
+    if name != GIVEN:
+        return PROTOCOLS[name](utterances, seed)
+    if parts is None:
+        raise InputError("this corpus has no folds of its own")
+    return given_folds(utterances, parts)
 
 
 def write_folds(path, folds):
-    """Writes folds as a CSV: ``ID``, ``test_fold``, ``valid_fold`` (or empty)."""
+    """Writes folds as a CSV: ``ID``, ``test_fold``, ``valid_fold``, or empty."""
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
         writer.writerow(["ID", "test_fold", "valid_fold"])
@@ -151,8 +227,7 @@ def write_folds(path, folds):
             writer.writerow(
                 [
                     utterance_id,
-                    fold.test,
-                    "" if fold.valid is None else fold.valid,
+                    *("" if f is None else f for f in (fold.test, fold.valid)),
                 ]
             )
 
@@ -162,8 +237,10 @@ def read_folds(path):
     with open(path, newline="", encoding="utf-8") as stream:
         return {
             row["ID"]: FoldAssignment(
-                int(row["test_fold"]),
-                int(row["valid_fold"]) if row["valid_fold"] else None,
+                *(
+                    int(row[column]) if row[column] else None
+                    for column in ("test_fold", "valid_fold")
+                )
             )
             for row in csv.DictReader(stream)
         }
@@ -171,7 +248,10 @@ def read_folds(path):
 
 def count_folds(folds):
     """Number of folds."""
-    return 1 + max(fold.test for fold in folds.values())
+    return 1 + max(
+        (fold.test for fold in folds.values() if fold.test is not None),
+        default=-1,
+    )
 
 
 def split_fold(folds, fold):

@@ -4,8 +4,6 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-import csv
-import io
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from typing import List, Optional
 
 import soundfile
 
-from speechbrain_can.files import InputError, decode
+from speechbrain_can.corpus.tables import read_table
+from speechbrain_can.files import InputError
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".sph"}
 STANDARD_INPUT = "-"
@@ -80,40 +79,19 @@ def find_recordings(inputs):
 
 
 def _of_table(path):
-    rows = read_table(path, ["wav"])
-    return [
-        Recording(
-            path.parent / row["wav"],
-            row.get("transcript") or None,
-            path.parent / row["alignment"] if row.get("alignment") else None,
+    recordings = []
+    for line, row in read_table(path, ["wav"]):
+        if not row["wav"]:
+            raise InputError(f"{path}, line {line}: no wav")
+        alignment = row.get("alignment")
+        recordings.append(
+            Recording(
+                path.parent / row["wav"],
+                row.get("transcript") or None,
+                path.parent / alignment if alignment else None,
+            )
         )
-        for _, row in rows
-    ]
-
-
-def read_table(path, needed):
-    """Lines of a CSV (or, by its ending, TSV) table: number and columns.
-
-    Raises ``InputError`` if a needed column is missing or empty.
-    """
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    if not path.exists():
-        raise InputError(f"{path}: no such table")
-    text = decode(path.read_bytes()).lstrip("\ufeff")
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    missing = [key for key in needed if key not in (reader.fieldnames or ())]
-    if missing:
-        raise InputError(
-            f"{path}, line 1: missing column(s) {', '.join(missing)}; found "
-            f"{', '.join(reader.fieldnames or ['none'])}"
-        )
-    rows = []
-    for row in reader:
-        for key in needed:
-            if not (row[key] or "").strip():
-                raise InputError(f"{path}, line {reader.line_num}: no {key}")
-        rows.append((reader.line_num, row))
-    return rows
+    return recordings
 
 
 def from_standard_input(folder):

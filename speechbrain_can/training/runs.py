@@ -36,8 +36,6 @@ from speechbrain_can.results.folds import collect, fold_result
 from speechbrain_can.results.metrics import METRICS
 
 OUTPUT = "output.txt"
-# What decides on which utterances and folds a run trains and is tested.
-SHARED_SETTINGS = ("preparation", "controlled_corpus")
 
 
 @dataclass(frozen=True)
@@ -125,11 +123,8 @@ def check_runs(runs, output_folder):
     for path in sorted(Path(output_folder).glob(f"*/*/{SETTINGS}")):
         settings[str(path)] = read_settings(path)
     shared = {
-        name: {
-            key: value
-            for record in SHARED_SETTINGS
-            for key, value in (one.plain().get(record) or {}).items()
-        }
+        # on which utterances and folds a run trains and is tested
+        name: _flat(one.plain()["preparation"])
         for name, one in settings.items()
     }
     first = str(runs[0].hparams_file)
@@ -144,6 +139,14 @@ def check_runs(runs, output_folder):
     for run in runs:
         check_folder(run.folder, run.settings)
     collect(output_folder)
+
+
+def _flat(settings):
+    """Settings within settings, a level deep, as if they were beside them."""
+    flat = {}
+    for key, value in settings.items():
+        flat.update(value if isinstance(value, dict) else {key: value})
+    return flat
 
 
 def requested_folds(run):

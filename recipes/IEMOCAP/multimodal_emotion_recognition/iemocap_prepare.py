@@ -19,6 +19,7 @@ from speechbrain_can.alignment.words import (
     tile_words,
 )
 from speechbrain_can.audio import audio_duration
+from speechbrain_can.controlled.generator import make_corpus
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
 from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
 from speechbrain_can.files import decode, read_json
@@ -94,7 +95,12 @@ class Turn:
 
 
 def prepare_iemocap(
-    data_folder, save_folder, classes=7, protocol="random10", fold_seed=1234
+    data_folder,
+    save_folder,
+    classes=7,
+    protocol="random10",
+    fold_seed=1234,
+    controlled_corpus=None,
 ):
     """Prepares IEMOCAP, unless it is prepared already.
 
@@ -103,8 +109,9 @@ def prepare_iemocap(
 
     Arguments
     ---------
-    data_folder : str
-        The folder of the release that holds ``Session1`` to ``Session5``.
+    data_folder : str or None
+        The folder of the release that holds ``Session1`` to ``Session5``; None
+        for the controlled corpus.
     save_folder : str
         Where to write.
     classes : int
@@ -113,12 +120,19 @@ def prepare_iemocap(
         ``random10`` (the paper's) or ``leave_one_session_out``.
     fold_seed : int
         Seed of random folds.
+    controlled_corpus : dict or None
+        Arguments of ``make_corpus``, whose corpus stands in where the licensed
+        one is not given.
 
     Raises
     ------
     CorpusError
         If the folder is not the release, or nothing in it can be used.
     """
+    if data_folder is None and controlled_corpus is not None:
+        data_folder = controlled_corpus["folder"]
+        print(f"No data_folder is given: using the controlled corpus {data_folder}")
+        make_corpus(**controlled_corpus)
     if classes not in CLASS_SETS:
         raise CorpusError(
             f"classes is {classes!r}; choose one of {sorted(CLASS_SETS)}"

@@ -1,0 +1,104 @@
+"""Data preparation of a corpus of one's own: from a table to a manifest.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from pathlib import Path
+
+from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.recordings import (
+    LabelledRecording,
+    prepare_recordings,
+)
+from speechbrain_can.corpus.tables import read_table
+
+NEEDED = ("wav", "emotion", "speaker")
+
+
+def prepare_custom(
+    data_folder,
+    save_folder,
+    table="recordings.csv",
+    name="my corpus",
+    protocol="group:speaker",
+    fold_seed=1234,
+    aligner=None,
+    transcriber=None,
+    workers=None,
+):
+    """Prepares the corpus, unless it is prepared already.
+
+    Arguments
+    ---------
+    data_folder : str
+        The folder that paths in the table are relative to.
+    save_folder : str
+        Where to write.
+    table : str
+        A CSV in ``data_folder`` with the columns ``wav, emotion, speaker`` and,
+        where they are known, ``ID, session, dialog, transcript, alignment, fold``.
+    name : str
+        What results call the corpus.
+    protocol : str
+        ``group:speaker``, or ``given`` for the column ``fold``; see
+        ``speechbrain_can.corpus.protocols``.
+    fold_seed : int
+        Seed of random folds.
+    aligner, transcriber : callable
+        Find the words that are not given.
+    workers : int or None
+        Processes that do; None takes one a core.
+
+    Raises
+    ------
+    CorpusError
+        If the table or nothing in it can be used.
+    """
+    path = Path(data_folder) / table
+    prepare_recordings(
+        folder=save_folder,
+        name=name,
+        data_folder=data_folder,
+        protocol=protocol,
+        fold_seed=fold_seed,
+        find_recordings=lambda: read_recordings(path),
+        aligner=aligner,
+        transcriber=transcriber,
+        workers=workers,
+    )
+
+
+def read_recordings(path):
+    """The recordings of a table, and (ID, reason) of those that are unusable."""
+    recordings, skipped, seen = [], [], {}
+    for line, row in read_table(path, NEEDED):
+        row = {key: (value or "").strip() for key, value in row.items() if key}
+        name = row.get("ID") or Path(row["wav"]).with_suffix("").as_posix()
+        name = name.replace("/", "_")
+        missing = [key for key in NEEDED if not row[key]]
+        if missing:
+            skipped.append((name or f"line {line}", f"no {', '.join(missing)}"))
+            continue
+        if name in seen:
+            raise CorpusError(
+                f"{path}, line {line}: the ID {name!r} stands on line "
+                f"{seen[name]} too; give each recording an ID of its own in a "
+                "column ID"
+            )
+        seen[name] = line
+        recordings.append(
+            LabelledRecording(
+                utterance_id=name,
+                wav=row["wav"],
+                emotion=row["emotion"],
+                speaker=row["speaker"],
+                session=row.get("session", ""),
+                dialog=row.get("dialog", ""),
+                scripted=False,
+                transcript=row.get("transcript") or None,
+                alignment=row.get("alignment") or None,
+                part=row.get("fold") or None,
+            )
+        )
+    return recordings, skipped

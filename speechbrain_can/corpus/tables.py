@@ -1,0 +1,31 @@
+"""Tables that people write: CSV, or TSV by the ending.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import csv
+import io
+from pathlib import Path
+
+from speechbrain_can.files import InputError, decode
+
+
+def read_table(path, needed):
+    """Lines of a table: number and columns.
+
+    Raises ``InputError`` if there is no such table or a column is missing.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such table")
+    text = decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    missing = [key for key in needed if key not in (reader.fieldnames or ())]
+    if missing:
+        raise InputError(
+            f"{path}, line 1: missing column(s) {', '.join(missing)}; found "
+            f"{', '.join(reader.fieldnames or ['none'])}"
+        )
+    return [(reader.line_num, row) for row in reader]

@@ -1,0 +1,60 @@
+"""What every recipe's ``train.py`` does: prepare the corpus, train its folds.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from hyperpyyaml import load_hyperpyyaml
+
+import speechbrain as sb
+from speechbrain.utils.distributed import run_on_main
+from speechbrain_can.hparams import (
+    NO_FOLD,
+    check_folder,
+    read_settings,
+    write_settings,
+)
+from speechbrain_can.training.folds import run_folds
+from speechbrain_can.training.run_options import be_brief, check_run_options
+
+
+def run_recipe(arguments):
+    """Runs an hparams file.
+
+    ``preparation`` names the function that prepares the corpus, with all of its
+    arguments but ``save_folder``. With ``--fold=none`` nothing is trained.
+
+    Arguments
+    ---------
+    arguments : list of str
+        Of the command line: the hparams file, overrides and SpeechBrain's run
+        options.
+    """
+    # Reading command line arguments.
+    hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
+
+    # Read hyperparameters file with command-line overrides. Its objects are
+    # built fold by fold.
+    settings = read_settings(hparams_file, overrides)
+    hparams = settings.plain()
+    check_run_options(run_opts, hparams)
+
+    # Initialize ddp (useful only for multi-GPU DDP training).
+    sb.utils.distributed.ddp_init_group(run_opts)
+
+    # An output folder holds the results of one experiment only, that of the
+    # hyperparams.yaml in it.
+    check_folder(hparams["output_folder"], settings)
+    run_on_main(write_settings, args=[hparams["output_folder"], settings])
+
+    # Create experiment directory
+    sb.create_experiment_directory(hparams["output_folder"])
+    run_opts = be_brief(run_opts)
+
+    # Data preparation, to be run on only one process.
+    prepare = load_hyperpyyaml(settings.part(["preparation"]))["preparation"]
+    run_on_main(prepare, kwargs={"save_folder": hparams["prepared_folder"]})
+
+    # Train and test the folds that are not finished, print their table.
+    if settings.fold != NO_FOLD:
+        run_folds(settings, run_opts)
