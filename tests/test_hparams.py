@@ -218,7 +218,7 @@ def test_only_the_data_folder_is_a_placeholder(path):
 
 @pytest.mark.parametrize("path", HPARAMS, ids=IDS)
 def test_every_file_builds(path, tmp_path):
-    overrides = f"data_folder: x\noutput_folder: {tmp_path}"
+    overrides = f"data_folder: x\nclasses: 7\noutput_folder: {tmp_path}"
     settings = read_settings(path, overrides)
     assert settings.fold == "all"
     hparams = settings.build()

@@ -1,0 +1,152 @@
+"""Corpora without word times: words are aligned, heard, kept and gone on with."""
+
+import csv
+import json
+
+import pytest
+from helpers.corpora import write_wav
+
+from speechbrain_can.alignment.equal import EqualSegments
+from speechbrain_can.alignment.words import AlignmentError, Word
+from speechbrain_can.corpus.manifest import read_manifest
+from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.recordings import (
+    LabelledRecording,
+    prepare_recordings,
+)
+
+
+class Counting(EqualSegments):
+    """Says how often it was asked, and refuses some."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, waveform, transcript):
+        self.asked.append(transcript)
+        if transcript == "wrong":
+            raise AlignmentError("the transcript does not fit the audio")
+        return super().__call__(waveform, transcript)
+
+
+class Hearing:
+    """Hears one word."""
+
+    name = "hearing"
+    sample_rate = 16000
+
+    def __repr__(self):
+        return "Hearing()"
+
+    def __call__(self, waveform):
+        return [Word("Heard.", 0.1, 0.3, 0.9)]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    for number, name in enumerate("abcdef"):
+        write_wav(tmp_path / "corpus" / f"{name}.wav", 0.6, seed=number)
+    return tmp_path / "corpus"
+
+
+def recording(name, transcript="So what?", **known):
+    return LabelledRecording(
+        utterance_id=name,
+        wav=f"{name}.wav",
+        emotion="ang" if name in "ace" else "sad",
+        speaker=name,
+        transcript=transcript,
+        **known,
+    )
+
+
+def prepare(corpus, recordings, aligner, **settings):
+    prepare_recordings(
+        folder=corpus.parent / "prepared",
+        name="mine",
+        data_folder=corpus,
+        protocol="group:speaker",
+        fold_seed=1,
+        find_recordings=lambda: (recordings, []),
+        **{"aligner": aligner, "workers": 1, **settings},
+    )
+    return read_manifest(corpus.parent / "prepared" / "manifest.csv")
+
+
+def test_each_takes_the_words_that_are_known(corpus):
+    (corpus / "c.csv").write_text("word,start,end\nno,0.1,0.2\nway,0.3,0.6\n")
+    rows = prepare(
+        corpus,
+        [
+            recording("a"),
+            recording("b", None),
+            recording("c", alignment="c.csv"),
+            recording("d", "wrong"),
+            recording("nowhere"),
+        ],
+        Counting(),
+        transcriber=Hearing(),
+    )
+    assert [w.text for w in rows["a"].words] == ["so", "what"]
+    assert rows["b"].words == [Word("heard", 0.0, 0.6)]
+    assert [w.end for w in rows["c"].words] == [0.25, 0.6]
+    assert {name: row.aligned_by for name, row in rows.items()} == {
+        "a": "equal segments",
+        "b": "hearing, equal segments",
+        "c": "given",
+    }
+    with open(corpus.parent / "prepared" / "skipped.csv", newline="") as stream:
+        reasons = {row["ID"]: row["reason"] for row in csv.DictReader(stream)}
+    assert reasons["d"] == "the transcript does not fit the audio"
+    assert "no such audio file" in reasons["nowhere"]
+
+
+def test_it_goes_on_where_it_was_and_does_nothing_twice(corpus):
+    recordings = [recording(name) for name in "abcde"]
+    first = Counting()
+    rows = prepare(corpus, recordings, first)
+    assert len(first.asked) == 5
+    words = corpus.parent / "prepared" / "words"
+    # stopped before it was done, one word corrected by hand
+    (corpus.parent / "prepared" / "corpus.json").unlink()
+    (words / "e.json").unlink()
+    content = json.loads((words / "a.json").read_text())
+    content["words"][0]["word"] = "corrected"
+    (words / "a.json").write_text(json.dumps(content))
+    second = Counting()
+    again = prepare(corpus, recordings, second)
+    assert len(second.asked) == 1
+    assert again["a"].words[0].text == "corrected"
+    assert again["e"] == rows["e"]
+    third = Counting()
+    prepare(corpus, recordings, third)
+    assert not third.asked
+
+
+def test_what_changed_is_found_anew(corpus):
+    prepare(corpus, [recording(name) for name in "abc"], Counting())
+    aligner = Counting()
+    changed = [recording("a", "Another one"), recording("b"), recording("c")]
+    rows = prepare(corpus, changed, aligner)
+    assert aligner.asked == ["Another one"]
+    assert [w.text for w in rows["a"].words] == ["another", "one"]
+
+
+def test_side_by_side_gives_the_same(corpus):
+    recordings = [recording(name) for name in "abcdef"]
+    alone = prepare(corpus, recordings, EqualSegments())
+    for path in (corpus.parent / "prepared").rglob("*.json"):
+        path.unlink()
+    assert prepare(corpus, recordings, EqualSegments(), workers=2) == alone
+
+
+def test_an_empty_list_is_refused(corpus):
+    with pytest.raises(CorpusError, match="no recording is listed"):
+        prepare(corpus, [], EqualSegments())
+
+
+def test_no_times_and_no_aligner(corpus):
+    with pytest.raises(CorpusError, match="none of 1 utterances"):
+        prepare(corpus, [recording("a")], None)
+    skipped = (corpus.parent / "prepared" / "skipped.csv").read_text()
+    assert "there is a transcript and no aligner" in skipped
