@@ -1,5 +1,5 @@
 # These commands do all the set-up on a machine with python3, make and git:
-#   make demo         a trained model and a picture, from the controlled corpus
+#   make demo         a trained model and a page of it, on the controlled corpus
 #   make test         the whole test suite, with lint
 #   make test-newest  the same on the newest versions that setup.py admits
 #   make bench        speed and memory beside what people would use instead
@@ -28,6 +28,8 @@ $(VENV)/installed-%: setup.py $(LOCK)
 demo: $(VENV)/installed-demo
 	cd $(RECIPE) && $(BIN)/python train.py hparams/can.yaml \
 		--fold=0 --output_folder=results/demo
+	cd $(RECIPE) && $(BIN)/speechbrain-can report results/demo/fold_0 \
+		--html=results/demo/fold_0/page.html
 
 test: $(VENV)/installed-test
 	git ls-files '*.py' | xargs $(BIN)/ruff format --check

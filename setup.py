@@ -93,7 +93,8 @@ setup(
     # SpeechBrain names third-party parts in YAML and keeps no registry; this
     # entry point lets other tools discover the lobes.
     entry_points={
-        "speechbrain.plugins": ["cross_attention = speechbrain_can.lobes"]
+        "speechbrain.plugins": ["cross_attention = speechbrain_can.lobes"],
+        "console_scripts": ["speechbrain-can = speechbrain_can.__main__:main"],
     },
     classifiers=[
         *(

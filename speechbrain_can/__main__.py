@@ -1,4 +1,4 @@
-"""Command line: ``python -m speechbrain_can COMMAND``.
+"""Command line: ``speechbrain-can COMMAND``, or ``python -m speechbrain_can COMMAND``.
 
 Each command is a file in ``commands``; what it needs is imported when it runs.
 
@@ -8,34 +8,48 @@ Authors
 
 import click
 
+from speechbrain_can.commands.align import align
 from speechbrain_can.commands.compare import compare
 from speechbrain_can.commands.hparams import hparams
 from speechbrain_can.commands.key_attention import key_attention
 from speechbrain_can.commands.make_corpus import make_corpus
 from speechbrain_can.commands.predict import predict
+from speechbrain_can.commands.report import report
+from speechbrain_can.commands.train import prepare, train
 from speechbrain_can.files import InputError
 
 
 class Commands(click.Group):
-    """Commands whose errors of input are told without a traceback."""
+    """Commands in the order of work; errors of input come without a traceback."""
+
+    def list_commands(self, ctx):
+        return list(self.commands)
 
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except InputError as error:
+        # what is missing is an extra, and the message says which
+        except (InputError, ImportError) as error:
             raise click.ClickException(str(error))
 
 
 @click.group(cls=Commands, context_settings={"max_content_width": 80})
 def main():
-    """Speech emotion recognition from audio and text aligned word by word.
-
-    A model is trained by the train.py of a recipe; these commands go with it.
-    """
+    """Speech emotion recognition from audio and text aligned word by word."""
 
 
-for command in (compare, hparams, key_attention, make_corpus, predict):
+for command in (
+    prepare,
+    train,
+    compare,
+    report,
+    align,
+    predict,
+    hparams,
+    key_attention,
+    make_corpus,
+):
     main.add_command(command)
 
 if __name__ == "__main__":
-    main(prog_name="python -m speechbrain_can")
+    main(prog_name="speechbrain-can")

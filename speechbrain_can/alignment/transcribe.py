@@ -136,11 +136,7 @@ class PocketsphinxTranscriber:
     -------
     >>> import torch
     >>> transcribe = PocketsphinxTranscriber()
-    >>> try:
-    ...     words = transcribe(torch.zeros(16000))
-    ... except AlignmentError as error:
-    ...     print(error)
-    no word was heard
+    >>> words = transcribe(torch.randn(16000))  # doctest: +SKIP
     """
 
     name = "pocketsphinx"

@@ -171,22 +171,17 @@ def _write(output_format, output, outcomes, classes):
 
 def _write_textgrids(folder, outcomes):
     from speechbrain_can.audio import audio_duration
+    from speechbrain_can.inference.inputs import own_names
     from speechbrain_can.inference.writers import write_textgrid
 
     folder.mkdir(parents=True, exist_ok=True)
-    written = set()
-    for outcome in outcomes:
-        if not outcome.predictions:
-            continue
-        stem, number = outcome.recording.path.stem, 2
-        name = stem
-        while name in written:  # files of one name from several folders
-            name, number = f"{stem}_{number}", number + 1
-        written.add(name)
-        path = folder / f"{name}.TextGrid"
-        duration = audio_duration(outcome.recording.path)
-        write_textgrid(path, outcome.predictions, duration)
-        click.echo(path)
+    names = own_names(outcome.recording for outcome in outcomes)
+    for outcome, name in zip(outcomes, names):
+        if outcome.predictions:
+            path = folder / f"{name}.TextGrid"
+            duration = audio_duration(outcome.recording.path)
+            write_textgrid(path, outcome.predictions, duration)
+            click.echo(path)
 
 
 def _write_page(html, outcomes):

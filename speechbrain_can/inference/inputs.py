@@ -94,6 +94,24 @@ def _of_table(path):
     return recordings
 
 
+def own_names(recordings):
+    """A file name for each recording, without ending: of its own for each.
+
+    Example
+    -------
+    >>> own_names([Recording(Path("a/x.wav")), Recording(Path("b/x.wav"))])
+    ['x', 'x_2']
+    """
+    names = []
+    for recording in recordings:
+        stem = name = recording.path.stem
+        number = 2
+        while name in names:
+            name, number = f"{stem}_{number}", number + 1
+        names.append(name)
+    return names
+
+
 def from_standard_input(folder):
     """A recording that is piped in, kept in a folder."""
     content = sys.stdin.buffer.read()

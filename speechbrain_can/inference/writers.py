@@ -9,6 +9,8 @@ import json
 
 from tabulate import tabulate
 
+from speechbrain_can.alignment.writers import save_textgrid
+
 
 def as_table(predictions):
     """A line an utterance: where, which emotion, how sure, what was said."""
@@ -55,17 +57,7 @@ def write_csv(stream, predictions, classes):
 
 
 def write_textgrid(path, predictions, duration):
-    """Praat's TextGrid with tiers of emotions, words and attention.
-
-    Raises ``ImportError`` if praatio is not installed.
-    """
-    try:
-        from praatio import textgrid
-    except ImportError as error:
-        raise ImportError(
-            "writing TextGrid needs praatio (pip install "
-            "'speechbrain_can[predict]')"
-        ) from error
+    """Praat's TextGrid with tiers of emotions, words and attention."""
     words = [word for p in predictions for word in p.words]
     tiers = {
         "emotion": [
@@ -81,10 +73,7 @@ def write_textgrid(path, predictions, duration):
                 (word.start, word.end, f"{_mean(word.attention[modality]):.3f}")
                 for word in attended
             ]
-    grid = textgrid.Textgrid(0, duration)
-    for name, entries in tiers.items():
-        grid.addTier(textgrid.IntervalTier(name, entries, 0, duration))
-    grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
+    save_textgrid(path, tiers, duration)
 
 
 def _mean(weights):

@@ -11,6 +11,7 @@ import pandas as pd
 from speechbrain_can.files import InputError, atomic_write, read_json
 from speechbrain_can.results.metrics import METRICS
 
+RESULTS = "results.json"
 FOLD_RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
 ATTENTION_TABLE = "attention.csv"

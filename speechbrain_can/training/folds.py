@@ -27,6 +27,7 @@ from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
     FOLD_RESULT,
     PREDICTIONS,
+    RESULTS,
     check_same_manifest,
     finished_folds,
     fold_result,
@@ -100,7 +101,7 @@ def run_folds(settings, run_opts):
         "classes": corpus.classes,
     }
     summary = summarise(output_folder, description)
-    write_json(output_folder / "results.json", summary)
+    write_json(output_folder / RESULTS, summary)
     print(format_table(summary))
     picture = fold_result(output_folder, fold).with_name(ATTENTION_PICTURE)
     if picture.exists():

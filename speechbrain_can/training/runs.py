@@ -69,19 +69,22 @@ class Run:
 
     def command(self):
         """The command that trains it, a list of str."""
-        folders = self.hparams_file.absolute().parents
-        scripts = [folder / "train.py" for folder in folders]
-        train = next((path for path in scripts if path.exists()), None)
-        if train is None:
-            raise SettingsError(
-                f"no folder above {self.hparams_file} has a train.py"
-            )
         return [
             sys.executable,
-            str(train),
+            str(find_train(self.hparams_file)),
             str(self.hparams_file),
             *self.arguments,
         ]
+
+
+def find_train(hparams_file):
+    """The ``train.py`` of the recipe that an hparams file is in."""
+    folders = Path(hparams_file).absolute().parents
+    scripts = (folder / "train.py" for folder in folders)
+    train = next((path for path in scripts if path.exists()), None)
+    if train is None:
+        raise SettingsError(f"no folder above {hparams_file} has a train.py")
+    return train
 
 
 def plan_runs(hparams_files, seeds, output_folder, arguments):

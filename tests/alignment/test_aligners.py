@@ -1,0 +1,266 @@
+"""Aligners against known times, and what they refuse."""
+
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torchaudio
+
+from speechbrain_can.alignment.ctc import CTCAligner
+from speechbrain_can.alignment.equal import EqualSegments
+from speechbrain_can.alignment.finding import find_words
+from speechbrain_can.alignment.phonemes import Pronouncer
+from speechbrain_can.alignment.readers import read_wdseg
+from speechbrain_can.alignment.sphinx import PocketsphinxAligner
+from speechbrain_can.alignment.text import english_words, split_words
+from speechbrain_can.alignment.transcribe import PocketsphinxTranscriber, hear
+from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
+from speechbrain_can.audio import read_waveform
+from speechbrain_can.controlled.speech import Synthesizer
+
+
+@pytest.fixture(scope="module")
+def align():
+    return PocketsphinxAligner()
+
+
+@pytest.fixture(scope="module")
+def spoken(controlled_corpus):
+    """Waveform and words, with the synthesiser's times, of forty utterances."""
+    paths = sorted(controlled_corpus.glob("*/sentences/wav/*/*.wav"))
+    return [
+        (
+            read_waveform(path, 16000),
+            clean_words(
+                read_wdseg(
+                    str(path)
+                    .replace("/wav/", "/ForcedAlignment/")
+                    .replace(".wav", ".wdseg")
+                )
+            ),
+        )
+        for path in paths
+    ]
+
+
+def texts(words):
+    return [word.text for word in words]
+
+
+def test_every_utterance_is_aligned_closely(align, spoken):
+    errors = []
+    for waveform, words in spoken:
+        found = align(waveform, " ".join(texts(words)))
+        assert texts(found) == texts(words)
+        errors += [abs(f.start - w.start) for f, w in zip(found, words)]
+    # 96% on a hundred others; chance is far below
+    assert np.mean(np.array(errors) <= 0.05 + 1e-6) > 0.9
+
+
+def test_what_came_before_changes_nothing(align, spoken):
+    chosen = spoken[:4]
+    forward = [align(w, " ".join(texts(words))) for w, words in chosen]
+    backward = [align(w, " ".join(texts(words))) for w, words in chosen[::-1]]
+    fresh = PocketsphinxAligner()
+    assert forward == backward[::-1]
+    assert fresh(chosen[2][0], " ".join(texts(chosen[2][1]))) == forward[2]
+
+
+def test_a_full_dictionary_is_begun_anew(align, spoken, monkeypatch):
+    waveform, words = spoken[0]
+    expected = align(waveform, " ".join(texts(words)))
+    monkeypatch.setattr("speechbrain_can.alignment.sphinx.MOST_WORDS", 3)
+    small = PocketsphinxAligner()
+    for _ in range(3):
+        assert small(waveform, " ".join(texts(words))) == expected
+
+
+def test_the_transcript_of_another_is_refused(align, spoken):
+    refused = 0
+    for (waveform, _), (_, words) in zip(spoken, spoken[1:]):
+        try:
+            align(waveform, " ".join(texts(words)))
+        except AlignmentError as error:
+            assert "does not fit the audio" in str(error)
+            refused += 1
+    assert refused >= 0.7 * (len(spoken) - 1)
+
+
+def test_words_that_no_dictionary_has(align):
+    synthesizer = Synthesizer()
+    words = "my selfie with the blorbs was instagrammable".split()
+    samples, starts = synthesizer.speak(
+        words, "en-us", 50, 150, np.zeros(len(words))
+    )
+    waveform = torch.from_numpy(samples).float()
+    waveform = torchaudio.functional.resample(
+        waveform, synthesizer.sample_rate, 16000
+    )
+    found = align(waveform, "My selfie with the blorbs was instagrammable!")
+    assert texts(found) == words
+    exact = np.array(starts) / synthesizer.sample_rate
+    assert np.abs([w.start for w in found] - exact).max() < 0.12
+
+
+@pytest.mark.parametrize(
+    "transcript, message",
+    [
+        ("😀 ...", "has no words"),
+        ("你好 hello", "not in Latin letters: 你好"),
+        ("so " * 300, "its 300 words need 18.0 s or more, the audio has 1.0 s"),
+        ("hello there", "does not fit the audio"),
+    ],
+)
+def test_what_cannot_be_aligned_is_told(align, transcript, message):
+    noise = 0.1 * torch.randn(16000)
+    with pytest.raises(AlignmentError, match=message):
+        align(noise, transcript)
+    # and the next one can
+    assert align._decoder(0) is not None
+
+
+def test_it_travels_to_another_process(align, spoken):
+    waveform, words = spoken[0]
+    there = pickle.loads(pickle.dumps(align))
+    text = " ".join(texts(words))
+    assert there(waveform, text) == align(waveform, text)
+
+
+@pytest.mark.parametrize(
+    "written, spoken",
+    [
+        ("I'm 42!", "i'm forty two"),
+        ("the 3rd of 1,200 — 2.5%", "the third of one thousand two hundred two "
+         "point five percent"),
+        ("R&B for $5", "r and b for five dollars"),
+        ("don’t [laughs] <sil> 'cause", "don't cause"),
+        ("café 😀 naïve", "café naïve"),
+        ("well-known…", "well known"),
+    ],
+)  # fmt: skip
+def test_a_transcript_as_it_is_spoken(written, spoken):
+    assert english_words(written) == spoken.split()
+
+
+def test_words_of_any_language():
+    assert split_words("¿Qué? Ça va: 你好 5") == "qué ça va 你好 5".split()
+
+
+def test_pronunciations():
+    pronounce = Pronouncer()
+    assert pronounce("chew") == "CH UW"
+    assert pronounce("...") == ""
+
+
+def brute_force(emissions, targets, blank):
+    """The best of all paths that spell the targets."""
+    best, path = -np.inf, None
+    for candidate in itertools.product(
+        range(emissions.shape[1]), repeat=len(emissions)
+    ):
+        collapsed = [token for token, _ in itertools.groupby(candidate)]
+        if [token for token in collapsed if token != blank] == targets:
+            score = sum(emissions[i, t] for i, t in enumerate(candidate))
+            if score > best:
+                best, path = score, candidate
+    return path
+
+
+class Toy:
+    """A CTC model of three letters with random emissions."""
+
+    name, sample_rate, blank, separator = "toy", 10, 0, None
+
+    def __call__(self, waveform):
+        generator = torch.Generator().manual_seed(len(waveform))
+        return torch.randn(len(waveform) // 10, 3, generator=generator).mul(
+            3
+        ).log_softmax(1)
+
+    def encode(self, word):
+        return [" ab".find(letter) for letter in word if letter in "ab"]
+
+
+def test_ctc_takes_the_best_path():
+    model = Toy()
+    for n_frames, transcript in ((5, "ab a"), (6, "a b"), (6, "aab"), (7, "b a")):
+        waveform = torch.zeros(10 * n_frames)
+        emissions = model(waveform).numpy()
+        words = transcript.split()
+        targets = [t for word in words for t in model.encode(word)]
+        path = brute_force(emissions, targets, 0)
+        starts = [
+            i
+            for i, token in enumerate(path)
+            if token and (i == 0 or path[i - 1] != token)
+        ]
+        firsts = np.cumsum([0, *map(len, words)])[:-1]
+        found = CTCAligner(model)(waveform, transcript)
+        assert [w.start for w in found] == [starts[i] for i in firsts]
+        assert all(0 < word.score <= 1 for word in found)
+
+
+def test_ctc_says_what_it_cannot_spell():
+    align = CTCAligner(Toy())
+    with pytest.raises(AlignmentError, match="toy cannot spell xyz, 42"):
+        align(torch.zeros(50), "ab xyz 42")
+    with pytest.raises(AlignmentError, match="its 1 words need 5 frames .* has 4"):
+        align(torch.zeros(40), "aaa")
+
+
+def test_pocketsphinx_hears_and_is_placed(align, spoken):
+    transcribe = PocketsphinxTranscriber()
+    right = total = 0
+    for waveform, words in spoken[:8]:
+        heard = texts(transcribe(waveform))
+        right += len(set(heard) & set(texts(words)))
+        total += len(set(texts(words)))
+    assert right / total > 0.2  # by chance it would be next to nothing
+    waveform, words = spoken[0]
+    assert hear(waveform, transcribe) == transcribe(waveform)
+
+
+class Told:
+    """A recogniser that is told what to hear."""
+
+    name, sample_rate = "told", 16000
+
+    def __init__(self, words):
+        self.words = words
+
+    def __call__(self, waveform):
+        return self.words
+
+
+def test_what_is_heard_is_placed_by_the_aligner(align, spoken):
+    waveform, words = spoken[0]
+    loose = [
+        Word(word.text.capitalize(), 0.1 * i, 0.1 * i + 0.1, 0.5)
+        for i, word in enumerate(words)
+    ]
+    found = hear(waveform, Told(loose), align)
+    assert found == align(waveform, " ".join(texts(words)))
+    assert {word.score for word in found} == {0.5}
+    made_up = [Word("completely", 0, 1), Word("different", 1, 2)]
+    with pytest.raises(AlignmentError, match="told heard 'completely different'"):
+        hear(waveform, Told(made_up), align)
+
+
+def test_words_from_whatever_is_known(align, spoken):
+    waveform, words = spoken[0]
+    text = " ".join(texts(words))
+    given = find_words(waveform, 16000, alignment=words)
+    assert (given.words, given.aligned_by) == (words, "given")
+    assert given.end == words[-1].end
+    placed = find_words(waveform, 16000, align, transcript=text)
+    assert placed.aligned_by == "pocketsphinx"
+    assert placed.end == len(waveform) / 16000
+    heard = find_words(waveform, 16000, align, Told(words))
+    assert heard.aligned_by == "told, pocketsphinx"
+    # at another rate it is resampled for who listens
+    equal = find_words(waveform, 8000, EqualSegments(), transcript=text)
+    assert equal.words[-1].end == pytest.approx(len(waveform) / 8000)
+    with pytest.raises(AlignmentError, match="there is no recogniser"):
+        find_words(waveform, 16000)
