@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 from helpers.corpora import EMODB_LABELS, Release, utterance, write_wav
-from helpers.recipes import RECIPES, SHARED, load_module
+from helpers.recipes import RECIPES, SHARED, load_module, on, run
 
 from speechbrain_can.alignment.words import Word
 
@@ -45,6 +45,14 @@ def controlled_corpus(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("corpus") / "controlled"
     make_corpus(folder, utterances=40, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(controlled_corpus, tmp_path_factory):
+    """The folder of a run with one small trained fold, number 1."""
+    folder = tmp_path_factory.mktemp("run") / "results"
+    run(folder, *on(controlled_corpus), "--fold=1")
     return folder
 
 

@@ -60,7 +60,11 @@ def align(inputs, transcript, output, output_format, whisper, ctc, language):
     from speechbrain_can.alignment.writers import WRITERS
     from speechbrain_can.audio import load_audio
     from speechbrain_can.files import InputError
-    from speechbrain_can.inference.inputs import find_recordings, own_names
+    from speechbrain_can.inference.inputs import (
+        find_recordings,
+        own_names,
+        tell,
+    )
 
     if ctc is None and language != "en":
         raise click.UsageError(
@@ -99,7 +103,7 @@ def align(inputs, transcript, output, output_format, whisper, ctc, language):
             )
         except (InputError, OSError) as error:
             bad += 1
-            tqdm.write(f"{recording.path}: {error}", file=sys.stderr)
+            tqdm.write(tell(recording, str(error)), file=sys.stderr)
             continue
         WRITERS[output_format](output, name, found)
     click.echo(f"{len(recordings) - bad} alignments in {output}")

@@ -92,6 +92,7 @@ def predict(
         find_recordings,
         from_microphone,
         from_standard_input,
+        tell,
     )
     from speechbrain_can.inference.recognizer import load_recognizer
 
@@ -123,7 +124,7 @@ def predict(
             disable=None if len(recordings) > 1 else True,
         ):
             for problem in outcome.problems:
-                tqdm.write(_told(outcome.recording, problem), file=sys.stderr)
+                tqdm.write(tell(outcome.recording, problem), file=sys.stderr)
             outcomes.append(outcome)
         predictions = [p for outcome in outcomes for p in outcome.predictions]
         _write(output_format, output, outcomes, recognizer.classes)
@@ -137,11 +138,6 @@ def predict(
             err=True,
         )
         sys.exit(1)
-
-
-def _told(recording, problem):
-    name = str(recording.path)
-    return problem if problem.startswith(name) else f"{name}: {problem}"
 
 
 def _write(output_format, output, outcomes, classes):

@@ -94,6 +94,12 @@ def _of_table(path):
     return recordings
 
 
+def tell(recording, problem):
+    """A line on a recording that cannot be used, with its name once."""
+    name = str(recording.path)
+    return problem if problem.startswith(name) else f"{name}: {problem}"
+
+
 def own_names(recordings):
     """A file name for each recording, without ending: of its own for each.
 

@@ -177,18 +177,17 @@ class EmotionRecognizer(Pretrained):
         speech = torchaudio.functional.resample(
             waveform, self.sample_rate, SPEECH_RATE
         )
-        whole = None
+        spans = speech_spans(speech, SPEECH_RATE, longest)
+        known = {}
         if transcript is not None or alignment is not None:
             whole = self.find_words(waveform, transcript, alignment)
+            spans, known = _shared_out(whole, spans)
         predictions, skipped = [], []
-        for start, end in speech_spans(speech, SPEECH_RATE, longest):
+        for start, end in spans:
             first, last = (round(t * self.sample_rate) for t in (start, end))
             utterance = waveform[first:last]
             try:
-                if whole is None:
-                    found = self.find_words(utterance)
-                else:
-                    found = _within(whole, start, end)
+                found = known.get(start) or self.find_words(utterance)
                 (prediction,) = self._classify([utterance], [found], str(path))
             except AlignmentError as error:
                 skipped.append((start, end, str(error)))
@@ -295,20 +294,39 @@ def _attended(words, attention, i):
     ]
 
 
-def _within(found, start, end):
-    """Words whose middle lies in a stretch, with times from its start."""
-    words = [
-        replace(
-            word,
-            start=max(0.0, word.start - start),
-            end=min(word.end, end) - start,
+def _shared_out(whole, spans):
+    """Known words shared out to stretches of speech, each to the nearest.
+
+    Returns the stretches, widened to hold their words, and the words of each
+    by its start, with times from there. Speech without a word is left out: the
+    transcript is what was said.
+    """
+    middles = [(word.start + word.end) / 2 for word in whole.words]
+    # where nobody speaks by what is heard, there is one stretch
+    spans = spans or [(0.0, whole.end)]
+    owners = [
+        min(
+            range(len(spans)),
+            key=lambda i: max(spans[i][0] - middle, middle - spans[i][1]),
         )
-        for word in found.words
-        if start <= (word.start + word.end) / 2 < end
+        for middle in middles
     ]
-    if not words:
-        raise AlignmentError("no word of the transcript is here")
-    return FoundWords(words, end - start, found.aligned_by)
+    widened, known = [], {}
+    for i, (start, end) in enumerate(spans):
+        words = [w for w, owner in zip(whole.words, owners) if owner == i]
+        if not words:
+            continue
+        start, end = min(start, words[0].start), max(end, words[-1].end)
+        widened.append((start, end))
+        known[start] = FoundWords(
+            [
+                replace(word, start=word.start - start, end=word.end - start)
+                for word in words
+            ],
+            end - start,
+            whole.aligned_by,
+        )
+    return widened, known
 
 
 def _later(prediction, seconds):

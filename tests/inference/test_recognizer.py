@@ -3,8 +3,9 @@
 import shutil
 
 import pytest
+import soundfile
 import torch
-from helpers.recipes import on, read_predictions, run
+from helpers.recipes import read_predictions
 
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.audio import AudioError, read_waveform
@@ -12,13 +13,6 @@ from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 
 CLASSES = "ang exc hap sad fru sur neu".split()
-
-
-@pytest.fixture(scope="module")
-def trained(controlled_corpus, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run") / "results"
-    run(folder, *on(controlled_corpus), "--fold=1")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +142,55 @@ def test_the_model_card_has_the_figures_of_the_fold(trained):
     assert f"WA {right / len(printed):.3f}" in card
     assert "ang, exc, hap, sad, fru, sur, neu" in card
     assert "leave_one_session_out" in card
+
+
+@pytest.fixture
+def long(utterances, tmp_path):
+    """Three utterances with a second of silence after each; their words."""
+    pieces, words, start = [], [], 0.0
+    for wav, utterance in utterances[:3]:
+        waveform = read_waveform(wav, 16000)
+        pieces += [waveform, torch.zeros(16000)]
+        words += [
+            Word(w.text, start + w.start, start + w.end) for w in utterance.words
+        ]
+        start += len(waveform) / 16000 + 1
+    path = tmp_path / "long.wav"
+    soundfile.write(path, torch.cat(pieces).numpy(), 16000)
+    return path, words
+
+
+def test_a_long_recording_is_cut_at_its_pauses(recognizer, utterances, long):
+    pytest.importorskip("faster_whisper")
+    path, words = long
+    timeline = recognizer.timeline(path, alignment=words)
+    assert not timeline.skipped
+    assert [
+        " ".join(word.text for word in p.words) for p in timeline.predictions
+    ] == [
+        " ".join(word.text for word in utterance.words)
+        for _, utterance in utterances[:3]
+    ]
+    for prediction in timeline.predictions:
+        assert prediction.start < prediction.words[0].end
+        assert prediction.words[-1].end <= prediction.end + 1e-6
+    starts = [p.start for p in timeline.predictions]
+    assert starts == sorted(starts)
+
+
+def test_no_known_word_is_lost(recognizer, long):
+    pytest.importorskip("faster_whisper")
+    path, words = long
+    # in the silence that follows the last one
+    stray = [*words, Word("stray", words[-1].end + 0.3, words[-1].end + 0.5)]
+    timeline = recognizer.timeline(path, alignment=stray)
+    said = [word for p in timeline.predictions for word in p.words]
+    assert [w.text for w in said] == [w.text for w in stray]
+    assert [w.start for w in said] == pytest.approx([w.start for w in stray])
+
+
+def test_nobody_speaks(recognizer, tmp_path):
+    pytest.importorskip("faster_whisper")
+    soundfile.write(tmp_path / "noise.wav", 1e-3 * torch.randn(48000), 16000)
+    timeline = recognizer.timeline(tmp_path / "noise.wav")
+    assert (timeline.predictions, timeline.skipped) == ([], [])

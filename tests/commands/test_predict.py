@@ -1,0 +1,235 @@
+"""predict, report and align: many recordings, of which some are bad."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+from helpers.recipes import RECIPES, read_predictions
+
+from speechbrain_can.__main__ import main
+from speechbrain_can.alignment.formats import read_alignment
+from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return str(trained / "fold_1" / "model")
+
+
+@pytest.fixture(scope="module")
+def utterances(trained, controlled_corpus):
+    """Of the test set: path and row of the manifest."""
+    manifest = read_manifest(trained / "prepared" / "manifest.csv")
+    rows = [manifest[row["ID"]] for row in read_predictions(trained, 1)]
+    return [(resolve_wav(row, controlled_corpus), row) for row in rows]
+
+
+def invoke(*arguments, fails=False, **how):
+    found = CliRunner().invoke(main, [str(a) for a in arguments], **how)
+    assert (found.exit_code != 0) == fails, found.output
+    return found
+
+
+@pytest.fixture
+def table(utterances, tmp_path):
+    """Two utterances with transcripts."""
+    rows = [("wav", "transcript")]
+    for wav, utterance in utterances[:2]:
+        shutil.copy(wav, tmp_path)
+        rows.append((f"{utterance.utterance_id}.wav", utterance.transcription))
+    with open(tmp_path / "mine.csv", "w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    return tmp_path / "mine.csv"
+
+
+def test_one_recording(model, utterances):
+    wav, utterance = utterances[0]
+    found = invoke(
+        "predict", model, wav, "--transcript", utterance.transcription
+    )
+    header, _, line = found.output.splitlines()
+    assert header.split() == "file start end emotion sure words".split()
+    assert " ".join(w.text for w in utterance.words) in line
+
+
+def test_every_format_says_the_same(model, table, tmp_path):
+    lines = invoke("predict", model, table, "--format=json").stdout.splitlines()
+    records = [json.loads(line) for line in lines]
+    assert len(records) == 2
+    assert sum(records[0]["probabilities"].values()) == pytest.approx(1)
+    assert set(records[0]["words"][0]["attention"]) == {"text", "audio"}
+    output = tmp_path / "out.csv"
+    invoke("predict", model, table, "--format=csv", "--output", output)
+    with open(output, newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for row, record in zip(rows, records):
+        assert row["emotion"] == record["label"]
+        for name, probability in record["probabilities"].items():
+            assert float(row[name]) == pytest.approx(probability, abs=1e-6)
+    folder = tmp_path / "grids"
+    invoke("predict", model, table, "--format=textgrid", "--output", folder)
+    paths = sorted(folder.iterdir())
+    assert len(paths) == 2
+    for path, record in zip(paths, records):
+        words = [w for w in read_alignment(path) if w.text != "<sil>"]
+        assert [w.text for w in words] == [w["text"] for w in record["words"]]
+        text = path.read_text()
+        assert f'"{record["label"]} ' in text
+        assert '"attention of audio"' in text
+
+
+def test_a_page_of_them(model, table, tmp_path):
+    found = invoke("predict", model, table, "--html", tmp_path / "page.html")
+    assert f"The page: {tmp_path / 'page.html'}" in found.stderr
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("<article") == 2 and "http" not in text.replace(
+        "http://www.w3.org", ""
+    )
+
+
+def bad_recordings(folder, good):
+    """Recordings that people have, by what must be said of them (None: nothing)."""
+    samples, rate = soundfile.read(good)
+    folder.mkdir()
+    (folder / "text.wav").write_text("this is no audio")
+    (folder / "empty.wav").touch()
+    soundfile.write(folder / "nothing.wav", np.zeros(0), 16000)
+    soundfile.write(folder / "silence.wav", np.zeros(16000), 16000)
+    soundfile.write(folder / "8k.wav", samples[::2], rate // 2)
+    stereo = np.stack([samples, samples], axis=1)
+    soundfile.write(folder / "stereo.wav", stereo, rate, subtype="PCM_24")
+    content = bytearray((folder / "stereo.wav").read_bytes())
+    position = content.index(b"data") + 4
+    content[position : position + 4] = (2**31 - 1).to_bytes(4, "little")
+    (folder / "lies.wav").write_bytes(content)
+    return {
+        "text.wav": "unreadable audio",
+        "empty.wav": "unreadable audio",
+        "nothing.wav": "the audio has no samples",
+        "silence.wav": "the audio is silent",
+        "8k.wav": None,
+        "stereo.wav": None,
+        "lies.wav": None,
+        "gone.wav": "no such audio file",
+        "other.wav": "does not fit the audio",
+        "long.wav": "words need",
+        "emoji.wav": "has no words",
+        "chinese.wav": "not in Latin letters",
+    }
+
+
+def test_a_bad_recording_stops_no_other(model, utterances, tmp_path):
+    wav, utterance = utterances[0]
+    folder = tmp_path / "recordings"
+    expected = bad_recordings(folder, wav)
+    said = {
+        "other.wav": "completely different sentence from another recording today",
+        "long.wav": utterance.transcription * 60,
+        "emoji.wav": "😀😀",
+        "chinese.wav": "你好",
+    }
+    for name in said:
+        shutil.copy(wav, folder / name)
+    with open(folder / "table.csv", "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("wav", "transcript"))
+        for name in expected:
+            writer.writerow((name, said.get(name, utterance.transcription)))
+    found = invoke(
+        "predict", model, folder / "table.csv", "--format=json", fails=True
+    )
+    assert found.exit_code == 1
+    bad = {name: reason for name, reason in expected.items() if reason}
+    lines = found.stderr.splitlines()
+    for name, reason in bad.items():
+        (line,) = [text for text in lines if f"/{name}: " in text]
+        assert reason in line
+        assert line.startswith(str(folder / name)), line
+    assert f"{len(bad)} of {len(expected)} recordings could not be" in lines[-1]
+    records = [json.loads(line) for line in found.stdout.splitlines()]
+    words = {" ".join(w["text"] for w in r["words"]) for r in records}
+    assert len(records) == len(expected) - len(bad)
+    assert words == {" ".join(w.text for w in utterance.words)}
+
+
+def test_standard_input(model, utterances, monkeypatch):
+    pytest.importorskip("faster_whisper")
+    wav, utterance = utterances[0]
+    with open(wav, "rb") as stream:
+        content = stream.read()
+    found = invoke(
+        *("predict", model, "-", "--transcript", utterance.transcription),
+        input=content,
+    )
+    assert "standard-input" in found.stdout
+    assert "is empty" in invoke("predict", model, "-", fails=True).output
+
+
+def test_what_makes_no_sense_is_refused(model, trained, utterances, tmp_path):
+    wav, _ = utterances[0]
+    tmp_path.joinpath("empty").mkdir()
+    for arguments, message in (
+        ([model], "give a recording, a folder or a table"),
+        ([model, tmp_path / "empty"], "there is no audio in this folder"),
+        ([model, wav, wav, "--transcript=so"], "of several, give a table"),
+        ([model, wav, "--format=textgrid"], "needs --output=FOLDER"),
+        ([trained / "fold_1", wav], "its sub-folder model is"),
+        ([tmp_path, wav], "is no model folder"),
+    ):
+        found = invoke("predict", *arguments, fails=True)
+        assert message in " ".join(found.output.split())
+        assert "Traceback" not in found.output
+
+
+def test_a_fold_is_reported(trained, tmp_path):
+    page = tmp_path / "page.html"
+    found = invoke("report", trained / "fold_1", "--html", page, "--most=5")
+    assert "can on controlled corpus" in found.output
+    assert found.output.splitlines()[-1].endswith(str(page))
+    text = page.read_text()
+    assert text.count("<article") == 5
+    predictions = read_predictions(trained, 1)
+    wrong = sum(row["true"] != row["predicted"] for row in predictions)
+    assert f"5 of {len(predictions)} test utterances. {wrong} are" in text
+    assert "--html is for one fold" in invoke(
+        "report", trained, "--html", page, fails=True
+    ).output
+    assert "has no results.json" in invoke(
+        "report", tmp_path, fails=True
+    ).output
+
+
+def test_what_align_writes_is_read_again(table, utterances, tmp_path):
+    for kind, suffix in (("csv", "csv"), ("ctm", "ctm"), ("textgrid", "TextGrid")):
+        folder = tmp_path / kind
+        invoke("align", table, "--output", folder, f"--format={kind}")
+        for _, utterance in utterances[:2]:
+            words = read_alignment(folder / f"{utterance.utterance_id}.{suffix}")
+            spoken = [word.text for word in words if word.text != "<sil>"]
+            assert spoken == [word.text for word in utterance.words]
+    found = invoke("align", table, tmp_path / "gone.wav", fails=True)
+    assert "gone.wav: no such audio file" in found.stderr
+    assert "1 of 3 recordings were not aligned" in found.stderr
+
+
+def test_train_and_prepare_are_the_recipes(controlled_corpus, tmp_path):
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "speechbrain_can", "prepare"),
+            str(RECIPES["IEMOCAP"] / "hparams" / "can.yaml"),
+            f"--data_folder={controlled_corpus}",
+            "--output_folder=here",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "here" / "prepared" / "manifest.csv").exists()
+    assert not list((tmp_path / "here").glob("fold_*"))
