@@ -28,6 +28,8 @@ EXTRAS = {
     "asr": ["faster-whisper>=1.1"],
     # praatio writes TextGrid, sounddevice records from a microphone
     "predict": ["praatio>=6.2", "sounddevice>=0.4.6"],
+    # playwright drives a browser over the page, axe finds what is inaccessible
+    "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
     # sphinx makes pages of the docstrings
     "docs": ["sphinx>=7.1"],
     # espeakng-loader brings the voices of the controlled corpus as a wheel

@@ -1,18 +1,25 @@
 """README and docs: what they show runs, what they name is there."""
 
 import csv
+import pickle
 import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+import torch
 from helpers.corpora import write_wav
 from helpers.pages import blocks, files_in
 from helpers.recipes import RECIPES, ROOT, on, run
 
+from hyperpyyaml import load_hyperpyyaml
+
+from speechbrain_can.__main__ import main
 from speechbrain_can.alignment import formats
-from speechbrain_can.alignment.words import Word
+from speechbrain_can.alignment.finding import find_words
+from speechbrain_can.alignment.words import AlignmentError, Word
+from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 from speechbrain_can.files import write_json
 from speechbrain_can.results import metrics
 from speechbrain_can.results.folds import format_table, summarise
@@ -61,6 +68,39 @@ def test_the_example_of_the_readme_runs(capsys):
     exec(example, {})
     printed = capsys.readouterr().out
     assert printed == "torch.Size([8, 256]) torch.Size([8, 12, 4])\n"
+
+
+def test_the_prediction_of_the_readme_runs(
+    trained, controlled_corpus, tmp_path, monkeypatch, capsys
+):
+    (example,) = [b for b in blocks("README.md") if "EmotionRecognizer" in b]
+    rows = read_manifest(trained / "prepared" / "manifest.csv")
+    row = next(iter(rows.values()))
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(resolve_wav(row, controlled_corpus), "speech.wav")
+    example = example.replace("results/can/1234/fold_0", f"{trained}/fold_1")
+    exec(example.replace("I like apples", row.transcription), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split()[0] in "ang exc hap sad fru sur neu".split()
+    assert [line.split()[0] for line in printed[1:]] == [
+        word.text for word in row.words
+    ]
+
+
+def test_an_aligner_of_ones_own(tmp_path, monkeypatch):
+    ((name, block),) = files_in("docs/add_an_aligner.md").items()
+    (tmp_path / name).write_text(block)
+    monkeypatch.syspath_prepend(tmp_path)
+    (yaml,) = blocks("docs/add_an_aligner.md", "yaml")
+    aligner = load_hyperpyyaml(yaml)["aligner"]
+    words = find_words(torch.zeros(24000), 24000, aligner, transcript="So what?")
+    assert words.words == [
+        Word("so", 0.0, 0.333333),
+        Word("what", 0.333333, 1.0),
+    ]
+    assert pickle.loads(pickle.dumps(aligner)).name == words.aligned_by
+    with pytest.raises(AlignmentError, match="nobody says 300 letters in 1.0 s"):
+        find_words(torch.zeros(24000), 24000, aligner, transcript="abc " * 100)
 
 
 def test_a_reader_of_ones_own(tmp_path, monkeypatch):
@@ -185,9 +225,9 @@ def test_commands_name_what_is_there(page):
     """Commands, hparams files and overrides in pages exist."""
     text = page.read_text(encoding="utf-8")
     assert "-m speechbrain_can." not in text
-    for command in re.findall(r"python -m speechbrain_can ([a-z][\w-]*)", text):
-        name = command.replace("-", "_")
-        assert (ROOT / "speechbrain_can" / "commands" / f"{name}.py").exists()
+    called = r"(?:python -m speechbrain_can|speechbrain-can) ([a-z][\w-]*)"
+    for command in re.findall(called, text):
+        assert command in main.commands
     for path in re.findall(r"hparams/([\w/]+\.yaml)", text):
         if not path.startswith("my_"):
             found = list(ROOT.glob(f"recipes/*/*/hparams/{path}"))
@@ -196,6 +236,6 @@ def test_commands_name_what_is_there(page):
         path.read_text() for path in ROOT.glob("recipes/*/*/hparams/**/*.yaml")
     )
     for key in re.findall(r"--(\w+)=", text):
-        in_code = key in ("output_folder", "seeds", "workers", "utterances")
-        options = ("device", "precision", "sentences", "agree", "part")
-        assert in_code or key in options or f"{key}:" in known, key
+        options = {p.name for c in main.commands.values() for p in c.params}
+        options |= {"device", "precision", "part", "format"}
+        assert key in options or f"{key}:" in known, key

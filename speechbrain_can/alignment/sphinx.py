@@ -17,7 +17,7 @@ FRAMES_PER_PHONE = 3  # the states of a phone's model
 # decoys: PocketSphinx's own beams, then wide ones, in which more fits by chance.
 SEARCHES = (
     ({}, 0.1),
-    ({"beam": 1e-120, "pbeam": 1e-120, "wbeam": 1e-100}, 0.3),
+    ({"beam": 1e-250, "pbeam": 1e-250, "wbeam": 1e-250}, 0.45),
 )
 # Decoys fill the dictionary: beyond so many words a new decoder is made.
 MOST_WORDS = 30_000
@@ -30,7 +30,7 @@ class PocketsphinxAligner:
     Words that the CMU dictionary lacks are pronounced by eSpeak NG. The search
     offers decoys beside the transcript, the same phones in other orders: where
     one of them fits the audio better, the transcript is not of this audio and
-    is refused. Where the beams find nothing, they are widened once.
+    is refused. Before that, beams are widened once.
 
     Needs pocketsphinx, espeakng-loader and inflect (extra ``align``), loaded when
     the first transcript is aligned.
@@ -98,14 +98,11 @@ class PocketsphinxAligner:
             found = self._search(number, samples, n_frames, words, phones)
             if [word.text for word in found] == words:
                 return found
-            if found:
-                raise AlignmentError(
-                    "the transcript does not fit the audio: other sounds than "
-                    f"{_quote(words)} explain it better"
-                )
+        reason = "no path through {} was found"
+        if found:
+            reason = "other sounds than {} explain it better"
         raise AlignmentError(
-            f"the transcript does not fit the audio: no path through "
-            f"{_quote(words)} was found"
+            f"the transcript does not fit the audio: {reason.format(_quote(words))}"
         )
 
     def _decoder(self, number):

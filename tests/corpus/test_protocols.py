@@ -14,6 +14,7 @@ from speechbrain_can.corpus.protocols import (
     split_fold,
     write_folds,
 )
+from speechbrain_can.files import InputError
 
 
 def corpus(sessions=5, turns=20):
@@ -196,3 +197,69 @@ def test_published_folds_are_of_the_recordings_beside_the_checkout(
     assert {r.utterance_id: r.speaker for r in recordings} == {
         i: i[:2] for i in published
     }
+
+
+@pytest.mark.parametrize("column", ["speaker", "session", "dialog"])
+def test_groups_stay_together(column):
+    utterances = {
+        f"u{i:03}": utterance(f"u{i:03}", **{column: f"g{i % 23}"})
+        for i in range(200)
+    }
+    folds = make_folds(f"group:{column}", utterances, seed=1)
+    assert count_folds(folds) == 10
+    sizes = []
+    for fold in range(10):
+        parts = split_fold(folds, fold)
+        groups = {
+            part: {getattr(utterances[i], column) for i in ids}
+            for part, ids in parts.items()
+        }
+        assert not groups["train"] & groups["valid"]
+        assert not groups["train"] & groups["test"]
+        assert not groups["valid"] & groups["test"]
+        sizes.append(len(parts["test"]))
+    assert sum(sizes) == 200 and max(sizes) - min(sizes) <= 9
+
+
+def test_three_groups_make_three_folds():
+    utterances = {
+        name: utterance(name, speaker=name[0]) for name in ("a1", "a2", "b1", "c1")
+    }
+    folds = make_folds("group:speaker", utterances, seed=1)
+    assert count_folds(folds) == 3
+    assert folds["a1"] == folds["a2"]
+    with pytest.raises(InputError, match="three of them or more, found .'a', 'b'"):
+        make_folds(
+            "group:speaker",
+            {n: u for n, u in utterances.items() if n != "c1"},
+            seed=1,
+        )
+    with pytest.raises(InputError, match="the session of every .* and 1 have"):
+        make_folds(
+            "group:session", {"a": utterance("a", session="")}, seed=1
+        )
+
+
+def test_folds_that_the_corpus_gives(tmp_path):
+    utterances = {name: utterance(name) for name in "abcde"}
+    parts = dict(zip("abcde", ("train", "train", "valid", "test", "test")))
+    folds = make_folds("given", utterances, seed=1, parts=parts)
+    write_folds(tmp_path / "folds.csv", folds)
+    folds = read_folds(tmp_path / "folds.csv")
+    assert count_folds(folds) == 1
+    assert split_fold(folds, 0) == {
+        "train": ["a", "b"],
+        "valid": ["c"],
+        "test": ["d", "e"],
+    }
+    numbers = dict(zip("abcde", "01201"))
+    folds = make_folds("given", utterances, seed=1, parts=numbers)
+    assert split_fold(folds, 0) == {
+        "train": ["c"],
+        "valid": ["b", "e"],
+        "test": ["a", "d"],
+    }
+    with pytest.raises(InputError, match="c has the fold 'two'"):
+        make_folds("given", utterances, seed=1, parts={**numbers, "c": "two"})
+    with pytest.raises(InputError, match="no folds of its own"):
+        make_folds("given", utterances, seed=1)
