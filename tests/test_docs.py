@@ -12,7 +12,6 @@ import torch
 from helpers.corpora import write_wav
 from helpers.pages import blocks, files_in
 from helpers.recipes import RECIPES, ROOT, on, run
-
 from hyperpyyaml import load_hyperpyyaml
 
 from speechbrain_can.__main__ import main
@@ -93,13 +92,17 @@ def test_an_aligner_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (yaml,) = blocks("docs/add_an_aligner.md", "yaml")
     aligner = load_hyperpyyaml(yaml)["aligner"]
-    words = find_words(torch.zeros(24000), 24000, aligner, transcript="So what?")
+    words = find_words(
+        torch.zeros(24000), 24000, aligner, transcript="So what?"
+    )
     assert words.words == [
         Word("so", 0.0, 0.333333),
         Word("what", 0.333333, 1.0),
     ]
     assert pickle.loads(pickle.dumps(aligner)).name == words.aligned_by
-    with pytest.raises(AlignmentError, match="nobody says 300 letters in 1.0 s"):
+    with pytest.raises(
+        AlignmentError, match="nobody says 300 letters in 1.0 s"
+    ):
         find_words(torch.zeros(24000), 24000, aligner, transcript="abc " * 100)
 
 

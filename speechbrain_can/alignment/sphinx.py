@@ -40,7 +40,9 @@ class PocketsphinxAligner:
     >>> import torch
     >>> align = PocketsphinxAligner()
     >>> try:
-    ...     words = align(0.01 * torch.randn(16000), "go forward ten meters now")
+    ...     words = align(
+    ...         0.01 * torch.randn(16000), "go forward ten meters now"
+    ...     )
     ... except AlignmentError as error:
     ...     print(str(error)[:40])
     the transcript does not fit the audio: n

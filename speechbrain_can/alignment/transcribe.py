@@ -87,11 +87,7 @@ class WhisperTranscriber:
             vad_filter=True,
             condition_on_previous_text=False,
         )
-        words = [
-            _heard(word)
-            for segment in segments
-            for word in segment.words
-        ]
+        words = [_heard(word) for segment in segments for word in segment.words]
         if not words:
             raise AlignmentError("no word was heard")
         return words

@@ -112,9 +112,7 @@ def predict(
                     "--transcript and --alignment are for one recording; of "
                     "several, give a table"
                 )
-            recordings = [
-                Recording(recordings[0].path, transcript, alignment)
-            ]
+            recordings = [Recording(recordings[0].path, transcript, alignment)]
         recognizer = load_recognizer(model, whisper, device)
         outcomes = []
         for outcome in tqdm(

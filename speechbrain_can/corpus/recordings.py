@@ -209,7 +209,9 @@ def find_all_words(
     )
     problems = {}
     with progress:
-        for recording, problem in zip(missing, _map(missing, settings, workers)):
+        for recording, problem in zip(
+            missing, _map(missing, settings, workers)
+        ):
             progress.update()
             if problem is not None:
                 problems[recording.utterance_id] = problem

@@ -63,7 +63,14 @@ class Prediction:
     Example
     -------
     >>> prediction = Prediction(
-    ...     "a.wav", 0.0, 1.0, "ang", {"ang": 0.75, "sad": 0.25}, {}, [], "given"
+    ...     "a.wav",
+    ...     0.0,
+    ...     1.0,
+    ...     "ang",
+    ...     {"ang": 0.75, "sad": 0.25},
+    ...     {},
+    ...     [],
+    ...     "given",
     ... )
     >>> log_probabilities, score, index, labels = prediction
     >>> labels, index, round(prediction.confidence, 2)

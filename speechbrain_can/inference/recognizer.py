@@ -259,7 +259,9 @@ def load_recognizer(source, whisper=None, device="cpu"):
     if folder.is_dir() and not (folder / SETTINGS).exists():
         raise InputError(f"{folder} is no model folder: it has no {SETTINGS}")
     if folder.is_dir() and not (folder / "model.ckpt").exists():
-        hint = ", its sub-folder model is" if (folder / "model").is_dir() else ""
+        hint = (
+            ", its sub-folder model is" if (folder / "model").is_dir() else ""
+        )
         raise InputError(f"{folder} is no model folder{hint}")
     overrides = {}
     if whisper is not None:

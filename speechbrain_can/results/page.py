@@ -84,7 +84,9 @@ def _for_template(entry):
         "audio": encode_audio(entry.waveform),
         "outline": outline(entry.waveform),
         "predictions": entry.predictions,
-        "words": [_shown_word(p, w) for p in entry.predictions for w in p.words],
+        "words": [
+            _shown_word(p, w) for p in entry.predictions for w in p.words
+        ],
         "attends": any(word.attention for word in words),
     }
 

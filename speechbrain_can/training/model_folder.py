@@ -132,7 +132,9 @@ def prediction_settings(settings, temperature):
     return "\n".join(lines)
 
 
-def write_model_folder(folder, settings, checkpoint, classes, temperature, card):
+def write_model_folder(
+    folder, settings, checkpoint, classes, temperature, card
+):
     """Writes what ``EmotionRecognizer.from_hparams`` loads.
 
     Arguments

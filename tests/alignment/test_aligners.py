@@ -175,9 +175,11 @@ class Toy:
 
     def __call__(self, waveform):
         generator = torch.Generator().manual_seed(len(waveform))
-        return torch.randn(len(waveform) // 10, 3, generator=generator).mul(
-            3
-        ).log_softmax(1)
+        return (
+            torch.randn(len(waveform) // 10, 3, generator=generator)
+            .mul(3)
+            .log_softmax(1)
+        )
 
     def encode(self, word):
         return [" ab".find(letter) for letter in word if letter in "ab"]
@@ -185,7 +187,12 @@ class Toy:
 
 def test_ctc_takes_the_best_path():
     model = Toy()
-    for n_frames, transcript in ((5, "ab a"), (6, "a b"), (6, "aab"), (7, "b a")):
+    for n_frames, transcript in (
+        (5, "ab a"),
+        (6, "a b"),
+        (6, "aab"),
+        (7, "b a"),
+    ):
         waveform = torch.zeros(10 * n_frames)
         emissions = model(waveform).numpy()
         words = transcript.split()
@@ -206,7 +213,9 @@ def test_ctc_says_what_it_cannot_spell():
     align = CTCAligner(Toy())
     with pytest.raises(AlignmentError, match="toy cannot spell xyz, 42"):
         align(torch.zeros(50), "ab xyz 42")
-    with pytest.raises(AlignmentError, match="its 1 words need 5 frames .* has 4"):
+    with pytest.raises(
+        AlignmentError, match="its 1 words need 5 frames .* has 4"
+    ):
         align(torch.zeros(40), "aaa")
 
 
@@ -244,7 +253,9 @@ def test_what_is_heard_is_placed_by_the_aligner(align, spoken):
     assert found == align(waveform, " ".join(texts(words)))
     assert {word.score for word in found} == {0.5}
     made_up = [Word("completely", 0, 1), Word("different", 1, 2)]
-    with pytest.raises(AlignmentError, match="told heard 'completely different'"):
+    with pytest.raises(
+        AlignmentError, match="told heard 'completely different'"
+    ):
         hear(waveform, Told(made_up), align)
 
 

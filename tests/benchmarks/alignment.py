@@ -142,7 +142,9 @@ def main(corpus, n_utterances=100):
         changed = [(change(waveform), words) for waveform, words in utterances]
         evaluate(name, align, changed, estimated)
     count = refused(align, utterances)
-    print(f"\nTranscripts of another utterance: {count} of {len(utterances)} refused")
+    print(
+        f"\nTranscripts of another utterance: {count} of {len(utterances)} refused"
+    )
 
 
 if __name__ == "__main__":

@@ -197,20 +197,27 @@ def test_a_fold_is_reported(trained, tmp_path):
     predictions = read_predictions(trained, 1)
     wrong = sum(row["true"] != row["predicted"] for row in predictions)
     assert f"5 of {len(predictions)} test utterances. {wrong} are" in text
-    assert "--html is for one fold" in invoke(
-        "report", trained, "--html", page, fails=True
-    ).output
-    assert "has no results.json" in invoke(
-        "report", tmp_path, fails=True
-    ).output
+    assert (
+        "--html is for one fold"
+        in invoke("report", trained, "--html", page, fails=True).output
+    )
+    assert (
+        "has no results.json" in invoke("report", tmp_path, fails=True).output
+    )
 
 
 def test_what_align_writes_is_read_again(table, utterances, tmp_path):
-    for kind, suffix in (("csv", "csv"), ("ctm", "ctm"), ("textgrid", "TextGrid")):
+    for kind, suffix in (
+        ("csv", "csv"),
+        ("ctm", "ctm"),
+        ("textgrid", "TextGrid"),
+    ):
         folder = tmp_path / kind
         invoke("align", table, "--output", folder, f"--format={kind}")
         for _, utterance in utterances[:2]:
-            words = read_alignment(folder / f"{utterance.utterance_id}.{suffix}")
+            words = read_alignment(
+                folder / f"{utterance.utterance_id}.{suffix}"
+            )
             spoken = [word.text for word in words if word.text != "<sil>"]
             assert spoken == [word.text for word in utterance.words]
     found = invoke("align", table, tmp_path / "gone.wav", fails=True)

@@ -223,21 +223,22 @@ def test_groups_stay_together(column):
 
 def test_three_groups_make_three_folds():
     utterances = {
-        name: utterance(name, speaker=name[0]) for name in ("a1", "a2", "b1", "c1")
+        name: utterance(name, speaker=name[0])
+        for name in ("a1", "a2", "b1", "c1")
     }
     folds = make_folds("group:speaker", utterances, seed=1)
     assert count_folds(folds) == 3
     assert folds["a1"] == folds["a2"]
-    with pytest.raises(InputError, match="three of them or more, found .'a', 'b'"):
+    with pytest.raises(
+        InputError, match="three of them or more, found .'a', 'b'"
+    ):
         make_folds(
             "group:speaker",
             {n: u for n, u in utterances.items() if n != "c1"},
             seed=1,
         )
     with pytest.raises(InputError, match="the session of every .* and 1 have"):
-        make_folds(
-            "group:session", {"a": utterance("a", session="")}, seed=1
-        )
+        make_folds("group:session", {"a": utterance("a", session="")}, seed=1)
 
 
 def test_folds_that_the_corpus_gives(tmp_path):

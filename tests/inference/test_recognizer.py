@@ -152,7 +152,8 @@ def long(utterances, tmp_path):
         waveform = read_waveform(wav, 16000)
         pieces += [waveform, torch.zeros(16000)]
         words += [
-            Word(w.text, start + w.start, start + w.end) for w in utterance.words
+            Word(w.text, start + w.start, start + w.end)
+            for w in utterance.words
         ]
         start += len(waveform) / 16000 + 1
     path = tmp_path / "long.wav"

@@ -97,7 +97,9 @@ def test_what_it_hears_is_what_the_model_says(hugging_face):
     waveform = torch.randn(16000)
     found = HuggingFaceCTC(hugging_face)(waveform)
     model = transformers.Wav2Vec2ForCTC.from_pretrained(hugging_face).eval()
-    extractor = transformers.Wav2Vec2FeatureExtractor.from_pretrained(hugging_face)
+    extractor = transformers.Wav2Vec2FeatureExtractor.from_pretrained(
+        hugging_face
+    )
     features = extractor(
         waveform.numpy(), sampling_rate=16000, return_tensors="pt"
     )

@@ -56,11 +56,16 @@ def words_of(utterance):
 
 def test_ravdess(speak, tmp_path):
     corpus = tmp_path / "RAVDESS"
-    sentences = {1: "Kids are talking by the door", 2: "Dogs are sitting by the door"}
+    sentences = {
+        1: "Kids are talking by the door",
+        2: "Dogs are sitting by the door",
+    }
     for actor in (1, 2, 3):
         for sentence, text in sentences.items():
             name = f"03-01-0{3 + sentence}-01-0{sentence}-01-0{actor}.wav"
-            speak(corpus / f"Actor_0{actor}" / name, text, pitch=30 + 10 * actor)
+            speak(
+                corpus / f"Actor_0{actor}" / name, text, pitch=30 + 10 * actor
+            )
     speak(corpus / "Actor_01" / "03-02-03-01-01-01-01.wav", "La la")
     speak(corpus / "Actor_01" / "mine.wav", "Hello")
     rows, skipped = prepare("RAVDESS", corpus, tmp_path)
@@ -105,7 +110,10 @@ def test_meld(speak, tmp_path):
         lines = []
         for utterance, emotion in enumerate(("joy", "anger", "bored")):
             text = "Oh my God, that is so great!"
-            speak(corpus / clips / f"dia0_utt{utterance}.wav", "Oh my God that is so great")
+            speak(
+                corpus / clips / f"dia0_utt{utterance}.wav",
+                "Oh my God that is so great",
+            )
             lines.append((utterance, text, "Ross", emotion, 0, utterance))
         (corpus / clips / "dia0_utt9.mp4").touch()
         lines.append((9, "Hi.", "Joey", "neutral", 0, 9))
@@ -116,7 +124,11 @@ def test_meld(speak, tmp_path):
         f"{part}_dia0_utt{i}" for part in module.PARTS for i in (0, 1)
     }
     row = rows["valid_dia0_utt0"]
-    assert (row.emotion, row.speaker, row.dialog) == ("joy", "Ross", "valid_dia0")
+    assert (row.emotion, row.speaker, row.dialog) == (
+        "joy",
+        "Ross",
+        "valid_dia0",
+    )
     assert words_of(row) == "oh my god that is so great"
     assert skipped["test_dia0_utt2"] == "unknown emotion 'bored'"
     assert "only its video" in skipped["train_dia0_utt9"]
@@ -177,7 +189,9 @@ def test_a_corpus_of_ones_own_trains(speak, tmp_path):
     for number, speaker in enumerate("abcd"):
         for emotion in ("glad", "cross"):
             wav = f"wavs/{speaker}_{emotion}.wav"
-            speak(corpus / wav, "i will be there at nine", pitch=20 + 15 * number)
+            speak(
+                corpus / wav, "i will be there at nine", pitch=20 + 15 * number
+            )
             rows.append(
                 (wav, emotion, speaker, "I will be there at 9!", number)
             )
@@ -194,7 +208,9 @@ def test_a_corpus_of_ones_own_trains(speak, tmp_path):
     row = read_manifest(prepared / "manifest.csv")["wavs_a_cross"]
     assert words_of(row) == "i will be there at nine"
     assert "no emotion" in (prepared / "skipped.csv").read_text()
-    model = (tmp_path / "results" / "fold_3" / "model" / "hyperparams.yaml").read_text()
+    model = (
+        tmp_path / "results" / "fold_3" / "model" / "hyperparams.yaml"
+    ).read_text()
     assert "sphinx.PocketsphinxAligner" in model
     assert str(corpus) not in model
 

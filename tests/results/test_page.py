@@ -133,7 +133,9 @@ def opened(browser, page):
     tab.goto(page.as_uri())
     tab.wait_for_function("document.querySelector('audio').readyState > 0")
     yield tab
-    assert [e for e in errors if not str(e).startswith(("file:", "data:"))] == []
+    assert [
+        e for e in errors if not str(e).startswith(("file:", "data:"))
+    ] == []
 
 
 def position(tab):
@@ -158,7 +160,9 @@ def test_the_keyboard_reaches_every_word(opened):
     focused = "document.activeElement.textContent.trim()"
     assert opened.evaluate(focused) == "<b>what</b>"
     opened.keyboard.press("Enter")
-    opened.wait_for_function("document.querySelector('audio').currentTime >= 0.5")
+    opened.wait_for_function(
+        "document.querySelector('audio').currentTime >= 0.5"
+    )
     opened.keyboard.press("ArrowLeft")
     assert opened.evaluate(focused) == "so"
 

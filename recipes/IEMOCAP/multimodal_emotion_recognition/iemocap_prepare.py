@@ -131,7 +131,9 @@ def prepare_iemocap(
     """
     if data_folder is None and controlled_corpus is not None:
         data_folder = controlled_corpus["folder"]
-        print(f"No data_folder is given: using the controlled corpus {data_folder}")
+        print(
+            f"No data_folder is given: using the controlled corpus {data_folder}"
+        )
         make_corpus(**controlled_corpus)
     if classes not in CLASS_SETS:
         raise CorpusError(

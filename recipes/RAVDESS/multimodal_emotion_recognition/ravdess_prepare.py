@@ -91,7 +91,9 @@ def find_recordings(folder):
     for path in sorted(folder.glob("Actor_*/*.wav")):
         match = _NAME.fullmatch(path.stem)
         if match is None:
-            skipped.append((path.stem, "the file name has not the seven numbers"))
+            skipped.append(
+                (path.stem, "the file name has not the seven numbers")
+            )
         elif match["channel"] == "02":
             skipped.append((path.stem, "it is sung"))
         else:
