@@ -6,6 +6,8 @@ Authors
 
 import sys
 import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -86,110 +88,94 @@ def predict(
     from tqdm import tqdm
 
     from speechbrain_can.inference.batches import predict_recordings
-    from speechbrain_can.inference.inputs import (
-        STANDARD_INPUT,
-        Recording,
-        find_recordings,
-        from_microphone,
-        from_standard_input,
-        tell,
-    )
+    from speechbrain_can.inference.inputs import own_names, tell
     from speechbrain_can.inference.recognizer import load_recognizer
+    from speechbrain_can.inference.writers import WRITERS
 
     if output_format == "textgrid" and output is None:
         raise click.UsageError("textgrid needs --output=FOLDER")
-    with tempfile.TemporaryDirectory() as folder:
-        recordings = find_recordings(i for i in inputs if i != STANDARD_INPUT)
-        if STANDARD_INPUT in inputs:
-            recordings.append(from_standard_input(folder))
-        if microphone:
-            recordings.append(from_microphone(microphone, folder))
-        if not recordings:
-            raise click.UsageError("give a recording, a folder or a table")
-        if transcript is not None or alignment is not None:
-            if len(recordings) > 1:
-                raise click.UsageError(
-                    "--transcript and --alignment are for one recording; of "
-                    "several, give a table"
-                )
-            recordings = [Recording(recordings[0].path, transcript, alignment)]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        recordings = _recordings(
+            inputs, microphone, transcript, alignment, folder
+        )
         recognizer = load_recognizer(model, whisper, device)
-        outcomes = []
-        for outcome in tqdm(
+        place = _opened(output_format, output, stack)
+        writer = WRITERS[output_format](place, recognizer.classes)
+        bad, shown = 0, []
+        outcomes = tqdm(
             predict_recordings(recognizer, recordings, longest),
             total=len(recordings),
             unit="recording",
             disable=None if len(recordings) > 1 else True,
-        ):
+        )
+        for outcome, name in zip(outcomes, own_names(recordings)):
             for problem in outcome.problems:
                 tqdm.write(tell(outcome.recording, problem), file=sys.stderr)
-            outcomes.append(outcome)
-        predictions = [p for outcome in outcomes for p in outcome.predictions]
-        _write(output_format, output, outcomes, recognizer.classes)
-        if html and predictions:
-            _write_page(html, outcomes)
-    bad = sum(bool(outcome.problems) for outcome in outcomes)
+            bad += bool(outcome.problems)
+            if outcome.predictions:
+                writer.add(outcome.predictions, name)
+                if html is not None:
+                    shown.append(outcome)
+        writer.close()
+        if shown:
+            _write_page(html, shown)
     if bad:
         click.echo(
-            f"{bad} of {len(outcomes)} recordings could not be used, in full "
+            f"{bad} of {len(recordings)} recordings could not be used, in full "
             "or in part",
             err=True,
         )
         sys.exit(1)
 
 
-def _write(output_format, output, outcomes, classes):
-    import io
+def _recordings(inputs, microphone, transcript, alignment, folder):
+    """What is to be predicted; what is heard now is kept in a folder."""
+    from speechbrain_can.inference.inputs import (
+        STANDARD_INPUT,
+        find_recordings,
+        from_microphone,
+        from_standard_input,
+    )
 
+    recordings = find_recordings(i for i in inputs if i != STANDARD_INPUT)
+    if STANDARD_INPUT in inputs:
+        recordings.append(from_standard_input(folder))
+    if microphone:
+        recordings.append(from_microphone(microphone, folder))
+    if not recordings:
+        raise click.UsageError("give a recording, a folder or a table")
+    if transcript is None and alignment is None:
+        return recordings
+    if len(recordings) > 1:
+        raise click.UsageError(
+            "--transcript and --alignment are for one recording; of several, "
+            "give a table"
+        )
+    return [replace(recordings[0], transcript=transcript, alignment=alignment)]
+
+
+def _opened(output_format, output, stack):
+    """Where predictions go: a stream, or the folder of TextGrids."""
     from speechbrain_can.files import atomic_write
-    from speechbrain_can.inference import writers
 
-    predictions = [p for outcome in outcomes for p in outcome.predictions]
     if output_format == "textgrid":
-        _write_textgrids(output, outcomes)
-        return
-    if output_format == "table":
-        text = writers.as_table(predictions) + "\n"
-    elif output_format == "json":
-        text = "".join(f"{writers.as_json_line(p)}\n" for p in predictions)
-    else:
-        stream = io.StringIO(newline="")
-        writers.write_csv(stream, predictions, classes)
-        text = stream.getvalue()
+        return output
     if output is None:
-        click.echo(text, nl=False)
-        return
-    with atomic_write(output) as stream:
-        stream.write(text)
-
-
-def _write_textgrids(folder, outcomes):
-    from speechbrain_can.audio import audio_duration
-    from speechbrain_can.inference.inputs import own_names
-    from speechbrain_can.inference.writers import write_textgrid
-
-    folder.mkdir(parents=True, exist_ok=True)
-    names = own_names(outcome.recording for outcome in outcomes)
-    for outcome, name in zip(outcomes, names):
-        if outcome.predictions:
-            path = folder / f"{name}.TextGrid"
-            duration = audio_duration(outcome.recording.path)
-            write_textgrid(path, outcome.predictions, duration)
-            click.echo(path)
+        return sys.stdout
+    return stack.enter_context(atomic_write(output))
 
 
 def _write_page(html, outcomes):
     from speechbrain_can.audio import read_waveform
     from speechbrain_can.results.page import PAGE_RATE, PageEntry, write_page
 
-    entries = [
+    entries = (
         PageEntry(
             outcome.recording.path.name,
             read_waveform(outcome.recording.path, PAGE_RATE),
             outcome.predictions,
         )
         for outcome in outcomes
-        if outcome.predictions
-    ]
+    )
     write_page(html, "Emotions", entries)
     click.echo(f"The page: {html.absolute()}", err=True)

@@ -108,14 +108,14 @@ def own_names(recordings):
     >>> own_names([Recording(Path("a/x.wav")), Recording(Path("b/x.wav"))])
     ['x', 'x_2']
     """
-    names = []
+    names = {}  # in this order
     for recording in recordings:
         stem = name = recording.path.stem
         number = 2
         while name in names:
             name, number = f"{stem}_{number}", number + 1
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)
 
 
 def from_standard_input(folder):

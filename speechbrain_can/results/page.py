@@ -53,8 +53,8 @@ def write_page(path, title, entries, note=""):
         The HTML file.
     title : str
         Its heading.
-    entries : list of PageEntry
-        What is on it, in this order.
+    entries : iterable of PageEntry
+        What is on it, in this order; one is held at a time.
     note : str
         A sentence below the heading.
     """

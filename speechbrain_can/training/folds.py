@@ -82,7 +82,8 @@ def run_folds(settings, run_opts):
     if hparams["classes"] != len(corpus.classes):
         raise SettingsError(
             f"classes is {hparams['classes']}, and {corpus.name} has "
-            f"{len(corpus.classes)}: {', '.join(corpus.classes)}"
+            f"{len(corpus.classes)}: {', '.join(corpus.classes)}; give "
+            f"--classes={len(corpus.classes)}"
         )
     check_same_manifest(finished_folds(output_folder), corpus.digest)
     n_folds = count_folds(corpus.folds)
