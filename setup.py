@@ -23,7 +23,12 @@ EXTRAS = {
     ],
     # pocketsphinx aligns English and brings its model, espeakng-loader (eSpeak
     # NG as a wheel) pronounces unknown words, inflect spells numbers out
-    "align": ["pocketsphinx>=5.0.4", "espeakng-loader>=0.2", "inflect>=7.0"],
+    # (there is no wheel of pocketsphinx for Python 3.9)
+    "align": [
+        "pocketsphinx>=5.0.4; python_version >= '3.10'",
+        "espeakng-loader>=0.2",
+        "inflect>=7.0",
+    ],
     # faster-whisper recognises speech and brings Silero's voice detection
     "asr": ["faster-whisper>=1.1"],
     # praatio writes TextGrid, sounddevice records from a microphone

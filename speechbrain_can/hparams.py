@@ -91,6 +91,20 @@ class Settings:
         """Values without references; no object is built."""
         return _load(self.resolved())
 
+    def texts(self, key):
+        """The values under a key, each as YAML has it, a level deeper too."""
+        texts = {}
+        for name, value in self.plain()[key].items():
+            nested = isinstance(value, dict) and value.tag.value is None
+            inner = value if nested else {name: value}
+            texts.update(
+                {
+                    k: _dump({k: v}).partition(":")[2].strip()
+                    for k, v in inner.items()
+                }
+            )
+        return texts
+
     @property
     def fold(self):
         """The fold that is asked for: a number, ``all`` or ``none``."""

@@ -72,6 +72,7 @@ def test_the_example_of_the_readme_runs(capsys):
 def test_the_prediction_of_the_readme_runs(
     trained, controlled_corpus, tmp_path, monkeypatch, capsys
 ):
+    pytest.importorskip("pocketsphinx")
     (example,) = [b for b in blocks("README.md") if "EmotionRecognizer" in b]
     rows = read_manifest(trained / "prepared" / "manifest.csv")
     row = next(iter(rows.values()))

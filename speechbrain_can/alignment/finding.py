@@ -12,6 +12,7 @@ import torchaudio
 from speechbrain_can.alignment.formats import read_alignment
 from speechbrain_can.alignment.transcribe import hear
 from speechbrain_can.alignment.words import (
+    END_TOLERANCE,
     AlignmentError,
     Word,
     clean_words,
@@ -67,9 +68,10 @@ def find_words(
         From a waveform to a list of Word.
     transcript : str or None
         What is said.
-    alignment : str, Path, list of Word or None
+    alignment : str, Path, list of Word, FoundWords or None
         When it is said: a file that ``read_alignment`` reads, or its content.
-        The utterance ends where its last entry does.
+        Where its last entry is a pause the utterance ends with it, else with
+        the audio, unless that lasts but an aligner's rounding longer.
 
     Returns
     -------
@@ -82,12 +84,14 @@ def find_words(
         If the words do not fit the audio, or there is no way to find them.
     """
     duration = len(waveform) / sample_rate
+    if isinstance(alignment, FoundWords):
+        return alignment
     if alignment is not None:
         rows = alignment
         if isinstance(alignment, (str, Path)):
             rows = read_alignment(alignment)
         rows = fit_to_audio(rows, duration)
-        words, end, how = clean_words(rows), rows[-1].end, GIVEN
+        words, end, how = clean_words(rows), _end(rows, duration), GIVEN
     elif transcript is not None:
         if aligner is None:
             raise AlignmentError(
@@ -107,6 +111,15 @@ def find_words(
     if not words:
         raise AlignmentError("the alignment has no words")
     return FoundWords(words, end, how)
+
+
+def _end(rows, duration):
+    """Where an utterance ends by its alignment, in seconds."""
+    if not rows:
+        return duration
+    last = rows[-1]
+    closed = not clean_words([last]) or duration - last.end <= END_TOLERANCE
+    return last.end if closed else duration
 
 
 def _resampled(waveform, sample_rate, listener):

@@ -37,15 +37,11 @@ class PocketsphinxAligner:
 
     Example
     -------
-    >>> import torch
+    >>> from speechbrain_can.audio import read_waveform
     >>> align = PocketsphinxAligner()
-    >>> try:
-    ...     words = align(
-    ...         0.01 * torch.randn(16000), "go forward ten meters now"
-    ...     )
-    ... except AlignmentError as error:
-    ...     print(str(error)[:40])
-    the transcript does not fit the audio: n
+    >>> waveform = read_waveform("apple.wav", 16000)  # doctest: +SKIP
+    >>> align(waveform, "An apple!")  # doctest: +SKIP
+    [Word(text='an', start=0.12, end=0.25), Word(text='apple', start=0.25, end=0.7)]
     """
 
     name = "pocketsphinx"
@@ -142,17 +138,22 @@ class PocketsphinxAligner:
         """What is found on the way through the words or one of the decoys."""
         decoder, known = self._decoder(number)
         last = len(words)
-        # Below exp(-700) a probability is 0 to the decoder.
         _, margin = SEARCHES[number]
-        handicap = math.exp(max(-700, -margin * n_frames))
-        arcs = _chain(words, 0, last, range(1, last), handicap)
+        # Word by word, in step with what each gains: all at once it would leave
+        # the beam of a long transcript.
+        n_phones = sum(map(len, phones))
+        handicaps = [
+            math.exp(max(-700, -margin * n_frames * len(own) / n_phones))
+            for own in phones
+        ]
+        arcs = _chain(words, range(last + 1), handicaps)
         entries = dict(zip(words, phones))
         for decoy in _decoys(phones):
             names = ["decoy-" + "-".join(part) for part in decoy]
             entries.update(zip(names, decoy))
             first = 1 + max(max(arc[:2]) for arc in arcs)
-            states = range(first, first + last - 1)
-            arcs += _chain(names, 0, last, states, 1.0)
+            states = [0, *range(first, first + last - 1), last]
+            arcs += _chain(names, states, [1.0] * last)
         for name in entries.keys() - known:
             if decoder.lookup_word(name) is None:
                 decoder.add_word(name, " ".join(entries[name]), False)
@@ -179,13 +180,9 @@ class PocketsphinxAligner:
         ]
 
 
-def _chain(words, first, last, states, probability):
-    """Arcs from the first state through as many others to the last one."""
-    path = [first, *states, last]
-    return [
-        (source, target, probability if source == first else 1.0, word)
-        for source, target, word in zip(path[:-1], path[1:], words)
-    ]
+def _chain(words, states, probabilities):
+    """Arcs from each state to the next, a word each."""
+    return list(zip(states, states[1:], probabilities, words))
 
 
 def _decoys(phones):

@@ -10,7 +10,8 @@ import unicodedata
 from speechbrain_can.alignment.words import AlignmentError
 
 _MARKUP = re.compile(r"<[^>]*>|\[[^\]]*\]|\+\+\w+\+\+")
-_APOSTROPHES = str.maketrans("’‘`´", "''''")
+# the last two are those of Windows, read as Latin-1
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘`´\x91\x92", "'"))
 _CURRENCY = re.compile(r"([$€£])\s*(\d[\d,.]*\d|\d)")
 _SYMBOLS = {
     "&": "and",
@@ -92,7 +93,11 @@ def _spell_out(number):
             "spelling out numbers needs inflect (pip install "
             "'speechbrain_can[align]')"
         ) from error
-    return inflect.engine().number_to_words(number.replace(",", ""), andword="")
+    plain = number.replace(",", "")
+    try:
+        return inflect.engine().number_to_words(plain, andword="")
+    except inflect.NumOutOfRangeError:  # as one reads out a long code
+        return inflect.engine().number_to_words(plain, group=1, comma="")
 
 
 def _is_latin(word):

@@ -51,7 +51,8 @@ class WhisperTranscriber:
         self._whisper = None
 
     def __repr__(self):
-        return f"WhisperTranscriber({self.model!r}, {self.language!r})"
+        settings = (self.model, self.language, self.compute_type)
+        return f"WhisperTranscriber{settings}"
 
     def __getstate__(self):
         return {**self.__dict__, "_whisper": None}
@@ -79,14 +80,17 @@ class WhisperTranscriber:
         """
         if self._whisper is None:
             self._whisper = self._load()
-        segments, _ = self._whisper.transcribe(
-            waveform.numpy(),
-            language=self.language,
-            word_timestamps=True,
-            # Whisper makes words up where nobody speaks.
-            vad_filter=True,
-            condition_on_previous_text=False,
-        )
+        try:
+            segments, _ = self._whisper.transcribe(
+                waveform.numpy(),
+                language=self.language,
+                word_timestamps=True,
+                # Whisper makes words up where nobody speaks.
+                vad_filter=True,
+                condition_on_previous_text=False,
+            )
+        except ValueError as error:
+            raise InputError(f"Whisper {self.model!r}: {error}") from error
         words = [_heard(word) for segment in segments for word in segment.words]
         if not words:
             raise AlignmentError("no word was heard")

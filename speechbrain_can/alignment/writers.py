@@ -41,6 +41,9 @@ def write_textgrid(folder, name, found):
 def save_textgrid(path, tiers, duration):
     """Tiers of (start, end, label) by name, in Praat's long format.
 
+    Intervals share no time: one that begins within the one before is cut there,
+    and left out if nothing is left of it.
+
     Raises ``ImportError`` if praatio is not installed.
     """
     try:
@@ -50,10 +53,24 @@ def save_textgrid(path, tiers, duration):
             "writing TextGrid needs praatio (pip install "
             "'speechbrain_can[predict]')"
         ) from error
+    # samples at another rate may outlast the file by less than one
+    ends = [end for entries in tiers.values() for _, end, _ in entries]
+    duration = max([duration, *ends])
     grid = textgrid.Textgrid(0, duration)
     for name, entries in tiers.items():
-        grid.addTier(textgrid.IntervalTier(name, entries, 0, duration))
+        apart = _apart(entries)
+        grid.addTier(textgrid.IntervalTier(name, apart, 0, duration))
     grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
+
+
+def _apart(entries):
+    apart, free = [], 0.0
+    for start, end, label in sorted(entries):
+        start = max(start, free)
+        if end > start:
+            apart.append((start, end, label))
+            free = end
+    return apart
 
 
 WRITERS = {"csv": write_csv, "ctm": write_ctm, "textgrid": write_textgrid}

@@ -92,8 +92,10 @@ def predict(
     from speechbrain_can.inference.recognizer import load_recognizer
     from speechbrain_can.inference.writers import WRITERS
 
-    if output_format == "textgrid" and output is None:
+    if output_format == "textgrid" and (output is None or output.is_file()):
         raise click.UsageError("textgrid needs --output=FOLDER")
+    if output_format != "textgrid" and output is not None and output.is_dir():
+        raise click.UsageError(f"--output={output} is a folder; give a file")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         recordings = _recordings(
             inputs, microphone, transcript, alignment, folder

@@ -44,4 +44,5 @@ def prepare(hparams_file, overrides):
     Writes the manifest, the folds, and skipped.csv with the reason for every
     utterance that is left out. Stopped, it goes on when it is started again.
     """
-    run_train(hparams_file, [*overrides, "--fold=none"])
+    kept = [o for o in overrides if o.partition("=")[0] != "--fold"]
+    run_train(hparams_file, [*kept, "--fold=none"])

@@ -61,7 +61,7 @@ class Corpus:
     folds : dict of str: FoldAssignment
         By ID.
     digest : str
-        Of the manifest: results of another one are not averaged with its own.
+        Of manifest and folds: results of others are not averaged with its own.
     """
 
     name: str
@@ -96,9 +96,9 @@ class Corpus:
             data_folder=description["data_folder"],
             utterances=utterances,
             folds=folds,
-            digest=hashlib.sha256(
-                (folder / "manifest.csv").read_bytes()
-            ).hexdigest()[:16],
+            digest=_digest(
+                folder / "manifest.csv", folds_path(folder, protocol)
+            ),
         )
 
     def words_of(self, ids):
@@ -108,6 +108,13 @@ class Corpus:
             for utterance_id in ids
             for word in self.utterances[utterance_id].words
         ]
+
+
+def _digest(*paths):
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def folds_path(folder, protocol):

@@ -157,12 +157,23 @@ def given_folds(utterances, parts):
     one of ``train``, ``valid`` and ``test`` for all.
     """
     found = {utterance_id: parts[utterance_id] for utterance_id in utterances}
+    without = sorted(name for name, part in found.items() if not part)
+    if without:
+        raise InputError(
+            f"{len(without)} utterances have no fold, {without[0]} among them; "
+            "the protocol given needs that of every one"
+        )
     if set(found.values()) <= set(PARTS):
         whole = {
             "train": FoldAssignment(None, None),
             "valid": FoldAssignment(None, 0),
             "test": FoldAssignment(0, None),
         }
+        missing = set(PARTS) - set(found.values())
+        if missing:
+            raise InputError(
+                f"no utterance is given for {', '.join(sorted(missing))}"
+            )
         return {name: whole[part] for name, part in sorted(found.items())}
     for utterance_id, part in sorted(found.items()):
         if not part.isdigit():
@@ -171,6 +182,12 @@ def given_folds(utterances, parts):
                 f"every utterance, or one of {', '.join(PARTS)} for every one"
             )
     n_folds = 1 + max(map(int, found.values()))
+    empty = set(range(n_folds)) - set(map(int, found.values()))
+    if empty:
+        raise InputError(
+            f"folds are numbered from 0 to {n_folds - 1}, and no utterance is in "
+            f"{', '.join(map(str, sorted(empty)))}"
+        )
     return {
         utterance_id: FoldAssignment(int(part), (int(part) - 1) % n_folds)
         for utterance_id, part in sorted(found.items())

@@ -26,7 +26,7 @@ from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.audio import AudioError, audio_duration, load_audio
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
 from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
-from speechbrain_can.files import read_json, write_json
+from speechbrain_can.files import InputError, read_json, write_json
 
 # Of how words are found: what other versions found is found anew.
 VERSION = 1
@@ -140,8 +140,18 @@ def prepare_recordings(
         found = _read_words(_words_path(Path(folder) / "words", recording))
         return as_utterance(recording, found, data_folder), None
 
-    # What is listed decides what is in the manifest, as the settings do.
-    listed = json.dumps([asdict(recording) for recording in recordings])
+    # What is listed, and which files there are, decide what is in the manifest,
+    # as the settings do.
+    listed = json.dumps(
+        [
+            [
+                asdict(r),
+                _state(data_folder, r.wav),
+                _state(data_folder, r.alignment),
+            ]
+            for r in recordings
+        ]
+    )
     prepare_corpus(
         folder=folder,
         name=name,
@@ -160,7 +170,7 @@ def prepare_recordings(
         build_utterance=build_utterance,
         find_parts=(
             (lambda: {r.utterance_id: r.part for r in recordings})
-            if all(r.part is not None for r in recordings)
+            if any(r.part is not None for r in recordings)
             else None
         ),
     )
@@ -171,7 +181,11 @@ def as_utterance(recording, found, data_folder):
     return Utterance(
         utterance_id=recording.utterance_id,
         duration=audio_duration(data_folder / recording.wav),
-        wav=f"{DATA_ROOT}/{recording.wav}",
+        wav=(
+            recording.wav
+            if os.path.isabs(recording.wav)
+            else f"{DATA_ROOT}/{recording.wav}"
+        ),
         speaker=recording.speaker,
         session=recording.session,
         dialog=recording.dialog,
@@ -233,9 +247,9 @@ def _map(recordings, settings, workers):
             yield from pool.map(_find_in_process, recordings, chunksize=4)
         except BrokenProcessPool as error:
             raise CorpusError(
-                "a process that finds words died, perhaps for want of memory; "
-                "started again it goes on where it was, with fewer of them if "
-                "alignment_workers is lower"
+                "a process that finds words died, for want of memory or as it "
+                "started; the same command goes on where it was, with fewer "
+                "processes if alignment_workers is lower"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -269,6 +283,11 @@ def _find_and_write(recording, folder, data_folder, aligner, transcriber):
         found.tiled()
     except (AlignmentError, AudioError) as error:
         return str(error)
+    except (InputError, ImportError):
+        raise  # it would be the same for every recording
+    # whatever a library stumbles over, the others are not to suffer for it
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
     write_json(
         _words_path(folder, recording),
         {
@@ -290,38 +309,58 @@ def _find_and_write(recording, folder, data_folder, aligner, transcriber):
 
 
 def _words_path(folder, recording):
-    return folder / f"{recording.utterance_id}.json"
+    name = recording.utterance_id
+    if len(name.encode()) > 200:  # file systems end at 255
+        name = f"{name[:50]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return folder / f"{name}.json"
 
 
 def _read_words(path):
-    content = read_json(path)
-    words = [
-        Word(row["word"], row["start"], row["end"], row.get("score"))
-        for row in content["words"]
-    ]
-    return FoundWords(words, content["end"], content["aligned_by"])
+    content = _read(path)
+    try:
+        words = [
+            Word(row["word"], row["start"], row["end"], row.get("score"))
+            for row in content["words"]
+        ]
+        return FoundWords(words, content["end"], content["aligned_by"])
+    except (KeyError, TypeError) as error:
+        raise _broken(path, error) from error
+
+
+def _read(path):
+    try:
+        return read_json(path)
+    except ValueError as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path, error):
+    return CorpusError(
+        f"{path} cannot be read ({error!r}); mend it, or delete it to find its "
+        "words anew"
+    )
 
 
 def _is_found(folder, recording, data_folder, aligner, transcriber):
     path = _words_path(folder, recording)
     if not path.exists():
         return False
-    try:
-        origin = _origin(recording, data_folder, aligner, transcriber)
-    except OSError:
-        return False
-    return read_json(path)["found_from"] == origin
+    origin = _origin(recording, data_folder, aligner, transcriber)
+    return _read(path).get("found_from") == origin
+
+
+def _state(data_folder, path):
+    """Size and time of a file; None where there is none."""
+    if path is None or not (data_folder / path).exists():
+        return None
+    stat = os.stat(data_folder / path)
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _origin(recording, data_folder, aligner, transcriber):
     """What words are found from: when it is the same, they are."""
     paths = [recording.wav, recording.alignment]
-    stats = [
-        (path, stat.st_size, stat.st_mtime_ns)
-        for path in paths
-        if path is not None
-        for stat in [os.stat(data_folder / path)]
-    ]
+    stats = [(path, _state(data_folder, path)) for path in paths]
     origin = (VERSION, stats, recording.transcript, repr(aligner))
     digest = hashlib.sha256(repr((*origin, repr(transcriber))).encode())
     return digest.hexdigest()[:16]

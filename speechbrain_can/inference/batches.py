@@ -12,6 +12,8 @@ from speechbrain_can.files import InputError
 from speechbrain_can.inference.inputs import Recording
 from speechbrain_can.inference.prediction import Prediction
 
+LONGEST_UTTERANCE = 15.0  # seconds, of what is cut
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -59,7 +61,9 @@ def predict_recordings(recognizer, recordings, longest=30.0):
                 prediction = recognizer.classify_file(recording.path, **known)
                 yield Outcome(recording, [prediction], [])
                 continue
-            timeline = recognizer.timeline(recording.path, **known)
+            timeline = recognizer.timeline(
+                recording.path, **known, longest=min(longest, LONGEST_UTTERANCE)
+            )
         except (InputError, OSError) as error:
             yield Outcome(recording, [], [str(error)])
             continue

@@ -6,6 +6,7 @@ Authors
 
 from pathlib import Path
 
+from speechbrain_can.alignment.finding import GIVEN, FoundWords
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import resolve_wav
 from speechbrain_can.corpus.prepare import Corpus
@@ -15,6 +16,13 @@ from speechbrain_can.hparams import SETTINGS, read_settings
 from speechbrain_can.inference.recognizer import load_recognizer
 from speechbrain_can.results.page import PAGE_RATE, PageEntry, write_page
 from speechbrain_can.training.model_folder import MODEL
+
+
+def as_tested(utterance):
+    """The words of a row of the manifest, which end where the utterance does."""
+    return FoundWords(
+        utterance.words, utterance.words[-1].end, utterance.aligned_by or GIVEN
+    )
 
 
 def write_fold_page(path, fold_folder, most=60):
@@ -48,7 +56,15 @@ def write_fold_page(path, fold_folder, most=60):
     settings = read_settings(fold_folder / SETTINGS)
     hparams = settings.plain()
     protocol = hparams["preparation"]["protocol"]
-    corpus = Corpus.load(hparams["prepared_folder"], protocol)
+    prepared = Path(hparams["prepared_folder"])
+    if not prepared.exists():  # the run was moved, or is called from elsewhere
+        prepared = fold_folder.parent / "prepared"
+    if not prepared.exists():
+        raise InputError(
+            f"{fold_folder} has no prepared corpus: neither "
+            f"{hparams['prepared_folder']} nor {prepared} is there"
+        )
+    corpus = Corpus.load(prepared, protocol)
     recognizer = load_recognizer(fold_folder / MODEL)
     found = []
     for utterance_id in split_fold(corpus.folds, settings.fold)["test"]:
@@ -57,7 +73,7 @@ def write_fold_page(path, fold_folder, most=60):
         found.append(
             (
                 utterance,
-                recognizer.classify_file(wav, alignment=utterance.words),
+                recognizer.classify_file(wav, alignment=as_tested(utterance)),
             )
         )
     wrong = sum(u.emotion != p.label for u, p in found)

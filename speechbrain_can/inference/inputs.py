@@ -15,7 +15,11 @@ import soundfile
 from speechbrain_can.corpus.tables import read_table
 from speechbrain_can.files import InputError
 
-AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff", ".sph"}
+# In folders; those that no library here reads are told, not passed over
+AUDIO_SUFFIXES = set(
+    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .sph "
+    ".m4a .mp4 .aac .wma .webm .amr .3gp".split()
+)
 STANDARD_INPUT = "-"
 MICROPHONE_RATE = 16000
 

@@ -134,6 +134,12 @@ class EmotionRecognizer(Pretrained):
         """
         if wav_lens is None:
             wav_lens = torch.ones(len(wavs))
+        for given in (wav_lens, transcripts, alignments):
+            if given is not None and len(given) != len(wavs):
+                raise ValueError(
+                    f"{len(given)} lengths, transcripts or alignments for "
+                    f"{len(wavs)} waveforms"
+                )
         lengths = torch.round(wav_lens * wavs.shape[1]).long().tolist()
         waveforms = [wav[:n].cpu() for wav, n in zip(wavs, lengths)]
         none = [None] * len(waveforms)
@@ -256,6 +262,11 @@ def load_recognizer(source, whisper=None, device="cpu"):
     ``InputError`` if a folder is no model folder.
     """
     folder = Path(source)
+    if not folder.exists() and len(folder.parts) != 2:
+        raise InputError(
+            f"{source}: no such folder, and not a name on the Hugging Face hub, "
+            "such as user/model"
+        )
     if folder.is_dir() and not (folder / SETTINGS).exists():
         raise InputError(f"{folder} is no model folder: it has no {SETTINGS}")
     if folder.is_dir() and not (folder / "model.ckpt").exists():
@@ -263,8 +274,21 @@ def load_recognizer(source, whisper=None, device="cpu"):
             ", its sub-folder model is" if (folder / "model").is_dir() else ""
         )
         raise InputError(f"{folder} is no model folder{hint}")
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {device} cannot be used: {reason}") from error
     overrides = {}
     if whisper is not None:
+        settings = folder / SETTINGS
+        if settings.exists() and "\nwhisper:" not in settings.read_text(
+            "utf-8"
+        ):
+            raise InputError(
+                f"{folder} has no Whisper to replace by {whisper}: it takes "
+                "alignments alone"
+            )
         overrides["whisper"] = whisper
     return EmotionRecognizer.from_hparams(
         source=str(source), overrides=overrides, run_opts={"device": device}
@@ -318,11 +342,18 @@ def _shared_out(whole, spans):
         words = [w for w, owner in zip(whole.words, owners) if owner == i]
         if not words:
             continue
-        start, end = min(start, words[0].start), max(end, words[-1].end)
+        # not over its neighbour, whose words are its own
+        before = widened[-1][1] if widened else 0.0
+        start = max(before, min(start, words[0].start))
+        end = max(end, words[-1].end)
         widened.append((start, end))
         known[start] = FoundWords(
             [
-                replace(word, start=word.start - start, end=word.end - start)
+                replace(
+                    word,
+                    start=max(0.0, word.start - start),
+                    end=word.end - start,
+                )
                 for word in words
             ],
             end - start,

@@ -123,8 +123,10 @@ def prediction_settings(settings, temperature):
     given = [name for name in READERS if settings.has(name)]
     lines = [
         "# yamllint disable",
-        # vectors come with the parameters
-        settings.replaced({"glove_file": None}).part([*PARTS, *given]).rstrip(),
+        # vectors come with the parameters, and who predicts may have no GPU
+        settings.replaced({"glove_file": None, "feature_device": "cpu"})
+        .part([*PARTS, *given])
+        .rstrip(),
         f"temperature: {temperature!r}",
         *(text for name, text in READERS.items() if name not in given),
         PRETRAINER,

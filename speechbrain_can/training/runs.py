@@ -127,7 +127,7 @@ def check_runs(runs, output_folder):
         settings[str(path)] = read_settings(path)
     shared = {
         # on which utterances and folds a run trains and is tested
-        name: _flat(one.plain()["preparation"])
+        name: one.texts("preparation")
         for name, one in settings.items()
     }
     first = str(runs[0].hparams_file)
@@ -142,14 +142,6 @@ def check_runs(runs, output_folder):
     for run in runs:
         check_folder(run.folder, run.settings)
     collect(output_folder)
-
-
-def _flat(settings):
-    """Settings within settings, a level deep, as if they were beside them."""
-    flat = {}
-    for key, value in settings.items():
-        flat.update(value if isinstance(value, dict) else {key: value})
-    return flat
 
 
 def requested_folds(run):

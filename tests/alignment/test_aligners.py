@@ -10,7 +10,7 @@ import torchaudio
 
 from speechbrain_can.alignment.ctc import CTCAligner
 from speechbrain_can.alignment.equal import EqualSegments
-from speechbrain_can.alignment.finding import find_words
+from speechbrain_can.alignment.finding import FoundWords, find_words
 from speechbrain_can.alignment.phonemes import Pronouncer
 from speechbrain_can.alignment.readers import read_wdseg
 from speechbrain_can.alignment.sphinx import PocketsphinxAligner
@@ -19,6 +19,9 @@ from speechbrain_can.alignment.transcribe import PocketsphinxTranscriber, hear
 from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.controlled.speech import Synthesizer
+
+# for Python 3.9 there is no wheel of it
+pytest.importorskip("pocketsphinx")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,27 @@ def test_every_utterance_is_aligned_closely(align, spoken):
         errors += [abs(f.start - w.start) for f, w in zip(found, words)]
     # 96% on a hundred others; chance is far below
     assert np.mean(np.array(errors) <= 0.05 + 1e-6) > 0.9
+
+
+def test_long_transcripts_are_aligned_and_told_apart(align, spoken):
+    """The handicap of a transcript grows with it, and must not prune it."""
+    for n_utterances in (8, 20):
+        own = spoken[:n_utterances]
+        waveform = torch.cat([waveform for waveform, _ in own])
+        assert len(waveform) > 2 * n_utterances * 16000
+        text = " ".join(word.text for _, words in own for word in words)
+        found = align(waveform, text)
+        assert texts(found) == text.split()
+        starts, offset = [], 0.0
+        for piece, words in own:
+            starts += [offset + word.start for word in words]
+            offset += len(piece) / 16000
+        errors = np.abs(np.array(starts) - [word.start for word in found])
+        assert np.mean(errors <= 0.05 + 1e-6) > 0.8
+    others = " ".join(word.text for _, words in spoken[20:28] for word in words)
+    waveform = torch.cat([waveform for waveform, _ in spoken[:8]])
+    with pytest.raises(AlignmentError, match="does not fit the audio"):
+        align(waveform, others)
 
 
 def test_what_came_before_changes_nothing(align, spoken):
@@ -132,6 +156,7 @@ def test_it_travels_to_another_process(align, spoken):
     "written, spoken",
     [
         ("I'm 42!", "i'm forty two"),
+        ("I\x92m " + "1" * 40, "i'm " + "one " * 40),
         ("the 3rd of 1,200 — 2.5%", "the third of one thousand two hundred two "
          "point five percent"),
         ("R&B for $5", "r and b for five dollars"),
@@ -264,7 +289,13 @@ def test_words_from_whatever_is_known(align, spoken):
     text = " ".join(texts(words))
     given = find_words(waveform, 16000, alignment=words)
     assert (given.words, given.aligned_by) == (words, "given")
-    assert given.end == words[-1].end
+    # a pause at the end closes the utterance, else it ends with the audio
+    assert given.end == len(waveform) / 16000
+    last = words[-1].end
+    closed = [*words, Word("<sil>", last, last + 0.02)]
+    assert find_words(waveform, 16000, alignment=closed).end == last + 0.02
+    as_it_is = FoundWords(words, last, "told")
+    assert find_words(waveform, 16000, alignment=as_it_is) is as_it_is
     placed = find_words(waveform, 16000, align, transcript=text)
     assert placed.aligned_by == "pocketsphinx"
     assert placed.end == len(waveform) / 16000

@@ -37,7 +37,9 @@ def transcribe():
 
 def test_a_model_that_is_not_there():
     transcribe = WhisperTranscriber("nobody/has-this")
-    assert repr(transcribe) == "WhisperTranscriber('nobody/has-this', 'en')"
+    assert repr(transcribe) == (
+        "WhisperTranscriber('nobody/has-this', 'en', 'int8')"
+    )
     with pytest.raises(InputError, match="Whisper 'nobody/has-this' cannot be"):
         transcribe(torch.randn(16000))
 
@@ -54,6 +56,7 @@ def test_what_is_said_is_heard(transcribe, utterances):
 
 
 def test_it_is_placed_more_closely(transcribe, utterances):
+    pytest.importorskip("pocketsphinx")
     align = PocketsphinxAligner()
     waveform, _ = utterances[3]
     loose, placed = transcribe(waveform), hear(waveform, transcribe, align)

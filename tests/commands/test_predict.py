@@ -16,6 +16,9 @@ from speechbrain_can.__main__ import main
 from speechbrain_can.alignment.formats import read_alignment
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 
+# for Python 3.9 there is no wheel of it
+pytest.importorskip("pocketsphinx")
+
 
 @pytest.fixture(scope="module")
 def model(trained):
@@ -82,6 +85,40 @@ def test_every_format_says_the_same(model, table, tmp_path):
         text = path.read_text()
         assert f'"{record["label"]} ' in text
         assert '"attention of audio"' in text
+
+
+def test_a_textgrid_of_words_that_overlap(model, utterances, tmp_path):
+    pytest.importorskip("praatio")
+    wav, _ = utterances[0]
+    words = tmp_path / "words.csv"
+    words.write_text("word,start,end\nthe,0.1,0.5\nfarm,0.4,0.9\n")
+    invoke(
+        *("predict", model, wav, "--alignment", words),
+        *("--format=textgrid", "--output", tmp_path / "grids"),
+    )
+    (path,) = (tmp_path / "grids").iterdir()
+    read = [w for w in read_alignment(path) if w.text != "<sil>"]
+    assert [(w.text, w.start, w.end) for w in read] == [
+        ("the", 0.1, 0.5),
+        ("farm", 0.5, 0.9),
+    ]
+
+
+def test_what_align_writes_predicts_the_same(
+    model, table, utterances, tmp_path
+):
+    wav, utterance = utterances[0]
+    said = ("--transcript", utterance.transcription)
+    direct = invoke("predict", model, wav, *said, "--format=json").stdout
+    invoke("align", wav, *said, "--output", tmp_path)
+    written = tmp_path / f"{utterance.utterance_id}.csv"
+    again = invoke(
+        "predict", model, wav, "--alignment", written, "--format=json"
+    ).stdout
+    direct, again = json.loads(direct), json.loads(again)
+    assert again["probabilities"] == pytest.approx(
+        direct["probabilities"], abs=1e-4
+    )
 
 
 def test_a_page_of_them(model, table, tmp_path):
@@ -181,6 +218,9 @@ def test_what_makes_no_sense_is_refused(model, trained, utterances, tmp_path):
         ([model, wav, "--format=textgrid"], "needs --output=FOLDER"),
         ([trained / "fold_1", wav], "its sub-folder model is"),
         ([tmp_path, wav], "is no model folder"),
+        ([tmp_path / "modle", wav], "no such folder"),
+        ([model, wav, "--device=nonsense"], "device nonsense cannot be used"),
+        ([model, wav, "--output", tmp_path], "is a folder; give a file"),
     ):
         found = invoke("predict", *arguments, fails=True)
         assert message in " ".join(found.output.split())
@@ -220,7 +260,10 @@ def test_what_align_writes_is_read_again(table, utterances, tmp_path):
             )
             spoken = [word.text for word in words if word.text != "<sil>"]
             assert spoken == [word.text for word in utterance.words]
-    found = invoke("align", table, tmp_path / "gone.wav", fails=True)
+    found = invoke(
+        *("align", table, tmp_path / "gone.wav", "--output", tmp_path),
+        fails=True,
+    )
     assert "gone.wav: no such audio file" in found.stderr
     assert "1 of 3 recordings were not aligned" in found.stderr
 

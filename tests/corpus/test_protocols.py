@@ -262,5 +262,15 @@ def test_folds_that_the_corpus_gives(tmp_path):
     }
     with pytest.raises(InputError, match="c has the fold 'two'"):
         make_folds("given", utterances, seed=1, parts={**numbers, "c": "two"})
+    with pytest.raises(InputError, match="1 utterances have no fold, c among"):
+        make_folds("given", utterances, seed=1, parts={**numbers, "c": None})
+    with pytest.raises(InputError, match="from 0 to 3, and no .* is in 0"):
+        parts = dict(zip("abcde", "12312"))
+        make_folds("given", utterances, seed=1, parts=parts)
+    with pytest.raises(
+        InputError, match="no utterance is given for test, valid"
+    ):
+        parts = dict.fromkeys("abcde", "train")
+        make_folds("given", utterances, seed=1, parts=parts)
     with pytest.raises(InputError, match="no folds of its own"):
         make_folds("given", utterances, seed=1)

@@ -65,7 +65,7 @@ def prepare(corpus, recordings, aligner, **settings):
         folder=corpus.parent / "prepared",
         name="mine",
         data_folder=corpus,
-        protocol="group:speaker",
+        protocol="random10",
         fold_seed=1,
         find_recordings=lambda: (recordings, []),
         **{"aligner": aligner, "workers": 1, **settings},
@@ -130,6 +130,58 @@ def test_what_changed_is_found_anew(corpus):
     rows = prepare(corpus, changed, aligner)
     assert aligner.asked == ["Another one"]
     assert [w.text for w in rows["a"].words] == ["another", "one"]
+
+
+def test_files_that_were_mended_are_read_anew(corpus):
+    recordings = [recording("a"), recording("b"), recording("new")]
+    rows = prepare(corpus, recordings, Counting())
+    assert "new" not in rows
+    write_wav(corpus / "new.wav", 0.5)
+    write_wav(corpus / "b.wav", 0.9, seed=9)
+    aligner = Counting()
+    rows = prepare(corpus, recordings, aligner)
+    assert len(aligner.asked) == 2
+    assert rows["new"].duration == 0.5 and rows["b"].duration == 0.9
+
+
+def test_what_cannot_be_read_is_named(corpus):
+    prepare(corpus, [recording("a")], Counting())
+    prepared = corpus.parent / "prepared"
+    (prepared / "corpus.json").unlink()
+    (prepared / "words" / "a.json").write_text('{"words": [}')
+    with pytest.raises(CorpusError, match="a.json cannot be read .* mend it"):
+        prepare(corpus, [recording("a")], Counting())
+
+
+class Breaking(Counting):
+    """Stumbles over one recording, as libraries do."""
+
+    def __call__(self, waveform, transcript):
+        if transcript == "odd":
+            raise RuntimeError("nobody thought of this")
+        return super().__call__(waveform, transcript)
+
+
+def test_an_odd_recording_stops_no_other(corpus):
+    long = "x" * 300
+    write_wav(corpus / "x.wav", 0.5)
+    rows = prepare(
+        corpus,
+        [
+            recording("a", "odd"),
+            recording("b"),
+            LabelledRecording(
+                long, str(corpus / "x.wav"), "ang", transcript="so", speaker="x"
+            ),
+            recording("c"),
+        ],
+        Breaking(),
+    )
+    assert set(rows) == {"b", "c", long}
+    # an absolute path stays one
+    assert rows[long].wav == str(corpus / "x.wav")
+    skipped = (corpus.parent / "prepared" / "skipped.csv").read_text()
+    assert "RuntimeError: nobody thought of this" in skipped
 
 
 def test_side_by_side_gives_the_same(corpus):

@@ -107,6 +107,7 @@ def test_a_record_says_all_and_unpacks(recognizer, utterances):
 
 
 def test_a_transcript_is_aligned(recognizer, utterances):
+    pytest.importorskip("pocketsphinx")
     (wav, utterance), *_ = utterances
     prediction = recognizer.classify_file(
         wav, transcript=utterance.transcription
@@ -121,6 +122,10 @@ def test_what_cannot_be_predicted_says_why(recognizer, utterances, tmp_path):
     (wav, utterance), *_ = utterances
     with pytest.raises(AlignmentError, match="the transcript .* has no words"):
         recognizer.classify_file(wav, transcript="😀 …")
+    with pytest.raises(
+        ValueError, match="1 lengths, transcripts .* for 2 wave"
+    ):
+        recognizer.classify_batch(torch.randn(2, 9), transcripts=["so"])
     with pytest.raises(AlignmentError, match="the alignment ends at 99.00 s"):
         recognizer.classify_file(wav, alignment=[Word("so", 0.0, 99.0)])
     with pytest.raises(AlignmentError, match="utterance 1: .*has no words"):
