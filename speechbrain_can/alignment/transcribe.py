@@ -10,6 +10,7 @@ Authors
 import re
 from dataclasses import replace
 
+from speechbrain_can.alignment.text import split_words
 from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
 from speechbrain_can.files import InputError
 
@@ -127,6 +128,24 @@ def _heard(word):
     )
 
 
+def _plain(word):
+    """A word as it was heard without its punctuation: none, one, or several."""
+    try:
+        texts = split_words(word.text)
+    except AlignmentError:
+        return []
+    step = (word.end - word.start) / len(texts)
+    return [
+        replace(
+            word,
+            text=text,
+            start=word.start + i * step,
+            end=word.start + (i + 1) * step,
+        )
+        for i, text in enumerate(texts)
+    ]
+
+
 class PocketsphinxTranscriber:
     """PocketSphinx as a recogniser: English, small, wrong in a third of the words.
 
@@ -210,7 +229,7 @@ def hear(waveform, transcriber, aligner=None):
     """
     heard = transcriber(waveform)
     if aligner is None:
-        return heard
+        return [part for word in heard for part in _plain(word)]
     transcript = " ".join(word.text for word in heard)
     try:
         placed = aligner(waveform, transcript)

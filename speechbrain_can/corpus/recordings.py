@@ -260,6 +260,8 @@ _settings = ()
 
 def _start(*settings):
     global _settings
+    # a core each: what CTranslate2 starts reads it from here
+    os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     _settings = settings
 

@@ -90,7 +90,7 @@ def write_fold_page(path, fold_folder, most=60):
     write_page(
         path,
         f"Fold {settings.fold} on {corpus.name}, {protocol}",
-        [
+        (
             PageEntry(
                 utterance.utterance_id,
                 read_waveform(
@@ -100,7 +100,7 @@ def write_fold_page(path, fold_folder, most=60):
                 utterance.emotion,
             )
             for utterance, prediction in shown
-        ],
+        ),
         f"{len(shown)} of {len(found)} test utterances. {wrong} are mistakes; "
         "they come first, the surest of them at the top, then what was right by "
         "the smallest margin. Probabilities are calibrated.",

@@ -91,7 +91,7 @@ def _of_table(path):
         recordings.append(
             Recording(
                 path.parent / row["wav"],
-                row.get("transcript") or None,
+                (row.get("transcript") or "").strip() or None,
                 path.parent / alignment if alignment else None,
             )
         )

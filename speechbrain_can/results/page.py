@@ -16,7 +16,8 @@ import torch
 
 from speechbrain_can.files import atomic_write
 
-COLUMNS = 400  # of a drawn waveform
+COLUMNS = 400  # of a drawn waveform, more for a long one
+COLUMNS_A_SECOND = 40
 # MP3 knows few rates; 16 kHz holds what a model hears.
 PAGE_RATE = 16000
 
@@ -76,13 +77,15 @@ def write_page(path, title, entries, note=""):
 
 def _for_template(entry):
     duration = len(entry.waveform) / PAGE_RATE
+    columns = max(COLUMNS, round(COLUMNS_A_SECOND * duration))
     words = [word for p in entry.predictions for word in p.words]
     return {
         "name": entry.name,
         "true": entry.true,
         "duration": duration,
         "audio": encode_audio(entry.waveform),
-        "outline": outline(entry.waveform),
+        "columns": columns,
+        "outline": outline(entry.waveform, columns),
         "predictions": entry.predictions,
         "words": [
             _shown_word(p, w) for p in entry.predictions for w in p.words
@@ -122,7 +125,7 @@ def encode_audio(waveform):
     return f"data:{mime};base64,{code}"
 
 
-def outline(waveform, columns=COLUMNS):
+def outline(waveform, columns):
     """Points of an SVG polygon, ``columns`` wide; the peak reaches 1 or -1.
 
     Example

@@ -277,6 +277,10 @@ def test_what_is_heard_is_placed_by_the_aligner(align, spoken):
     found = hear(waveform, Told(loose), align)
     assert found == align(waveform, " ".join(texts(words)))
     assert {word.score for word in found} == {0.5}
+    plain = hear(
+        waveform, Told([Word("Well-known,", 0.0, 1.0), Word("...", 1, 2)])
+    )
+    assert plain == [Word("well", 0.0, 0.5), Word("known", 0.5, 1.0)]
     made_up = [Word("completely", 0, 1), Word("different", 1, 2)]
     with pytest.raises(
         AlignmentError, match="told heard 'completely different'"

@@ -218,6 +218,32 @@ def test_a_corpus_of_ones_own_trains(speak, tmp_path):
     assert str(corpus) not in model
 
 
+def test_results_of_other_folds_are_not_taken(speak, tmp_path):
+    corpus = tmp_path / "mine"
+    rows = []
+    for number, emotion in enumerate(("glad", "cross") * 3):
+        speak(
+            corpus / f"{number}.wav", "i will be there", pitch=20 + 10 * number
+        )
+        rows.append((f"{number}.wav", emotion, f"s{number}", "I will be there"))
+
+    def train(folds, fails=False):
+        columns = ("wav", "emotion", "speaker", "transcript", "fold")
+        table(corpus, columns, *((*r, f) for r, f in zip(rows, folds)))
+        return run(
+            tmp_path / "results",
+            f"--data_folder={corpus}",
+            *("--classes=2", "--alignment_workers=1", "--number_of_epochs=1"),
+            *("--protocol=given", "--fold=0"),
+            recipe=RECIPES["CustomCorpus"],
+            fails=fails,
+        )
+
+    train("001122")
+    printed = train("112200", fails=True)
+    assert "are of another preparation" in printed.splitlines()[-1]
+
+
 def test_what_is_wrong_with_a_table_is_told(speak, tmp_path):
     module = load_module(RECIPES["CustomCorpus"] / "custom_prepare.py")
     corpus = tmp_path / "mine"

@@ -158,6 +158,26 @@ def test_ended_politely_it_ends_its_runs_and_prints_what_there_is(
     assert not (folder / "comparison.md").exists()
 
 
+def test_another_aligner_is_another_corpus(tmp_path):
+    """Its name is a tag of YAML alone: no key says it."""
+    can = (
+        ROOT
+        / "recipes/CustomCorpus/multimodal_emotion_recognition/hparams/can.yaml"
+    )
+    other = can.with_name("equal_aligner.yaml")
+    text = can.read_text().replace(
+        "sphinx.PocketsphinxAligner {}", "equal.EqualSegments {}"
+    )
+    # beside the recipe's own files, since it has to belong to it
+    try:
+        other.write_text(text)
+        runs = plan_runs([can, other], [1], tmp_path, ["--data_folder=x"])
+        with pytest.raises(SettingsError, match="aligner: .*EqualSegments"):
+            check_runs(runs, tmp_path)
+    finally:
+        other.unlink()
+
+
 def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
     output = tmp_path / "results"
 
