@@ -5,11 +5,10 @@ Authors
 """
 
 import math
-import re
 
 from speechbrain_can.alignment.phonemes import Pronouncer
 from speechbrain_can.alignment.text import english_words
-from speechbrain_can.alignment.words import AlignmentError, Word
+from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
 
 FRAME_RATE = 100  # frames a second
 FRAMES_PER_PHONE = 3  # the states of a phone's model
@@ -21,7 +20,6 @@ SEARCHES = (
 )
 # Decoys fill the dictionary: beyond so many words a new decoder is made.
 MOST_WORDS = 30_000
-_VARIANT = re.compile(r"\(\d+\)$")
 
 
 class PocketsphinxAligner:
@@ -91,9 +89,8 @@ class PocketsphinxAligner:
                 f"need {shortest / FRAME_RATE:.1f} s or more, the audio has "
                 f"{n_frames / FRAME_RATE:.1f} s"
             )
-        samples = (waveform.clamp(-1, 1) * 32767).short().numpy().tobytes()
         for number in range(len(SEARCHES)):
-            found = self._search(number, samples, n_frames, words, phones)
+            found = self._search(number, waveform, n_frames, words, phones)
             if [word.text for word in found] == words:
                 return found
         reason = "no path through {} was found"
@@ -109,7 +106,7 @@ class PocketsphinxAligner:
         if decoder is None or len(known) > MOST_WORDS:
             # The best path through the lattice drops words of an alignment.
             beams, _ = SEARCHES[number]
-            decoder = _import_decoder()(
+            decoder = import_decoder()(
                 lm=None, bestpath=False, loglevel="FATAL", **beams
             )
             known = set()
@@ -134,7 +131,7 @@ class PocketsphinxAligner:
             )
         return [phones[word] for word in words]
 
-    def _search(self, number, samples, n_frames, words, phones):
+    def _search(self, number, waveform, n_frames, words, phones):
         """What is found on the way through the words or one of the decoys."""
         decoder, known = self._decoder(number)
         last = len(words)
@@ -149,7 +146,7 @@ class PocketsphinxAligner:
         arcs = _chain(words, range(last + 1), handicaps)
         entries = dict(zip(words, phones))
         for decoy in _decoys(phones):
-            names = ["decoy-" + "-".join(part) for part in decoy]
+            names = ["decoy-" + "-".join(part).lower() for part in decoy]
             entries.update(zip(names, decoy))
             first = 1 + max(max(arc[:2]) for arc in arcs)
             states = [0, *range(first, first + last - 1), last]
@@ -160,24 +157,30 @@ class PocketsphinxAligner:
             known.add(name)
         decoder.add_fsg("words", decoder.create_fsg("words", 0, last, arcs))
         decoder.activate_search("words")
-        # What it has heard before would change what it finds.
-        decoder.reinit_feat()
-        decoder.start_utt()
-        try:
-            decoder.process_raw(samples, full_utt=True)
-        finally:
-            decoder.end_utt()
-        if decoder.hyp() is None:
-            return []
-        return [
-            Word(
-                _VARIANT.sub("", segment.word),
-                segment.start_frame / FRAME_RATE,
-                (segment.end_frame + 1) / FRAME_RATE,
-            )
-            for segment in decoder.seg()
-            if not segment.word.startswith(("<", "[", "("))
-        ]
+        return decode(decoder, waveform)
+
+
+def decode(decoder, waveform):
+    """Words that a PocketSphinx decoder finds in ``[samples]``, none if it fails."""
+    samples = (waveform.clamp(-1, 1) * 32767).short().numpy().tobytes()
+    # What it has heard before would change what it finds.
+    decoder.reinit_feat()
+    decoder.start_utt()
+    try:
+        decoder.process_raw(samples, full_utt=True)
+    finally:
+        decoder.end_utt()
+    if decoder.hyp() is None:
+        return []
+    return clean_words(
+        Word(
+            segment.word,
+            segment.start_frame / FRAME_RATE,
+            (segment.end_frame + 1) / FRAME_RATE,
+        )
+        for segment in decoder.seg()
+        if segment.word != "(NULL)"  # an arc without a word
+    )
 
 
 def _chain(words, states, probabilities):
@@ -219,11 +222,12 @@ def _quote(words, most=8):
     return repr(text + " ..." if len(words) > most else text)
 
 
-def _import_decoder():
+def import_decoder():
+    """PocketSphinx's ``Decoder``, or what to install."""
     try:
         from pocketsphinx import Decoder
     except ImportError as error:
         raise ImportError(
-            "aligning needs PocketSphinx (pip install 'speechbrain_can[align]')"
+            "this needs PocketSphinx (pip install 'speechbrain_can[align]')"
         ) from error
     return Decoder

@@ -7,14 +7,12 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-import re
 from dataclasses import replace
 
+from speechbrain_can.alignment.sphinx import decode, import_decoder
 from speechbrain_can.alignment.text import split_words
-from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
+from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.files import InputError
-
-_VARIANT = re.compile(r"\(\d+\)$")
 
 
 class WhisperTranscriber:
@@ -173,32 +171,8 @@ class PocketsphinxTranscriber:
     def __call__(self, waveform):
         """Recognises what is said: see ``WhisperTranscriber``."""
         if self._decoder is None:
-            try:
-                from pocketsphinx import Decoder
-            except ImportError as error:
-                raise ImportError(
-                    "recognising speech needs PocketSphinx (pip install "
-                    "'speechbrain_can[align]')"
-                ) from error
-            self._decoder = Decoder(loglevel="FATAL")
-        decoder = self._decoder
-        samples = (waveform.clamp(-1, 1) * 32767).short().numpy().tobytes()
-        decoder.reinit_feat()
-        decoder.start_utt()
-        try:
-            decoder.process_raw(samples, full_utt=True)
-        finally:
-            decoder.end_utt()
-        words = []
-        if decoder.hyp() is not None:
-            words = clean_words(
-                Word(
-                    _VARIANT.sub("", segment.word),
-                    segment.start_frame / 100,
-                    (segment.end_frame + 1) / 100,
-                )
-                for segment in decoder.seg()
-            )
+            self._decoder = import_decoder()(loglevel="FATAL")
+        words = decode(self._decoder, waveform)
         if not words:
             raise AlignmentError("no word was heard")
         return words

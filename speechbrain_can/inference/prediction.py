@@ -33,6 +33,14 @@ class AttendedWord:
     score: Optional[float]
     attention: Dict[str, Tuple[float, ...]]
 
+    @property
+    def mean_attention(self):
+        """dict of str: float : by modality, the mean over heads."""
+        return {
+            modality: sum(weights) / len(weights)
+            for modality, weights in self.attention.items()
+        }
+
 
 @dataclass(frozen=True)
 class Prediction:

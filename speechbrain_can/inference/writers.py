@@ -104,7 +104,7 @@ class TextGridWriter:
             attended = [word for word in words if modality in word.attention]
             if attended:
                 tiers[f"attention of {modality}"] = [
-                    (w.start, w.end, f"{_mean(w.attention[modality]):.3f}")
+                    (w.start, w.end, f"{w.mean_attention[modality]:.3f}")
                     for w in attended
                 ]
         duration = audio_duration(predictions[0].path)
@@ -112,10 +112,6 @@ class TextGridWriter:
 
     def close(self):
         """Nothing is left to write."""
-
-
-def _mean(weights):
-    return sum(weights) / len(weights)
 
 
 # By the name of the format; the last one writes to a folder, not a stream

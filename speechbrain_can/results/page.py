@@ -78,7 +78,6 @@ def write_page(path, title, entries, note=""):
 def _for_template(entry):
     duration = len(entry.waveform) / PAGE_RATE
     columns = max(COLUMNS, round(COLUMNS_A_SECOND * duration))
-    words = [word for p in entry.predictions for word in p.words]
     return {
         "name": entry.name,
         "true": entry.true,
@@ -90,18 +89,14 @@ def _for_template(entry):
         "words": [
             _shown_word(p, w) for p in entry.predictions for w in p.words
         ],
-        "attends": any(word.attention for word in words),
     }
 
 
 def _shown_word(prediction, word):
     """A word with the mean over heads of each modality, beside the highest."""
-    means = {
-        modality: float(np.mean(weights))
-        for modality, weights in word.attention.items()
-    }
+    means = word.mean_attention
     highest = {
-        modality: max(np.mean(w.attention[modality]) for w in prediction.words)
+        modality: max(w.mean_attention[modality] for w in prediction.words)
         for modality in means
     }
     return {
