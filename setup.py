@@ -10,8 +10,9 @@ EXTRAS = {
     "plots": ["matplotlib>=3.6"],
     # tensorboard writes the curves of ``--use_tensorboard=True``
     "tensorboard": ["tensorboard>=2.10"],
-    # transformers loads pretrained encoders, as SpeechBrain's integration does
-    "huggingface": ["transformers>=4.30.0"],
+    # transformers loads pretrained encoders, as SpeechBrain's integration does,
+    # safetensors packed models
+    "huggingface": ["transformers>=4.30.0", "safetensors>=0.4"],
     # opensmile computes eGeMAPS
     "egemaps": ["opensmile>=2.5"],
     # praatio reads TextGrid, pympi-ling ELAN, srt and webvtt-py subtitles
@@ -72,7 +73,11 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["speechbrain_can", "speechbrain_can.*"]),
     package_data={
-        "speechbrain_can": ["controlled/sentences.tsv", "results/page.html"]
+        "speechbrain_can": [
+            "controlled/sentences.tsv",
+            "results/page.html",
+            "models/*/*",
+        ]
     },
     python_requires=">=3.9",
     install_requires=[
@@ -88,6 +93,7 @@ setup(
         "pandas>=1.0.1",  # manifests, folds, predictions, tables
         "soundfile>=0.12.1",  # audio files, as SpeechBrain reads them
         "scikit-learn>=1.0",  # metrics
+        "torchmetrics>=1.0",  # calibration error
         "scipy>=1.10.0",  # confidence intervals
         "statsmodels>=0.13.5",  # McNemar's test, Holm's correction
         "tabulate>=0.9.0",  # tables in Markdown and LaTeX

@@ -10,9 +10,11 @@ import click
 
 from speechbrain_can.commands.align import align
 from speechbrain_can.commands.compare import compare
+from speechbrain_can.commands.evaluate import evaluate
 from speechbrain_can.commands.hparams import hparams
 from speechbrain_can.commands.key_attention import key_attention
 from speechbrain_can.commands.make_corpus import make_corpus
+from speechbrain_can.commands.pack import pack
 from speechbrain_can.commands.predict import predict
 from speechbrain_can.commands.report import report
 from speechbrain_can.commands.train import prepare, train
@@ -43,8 +45,10 @@ for command in (
     train,
     compare,
     report,
+    evaluate,
     align,
     predict,
+    pack,
     hparams,
     key_attention,
     make_corpus,

@@ -23,12 +23,12 @@ BASE = "base"
 SETTINGS = "hyperparams.yaml"
 # What code reads of a file by name, beside SpeechBrain's run options.
 READ = set(
-    "__set_seed aligner batch_size checkpointer classes compute_features "
-    "draw_attention epoch_counter feature_workers "
-    "features_folder fine_tuned fine_tuned_opt_class fold fold_folder modules "
-    "num_workers opt_class output_folder preparation prepared_folder "
-    "sample_rate seed segment stop_on tensorboard_logs train_logger "
-    "transcriber use_tensorboard".split()
+    "__set_seed aligner augment_frames augment_waveform batch_size checkpointer "
+    "classes compute_features draw_attention epoch_counter feature_workers "
+    "features_folder fine_tuned fine_tuned_opt_class fold fold_folder loss "
+    "lr_annealing modules normalize_by num_workers opt_class output_folder "
+    "preparation prepared_folder sample_rate sampler seed segment soft_labels "
+    "stop_on tensorboard_logs train_logger transcriber use_tensorboard".split()
 )
 
 
@@ -121,8 +121,8 @@ def read_settings(hparams_file, overrides=""):
     """Reads an hparams file with the file that it is based on.
 
     A file with the key ``base``, a path from its own folder, says only how it
-    differs from that file, which is complete: a key of its own replaces the
-    same key of the base, as a value on the command line would.
+    differs from that file, which may have a base in turn: a key of its own
+    replaces the same key of the base, as a value on the command line would.
 
     Arguments
     ---------
@@ -139,7 +139,7 @@ def read_settings(hparams_file, overrides=""):
     Raises
     ------
     SettingsError
-        If the base has a base itself, or a key is known to nobody.
+        If a file is its own base, or a key is known to nobody.
     """
     path = Path(hparams_file)
     hparams = _load(path.read_text(encoding="utf-8"))
@@ -157,18 +157,25 @@ def read_settings(hparams_file, overrides=""):
 def _complete(path, hparams):
     """The hparams of a file on those of its base, every key known."""
     known = READ | _referred(hparams) | _named_by_code(path)
+    merged = {}
+    if BASE in hparams:
+        merged = _with_bases(path.parent / hparams.pop(BASE), {path.resolve()})
+    _check_keys(path, hparams, known | set(merged))
+    if not merged:
+        return hparams
+    merged.update(hparams)
+    return merged
+
+
+def _with_bases(path, above):
+    """The hparams of a file on those of its base."""
+    if path.resolve() in above:
+        raise SettingsError(f"{path} is its own base, directly or by others")
+    hparams = _load(path.read_text(encoding="utf-8"))
     if BASE not in hparams:
-        _check_keys(path, hparams, known)
         return hparams
     base = path.parent / hparams.pop(BASE)
-    merged = _load(base.read_text(encoding="utf-8"))
-    if BASE in merged:
-        raise SettingsError(
-            f"{path} is based on {base}, which is not complete: it has a base "
-            "itself. Base both on the same complete file, or on what `python -m "
-            f"speechbrain_can hparams {base}` prints"
-        )
-    _check_keys(path, hparams, known | set(merged))
+    merged = _with_bases(base, above | {path.resolve()})
     merged.update(hparams)
     return merged
 

@@ -5,7 +5,7 @@ import ruamel.yaml
 import torch
 from click.testing import CliRunner
 from helpers.networks import MODELS
-from helpers.recipes import PAIRS, RECIPES, ROOT, SYSTEMS
+from helpers.recipes import PAIRS, RECIPES, ROOT, SYSTEMS, WHISPER
 from hyperpyyaml import load_hyperpyyaml
 
 from speechbrain_can.__main__ import main
@@ -142,8 +142,8 @@ def test_a_file_replaces_keys_of_its_base(tmp_path):
 @pytest.mark.parametrize(
     "text, error, message",
     [
-        ("base: b.yaml\n", SettingsError, "b.yaml, which is not complete"),
-        ("base: c.yaml\n", SettingsError, "c.yaml, which is not complete"),
+        ("base: b.yaml\n", SettingsError, "b.yaml is its own base"),
+        ("base: c.yaml\n", SettingsError, "b.yaml is its own base"),
         ("base: nowhere.yaml\n", FileNotFoundError, "nowhere.yaml"),
         (
             "base: a.yaml\nstop_gradiant: False\n",
@@ -154,7 +154,7 @@ def test_a_file_replaces_keys_of_its_base(tmp_path):
         ("base: a.yaml\nqqq: 1\n", SettingsError, "qqq; it would do nothing"),
     ],
 )
-def test_a_base_is_one_level_deep_and_keys_are_known(
+def test_a_base_is_another_file_and_keys_are_known(
     text, error, message, tmp_path
 ):
     (tmp_path / "a.yaml").write_text("fold: 0\nstop_gradient: True\n")
@@ -162,6 +162,17 @@ def test_a_base_is_one_level_deep_and_keys_are_known(
     (tmp_path / "c.yaml").write_text("base: b.yaml\n")
     with pytest.raises(error, match=message):
         read_settings(tmp_path / "b.yaml")
+
+
+def test_a_base_may_have_a_base(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        "fold: 0\nseed: 1\nlr: 1\nclasses: 1\nbatch_size: !ref <lr>\n"
+    )
+    (tmp_path / "b.yaml").write_text("base: a.yaml\nseed: 2\nlr: 2\n")
+    (tmp_path / "c.yaml").write_text("base: b.yaml\nseed: 3\n")
+    found = read_settings(tmp_path / "c.yaml").plain()
+    assert (found["seed"], found["lr"], found["classes"]) == (3, 2, 1)
+    assert found["batch_size"] == 2
 
 
 def test_what_code_reads_is_known_without_a_base(tmp_path):
@@ -206,7 +217,20 @@ def test_both_recipes_have_every_system_of_the_paper():
     }
     for name, recipe in RECIPES.items():
         found = [path.stem for path in (recipe / "hparams").rglob("*.yaml")]
-        assert sorted(found) == sorted([*SYSTEMS, *encoders[name]])
+        every = [*SYSTEMS, *encoders[name], *WHISPER, "can_best"]
+        assert sorted(found) == sorted(every)
+
+
+def test_a_file_of_encoders_is_the_same_in_every_recipe():
+    """But for the language of the text."""
+    texts = {}
+    for path in sorted(ROOT.glob("recipes/*/*/hparams/encoders/*.yaml")):
+        texts.setdefault(path.name, set()).add(path.read_text())
+    differ = {name for name, found in texts.items() if len(found) > 1}
+    assert differ <= {
+        "can_whisper_roberta.yaml",
+        "can_whisper_decoder.yaml",
+    } | {"can_mfcc_sentencepiece.yaml"}
 
 
 @pytest.mark.parametrize("path", HPARAMS, ids=IDS)

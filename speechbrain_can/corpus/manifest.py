@@ -30,9 +30,10 @@ COLUMNS = (
     "ends",
     "transcription",
     "aligned_by",
+    "votes",
 )
 # Columns that a manifest may lack
-OPTIONAL = ("transcription", "aligned_by")
+OPTIONAL = ("transcription", "aligned_by", "votes")
 
 
 DATA_ROOT = "$data_root"
@@ -66,6 +67,8 @@ class Utterance:
         The text as the corpus writes it, kept for reference.
     aligned_by : str
         Where the times come from, where this is not the same for all.
+    votes : str
+        What raters said, such as ``fru:2 ang:1``; empty where it is not known.
     """
 
     utterance_id: str
@@ -79,6 +82,29 @@ class Utterance:
     words: List[Word]
     transcription: str = ""
     aligned_by: str = ""
+    votes: str = ""
+
+
+def read_votes(utterance):
+    """Votes by emotion; one for its label where no rater is known.
+
+    Raises ``ManifestError`` for what is no number, or none above 0.
+    """
+    try:
+        votes = {
+            emotion: float(count)
+            for emotion, _, count in (
+                vote.rpartition(":") for vote in utterance.votes.split()
+            )
+        }
+    except ValueError:
+        votes = {"": 0.0}
+    if votes and not (min(votes.values()) >= 0 and sum(votes.values()) > 0):
+        raise ManifestError(
+            f"{utterance.utterance_id} has the votes {utterance.votes!r}; write "
+            "them as fru:2 ang:1"
+        )
+    return votes or {utterance.emotion: 1.0}
 
 
 def check_utterances(utterances):
@@ -117,6 +143,7 @@ def write_manifest(path, utterances):
                     " ".join(f"{word.end:.6f}" for word in utterance.words),
                     utterance.transcription,
                     utterance.aligned_by,
+                    utterance.votes,
                 ]
             )
 

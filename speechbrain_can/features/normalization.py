@@ -7,6 +7,14 @@ Authors
 import torch
 
 
+def standardize(frames, mean, std):
+    """Frames ``[frames, features]`` with mean 0 and deviation 1.
+
+    A feature that never changes is not blown up.
+    """
+    return (frames - mean) / torch.where(std > 1e-5, std, torch.ones_like(std))
+
+
 class GlobalNormalization(torch.nn.Module):
     """Mean and variance normalisation with the statistics of training data.
 

@@ -9,6 +9,7 @@ Authors
 
 import copy
 import hashlib
+import itertools
 import os
 import shutil
 from functools import partial
@@ -81,8 +82,9 @@ class FeatureStore:
         """Opens the store of these utterances and settings, made where absent.
 
         ``compute_features`` maps a waveform ``[samples]`` and segments ``[segments,
-        2]`` in seconds to frames ``[frames, features]`` and counts ``[segments]``;
-        its ``repr`` tells all its settings. ``segment`` maps words to segments.
+        2]`` in seconds to frames ``[frames, features]`` and counts ``[segments]``
+        (see ``describe`` for more that it may do); its ``repr`` tells all its
+        settings. ``segment`` maps words to segments.
 
         The store lies in a sub-folder named after everything that its content
         depends on, so that every fold, epoch and experiment with the same
@@ -115,35 +117,74 @@ class FeatureStore:
 
 
 class _UtteranceFeatures(torch.utils.data.Dataset):
-    """Features by position, for the processes that compute them."""
+    """Features by batch, for the processes that compute them."""
 
-    def __init__(self, utterances, data_folder, compute_features, segment):
-        self.utterances = list(utterances.values())
+    def __init__(self, batches, data_folder, compute_features, segment):
+        self.batches = batches
         self.data_folder = data_folder
         self.compute_features = compute_features
         self.segment = segment
 
     def __len__(self):
-        return len(self.utterances)
+        return len(self.batches)
 
     def __getitem__(self, i):
-        utterance = self.utterances[i]
-        waveform = read_waveform(
-            resolve_wav(utterance, self.data_folder),
-            self.compute_features.sample_rate,
+        waveforms = [
+            read_waveform(
+                resolve_wav(utterance, self.data_folder),
+                self.compute_features.sample_rate,
+            )
+            for utterance in self.batches[i]
+        ]
+        found = describe(
+            self.compute_features,
+            waveforms,
+            [utterance.words for utterance in self.batches[i]],
+            self.segment,
         )
-        segments = self.segment(utterance.words)
-        frames, counts = self.compute_features(
-            waveform, torch.from_numpy(segments)
-        )
-        return frames.numpy(), counts.numpy()
+        return [(frames.numpy(), counts.numpy()) for frames, counts in found]
+
+
+def describe(compute_features, waveforms, words, segment):
+    """Features of utterances, a list of frames and counts.
+
+    Arguments
+    ---------
+    compute_features, segment : callable
+        See ``FeatureStore.build``. What has a ``batch`` gets all at once, and
+        what ``reads`` the words of each utterance beside its segments.
+    waveforms : list of torch.Tensor
+        Each of shape ``[samples]``.
+    words : list of list of Word
+        Words that tile each utterance.
+
+    Returns
+    -------
+    list of (torch.Tensor, torch.Tensor)
+        Frames ``[frames, features]`` and counts ``[segments]`` of each.
+    """
+    inputs = [waveforms, [torch.from_numpy(segment(own)) for own in words]]
+    if getattr(compute_features, "reads", False):
+        inputs.append([[word.text for word in own] for own in words])
+    if hasattr(compute_features, "batch"):
+        return compute_features.batch(*inputs)
+    return [compute_features(*own) for own in zip(*inputs)]
+
+
+def _batches(utterances, size):
+    """Utterances in batches of about the same length; one by one in order."""
+    utterances = list(utterances.values())
+    if size > 1:
+        utterances.sort(key=lambda utterance: utterance.duration)
+    return [utterances[i : i + size] for i in range(0, len(utterances), size)]
 
 
 def _write_store(
     folder, utterances, data_folder, compute_features, segment, num_workers
 ):
+    batches = _batches(utterances, getattr(compute_features, "batch_size", 1))
     loader = torch.utils.data.DataLoader(
-        _UtteranceFeatures(utterances, data_folder, compute_features, segment),
+        _UtteranceFeatures(batches, data_folder, compute_features, segment),
         batch_size=None,
         num_workers=num_workers,
         collate_fn=_as_is,
@@ -154,8 +195,13 @@ def _write_store(
     frame_offsets, word_offsets = [0], [0]
     frame_counts, sums, squares = [], [], []
     with open(folder / "frames.f32", "wb") as stream:
+        found = itertools.chain.from_iterable(loader)
         for frames, counts in tqdm(
-            loader, desc="features", unit="utterance", disable=None
+            found,
+            desc="features",
+            unit="utterance",
+            total=len(utterances),
+            disable=None,
         ):
             frames.tofile(stream)
             frame_offsets.append(frame_offsets[-1] + len(frames))
@@ -165,7 +211,7 @@ def _write_store(
             squares.append(np.square(frames, dtype=np.float64).sum(axis=0))
     np.savez(
         folder / "index.npz",
-        ids=np.array(list(utterances)),
+        ids=np.array([u.utterance_id for batch in batches for u in batch]),
         frame_offsets=np.array(frame_offsets),
         word_offsets=np.array(word_offsets),
         frame_counts=np.concatenate(frame_counts),
@@ -191,6 +237,8 @@ def _fingerprint(utterances, data_folder, compute_features, segment):
     digest.update(repr((data_root, repr(compute_features), settings)).encode())
     for utterance in utterances.values():
         bounds = [(word.start, word.end) for word in utterance.words]
+        if getattr(compute_features, "reads", False):
+            bounds.append([word.text for word in utterance.words])
         stat = os.stat(resolve_wav(utterance, data_folder))
         identity = (
             utterance.utterance_id,

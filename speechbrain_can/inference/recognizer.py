@@ -15,8 +15,11 @@ from speechbrain_can.alignment.finding import FoundWords, find_words
 from speechbrain_can.alignment.pauses import speech_spans
 from speechbrain_can.alignment.words import AlignmentError
 from speechbrain_can.audio import read_waveform
+from speechbrain_can.features.normalization import standardize
+from speechbrain_can.features.store import describe
 from speechbrain_can.files import InputError
 from speechbrain_can.hparams import SETTINGS
+from speechbrain_can.inference.packed import PACKED, packaged
 from speechbrain_can.inference.prediction import (
     AttendedWord,
     Prediction,
@@ -66,6 +69,15 @@ class EmotionRecognizer(Pretrained):
     ]
     MODULES_NEEDED = ["normalize", "model"]
 
+    @classmethod
+    def from_hparams(cls, source, *args, **kwargs):
+        """See ``Pretrained.from_hparams``.
+
+        ``source`` may also name a model that comes with the package, such as
+        ``emodb-whisper-base``.
+        """
+        return super().from_hparams(packaged(source), *args, **kwargs)
+
     @property
     def sample_rate(self):
         """Hz of the audio that the model hears; files may have another."""
@@ -106,9 +118,18 @@ class EmotionRecognizer(Pretrained):
         return self._classify([waveform], [found], str(path))[0]
 
     def classify_batch(
-        self, wavs, wav_lens=None, transcripts=None, alignments=None
+        self,
+        wavs,
+        wav_lens=None,
+        transcripts=None,
+        alignments=None,
+        speakers=None,
     ):
         """The emotions of a batch of waveforms, each as if it were alone.
+
+        Only a model that normalises the recordings of each speaker
+        (``normalize_by`` in its settings) hears them together: it needs
+        ``speakers``, and as many recordings of each as there are.
 
         Arguments
         ---------
@@ -120,6 +141,8 @@ class EmotionRecognizer(Pretrained):
             What is said in each.
         alignments : list or None
             When it is said, as for ``classify_file``.
+        speakers : list of str or None
+            Who says it.
 
         Returns
         -------
@@ -134,11 +157,11 @@ class EmotionRecognizer(Pretrained):
         """
         if wav_lens is None:
             wav_lens = torch.ones(len(wavs))
-        for given in (wav_lens, transcripts, alignments):
+        for given in (wav_lens, transcripts, alignments, speakers):
             if given is not None and len(given) != len(wavs):
                 raise ValueError(
-                    f"{len(given)} lengths, transcripts or alignments for "
-                    f"{len(wavs)} waveforms"
+                    f"{len(given)} lengths, transcripts, alignments or speakers "
+                    f"for {len(wavs)} waveforms"
                 )
         lengths = torch.round(wav_lens * wavs.shape[1]).long().tolist()
         waveforms = [wav[:n].cpu() for wav, n in zip(wavs, lengths)]
@@ -151,7 +174,7 @@ class EmotionRecognizer(Pretrained):
                 found.append(self.find_words(waveform, transcript, alignment))
             except AlignmentError as error:
                 raise AlignmentError(f"utterance {number}: {error}") from error
-        return self._classify(waveforms, found)
+        return self._classify(waveforms, found, speakers=speakers)
 
     def timeline(self, path, transcript=None, alignment=None, longest=15.0):
         """The emotions of a long recording, cut into utterances at its pauses.
@@ -213,16 +236,25 @@ class EmotionRecognizer(Pretrained):
         )
 
     @torch.no_grad()
-    def _classify(self, waveforms, found, path=""):
+    def _classify(self, waveforms, found, path="", speakers=None):
         """Predictions of waveforms at ``sample_rate`` Hz, in one batch."""
-        tiled = [each.tiled() for each in found]
-        features = [
-            self.hparams.compute_features(
-                waveform, torch.from_numpy(self.hparams.segment(each))
+        column = getattr(self.hparams, "normalize_by", None)
+        if column and speakers is None:
+            raise InputError(
+                f"this model normalises the recordings of each {column} "
+                "together: give them all to classify_batch, with speakers"
             )
-            for waveform, each in zip(waveforms, tiled)
-        ]
-        frames, counts = zip(*features)
+        tiled = [each.tiled() for each in found]
+        frames, counts = zip(
+            *describe(
+                self.hparams.compute_features,
+                waveforms,
+                tiled,
+                self.hparams.segment,
+            )
+        )
+        if column:
+            frames = _normalized(frames, speakers)
         audio = WordFrames(
             frames=self.mods.normalize(torch.cat(frames).to(self.device)),
             frame_counts=torch.cat(counts).to(self.device),
@@ -255,12 +287,22 @@ class EmotionRecognizer(Pretrained):
         ]
 
 
+def _normalized(frames, groups):
+    """Frames of utterances, normalised by those of their group."""
+    statistics = {}
+    for group in set(groups):
+        own = torch.cat([f for f, g in zip(frames, groups) if g == group])
+        statistics[group] = own.mean(0), own.std(0, unbiased=False)
+    return [standardize(f, *statistics[g]) for f, g in zip(frames, groups)]
+
+
 def load_recognizer(source, whisper=None, device="cpu"):
     """An ``EmotionRecognizer`` from a model folder or the Hugging Face hub.
 
     ``whisper`` replaces the model's recogniser by another Whisper. Raises
     ``InputError`` if a folder is no model folder.
     """
+    source = packaged(source)
     folder = Path(source)
     if not folder.exists() and len(folder.parts) != 2:
         raise InputError(
@@ -269,7 +311,8 @@ def load_recognizer(source, whisper=None, device="cpu"):
         )
     if folder.is_dir() and not (folder / SETTINGS).exists():
         raise InputError(f"{folder} is no model folder: it has no {SETTINGS}")
-    if folder.is_dir() and not (folder / "model.ckpt").exists():
+    networks = [folder / name for name in ("model.ckpt", PACKED)]
+    if folder.is_dir() and not any(path.exists() for path in networks):
         hint = (
             ", its sub-folder model is" if (folder / "model").is_dir() else ""
         )

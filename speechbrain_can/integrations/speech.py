@@ -5,6 +5,7 @@ Authors
 """
 
 import math
+from collections import defaultdict
 
 import torch
 
@@ -13,13 +14,14 @@ from speechbrain_can.integrations.loading import (
     PretrainedModule,
     load_pretrained,
 )
+from speechbrain_can.integrations.whisper import CutWhisper
 from speechbrain_can.lobes.audio import LayerWeights
 from speechbrain_can.lobes.pooling import frames_of_words
 from speechbrain_can.lobes.ragged import utterance_frame_counts
 
 
 class FrontEnd(PretrainedModule):
-    """A self-supervised speech model of SpeechBrain's, one utterance at a time.
+    """A pretrained speech model of SpeechBrain's, one utterance at a time.
 
     Alone an utterance needs no padding, which these models do not mask all
     alike, and is normalised by itself: what it gets depends on no other.
@@ -28,9 +30,10 @@ class FrontEnd(PretrainedModule):
     ---------
     build : callable
         Builds one of ``speechbrain.integrations.huggingface``: ``Wav2Vec2``,
-        ``HuBERT``, ``WavLM``, or ``Whisper`` with ``encoder_only``. In YAML it
-        is a ``!name:`` with ``source``, ``save_path`` and whatever else it
-        takes; ``freeze`` belongs to this class.
+        ``HuBERT``, ``WavLM``, or ``Whisper`` with ``encoder_only``; or our
+        ``CutWhisper``. In YAML it is a ``!name:`` with ``source``,
+        ``save_path`` and whatever else it takes; ``freeze`` belongs to this
+        class.
     sample_rate : int
         Rate in Hz of what it will hear.
     freeze : bool
@@ -83,21 +86,46 @@ class FrontEnd(PretrainedModule):
             all layers of a frame one after the other, shape ``[frames, layers *
             features]``.
         """
-        if not self.longest:
-            missing = max(0, self.reach_samples + 1 - len(waveform))
-            waveform = torch.nn.functional.pad(waveform, (0, missing))
-            return self._hear(waveform)
-        return torch.cat(
-            [
-                self._hear(piece)[: math.ceil(len(piece) / self.hop_samples)]
-                for piece in waveform.split(self.longest)
-            ]
-        )
+        return self.hear([waveform])[0]
 
-    def _hear(self, waveform):
-        hidden = self.encoder(waveform[None])
-        layers = hidden[:, 0] if self.all_layers else hidden
-        return layers.transpose(0, 1).flatten(1)
+    def hear(self, waveforms):
+        """Hears utterances: a list of what ``forward`` gives for each.
+
+        ``CutWhisper`` hears those of one length at once, which changes
+        nothing but the time; other models hear one by one.
+        """
+        pieces = [w.split(self.longest or len(w)) for w in waveforms]
+        flat = [piece for each in pieces for piece in each]
+        batches = defaultdict(list)
+        for i, piece in enumerate(flat):
+            batches[self._batch_of(i, len(piece))].append(i)
+        heard = [None] * len(flat)
+        for (_, samples), members in batches.items():
+            padded = [
+                torch.nn.functional.pad(flat[i], (0, samples - len(flat[i])))
+                for i in members
+            ]
+            for i, frames in zip(members, self._hear(torch.stack(padded))):
+                heard[i] = frames
+        if self.longest:
+            heard = [
+                frames[: math.ceil(len(piece) / self.hop_samples)]
+                for frames, piece in zip(heard, flat)
+            ]
+        heard = iter(heard)
+        return [torch.cat([next(heard) for _ in each]) for each in pieces]
+
+    def _batch_of(self, i, samples):
+        """A batch's name, and the samples of each of its utterances."""
+        if isinstance(self.encoder, CutWhisper):
+            return None, self.encoder.filled_samples(samples)
+        return i, max(samples, self.reach_samples + 1)
+
+    def _hear(self, waveforms):
+        """Frames ``[batch, frames, layers * features]``."""
+        hidden = self.encoder(waveforms)
+        layers = hidden if self.all_layers else hidden[None]
+        return layers.permute(1, 2, 0, 3).flatten(2)
 
 
 def _convolutions(config):
@@ -142,6 +170,23 @@ def hidden_layers(build):
     return (layers + 1 if every else 1), config.hidden_size
 
 
+def train_upper_layers(encoder, count):
+    """Freezes all but the upper transformer layers of a model, and its norm.
+
+    Raises ``PretrainedError`` if it has not so many.
+    """
+    transformer = encoder.model.encoder
+    if count > len(transformer.layers):
+        raise PretrainedError(
+            f"trained_layers is {count}, and the model has "
+            f"{len(transformer.layers)} layers"
+        )
+    encoder.requires_grad_(False)
+    for layer in transformer.layers[len(transformer.layers) - count :]:
+        layer.requires_grad_(True)
+    transformer.layer_norm.requires_grad_(True)
+
+
 class PretrainedFrames(torch.nn.Module):
     """A front end that hears whole utterances and is trained with the model.
 
@@ -157,6 +202,9 @@ class PretrainedFrames(torch.nn.Module):
     freeze : bool
         Whether it stays as it is. It hears an utterance in every epoch all the
         same, which stored features do not.
+    trained_layers : int or None
+        How many transformer layers from the top are trained, and nothing below
+        them; None for everything.
 
     Example
     -------
@@ -177,10 +225,14 @@ class PretrainedFrames(torch.nn.Module):
     torch.Size([49, 768])
     """
 
-    def __init__(self, build, sample_rate=16000, freeze=False):
+    def __init__(
+        self, build, sample_rate=16000, freeze=False, trained_layers=None
+    ):
         super().__init__()
         layers, features = hidden_layers(build)
         self.front_end = FrontEnd(build, sample_rate, freeze)
+        if trained_layers is not None:
+            train_upper_layers(self.front_end.encoder, trained_layers)
         self.layer_weights = LayerWeights(layers, layers * features)
         self.output_size = self.layer_weights.output_size
         self.sample_rate = sample_rate
@@ -203,12 +255,12 @@ class PretrainedFrames(torch.nn.Module):
         bounds = torch.stack([ends - audio.frame_counts, ends], dim=1)
         # in double precision: a frame's centre may lie where two words meet
         bounds = bounds.double() / self.sample_rate
+        waveforms = audio.frames[:, 0].split(sample_counts)
         frames, counts = [], []
-        for samples, segments in zip(
-            audio.frames[:, 0].split(sample_counts),
+        for heard, segments in zip(
+            self.front_end.hear(waveforms),
             bounds.split(audio.word_counts.tolist()),
         ):
-            heard = self.front_end(samples)
             chosen, chosen_counts = frames_of_words(
                 segments - segments[0, 0],
                 len(heard),

@@ -89,3 +89,74 @@ class EmotionNetwork(torch.nn.Module):
         output = self.classifier(contexts)
         output.attention = attention
         return output
+
+
+class StoredTextNetwork(EmotionNetwork):
+    """A network whose text vectors stand in the frames, one frame a word.
+
+    They come before the audio's features; ``SegmentWhisper`` stores them so.
+
+    Arguments
+    ---------
+    text_size : int
+        Features of a text vector.
+    text_encoder : torch.nn.Module
+        Of the same kind as ``audio_encoder``: both take ``WordFrames``.
+    audio_encoder, fusion, classifier : torch.nn.Module
+        As for ``EmotionNetwork``.
+
+    Example
+    -------
+    >>> from speechbrain_can.lobes.attention import CrossAttention
+    >>> from speechbrain_can.lobes.audio import FramesAsStored, WordEncoder
+    >>> from speechbrain_can.lobes.classifiers import CrossClassifier
+    >>> from speechbrain_can.lobes.ragged import WordFrames
+    >>> model = StoredTextNetwork(
+    ...     text_size=12,
+    ...     text_encoder=WordEncoder(FramesAsStored(12)),
+    ...     audio_encoder=WordEncoder(FramesAsStored(20)),
+    ...     fusion=CrossAttention(input_size=256),
+    ...     classifier=CrossClassifier(input_size=256, n_classes=7),
+    ... )
+    >>> audio = WordFrames(
+    ...     frames=torch.randn(3, 32),
+    ...     frame_counts=torch.tensor([1, 1, 1]),
+    ...     word_counts=torch.tensor([2, 1]),
+    ... )
+    >>> model([["oh", "really"], ["yes"]], audio).logits["joint"].shape
+    torch.Size([2, 7])
+    """
+
+    def __init__(
+        self, text_size, text_encoder, audio_encoder, fusion, classifier
+    ):
+        super().__init__(text_encoder, audio_encoder, fusion, classifier)
+        self.text_size = text_size
+
+    def fit_vocabulary(self, train_words, other_words=()):
+        """Nothing is learnt: text is as the store has it."""
+
+    def forward(self, words, audio):
+        """Predicts the emotions of a batch.
+
+        Arguments
+        ---------
+        words : list of list of str
+            Not read; their vectors are in the frames.
+        audio : WordFrames
+            Text vector and audio features of each word.
+
+        Returns
+        -------
+        EmotionOutput
+            Logits, their weights and the attention.
+        """
+        text = audio._replace(frames=audio.frames[:, : self.text_size])
+        audio = audio._replace(frames=audio.frames[:, self.text_size :])
+        mask = real_steps(audio.word_counts)
+        contexts, attention = self.fusion(
+            self.text_encoder(text), self.audio_encoder(audio), mask, mask
+        )
+        output = self.classifier(contexts)
+        output.attention = attention
+        return output

@@ -50,6 +50,50 @@ class MeanPooling(torch.nn.Module):
         return mean_over_steps(steps, counts)
 
 
+class StatisticsPooling(torch.nn.Module):
+    """The mean and the standard deviation over the steps of each word.
+
+    Arguments
+    ---------
+    input_size : int
+        Features of a step.
+
+    Example
+    -------
+    >>> pooling = StatisticsPooling(1)
+    >>> steps = torch.tensor([[1.0], [3.0], [5.0]])
+    >>> pooling(steps, torch.tensor([2, 1])).round(decimals=3)
+    tensor([[2., 1.],
+            [5., 0.]])
+    """
+
+    def __init__(self, input_size):
+        super().__init__()
+        self.output_size = 2 * input_size
+
+    def forward(self, steps, counts):
+        """Pools.
+
+        Arguments
+        ---------
+        steps : torch.Tensor
+            Shape ``[steps, features]``.
+        counts : torch.Tensor
+            Steps of each word, none zero, shape ``[words]``.
+
+        Returns
+        -------
+        torch.Tensor
+            Means beside deviations, shape ``[words, 2 * features]``.
+        """
+        words, _ = step_positions(counts)
+        mean = mean_over_steps(steps, counts)
+        variance = mean_over_steps((steps - mean[words]).square(), counts)
+        # a word of one step has no slope to learn from at 0
+        deviation = (variance + 1e-12).sqrt()
+        return torch.cat([mean, deviation.to(mean.dtype)], dim=-1)
+
+
 class AttentionPooling(torch.nn.Module):
     """A weighted mean over the steps of each word; the weights are learnt.
 

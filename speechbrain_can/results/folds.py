@@ -112,6 +112,10 @@ def summarise(output_folder, description):
         values = pd.Series([fold[metric] for fold in folds])
         std = float(values.std()) if len(values) > 1 else None
         summary[metric] = {"mean": float(values.mean()), "std": std}
+    for name in ("ECE", "ECE calibrated"):
+        values = [fold[name] for fold in folds if name in fold]
+        if values:
+            summary[name] = sum(values) / len(values)
     return summary
 
 
@@ -132,6 +136,11 @@ def format_table(summary):
         mean, std = summary[metric]["mean"], summary[metric]["std"]
         spread = "" if std is None else f" +- {std:.3f}"
         lines.append(f"{metric} {mean:.3f}{spread}")
+    if "ECE" in summary:
+        lines.append(
+            f"expected calibration error {summary['ECE']:.3f}, with the "
+            f"temperature of the validation set {summary['ECE calibrated']:.3f}"
+        )
     return "\n".join(lines)
 
 

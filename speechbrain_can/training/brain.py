@@ -15,6 +15,7 @@ import speechbrain as sb
 from speechbrain.utils.metric_stats import MetricStats
 from speechbrain_can.lobes.attention import attention_of_words
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
+from speechbrain_can.lobes.mixup import mixed_targets
 from speechbrain_can.lobes.ragged import count_words
 from speechbrain_can.results.metrics import evaluate
 from speechbrain_can.training.checkpoints import (
@@ -58,7 +59,10 @@ class EmotionBrain(sb.Brain):
     ``modules`` has ``normalize``, for frames, and ``model``, from words and
     frames to an ``EmotionOutput``. ``hparams`` has ``seed``, ``stop_on`` (the
     metric that ends training and chooses the checkpoint), ``epoch_counter`` and
-    ``train_logger``, and may have ``tensorboard_train_logger``.
+    ``train_logger``, and may have ``tensorboard_train_logger``, ``loss`` (what is
+    trained on instead of the cross entropy, see ``EmotionLoss``) and
+    ``lr_annealing`` (a scheduler of SpeechBrain's that is called after every
+    step, such as ``NoamScheduler``).
 
     After ``evaluate`` the attributes ``test_ids``, ``test_targets``,
     ``test_log_probabilities`` and ``test_attention`` hold the test set's
@@ -100,7 +104,11 @@ class EmotionBrain(sb.Brain):
     def compute_objectives(self, predictions, batch, stage):
         """Total loss of a batch (eq. 14); keeps the statistics of the stage."""
         targets = batch.targets.to(self.device)
-        losses = cross_entropies(predictions, targets)
+        loss = cross_entropies
+        if stage == sb.Stage.TRAIN:
+            targets = mixed_targets(predictions, targets)
+            loss = getattr(self.hparams, "loss", cross_entropies)
+        losses = loss(predictions, targets)
         total = total_loss(losses, predictions.weights)
         for name, loss in {"loss": total, **losses}.items():
             stats = self.loss_metrics.setdefault(
@@ -117,6 +125,11 @@ class EmotionBrain(sb.Brain):
                 attention_of_words(predictions.attention, word_counts)
             )
         return total.mean()
+
+    def on_fit_batch_end(self, batch, outputs, loss, should_step):
+        """Moves the learning rate of what has none of its own."""
+        if should_step and hasattr(self.hparams, "lr_annealing"):
+            self.hparams.lr_annealing(self.optimizers_dict["opt_class"])
 
     def on_fit_start(self):
         """Also recalls the time that was spent before a resume."""

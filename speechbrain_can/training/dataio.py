@@ -11,6 +11,9 @@ import torch
 
 import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain_can.corpus.manifest import read_votes
+from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.features.normalization import standardize
 from speechbrain_can.lobes.ragged import WordFrames
 
 
@@ -27,7 +30,8 @@ class Batch:
     audio : WordFrames
         The frames of each word.
     targets : torch.Tensor
-        Class numbers, shape ``[batch]``.
+        Class numbers, shape ``[batch]``; in training with soft labels shares
+        of the classes, shape ``[batch, classes]``.
     """
 
     ids: List[str]
@@ -87,26 +91,70 @@ def flat_batch(examples):
     )
 
 
-def make_datasets(utterances, parts, store, label_encoder):
+def make_datasets(
+    utterances,
+    parts,
+    store,
+    label_encoder,
+    augmented=None,
+    soft_labels=False,
+    statistics=None,
+):
     """Datasets of one fold, under the keys of ``parts`` and in their order.
 
     Each item has ``id``, ``words``, ``frames`` ``[frames, features]``,
     ``frame_counts`` ``[segments]`` and ``emotion_encoded`` ``[1]``.
+
+    Arguments
+    ---------
+    utterances : dict of str: Utterance
+        By ID.
+    parts : dict of str: list of str
+        IDs of ``train``, ``valid`` and ``test``.
+    store : FeatureStore
+        Their features.
+    label_encoder : CategoricalEncoder
+        From emotions to class numbers.
+    augmented : callable or None
+        From an utterance to its frames and counts, for ``train``.
+    soft_labels : bool
+        Whether ``emotion_encoded`` of ``train`` is the share of each class in
+        the raters' votes, ``[1, classes]``.
+    statistics : dict or None
+        By ID, mean and standard deviation that frames are normalised with.
+
+    Returns
+    -------
+    dict of str: DynamicItemDataset
+        By part.
     """
 
-    @sb.utils.data_pipeline.takes("id")
-    @sb.utils.data_pipeline.provides("frames", "frame_counts")
-    def audio_pipeline(utterance_id):
-        """Reads the stored frames of an utterance."""
-        frames, frame_counts = store[utterance_id]
-        yield frames
-        yield frame_counts
+    def pipelines(part):
+        """What makes the items of a part."""
 
-    @sb.utils.data_pipeline.takes("emotion")
-    @sb.utils.data_pipeline.provides("emotion_encoded")
-    def label_pipeline(emotion):
-        """Encodes the emotion as a class number."""
-        return label_encoder.encode_label_torch(emotion).view(1)
+        @sb.utils.data_pipeline.takes("id")
+        @sb.utils.data_pipeline.provides("frames", "frame_counts")
+        def audio_pipeline(utterance_id):
+            """Reads the frames of an utterance, or draws them anew."""
+            if augmented is not None and part == "train":
+                frames, counts = augmented(utterances[utterance_id])
+            else:
+                frames, counts = store[utterance_id]
+            if statistics is not None:
+                frames = standardize(frames, *statistics[utterance_id])
+            yield frames
+            yield counts
+
+        @sb.utils.data_pipeline.takes("id")
+        @sb.utils.data_pipeline.provides("emotion_encoded")
+        def label_pipeline(utterance_id):
+            """Encodes the emotion as a class number, or as shares."""
+            utterance = utterances[utterance_id]
+            if soft_labels and part == "train":
+                return vote_shares(utterance, label_encoder)[None]
+            return label_encoder.encode_label_torch(utterance.emotion).view(1)
+
+        return [audio_pipeline, label_pipeline]
 
     return {
         part: DynamicItemDataset(
@@ -119,7 +167,7 @@ def make_datasets(utterances, parts, store, label_encoder):
                 }
                 for utterance_id in ids
             },
-            dynamic_items=[audio_pipeline, label_pipeline],
+            dynamic_items=pipelines(part),
             output_keys=[
                 "id",
                 "words",
@@ -129,4 +177,49 @@ def make_datasets(utterances, parts, store, label_encoder):
             ],
         )
         for part, ids in parts.items()
+    }
+
+
+def vote_shares(utterance, label_encoder):
+    """The share of each class in an utterance's votes, ``[classes]``."""
+    shares = torch.zeros(len(label_encoder))
+    for emotion, votes in read_votes(utterance).items():
+        if emotion not in label_encoder.lab2ind:
+            raise CorpusError(
+                f"{utterance.utterance_id} has votes for {emotion!r}, which is "
+                "no class of the corpus"
+            )
+        shares[label_encoder.lab2ind[emotion]] += votes
+    return shares / shares.sum()
+
+
+def group_statistics(utterances, store, column):
+    """Mean and standard deviation of the frames of each group, by ID.
+
+    Arguments
+    ---------
+    utterances : dict of str: Utterance
+        By ID.
+    store : FeatureStore
+        Their features.
+    column : str
+        What a group shares: ``speaker``, ``session`` or ``dialog``.
+
+    Returns
+    -------
+    dict of str: tuple of torch.Tensor
+        Mean and deviation, each of shape ``[features]``.
+    """
+    groups = {}
+    for name, utterance in utterances.items():
+        groups.setdefault(getattr(utterance, column), []).append(name)
+    if "" in groups:
+        raise CorpusError(
+            f"normalize_by is {column}, and {len(groups[''])} utterances have "
+            f"none, {groups[''][0]} among them"
+        )
+    found = {group: store.statistics(ids) for group, ids in groups.items()}
+    return {
+        name: found[getattr(utterance, column)]
+        for name, utterance in utterances.items()
     }

@@ -11,6 +11,7 @@ Authors
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from filelock import FileLock, Timeout
 
 import speechbrain as sb
@@ -20,6 +21,7 @@ from speechbrain_can.corpus.leakage import describe_fold
 from speechbrain_can.corpus.manifest import resolve_wav
 from speechbrain_can.corpus.prepare import Corpus
 from speechbrain_can.corpus.protocols import count_folds, split_fold
+from speechbrain_can.features.augmentation import AugmentedFeatures
 from speechbrain_can.features.store import FeatureStore
 from speechbrain_can.files import write_json
 from speechbrain_can.hparams import ALL_FOLDS, SettingsError, write_settings
@@ -36,10 +38,14 @@ from speechbrain_can.results.folds import (
     write_attention,
     write_predictions,
 )
-from speechbrain_can.results.metrics import evaluate, recalls
+from speechbrain_can.results.metrics import calibration, evaluate, recalls
 from speechbrain_can.training.brain import EmotionBrain
 from speechbrain_can.training.checkpoints import training_effort
-from speechbrain_can.training.dataio import flat_batch, make_datasets
+from speechbrain_can.training.dataio import (
+    flat_batch,
+    group_statistics,
+    make_datasets,
+)
 from speechbrain_can.training.model_folder import (
     MODEL,
     fit_temperature,
@@ -50,6 +56,8 @@ from speechbrain_can.training.model_folder import (
 logger = sb.utils.logger.get_logger(__name__)
 
 ATTENTION_PICTURE = "attention.png"
+# Hparams that change what is trained on, anew in every epoch
+AUGMENTERS = ("augment_waveform", "augment_frames")
 
 
 def run_folds(settings, run_opts):
@@ -134,10 +142,59 @@ def _alone_in(fold_folder):
 def train_fold(settings, run_opts, corpus, fold):
     """Trains one fold, tests its best checkpoint and writes what it found."""
     hparams = settings.build()
-    folder = Path(hparams["fold_folder"])
     parts = split_fold(corpus.folds, fold)
     logger.info(describe_fold(corpus.utterances, parts))
+    brain, datasets, loading = set_up(hparams, run_opts, corpus, parts)
+    if if_main_process():
+        write_settings(hparams["fold_folder"], settings)
+    # Everything that changes is in the checkpoint: a run that is stopped goes
+    # on from its last epoch when it is started again.
+    brain.fit(
+        epoch_counter=hparams["epoch_counter"],
+        train_set=datasets["train"],
+        valid_set=datasets["valid"],
+        train_loader_kwargs=loading["train"],
+        valid_loader_kwargs=loading["test"],
+    )
+    brain.evaluate(
+        test_set=datasets["test"], test_loader_kwargs=loading["test"]
+    )
+    if brain.debug:
+        logger.info("Debugging: the fold's result is not recorded")
+        return
+    temperature = fit_temperature(
+        *brain.predict(datasets["valid"], loading["test"])
+    )
+    n_train = len(parts["train"])
+    run_on_main(
+        record_fold,
+        args=[brain, hparams, settings, corpus, fold, n_train, temperature],
+    )
 
+
+def set_up(hparams, run_opts, corpus, parts):
+    """What is trained, and on what.
+
+    Arguments
+    ---------
+    hparams : dict
+        The objects of a fold.
+    run_opts : RunOptions
+        SpeechBrain's run options.
+    corpus : Corpus
+        The corpus.
+    parts : dict of str: list of str
+        IDs of ``train`` and of whatever else is needed.
+
+    Returns
+    -------
+    brain : EmotionBrain
+        Ready to fit.
+    datasets : dict of str: DynamicItemDataset
+        By part.
+    loading : dict of str: dict
+        Of data loaders, for ``train`` and for ``test``.
+    """
     # Features are made once a corpus; here they are only opened.
     feature_settings = {
         "folder": hparams["features_folder"],
@@ -150,21 +207,54 @@ def train_fold(settings, run_opts, corpus, fold):
     run_on_main(_build_store, kwargs=feature_settings)
     store = FeatureStore.build(**feature_settings)
 
-    # What is learnt before training is learnt from the training set alone.
-    mean, std = store.statistics(parts["train"])
-    hparams["modules"]["normalize"].set_statistics(mean, std)
+    # What is learnt before training is learnt from the training set alone;
+    # groups are normalised each by itself, without labels.
+    statistics = None
+    if hparams.get("normalize_by"):
+        statistics = group_statistics(
+            corpus.utterances, store, hparams["normalize_by"]
+        )
+    else:
+        mean, std = store.statistics(parts["train"])
+        hparams["modules"]["normalize"].set_statistics(mean, std)
+    others = [name for part in parts if part != "train" for name in parts[part]]
     hparams["modules"]["model"].fit_vocabulary(
-        corpus.words_of(parts["train"]),
-        corpus.words_of(parts["valid"] + parts["test"]),
+        corpus.words_of(parts["train"]), corpus.words_of(others)
     )
+    if "loss" in hparams:
+        emotions = [corpus.utterances[name].emotion for name in parts["train"]]
+        hparams["loss"].fit_classes(
+            torch.tensor([emotions.count(name) for name in corpus.classes])
+        )
 
     label_encoder = sb.dataio.encoder.CategoricalEncoder()
     label_encoder.update_from_iterable(corpus.classes)
     label_encoder.expect_len(len(corpus.classes))
-    if if_main_process():
-        write_settings(folder, settings)
-    datasets = make_datasets(corpus.utterances, parts, store, label_encoder)
-    loader_options = {
+    augmenters = {
+        name: hparams[name] for name in AUGMENTERS if hparams.get(name)
+    }
+    augmented = None
+    if augmenters:
+        augmented = AugmentedFeatures(
+            store,
+            corpus.data_folder,
+            hparams["compute_features"],
+            hparams["segment"],
+            **augmenters,
+        )
+    datasets = make_datasets(
+        corpus.utterances,
+        parts,
+        store,
+        label_encoder,
+        augmented=augmented,
+        soft_labels=hparams.get("soft_labels", False),
+        statistics=statistics,
+    )
+    order = {"shuffle": True}
+    if hparams.get("sampler"):
+        order = {"sampler": hparams["sampler"](datasets["train"])}
+    options = {
         "batch_size": hparams["batch_size"],
         "num_workers": hparams["num_workers"],
         "collate_fn": flat_batch,
@@ -183,30 +273,7 @@ def train_fold(settings, run_opts, corpus, fold):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
-    # Everything that changes is in the checkpoint: a run that is stopped goes
-    # on from its last epoch when it is started again.
-    brain.fit(
-        epoch_counter=hparams["epoch_counter"],
-        train_set=datasets["train"],
-        valid_set=datasets["valid"],
-        train_loader_kwargs={**loader_options, "shuffle": True},
-        valid_loader_kwargs=loader_options,
-    )
-    brain.evaluate(
-        test_set=datasets["test"],
-        test_loader_kwargs=loader_options,
-    )
-    if brain.debug:
-        logger.info("Debugging: the fold's result is not recorded")
-        return
-    temperature = fit_temperature(
-        *brain.predict(datasets["valid"], loader_options)
-    )
-    n_train = len(parts["train"])
-    run_on_main(
-        record_fold,
-        args=[brain, hparams, settings, corpus, fold, n_train, temperature],
-    )
+    return brain, datasets, {"train": {**options, **order}, "test": options}
 
 
 def _build_store(**settings):
@@ -239,10 +306,12 @@ def record_fold(brain, hparams, settings, corpus, fold, n_train, temperature):
         "fold": fold,
         **evaluate(true, predicted),
         "recall": recalls(true, predicted),
+        **calibration(log_probabilities, brain.test_targets, temperature),
         "n_test": len(true),
         "n_train": n_train,
         "manifest": corpus.digest,
         "epochs": epochs,
+        "tested_epoch": brain.tested_checkpoint.meta["epoch"],
         "seconds": round(seconds, 1),
     }
     write_model_folder(

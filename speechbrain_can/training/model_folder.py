@@ -22,7 +22,7 @@ from speechbrain_can.results.metrics import METRICS
 MODEL = "model"
 CARD = "README.md"
 # What prediction reads of the settings of a fold
-PARTS = ("compute_features", "segment", "modules")
+PARTS = ("compute_features", "segment", "modules", "normalize_by")
 # What makes words of a recording, where the settings do not choose; null for
 # one that a model cannot use
 READERS = {
@@ -118,18 +118,22 @@ def fit_temperature(log_probabilities, targets):
     return float(np.exp(found.x))
 
 
-def prediction_settings(settings, temperature):
-    """The settings of a fold, as far as prediction reads them: HyperPyYAML."""
+def prediction_settings(settings, temperature, pretrainer=PRETRAINER):
+    """The settings of a fold, as far as prediction reads them: HyperPyYAML.
+
+    ``pretrainer`` says how parameters are loaded.
+    """
     given = [name for name in READERS if settings.has(name)]
+    parts = [name for name in PARTS if settings.has(name)]
     lines = [
         "# yamllint disable",
         # vectors come with the parameters, and who predicts may have no GPU
         settings.replaced({"glove_file": None, "feature_device": "cpu"})
-        .part([*PARTS, *given])
+        .part([*parts, *given])
         .rstrip(),
         f"temperature: {temperature!r}",
         *(text for name, text in READERS.items() if name not in given),
-        PRETRAINER,
+        pretrainer,
     ]
     return "\n".join(lines)
 

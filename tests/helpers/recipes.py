@@ -60,6 +60,16 @@ PAIRS = [
 ]
 
 
+# The same on Whisper
+WHISPER = [
+    "can_whisper",
+    "can_whisper_words",
+    "can_whisper_roberta",
+    "can_whisper_decoder",
+    "can_whisper_finetuned",
+]
+
+
 SMALL = {
     "--hidden_size": "8",
     "--embedding_size": "12",

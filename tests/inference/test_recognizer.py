@@ -123,7 +123,7 @@ def test_what_cannot_be_predicted_says_why(recognizer, utterances, tmp_path):
     with pytest.raises(AlignmentError, match="the transcript .* has no words"):
         recognizer.classify_file(wav, transcript="😀 …")
     with pytest.raises(
-        ValueError, match="1 lengths, transcripts .* for 2 wave"
+        ValueError, match="1 lengths, transcripts, .* for 2 wave"
     ):
         recognizer.classify_batch(torch.randn(2, 9), transcripts=["so"])
     with pytest.raises(AlignmentError, match="the alignment ends at 99.00 s"):

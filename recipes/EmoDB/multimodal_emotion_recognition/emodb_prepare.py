@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from speechbrain_can.alignment.readers import read_xlabel
+from speechbrain_can.alignment.text import split_words
 from speechbrain_can.alignment.words import (
     AlignmentError,
     Word,
@@ -28,6 +29,7 @@ from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
 
 # Of what is made of the release: prepared folders of another are made anew.
 VERSION = 2
+UNITS = ("syllables", "words")
 
 EMOTIONS = {
     "W": "ang",
@@ -88,6 +90,7 @@ def prepare_emodb(
     protocol="leave_one_speaker_out",
     fold_seed=1234,
     canonical_text=False,
+    units="syllables",
 ):
     """Prepares EmoDB, unless it is prepared already.
 
@@ -112,14 +115,32 @@ def prepare_emodb(
         is labelled with most often. The labels follow each actor's
         pronunciation, and a cut recording lacks its last ones: as text they
         say a little of the emotion, the canonical ones say nothing.
+    units : str
+        ``syllables``, at the times of their labels, or ``words`` of the
+        sentence, in segments of equal length: for models that are to hear other
+        sentences, whose syllables nobody labels.
 
     Raises
     ------
     CorpusError
-        If the folder is not EmoDB, or nothing in it can be used.
+        If the folder is not EmoDB, nothing in it can be used, or there are no
+        such units.
     """
     folder = check_release(data_folder)
+    if units not in UNITS:
+        raise CorpusError(f"units is {units!r}; give {' or '.join(UNITS)}")
     usual = {}
+    name = "EmoDB, canonical text" if canonical_text else "EmoDB"
+    rule = {
+        "version": VERSION,
+        "labels": EMOTIONS,
+        "alignment": "labsilb, or equal segments where it is missing",
+        "canonical_text": canonical_text,
+    }
+    build = build_utterance
+    if units == "words":
+        name, build = "EmoDB, words", build_words
+        rule["alignment"] = "words in equal segments"
 
     def find_candidates():
         recordings, skipped = find_recordings(folder)
@@ -128,19 +149,14 @@ def prepare_emodb(
 
     prepare_corpus(
         folder=save_folder,
-        name="EmoDB, canonical text" if canonical_text else "EmoDB",
+        name=name,
         classes=list(EMOTIONS.values()),
         data_folder=data_folder,
         protocol=protocol,
         fold_seed=fold_seed,
-        rule={
-            "version": VERSION,
-            "labels": EMOTIONS,
-            "alignment": "labsilb, or equal segments where it is missing",
-            "canonical_text": canonical_text,
-        },
+        rule=rule,
         find_candidates=find_candidates,
-        build_utterance=lambda recording: build_utterance(
+        build_utterance=lambda recording: build(
             recording, folder, usual, canonical_text
         ),
     )
@@ -293,7 +309,43 @@ def build_utterance(recording, folder, usual, canonical_text=False):
         if isinstance(error, AlignmentError):
             cause = str(error)
         reason = f"with equal segments: {cause}"
-    utterance = Utterance(
+    return _utterance(recording, wav, duration, words), reason
+
+
+def build_words(recording, folder, usual=None, canonical_text=False):
+    """The words of a recording's sentence, in segments of equal length.
+
+    Arguments
+    ---------
+    recording : Recording
+        The recording.
+    folder : Path
+        The release.
+    usual, canonical_text
+        Not used: there are no syllables.
+
+    Returns
+    -------
+    utterance : Utterance
+        A row of the manifest.
+    reason : None
+        All are treated alike.
+
+    Raises
+    ------
+    AudioError
+        If the audio cannot be used.
+    """
+    wav = f"wav/{recording.utterance_id}.wav"
+    duration = audio_duration(folder / wav)
+    texts = split_words(SENTENCES[recording.sentence])
+    words = equal_words(texts, duration)
+    return _utterance(recording, wav, duration, words), None
+
+
+def _utterance(recording, wav, duration, words):
+    """A row of the manifest."""
+    return Utterance(
         utterance_id=recording.utterance_id,
         duration=duration,
         wav=f"{DATA_ROOT}/{wav}",
@@ -305,7 +357,6 @@ def build_utterance(recording, folder, usual, canonical_text=False):
         words=words,
         transcription=SENTENCES[recording.sentence],
     )
-    return utterance, reason
 
 
 def _with_text(words, text):

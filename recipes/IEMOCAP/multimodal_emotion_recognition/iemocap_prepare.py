@@ -7,7 +7,8 @@ Authors
 """
 
 import re
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
@@ -27,7 +28,7 @@ from speechbrain_can.files import decode, read_json
 logger = get_logger(__name__)
 
 # Of what is made of the release: prepared folders of another are made anew.
-VERSION = 1
+VERSION = 2
 
 # From the labels of the release to the classes of an experiment.
 CLASS_SETS = {
@@ -57,6 +58,8 @@ N_SESSIONS = 5
 _LABEL_LINE = re.compile(
     r"\[\d+\.\d+ - \d+\.\d+\]\t(?P<id>\S+)\t(?P<label>\S+)\t\["
 )
+# C-E1 to C-E6 are raters; C-F1 and C-M1 are the actors, of themselves.
+_VOTE_LINE = re.compile(r"C-E\d+:\s*(?P<labels>[^()]*?);?\s*\(")
 _TRANSCRIPTION_LINE = re.compile(
     r"(?P<id>\S+) \[[\d.]+-[\d.]+\]: ?(?P<text>.*)"
 )
@@ -144,6 +147,13 @@ def prepare_iemocap(
     # A generated corpus describes itself in plan.json: its scores are its own.
     controlled = (Path(data_folder) / "plan.json").exists()
     generator = Path(data_folder) / "generator.json"
+    votes = {}
+
+    def find_candidates():
+        turns, skipped = find_turns(sessions, class_of)
+        votes.update(find_votes(sessions))
+        return turns, skipped
+
     prepare_corpus(
         folder=save_folder,
         name="controlled corpus (IEMOCAP layout)" if controlled else "IEMOCAP",
@@ -157,8 +167,10 @@ def prepare_iemocap(
             "alignment": "ForcedAlignment/*.wdseg",
             "generator": read_json(generator) if generator.exists() else None,
         },
-        find_candidates=lambda: find_turns(sessions, class_of),
-        build_utterance=lambda turn: build_utterance(turn, data_folder),
+        find_candidates=find_candidates,
+        build_utterance=lambda turn: _with_votes(
+            build_utterance(turn, data_folder), votes, class_of
+        ),
         reference_counts=None if controlled else paper_counts(class_of),
     )
 
@@ -347,3 +359,44 @@ def build_utterance(turn, data_folder):
         transcription=turn.transcription,
     )
     return utterance, None
+
+
+def find_votes(sessions):
+    """What the raters said of each turn, one by one.
+
+    Arguments
+    ---------
+    sessions : list of Path
+        Folders of the sessions.
+
+    Returns
+    -------
+    dict of str: Counter
+        Votes by label and utterance. A rater has one vote, shared by the labels
+        that were given, under the first three letters of each (``Neutral
+        state`` is ``neu``).
+    """
+    votes = defaultdict(Counter)
+    for session in sessions:
+        utterance_id = None
+        for _, line in _lines(session / "dialog" / "EmoEvaluation"):
+            if match := _LABEL_LINE.match(line):
+                utterance_id = match["id"]
+            match = _VOTE_LINE.match(line)
+            if match and utterance_id:
+                given = match["labels"].split(";")
+                labels = [label.strip()[:3].lower() for label in given]
+                for label in labels:
+                    votes[utterance_id][label] += 1 / len(labels)
+    return votes
+
+
+def _with_votes(built, votes, class_of):
+    """A built utterance with the votes for classes; others do not count."""
+    utterance, adjustment = built
+    counts = Counter()
+    for label, share in votes.get(utterance.utterance_id, {}).items():
+        if label in class_of:
+            counts[class_of[label]] += share
+    text = " ".join(f"{name}:{counts[name]:g}" for name in sorted(counts))
+    return replace(utterance, votes=text), adjustment

@@ -1,0 +1,59 @@
+"""A model on another corpus.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model")
+@click.argument("prepared", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--fold",
+    type=(str, int),
+    metavar="PROTOCOL NUMBER",
+    help="The test set of a fold alone.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the predictions as CSV.",
+)
+@click.option("--device", default="cpu", show_default=True)
+def evaluate(model, prepared, fold, output, device):
+    """Test a model on a corpus that it was not trained on.
+
+    MODEL is a model folder; PREPARED is the folder with a corpus' manifest.csv,
+    results/can/1234/prepared. The model chooses among the emotions that both
+    have, and utterances with other labels are left out.
+    """
+    from speechbrain_can.corpus.prepare import folds_path
+    from speechbrain_can.corpus.protocols import read_folds, split_fold
+    from speechbrain_can.files import atomic_write
+    from speechbrain_can.inference.evaluation import predict_corpus
+    from speechbrain_can.inference.recognizer import load_recognizer
+    from speechbrain_can.results.metrics import METRICS
+
+    only = None
+    if fold is not None:
+        path = folds_path(prepared, fold[0])
+        if not path.exists():
+            raise click.UsageError(f"{path} does not exist")
+        only = set(split_fold(read_folds(path), fold[1])["test"])
+    recognizer = load_recognizer(model, device=device)
+    table, result = predict_corpus(recognizer, prepared, only)
+    click.echo(
+        f"{len(table)} utterances; emotions that both have: "
+        + ", ".join(result["emotions"])
+    )
+    for name in METRICS:
+        click.echo(f"{name} {result[name]:.3f}")
+    for name, recall in result["recall"].items():
+        click.echo(f"recall of {name} {recall:.3f}")
+    if output is not None:
+        with atomic_write(output) as stream:
+            table.to_csv(stream, index=False, float_format="%.6f")

@@ -1,0 +1,211 @@
+"""One small model of a whole corpus, to hand on: a model in a box.
+
+The folds of a run say how good such a model is on speakers that it has not heard;
+the one that is packed has heard them all.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import tempfile
+from pathlib import Path
+
+import torch
+
+from speechbrain.dataio.encoder import CategoricalEncoder
+from speechbrain.utils.run_opts import RunOptions
+from speechbrain_can.corpus.prepare import Corpus
+from speechbrain_can.files import InputError
+from speechbrain_can.hparams import SETTINGS, read_settings
+from speechbrain_can.results.folds import (
+    PREDICTIONS,
+    check_same_manifest,
+    finished_folds,
+    fold_result,
+    read_predictions,
+    summarise,
+)
+from speechbrain_can.results.metrics import METRICS, calibration, recalls
+from speechbrain_can.training.folds import set_up
+from speechbrain_can.training.model_folder import (
+    CARD,
+    fit_temperature,
+    prediction_settings,
+)
+
+NETWORK = "network.safetensors"
+# What stands in the place of PRETRAINER
+PACKED = """\
+label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
+network: !new:torch.nn.ModuleDict
+    modules: !ref <modules>
+pretrainer: !new:speechbrain_can.inference.packed.PackedPretrainer
+    loadables:
+        network: !ref <network>
+        label_encoder: !ref <label_encoder>
+"""
+
+CARD_TEXT = """\
+---
+library_name: speechbrain
+pipeline_tag: audio-classification
+license: {licence}
+---
+# {title}
+
+Emotion of speech from audio and text that are aligned word by word:
+{classes}.
+
+```python
+from speechbrain_can.inference.recognizer import EmotionRecognizer
+
+recognizer = EmotionRecognizer.from_hparams("{title}")
+prediction = recognizer.classify_file("speech.wav", transcript="was gesagt wird")
+print(prediction.label, prediction.probabilities)
+```
+
+## What it is
+
+{description}
+
+| | |
+|---|---|
+| trained on | all {n_train} utterances of {corpus}, {epochs} epochs |
+| tested, by models of the same kind on speakers that they had not heard | {folds} folds, {protocol} |
+| test, mean and deviation over folds | {scores} |
+| recall, all folds | {recalls} |
+| temperature | {temperature:.3f}, fitted on what those folds predicted |
+| expected calibration error with it | {ece:.3f}, without it {ece_before:.3f} (on the same predictions) |
+| parameters | {parameters:,}, half precision |
+
+The model itself was tested on nobody: it has heard every speaker of the corpus.
+
+## What it must not be used for
+
+{limits}
+"""
+
+
+def pack(run_folder, output_folder, title, description, limits, licence):
+    """Trains a run's model on its whole corpus, and writes it small.
+
+    It trains for the median number of epochs after which the folds were best.
+    The temperature is fitted on what the folds predicted of their test sets.
+
+    Arguments
+    ---------
+    run_folder : str or Path
+        Of a run with several finished folds.
+    output_folder : str or Path
+        Where ``hyperparams.yaml``, ``network.safetensors``,
+        ``label_encoder.ckpt`` and the model card go.
+    title, description, limits, licence : str
+        Of the model card.
+
+    Returns
+    -------
+    int
+        Parameters.
+
+    Raises
+    ------
+    InputError
+        If no fold is finished, or the model has a vocabulary of its own.
+    """
+    run_folder, output_folder = Path(run_folder), Path(output_folder)
+    settings = read_settings(run_folder / SETTINGS)
+    hparams = settings.plain()
+    protocol = hparams["preparation"]["protocol"]
+    corpus = Corpus.load(hparams["prepared_folder"], protocol)
+    folds = finished_folds(run_folder)
+    if not folds:
+        raise InputError(f"{run_folder} has no finished fold")
+    check_same_manifest(folds, corpus.digest)
+    epochs = sorted(fold["tested_epoch"] for fold in folds)[len(folds) // 2]
+    with tempfile.TemporaryDirectory() as scratch:
+        built = settings.replaced(
+            {
+                "fold": 0,
+                "output_folder": scratch,
+                "number_of_epochs": epochs,
+                "use_tensorboard": False,
+            }
+        ).build()
+        run_opts = RunOptions(device="cpu", noprogressbar=True)
+        everything = {"train": sorted(corpus.utterances)}
+        brain, datasets, loading = set_up(built, run_opts, corpus, everything)
+        brain.fit(
+            epoch_counter=built["epoch_counter"],
+            train_set=datasets["train"],
+            train_loader_kwargs=loading["train"],
+        )
+    log_probabilities, targets, true, predicted = _predicted(run_folder, folds)
+    temperature = fit_temperature(log_probabilities, targets)
+    error = calibration(log_probabilities, targets, temperature)
+    output_folder.mkdir(parents=True, exist_ok=True)
+    text = prediction_settings(settings, temperature, PACKED)
+    (output_folder / SETTINGS).write_text(text, encoding="utf-8")
+    label_encoder = CategoricalEncoder()
+    label_encoder.update_from_iterable(corpus.classes)
+    label_encoder.save(output_folder / "label_encoder.ckpt")
+    modules = {name: built["modules"][name] for name in built["modules"]}
+    parameters = save_half(
+        torch.nn.ModuleDict(modules), output_folder / NETWORK
+    )
+    scores = summarise(run_folder, {})
+    card = CARD_TEXT.format(
+        title=title,
+        description=description,
+        limits=limits,
+        licence=licence,
+        corpus=corpus.name,
+        classes=", ".join(corpus.classes),
+        protocol=protocol,
+        folds=len(folds),
+        n_train=len(corpus.utterances),
+        epochs=epochs,
+        parameters=parameters,
+        temperature=temperature,
+        ece=error["ECE calibrated"],
+        ece_before=error["ECE"],
+        scores=", ".join(
+            "{} {mean:.3f} ± {std:.3f}".format(name, **scores[name])
+            for name in METRICS
+        ),
+        recalls=", ".join(
+            f"{name} {recall:.2f}"
+            for name, recall in recalls(true, predicted).items()
+        ),
+    )
+    (output_folder / CARD).write_text(card, encoding="utf-8")
+    return parameters
+
+
+def _predicted(run_folder, folds):
+    """What the folds predicted of their test sets, all of them together."""
+    log_probabilities, targets, true, predicted = [], [], [], []
+    for fold in folds:
+        path = fold_result(run_folder, fold["fold"]).with_name(PREDICTIONS)
+        table = read_predictions(path)
+        classes = list(table.columns[3:])
+        values = torch.tensor(table[classes].to_numpy())
+        log_probabilities.append(values.clamp(min=1e-7).log())
+        targets += [classes.index(name) for name in table["true"]]
+        true += list(table["true"])
+        predicted += list(table["predicted"])
+    return torch.cat(log_probabilities), torch.tensor(targets), true, predicted
+
+
+def save_half(network, path):
+    """Writes a module in half precision as safetensors; returns its size."""
+    from safetensors.torch import save_file
+
+    state = network.state_dict()
+    other = [key for key, value in state.items() if not torch.is_tensor(value)]
+    if other:
+        raise InputError(
+            f"{', '.join(other)} cannot be packed: take an embedding without a "
+            "vocabulary of its own, such as WhisperWords"
+        )
+    save_file({key: v.half().contiguous() for key, v in state.items()}, path)
+    return sum(value.numel() for value in state.values())
