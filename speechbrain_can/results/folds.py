@@ -112,6 +112,12 @@ def summarise(output_folder, description):
         values = pd.Series([fold[metric] for fold in folds])
         std = float(values.std()) if len(values) > 1 else None
         summary[metric] = {"mean": float(values.mean()), "std": std}
+    # what a choice may look at: the validation sets
+    if all("valid" in fold for fold in folds):
+        summary["valid"] = {
+            metric: sum(fold["valid"][metric] for fold in folds) / len(folds)
+            for metric in METRICS
+        }
     for name in ("ECE", "ECE calibrated"):
         values = [fold[name] for fold in folds if name in fold]
         if values:
@@ -136,6 +142,9 @@ def format_table(summary):
         mean, std = summary[metric]["mean"], summary[metric]["std"]
         spread = "" if std is None else f" +- {std:.3f}"
         lines.append(f"{metric} {mean:.3f}{spread}")
+    if "valid" in summary:
+        scores = (f"{m} {summary['valid'][m]:.3f}" for m in METRICS)
+        lines.append(f"on the validation sets: {', '.join(scores)}")
     if "ECE" in summary:
         lines.append(
             f"expected calibration error {summary['ECE']:.3f}, with the "

@@ -193,15 +193,16 @@ class EmotionBrain(sb.Brain):
             return
         targets = torch.cat(self.targets).cpu()
         log_probabilities = torch.cat(self.log_probabilities).cpu()
-        stats.update(
-            evaluate(targets.tolist(), log_probabilities.argmax(1).tolist())
+        scores = evaluate(
+            targets.tolist(), log_probabilities.argmax(1).tolist()
         )
+        stats.update(scores)
         if stage == sb.Stage.VALID:
             error = 1 - stats[self.hparams.stop_on]
             # Before the checkpoint, which saves whether it is time to stop.
             self.hparams.epoch_counter.update_metric(error)
             seconds = time.perf_counter() - self.started
-            save_epoch(self.checkpointer, epoch, error, seconds)
+            save_epoch(self.checkpointer, epoch, error, seconds, scores)
             # After it: an epoch that is done again is not logged twice.
             self._log({"epoch": epoch}, self.train_stats, valid_stats=stats)
         else:

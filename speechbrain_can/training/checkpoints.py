@@ -105,10 +105,18 @@ def _quality(checkpoint):
     return -error, -checkpoint.meta.get("epoch", 0)
 
 
-def save_epoch(checkpointer, epoch, error, seconds):
-    """Saves an epoch, and keeps it beside the best one alone."""
+def save_epoch(checkpointer, epoch, error, seconds, scores):
+    """Saves an epoch, and keeps it beside the best one alone.
+
+    ``scores`` are the metrics of the validation set, for the record.
+    """
     checkpointer.save_and_keep_only(
-        meta={"error": error, "epoch": epoch, "seconds": seconds},
+        meta={
+            "error": error,
+            "epoch": epoch,
+            "seconds": seconds,
+            "scores": scores,
+        },
         importance_keys=[_quality],
         verbosity=logging.DEBUG,
     )

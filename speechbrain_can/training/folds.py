@@ -312,6 +312,7 @@ def record_fold(brain, hparams, settings, corpus, fold, n_train, temperature):
         "manifest": corpus.digest,
         "epochs": epochs,
         "tested_epoch": brain.tested_checkpoint.meta["epoch"],
+        "valid": brain.tested_checkpoint.meta["scores"],
         "seconds": round(seconds, 1),
     }
     write_model_folder(

@@ -9,6 +9,7 @@ from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.integrations.huggingface.wavlm import WavLM
 from speechbrain.integrations.huggingface.whisper import Whisper
 from speechbrain_can.integrations.text import PretrainedWords, StoredWords
+from speechbrain_can.integrations.whisper import CutWhisper
 from speechbrain_can.lobes.ragged import WordFrames, count_words
 
 # 24 subwords do not fit into the positions of the tiny models
@@ -25,13 +26,17 @@ FRONT_ENDS = {
     "hubert": HuBERT,
     "wavlm": partial(WavLM, output_all_hiddens=True),
     "whisper": partial(Whisper, encoder_only=True, output_all_hiddens=True),
+    "cut": partial(CutWhisper, encoder_only=True, output_all_hiddens=True),
 }
 
 
 def front_end(tiny, name):
     """As a YAML file names it."""
+    folder = "whisper" if name == "cut" else name
     return partial(
-        FRONT_ENDS[name], source=str(tiny / name), save_path=str(tiny / "save")
+        FRONT_ENDS[name],
+        source=str(tiny / folder),
+        save_path=str(tiny / "save"),
     )
 
 

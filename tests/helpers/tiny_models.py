@@ -144,7 +144,23 @@ def save_speech(folder, config_class, model_class, rate=16000, **options):
 
 
 def save_whisper(folder):
-    """Whisper with positions for its 30 seconds."""
+    """Whisper with positions for its 30 seconds, and 24 for text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [
+        *("<|endoftext|>", "<|startoftranscript|>", "<|translate|>"),
+        *("<|transcribe|>", "<|notimestamps|>"),
+    ]
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    transformers.WhisperTokenizerFast(
+        tokenizer_object=tokenizer
+    ).save_pretrained(folder)
     config = transformers.WhisperConfig(
         d_model=HIDDEN,
         encoder_layers=2,
@@ -154,10 +170,11 @@ def save_whisper(folder):
         encoder_ffn_dim=24,
         decoder_ffn_dim=24,
         max_source_positions=1500,
-        vocab_size=20,
+        max_target_positions=24,
+        vocab_size=tokenizer.get_vocab_size(),
         pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
+        bos_token_id=0,
+        eos_token_id=0,
         decoder_start_token_id=1,
     )
     transformers.WhisperModel(config).save_pretrained(folder)

@@ -7,7 +7,7 @@ import soundfile
 from helpers.corpora import WDSEG_HEADER, wdseg
 
 from speechbrain_can.alignment.words import Word
-from speechbrain_can.corpus.manifest import read_manifest
+from speechbrain_can.corpus.manifest import read_manifest, read_votes
 from speechbrain_can.corpus.prepare import Corpus, CorpusError
 
 GOOD = "Ses01F_impro01_F000"
@@ -311,3 +311,32 @@ def test_the_controlled_corpus_beside_the_checkout(
             row = utterances[turn["utt"]]
             assert row.emotion == turn["emo"]
             assert [word.text for word in row.words] == turn["words"]
+
+
+def test_votes_of_the_raters(iemocap_prepare, release, tmp_path):
+    """Of the raters alone, one each, and only for the classes."""
+    (path, *_) = sorted(
+        (release.folder / "Session1" / "dialog" / "EmoEvaluation").glob(
+            "S*.txt"
+        )
+    )
+    path.write_text(
+        "[6.2901 - 8.2357]\tSes01F_impro01_F000\tfru\t[2.5, 2.5, 2.5]\n"
+        "C-E2:\tFrustration;\t()\n"
+        "C-E3:\tAnger; Frustration;\t(angry, but not so)\n"
+        "C-E4:\tNeutral state;\t()\n"
+        "C-E1:\tDisgust;\t()\n"
+        "C-F1:\tSadness;\t()\n"
+        "A-E3:\tval 4; act 2; dom  2;\t()\n"
+        "[8.5 - 9.0]\tSes01F_impro01_M000\tang\t[2.5, 2.5, 2.5]\n"
+        "C-E2:\tOther;\t()\n"
+    )
+    iemocap_prepare.prepare_iemocap(
+        release.folder, tmp_path / "prepared", protocol="leave_one_session_out"
+    )
+    rows = read_manifest(tmp_path / "prepared" / "manifest.csv")
+    votes = read_votes(rows["Ses01F_impro01_F000"])
+    assert votes == {"fru": 1.5, "ang": 0.5, "neu": 1.0}
+    # nobody chose one of the classes: the label stands
+    assert read_votes(rows["Ses01F_impro01_M000"]) == {"ang": 1.0}
+    assert rows["Ses02F_impro01_F000"].votes == "ang:1"

@@ -5,7 +5,15 @@ import shutil
 
 import pytest
 import torch
-from helpers.recipes import DDP, PAIRS, RECIPES, SHARED, load_module, run
+from helpers.recipes import (
+    DDP,
+    PAIRS,
+    RECIPES,
+    SHARED,
+    WHISPER,
+    load_module,
+    run,
+)
 
 from speechbrain_can.controlled.generator import SENTENCES, read_sentences
 from speechbrain_can.corpus.prepare import Corpus
@@ -19,12 +27,16 @@ SOURCES = {
     "can_hubert_bert": ("hubert", "bert"),
     "can_wavlm_roberta": ("wavlm", "roberta"),
     "can_wavlm_roberta_finetuned": ("wavlm", "roberta"),
+    **{f"encoders/{name}": ("whisper", None) for name in WHISPER},
+    "encoders/can_whisper_roberta": ("whisper", "roberta"),
+    "can_best": ("whisper", "roberta"),
 }
 HPARAMS = RECIPES["IEMOCAP"] / "hparams" / "encoders"
 
 
 def overrides(name, tiny):
     """What stands for the real models on the command line."""
+    name = name if name in SOURCES else name.removeprefix("encoders/")
     audio, text = SOURCES.get(name, (None, None))
     return [
         *([f"--audio_source={tiny / audio}"] if audio else []),
@@ -56,7 +68,9 @@ def handful(controlled_corpus, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize(
+    "name", [*(f"encoders/{name}" for name in PAIRS + WHISPER), "can_best"]
+)
 def test_every_pair_trains(name, handful, tiny, tmp_path):
     printed = run(
         tmp_path,
@@ -65,7 +79,8 @@ def test_every_pair_trains(name, handful, tiny, tmp_path):
         "--fold=0",
         "--number_of_epochs=2",
         *overrides(name, tiny),
-        model=f"encoders/{name}",
+        *(["--trained_layers=1"] if name.endswith("whisper_finetuned") else []),
+        model=name,
     )
     assert re.search(r"^WA [01]\.\d+$", printed, re.MULTILINE)
     log = (tmp_path / "fold_0" / "train_log.txt").read_text()
@@ -278,3 +293,25 @@ def test_emodb_has_text_enough_for_subwords(shared, tmp_path):
         names = split_fold(corpus.folds, fold)["train"]
         hparams["model"].fit_vocabulary(corpus.words_of(names))
     assert hparams["text_encoder"]([["das"]]).shape == (1, 1, 256)
+
+
+@pytest.mark.parametrize(
+    "name", ["can_best", "can_small_data", "encoders/can_whisper_words"]
+)
+def test_emodb_with_what_is_best(name, emodb_release, tiny, tmp_path):
+    printed = run(
+        tmp_path,
+        f"--data_folder={emodb_release}",
+        *("--fold=0", "--number_of_epochs=1", "--units=words"),
+        *(
+            []
+            if name == "can_small_data"
+            else [
+                f"--audio_source={tiny / 'whisper'}",
+                f"--pretrained_folder={tiny / 'save'}",
+            ]
+        ),
+        model=name,
+        recipe="EmoDB",
+    )
+    assert f"{name.rpartition('/')[2]} on EmoDB, words" in printed

@@ -52,7 +52,7 @@ def test_the_best_and_the_last_are_kept_and_the_best_is_tested(tmp_path):
         recover_tested(saver)
     for epoch, error in enumerate((0.5, 0.2, 0.4, 0.2, 0.3), start=1):
         torch.nn.init.constant_(model.bias, epoch)
-        save_epoch(saver, epoch, error, seconds=10.0 * epoch)
+        save_epoch(saver, epoch, error, seconds=10.0 * epoch, scores={})
     saver.save_checkpoint(end_of_epoch=False)
     kept = [c.meta.get("epoch") for c in saver.list_checkpoints()]
     assert sorted(epoch for epoch in kept if epoch) == [2, 5]

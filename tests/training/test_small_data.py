@@ -1,0 +1,187 @@
+"""Small and skewed data: augmentation, soft labels, sampling, normalisation."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers.corpora import build_store, utterance, write_wav
+from helpers.recipes import on, read_predictions, run
+
+import speechbrain as sb
+from speechbrain.augment.augmenter import Augmenter
+from speechbrain.augment.freq_domain import SpectrogramDrop
+from speechbrain.augment.time_domain import AddNoise, DropChunk, SpeedPerturb
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.corpus.manifest import ManifestError, read_votes
+from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.features.augmentation import (
+    AugmentedFeatures,
+    augment_speech,
+)
+from speechbrain_can.features.segments import aligned_segments
+from speechbrain_can.features.spectral import SegmentMFCC
+from speechbrain_can.files import read_json
+from speechbrain_can.training.dataio import (
+    flat_batch,
+    group_statistics,
+    make_datasets,
+    vote_shares,
+)
+
+WORDS = [Word("so", 0.0, 0.3), Word("what", 0.3, 0.7), Word("then", 0.7, 1.0)]
+
+
+def augmenter(*augmentations, **options):
+    return Augmenter(
+        min_augmentations=len(augmentations),
+        max_augmentations=len(augmentations),
+        augmentations=list(augmentations),
+        **options,
+    )
+
+
+def encoder(*emotions):
+    made = sb.dataio.encoder.CategoricalEncoder()
+    made.update_from_iterable(emotions)
+    return made
+
+
+@pytest.mark.parametrize("speed", [80, 100, 125])
+def test_words_move_with_the_speed(speed):
+    """A burst inside a word is inside it still."""
+    waveform = torch.zeros(16000)
+    waveform[7000:9000] = torch.randn(2000)  # in the second word
+    changed, words = augment_speech(
+        waveform, WORDS, augmenter(SpeedPerturb(16000, speeds=[speed]))
+    )
+    assert len(changed) == pytest.approx(16000 * 100 / speed, abs=2)
+    assert [word.text for word in words] == ["so", "what", "then"]
+    assert words[-1].end == pytest.approx(len(changed) / 16000)
+    energy = [
+        changed[round(16000 * w.start) : round(16000 * w.end)].square().sum()
+        for w in words
+    ]
+    assert energy[1] > 0.999 * sum(energy)
+    loud = changed.abs() > 0.5 * changed.abs().max()
+    first = loud.nonzero()[0].item() / 16000
+    expected = 7000 / 16000 * 100 / speed
+    assert first == pytest.approx(expected, abs=0.005)
+
+
+def test_other_changes_move_no_word():
+    noise, chunk = AddNoise(snr_low=0, snr_high=0), DropChunk(100, 200, 2, 2)
+    waveform = torch.randn(16000)
+    changed, words = augment_speech(waveform, WORDS, augmenter(noise, chunk))
+    assert words == WORDS and len(changed) == 16000
+    assert not torch.allclose(changed, waveform)
+    with pytest.raises(ValueError, match="one signal of one"):
+        augment_speech(waveform, WORDS, augmenter(noise, concat_original=True))
+
+
+def test_features_are_drawn_anew_each_time(small_corpus, tmp_path):
+    store = build_store(tmp_path, small_corpus)
+    shared = {
+        "store": store,
+        "data_folder": tmp_path / "corpus",
+        "compute_features": SegmentMFCC(),
+        "segment": aligned_segments,
+    }
+    speed = augmenter(SpeedPerturb(16000, speeds=[200]))
+    frames, counts = AugmentedFeatures(**shared, augment_waveform=speed)(
+        small_corpus["a"]
+    )
+    stored, stored_counts = store["a"]
+    assert len(frames) < 0.6 * len(stored) and len(counts) == 2
+    drop = augmenter(SpectrogramDrop(2, 3, 1, 1, replace="zeros", dim=1))
+    draw = AugmentedFeatures(**shared, augment_frames=drop)
+    first, second = (draw(small_corpus["b"])[0] for _ in range(2))
+    assert not torch.equal(first, second)
+    torch.manual_seed(7)
+    again = draw(small_corpus["b"])[0]
+    torch.manual_seed(7)
+    assert torch.equal(draw(small_corpus["b"])[0], again)
+    stored, _ = store["b"]
+    changed = (again != stored).any(1)
+    assert 2 <= changed.sum() <= 3 and (again[changed] == 0).all()
+    # what is tested is what is stored
+    datasets = make_datasets(
+        small_corpus,
+        {"train": ["b"], "test": ["b"]},
+        store,
+        encoder("ang"),
+        augmented=draw,
+    )
+    items = {part: flat_batch([data[0]]) for part, data in datasets.items()}
+    assert torch.equal(items["test"].audio.frames, stored)
+    assert not torch.equal(items["train"].audio.frames, stored)
+
+
+def test_votes_become_shares_of_the_classes(small_corpus, tmp_path):
+    rows = {
+        "a": replace(small_corpus["a"], votes="sad:1 ang:3"),
+        "b": small_corpus["b"],
+    }
+    labels = encoder("ang", "sad")
+    assert vote_shares(rows["a"], labels).tolist() == [0.75, 0.25]
+    store = build_store(tmp_path, small_corpus)
+    datasets = make_datasets(
+        rows,
+        {"train": ["a", "b"], "test": ["a"]},
+        store,
+        labels,
+        soft_labels=True,
+    )
+    batch = flat_batch([datasets["train"][i] for i in range(2)])
+    assert batch.targets.tolist() == [[0.75, 0.25], [1.0, 0.0]]
+    assert flat_batch([datasets["test"][0]]).targets.tolist() == [0]
+    with pytest.raises(CorpusError, match="a has votes for 'fea'"):
+        vote_shares(replace(rows["a"], votes="fea:1"), labels)
+    for votes in ("ang", "ang:x", "ang:0", "ang:-1 sad:2"):
+        with pytest.raises(ManifestError, match="write them as fru:2 ang:1"):
+            read_votes(replace(rows["a"], votes=votes))
+
+
+def test_each_speaker_is_normalised_without_labels(tmp_path):
+    rows = {}
+    for i, (speaker, gain) in enumerate((("F", 1), ("F", 1), ("M", 50))):
+        name = f"u{i}"
+        write_wav(tmp_path / "corpus" / f"{name}.wav", 1.0, seed=i)
+        rows[name] = utterance(name, speaker=speaker)
+    store = build_store(tmp_path, rows)
+    statistics = group_statistics(rows, store, "speaker")
+    datasets = make_datasets(
+        rows,
+        {"train": ["u0"], "test": ["u1", "u2"]},
+        store,
+        encoder("ang"),
+        statistics=statistics,
+    )
+    items = [datasets["train"][0], datasets["test"][0], datasets["test"][1]]
+    for frames in (
+        torch.cat([items[0]["frames"], items[1]["frames"]]),
+        items[2]["frames"],
+    ):
+        assert frames.mean(0).abs().max() < 1e-3
+        assert (frames.std(0, unbiased=False) - 1).abs().max() < 1e-2
+    nobody = {"u0": replace(rows["u0"], speaker="")}
+    with pytest.raises(CorpusError, match="normalize_by is speaker, and 1"):
+        group_statistics(nobody, store, "speaker")
+
+
+def test_everything_at_once_trains_and_resumes(controlled_corpus, tmp_path):
+    """The options of the YAML file, and a run that was stopped."""
+    arguments = [
+        *on(controlled_corpus),
+        *("--fold=0", "--num_workers=0", "--soft_labels=True"),
+        *("--class_weights=balanced", "--focal_gamma=1"),
+    ]
+    how = {"model": "can_small_data"}
+    run(tmp_path / "whole", *arguments, "--number_of_epochs=3", **how)
+    log = (tmp_path / "whole" / "fold_0" / "train_log.txt").read_text()
+    assert log.count("epoch:") == 3
+    result = read_json(tmp_path / "whole" / "fold_0" / "result.json")
+    assert 0 <= result["ECE calibrated"] <= 1 and result["temperature"] > 0
+    run(tmp_path / "again", *arguments, "--number_of_epochs=3", **how)
+    assert read_predictions(tmp_path / "whole", 0) == read_predictions(
+        tmp_path / "again", 0
+    )
