@@ -9,6 +9,7 @@ Authors
 import click
 
 from speechbrain_can.commands.align import align
+from speechbrain_can.commands.combine import combine
 from speechbrain_can.commands.compare import compare
 from speechbrain_can.commands.evaluate import evaluate
 from speechbrain_can.commands.hparams import hparams
@@ -44,6 +45,7 @@ for command in (
     prepare,
     train,
     compare,
+    combine,
     report,
     evaluate,
     align,

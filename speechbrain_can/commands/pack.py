@@ -20,7 +20,15 @@ import click
     help="What the model is and, after a line of ---, must not be used for.",
 )
 @click.option("--licence", required=True, help="Of the model, e.g. cc0-1.0.")
-def pack(run, output, title, card, licence):
+@click.option(
+    "--set",
+    "values",
+    multiple=True,
+    type=(str, str),
+    metavar="KEY VALUE",
+    help="Another value in its settings: a name on the hub for a folder here.",
+)
+def pack(run, output, title, card, licence, values):
     """Train a run's model on its whole corpus, and write it small.
 
     RUN has finished folds, which say how good it is; OUTPUT becomes a model folder
@@ -41,5 +49,6 @@ def pack(run, output, title, card, licence):
         description.strip(),
         limits.strip(),
         licence,
+        dict(values),
     )
     click.echo(f"{parameters:,} parameters in {output.absolute()}")

@@ -7,6 +7,7 @@ Authors
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from speechbrain_can.files import InputError, atomic_write, read_json
 from speechbrain_can.results.metrics import METRICS
@@ -14,6 +15,7 @@ from speechbrain_can.results.metrics import METRICS
 RESULTS = "results.json"
 FOLD_RESULT = "result.json"
 PREDICTIONS = "predictions.csv"
+VALID_PREDICTIONS = "valid_predictions.csv"
 ATTENTION_TABLE = "attention.csv"
 
 
@@ -38,6 +40,15 @@ def write_predictions(path, ids, true, predicted, probabilities, classes):
 def read_predictions(path):
     """Reads what ``write_predictions`` wrote, a row an utterance."""
     return pd.read_csv(path, dtype={"ID": str, "true": str, "predicted": str})
+
+
+def as_tensors(table):
+    """Log-probabilities ``[utterances, classes]`` and targets of predictions."""
+    classes = list(table.columns[3:])
+    probabilities = torch.tensor(table[classes].to_numpy())
+    targets = torch.tensor([classes.index(name) for name in table["true"]])
+    # what is written is rounded
+    return probabilities.clamp(min=1e-7).log(), targets
 
 
 def write_attention(path, ids, attention):

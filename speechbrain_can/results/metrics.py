@@ -8,9 +8,6 @@ Authors
 
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
-# Of the expected calibration error, as Guo et al. (ICML 2017) have it
-BINS = 15
-
 
 def weighted_accuracy(true, predicted):
     """The share of utterances that are predicted correctly."""
@@ -76,49 +73,3 @@ def recalls(true, predicted):
         true, predicted, labels=classes, average=None, zero_division=0
     )
     return dict(zip(classes, found.tolist()))
-
-
-def calibration(log_probabilities, targets, temperature):
-    """Expected calibration error before and after a temperature.
-
-    Arguments
-    ---------
-    log_probabilities : torch.Tensor
-        Shape ``[utterances, classes]``.
-    targets : torch.Tensor
-        Class numbers, shape ``[utterances]``.
-    temperature : float
-        What logarithms are divided by.
-
-    Returns
-    -------
-    dict of str: float
-        ``temperature``, ``ECE`` and ``ECE calibrated``.
-
-    Example
-    -------
-    >>> import torch
-    >>> sure = torch.tensor([[0.99, 0.01]] * 4).log()
-    >>> found = calibration(sure, torch.tensor([0, 0, 0, 1]), 4.18)
-    >>> round(found["ECE"], 2), round(found["ECE calibrated"], 2)
-    (0.24, 0.0)
-    """
-    # a second of imports, which only training needs
-    from torchmetrics.functional.classification import (
-        multiclass_calibration_error,
-    )
-
-    before, after = (
-        multiclass_calibration_error(
-            (log_probabilities / t).softmax(dim=1),
-            targets,
-            num_classes=log_probabilities.shape[1],
-            n_bins=BINS,
-        ).item()
-        for t in (1.0, temperature)
-    )
-    return {
-        "temperature": temperature,
-        "ECE": before,
-        "ECE calibrated": after,
-    }

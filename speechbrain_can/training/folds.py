@@ -25,11 +25,13 @@ from speechbrain_can.features.augmentation import AugmentedFeatures
 from speechbrain_can.features.store import FeatureStore
 from speechbrain_can.files import write_json
 from speechbrain_can.hparams import ALL_FOLDS, SettingsError, write_settings
+from speechbrain_can.results.calibration import calibration, fit_temperature
 from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
     FOLD_RESULT,
     PREDICTIONS,
     RESULTS,
+    VALID_PREDICTIONS,
     check_same_manifest,
     finished_folds,
     fold_result,
@@ -38,7 +40,7 @@ from speechbrain_can.results.folds import (
     write_attention,
     write_predictions,
 )
-from speechbrain_can.results.metrics import calibration, evaluate, recalls
+from speechbrain_can.results.metrics import evaluate, recalls
 from speechbrain_can.training.brain import EmotionBrain
 from speechbrain_can.training.checkpoints import training_effort
 from speechbrain_can.training.dataio import (
@@ -48,7 +50,6 @@ from speechbrain_can.training.dataio import (
 )
 from speechbrain_can.training.model_folder import (
     MODEL,
-    fit_temperature,
     write_card,
     write_model_folder,
 )
@@ -162,13 +163,9 @@ def train_fold(settings, run_opts, corpus, fold):
     if brain.debug:
         logger.info("Debugging: the fold's result is not recorded")
         return
-    temperature = fit_temperature(
-        *brain.predict(datasets["valid"], loading["test"])
-    )
-    n_train = len(parts["train"])
+    valid = brain.predict(datasets["valid"], loading["test"])
     run_on_main(
-        record_fold,
-        args=[brain, hparams, settings, corpus, fold, n_train, temperature],
+        record_fold, args=[brain, hparams, settings, corpus, fold, parts, valid]
     )
 
 
@@ -281,22 +278,28 @@ def _build_store(**settings):
     FeatureStore.build(**settings)
 
 
-def record_fold(brain, hparams, settings, corpus, fold, n_train, temperature):
-    """Writes predictions, attention, model, result and picture of a fold."""
+def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
+    """Writes predictions, attention, model, result and picture of a fold.
+
+    ``valid`` has log-probabilities and targets of the validation set.
+    """
     folder = Path(hparams["fold_folder"])
+    temperature = fit_temperature(*valid)
     log_probabilities = brain.test_log_probabilities
-    true = [corpus.classes[i] for i in brain.test_targets.tolist()]
-    predicted = [
-        corpus.classes[i] for i in log_probabilities.argmax(1).tolist()
-    ]
-    write_predictions(
-        folder / PREDICTIONS,
-        brain.test_ids,
-        true,
-        predicted,
-        log_probabilities.exp().numpy(),
-        corpus.classes,
-    )
+    for name, ids, found, targets in (
+        (VALID_PREDICTIONS, parts["valid"], *valid),
+        (PREDICTIONS, brain.test_ids, log_probabilities, brain.test_targets),
+    ):
+        true = [corpus.classes[i] for i in targets.tolist()]
+        predicted = [corpus.classes[i] for i in found.argmax(1).tolist()]
+        write_predictions(
+            folder / name,
+            ids,
+            true,
+            predicted,
+            found.exp().numpy(),
+            corpus.classes,
+        )
     if brain.test_attention:
         write_attention(
             folder / ATTENTION_TABLE, brain.test_ids, brain.test_attention
@@ -308,7 +311,7 @@ def record_fold(brain, hparams, settings, corpus, fold, n_train, temperature):
         "recall": recalls(true, predicted),
         **calibration(log_probabilities, brain.test_targets, temperature),
         "n_test": len(true),
-        "n_train": n_train,
+        "n_train": len(parts["train"]),
         "manifest": corpus.digest,
         "epochs": epochs,
         "tested_epoch": brain.tested_checkpoint.meta["epoch"],

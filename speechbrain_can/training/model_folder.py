@@ -12,9 +12,6 @@ import shutil
 import uuid
 from pathlib import Path
 
-import numpy as np
-from scipy.optimize import minimize_scalar
-
 from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain_can.hparams import SETTINGS
 from speechbrain_can.results.metrics import METRICS
@@ -81,43 +78,6 @@ loaded by the names in `{settings}`.
 """
 
 
-def fit_temperature(log_probabilities, targets):
-    """The temperature that makes probabilities fit how often they are right.
-
-    Log-probabilities divided by it have the least cross entropy (Guo et al., "On
-    Calibration of Modern Neural Networks", ICML 2017).
-
-    Arguments
-    ---------
-    log_probabilities : torch.Tensor
-        Of utterances that were not trained on, shape ``[utterances, classes]``.
-    targets : torch.Tensor
-        Their classes, shape ``[utterances]``.
-
-    Returns
-    -------
-    float
-        Between 0.05 and 20; over 1 the model was too sure.
-
-    Example
-    -------
-    >>> import torch
-    >>> sure = torch.tensor([[0.99, 0.01]] * 4).log()
-    >>> round(fit_temperature(sure, torch.tensor([0, 0, 0, 1])), 1)
-    4.2
-    """
-
-    def cross_entropy(log_temperature):
-        scaled = log_probabilities.double() / np.exp(log_temperature)
-        chosen = scaled.log_softmax(1).gather(1, targets.view(-1, 1))
-        return -chosen.mean().item()
-
-    found = minimize_scalar(
-        cross_entropy, bounds=np.log([0.05, 20]), method="bounded"
-    )
-    return float(np.exp(found.x))
-
-
 def prediction_settings(settings, temperature, pretrainer=PRETRAINER):
     """The settings of a fold, as far as prediction reads them: HyperPyYAML.
 
@@ -154,7 +114,7 @@ def write_model_folder(
     classes : list of str
         The emotions, in the order of the logits.
     temperature : float
-        See ``fit_temperature``.
+        See ``calibration.fit_temperature``.
     card : str
         The model card, in Markdown.
     """

@@ -10,6 +10,7 @@ Authors
 import tempfile
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from speechbrain.dataio.encoder import CategoricalEncoder
@@ -17,22 +18,22 @@ from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.prepare import Corpus
 from speechbrain_can.files import InputError
 from speechbrain_can.hparams import SETTINGS, read_settings
+from speechbrain_can.results.calibration import calibration, fit_temperature
 from speechbrain_can.results.folds import (
     PREDICTIONS,
+    as_tensors,
     check_same_manifest,
     finished_folds,
     fold_result,
     read_predictions,
     summarise,
 )
-from speechbrain_can.results.metrics import METRICS, calibration, recalls
+from speechbrain_can.results.metrics import METRICS, recalls
 from speechbrain_can.training.folds import set_up
-from speechbrain_can.training.model_folder import (
-    CARD,
-    fit_temperature,
-    prediction_settings,
-)
+from speechbrain_can.training.model_folder import CARD, prediction_settings
 
+# Where SpeechBrain keeps what it downloads, unless overridden
+PRETRAINED = "pretrained_models"
 NETWORK = "network.safetensors"
 # What stands in the place of PRETRAINER
 PACKED = """\
@@ -86,7 +87,9 @@ The model itself was tested on nobody: it has heard every speaker of the corpus.
 """
 
 
-def pack(run_folder, output_folder, title, description, limits, licence):
+def pack(
+    run_folder, output_folder, title, description, limits, licence, values=()
+):
     """Trains a run's model on its whole corpus, and writes it small.
 
     It trains for the median number of epochs after which the folds were best.
@@ -101,6 +104,9 @@ def pack(run_folder, output_folder, title, description, limits, licence):
         ``label_encoder.ckpt`` and the model card go.
     title, description, limits, licence : str
         Of the model card.
+    values : dict of str: object
+        What its settings have instead of the run's: names on the hub in the
+        place of folders.
 
     Returns
     -------
@@ -143,6 +149,9 @@ def pack(run_folder, output_folder, title, description, limits, licence):
     temperature = fit_temperature(log_probabilities, targets)
     error = calibration(log_probabilities, targets, temperature)
     output_folder.mkdir(parents=True, exist_ok=True)
+    settings = settings.replaced(
+        {"pretrained_folder": PRETRAINED, **dict(values)}
+    )
     text = prediction_settings(settings, temperature, PACKED)
     (output_folder / SETTINGS).write_text(text, encoding="utf-8")
     label_encoder = CategoricalEncoder()
@@ -174,7 +183,7 @@ def pack(run_folder, output_folder, title, description, limits, licence):
         ),
         recalls=", ".join(
             f"{name} {recall:.2f}"
-            for name, recall in recalls(true, predicted).items()
+            for name, recall in recalls(list(true), list(predicted)).items()
         ),
     )
     (output_folder / CARD).write_text(card, encoding="utf-8")
@@ -183,17 +192,13 @@ def pack(run_folder, output_folder, title, description, limits, licence):
 
 def _predicted(run_folder, folds):
     """What the folds predicted of their test sets, all of them together."""
-    log_probabilities, targets, true, predicted = [], [], [], []
-    for fold in folds:
-        path = fold_result(run_folder, fold["fold"]).with_name(PREDICTIONS)
-        table = read_predictions(path)
-        classes = list(table.columns[3:])
-        values = torch.tensor(table[classes].to_numpy())
-        log_probabilities.append(values.clamp(min=1e-7).log())
-        targets += [classes.index(name) for name in table["true"]]
-        true += list(table["true"])
-        predicted += list(table["predicted"])
-    return torch.cat(log_probabilities), torch.tensor(targets), true, predicted
+    paths = (
+        fold_result(run_folder, fold["fold"]).with_name(PREDICTIONS)
+        for fold in folds
+    )
+    table = pd.concat([read_predictions(path) for path in paths])
+    log_probabilities, targets = as_tensors(table)
+    return log_probabilities, targets, table["true"], table["predicted"]
 
 
 def save_half(network, path):

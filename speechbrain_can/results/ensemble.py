@@ -1,0 +1,128 @@
+"""The mean of several runs, such as one system with several seeds.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+from pathlib import Path
+
+from speechbrain_can.files import InputError, read_json, write_json
+from speechbrain_can.results.calibration import calibration, fit_temperature
+from speechbrain_can.results.folds import (
+    FOLD_RESULT,
+    PREDICTIONS,
+    RESULTS,
+    VALID_PREDICTIONS,
+    as_tensors,
+    finished_folds,
+    fold_result,
+    read_predictions,
+    summarise,
+    write_predictions,
+)
+from speechbrain_can.results.metrics import evaluate, recalls
+
+
+def combine(runs, output_folder, name):
+    """Averages the probabilities of runs, fold by fold.
+
+    Arguments
+    ---------
+    runs : list of Path
+        Folders of runs on the same corpus and folds.
+    output_folder : Path
+        Where folds with ``predictions.csv`` and ``result.json`` go, and
+        ``results.json``, as of a run.
+    name : str
+        What results call it.
+
+    Returns
+    -------
+    dict
+        The content of ``results.json``.
+
+    Raises
+    ------
+    InputError
+        If the runs have other folds or manifests, or there is one run only.
+    """
+    if len(runs) < 2:
+        raise InputError("one run has no mean with others; give two or more")
+    folds = [finished_folds(run) for run in runs]
+    for run, found in zip(runs, folds):
+        identity = [(fold["fold"], fold["manifest"]) for fold in found]
+        expected = [(fold["fold"], fold["manifest"]) for fold in folds[0]]
+        if not found or identity != expected:
+            raise InputError(
+                f"{run} has other finished folds than {runs[0]}, or of another "
+                "preparation of the corpus; only the same can be averaged"
+            )
+    for same in zip(*folds):
+        _combine_fold(runs, same, Path(output_folder))
+    description = read_json(runs[0] / RESULTS)
+    summary = summarise(
+        output_folder,
+        {
+            "model": name,
+            "runs": [str(run) for run in runs],
+            **{
+                key: description[key]
+                for key in ("corpus", "protocol", "classes")
+            },
+        },
+    )
+    write_json(Path(output_folder) / RESULTS, summary)
+    return summary
+
+
+def _combine_fold(runs, results, output_folder):
+    fold = results[0]["fold"]
+    folder = output_folder / f"fold_{fold}"
+    folder.mkdir(parents=True, exist_ok=True)
+    means = {
+        name: _mean(
+            [
+                read_predictions(fold_result(run, fold).with_name(name))
+                for run in runs
+            ]
+        )
+        for name in (VALID_PREDICTIONS, PREDICTIONS)
+    }
+    for name, table in means.items():
+        classes = list(table.columns[3:])
+        write_predictions(
+            folder / name,
+            table["ID"],
+            table["true"],
+            table["predicted"],
+            table[classes].to_numpy(),
+            classes,
+        )
+    valid, test = means[VALID_PREDICTIONS], means[PREDICTIONS]
+    temperature = fit_temperature(*as_tensors(valid))
+    true, predicted = list(test["true"]), list(test["predicted"])
+    result = {
+        "fold": fold,
+        **evaluate(true, predicted),
+        "recall": recalls(true, predicted),
+        **calibration(*as_tensors(test), temperature),
+        "n_test": len(true),
+        "n_train": results[0]["n_train"],
+        "manifest": results[0]["manifest"],
+        "epochs": sum(result["epochs"] for result in results),
+        "seconds": sum(result["seconds"] for result in results),
+        "valid": evaluate(list(valid["true"]), list(valid["predicted"])),
+    }
+    write_json(folder / FOLD_RESULT, result)
+
+
+def _mean(tables):
+    """Predictions with the mean of the probabilities of several."""
+    mean = tables[0].copy()
+    classes = list(mean.columns[3:])
+    for table in tables:
+        if list(table["ID"]) != list(mean["ID"]):
+            raise InputError("the runs predicted other utterances")
+    mean[classes] = sum(table[classes] for table in tables) / len(tables)
+    mean["predicted"] = mean[classes].idxmax(axis=1)
+    return mean

@@ -1,0 +1,67 @@
+"""The mean of runs."""
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from speechbrain_can.__main__ import main
+from speechbrain_can.files import read_json, write_json
+from speechbrain_can.results.folds import read_predictions, write_predictions
+
+CLASSES = ["ang", "sad"]
+TRUE = ["ang", "sad", "sad"]
+
+
+def write_run(folder, probabilities, manifest="x"):
+    fold = folder / "fold_0"
+    fold.mkdir(parents=True)
+    predicted = [CLASSES[int(b > a)] for a, b in probabilities]
+    for name in ("predictions.csv", "valid_predictions.csv"):
+        write_predictions(
+            fold / name,
+            *(["u1", "u2", "u3"], TRUE, predicted),
+            pd.DataFrame(probabilities).to_numpy(),
+            CLASSES,
+        )
+    result = {"fold": 0, "n_test": 3, "n_train": 9, "manifest": manifest}
+    result.update({"WA": 0, "UA": 0, "macro-F1": 0, "epochs": 2, "seconds": 3})
+    write_json(fold / "result.json", result)
+    description = {"corpus": "c", "protocol": "p", "classes": CLASSES}
+    write_json(folder / "results.json", {"model": "can", **description})
+    return str(folder)
+
+
+def test_probabilities_are_averaged(tmp_path):
+    first = write_run(tmp_path / "1", [(0.9, 0.1), (0.6, 0.4), (0.3, 0.7)])
+    second = write_run(tmp_path / "2", [(0.2, 0.8), (0.1, 0.9), (0.6, 0.4)])
+    output = tmp_path / "mean"
+    result = CliRunner().invoke(
+        main, ["combine", first, second, "--output", str(output)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "mean of 2 runs on c, p, 2 classes" in result.output
+    table = read_predictions(output / "fold_0" / "predictions.csv")
+    assert table["ang"].tolist() == pytest.approx([0.55, 0.35, 0.45])
+    assert table["predicted"].tolist() == ["ang", "sad", "sad"]
+    found = read_json(output / "fold_0" / "result.json")
+    assert found["WA"] == found["valid"]["WA"] == 1.0
+    assert found["epochs"] == 4 and found["ECE"] == pytest.approx(
+        0.4167, abs=0.01
+    )
+    assert read_json(output / "results.json")["WA"]["mean"] == 1.0
+
+
+def test_only_the_same_is_averaged(tmp_path):
+    values = [(0.9, 0.1), (0.6, 0.4), (0.3, 0.7)]
+    first = write_run(tmp_path / "1", values)
+    other = write_run(tmp_path / "2", values, manifest="y")
+    for runs, message in (
+        ([first], "one run has no mean"),
+        ([first, other], "another preparation of the corpus"),
+    ):
+        result = CliRunner().invoke(
+            main, ["combine", *runs, "--output", str(tmp_path / "mean")]
+        )
+        assert result.exit_code == 1 and message in " ".join(
+            result.output.split()
+        )
