@@ -32,7 +32,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         # what is missing is an extra, and the message says which
-        except (InputError, ImportError) as error:
+        except (InputError, ImportError, FileNotFoundError) as error:
             raise click.ClickException(str(error))
 
 

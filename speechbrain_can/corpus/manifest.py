@@ -123,10 +123,14 @@ def check_utterances(utterances):
 
 
 def write_manifest(path, utterances):
-    """Writes utterances as a manifest, sorted by ID."""
+    """Writes utterances as a manifest, sorted by ID.
+
+    There is a column of votes only where there are votes.
+    """
+    voted = any(utterance.votes for utterance in utterances)
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
-        writer.writerow(COLUMNS)
+        writer.writerow(COLUMNS if voted else COLUMNS[:-1])
         for utterance in sorted(utterances, key=lambda u: u.utterance_id):
             writer.writerow(
                 [
@@ -143,7 +147,7 @@ def write_manifest(path, utterances):
                     " ".join(f"{word.end:.6f}" for word in utterance.words),
                     utterance.transcription,
                     utterance.aligned_by,
-                    utterance.votes,
+                    *([utterance.votes] if voted else []),
                 ]
             )
 

@@ -28,6 +28,12 @@ class JoinedFeatures(torch.nn.Module):
 
     def __init__(self, parts):
         super().__init__()
+        rates = {part.sample_rate for part in parts}
+        if len(rates) > 1 or any(hasattr(part, "reads") for part in parts):
+            raise ValueError(
+                "features stand side by side where they hear the same rate and "
+                f"read no words; the rates are {sorted(rates)} Hz"
+            )
         self.parts = torch.nn.ModuleList(parts)
         self.sizes = [part.output_size for part in parts]
         self.output_size = sum(self.sizes)

@@ -106,7 +106,7 @@ class FeatureStore:
                         utterances,
                         data_folder,
                         # A model that it loads is gone with the copy.
-                        copy.copy(compute_features),
+                        copy.deepcopy(compute_features),
                         segment,
                         num_workers,
                     )

@@ -65,7 +65,8 @@ def predict_corpus(recognizer, prepared_folder, only=None):
             alignment=utterance.words,
         )
         found = [prediction.probabilities[name] for name in emotions]
-        share = [probability / sum(found) for probability in found]
+        total = sum(found) or 1.0
+        share = [probability / total for probability in found]
         best = emotions[max(range(len(emotions)), key=share.__getitem__)]
         rows.append([utterance.utterance_id, utterance.emotion, best, *share])
     table = pd.DataFrame(rows, columns=["ID", "true", "predicted", *emotions])

@@ -45,8 +45,7 @@ class PackedPretrainer(Pretrainer):
 
 
 def load_half(network, path):
-    """Loads half precision into a module in full precision."""
+    """Loads parameters in half precision into a module in full precision."""
     from safetensors.torch import load_file
 
-    state = {name: value.float() for name, value in load_file(path).items()}
-    network.load_state_dict(state)
+    network.load_state_dict(load_file(path))  # as wide as the module has it

@@ -147,7 +147,8 @@ class SegmentHidden(torch.nn.Module):
         """The front end, and the frames of each utterance."""
         if self.device.type != "cpu" and get_worker_info():
             raise PretrainedError(
-                f"workers cannot share {self.device}; set --feature_workers=0"
+                f"workers cannot share {self.device}; set --feature_workers=0, "
+                "and --num_workers=0 where waveforms are augmented"
             )
         if not self._front_end:
             front_end = FrontEnd(self.build, self.sample_rate)

@@ -21,7 +21,7 @@ from speechbrain_can.lobes.ragged import utterance_frame_counts
 
 
 class FrontEnd(PretrainedModule):
-    """A pretrained speech model of SpeechBrain's, one utterance at a time.
+    """A pretrained speech model of SpeechBrain's, each utterance as if alone.
 
     Alone an utterance needs no padding, which these models do not mask all
     alike, and is normalised by itself: what it gets depends on no other.
@@ -176,7 +176,7 @@ def train_upper_layers(encoder, count):
     Raises ``PretrainedError`` if it has not so many.
     """
     transformer = encoder.model.encoder
-    if count > len(transformer.layers):
+    if not 0 <= count <= len(transformer.layers):
         raise PretrainedError(
             f"trained_layers is {count}, and the model has "
             f"{len(transformer.layers)} layers"

@@ -87,11 +87,15 @@ class StatisticsPooling(torch.nn.Module):
             Means beside deviations, shape ``[words, 2 * features]``.
         """
         words, _ = step_positions(counts)
-        mean = mean_over_steps(steps, counts)
-        variance = mean_over_steps((steps - mean[words]).square(), counts)
-        # a word of one step has no slope to learn from at 0
-        deviation = (variance + 1e-12).sqrt()
-        return torch.cat([mean, deviation.to(mean.dtype)], dim=-1)
+        # squares need more than the digits and the range of half precision
+        with torch.autocast(steps.device.type, enabled=False):
+            values = steps.float()
+            mean = mean_over_steps(values, counts)
+            variance = mean_over_steps((values - mean[words]).square(), counts)
+            # a word of one step has no slope to learn from at 0
+            deviation = (variance + 1e-12).sqrt()
+            pooled = torch.cat([mean, deviation], dim=-1)
+        return pooled.to(steps.dtype)
 
 
 class AttentionPooling(torch.nn.Module):

@@ -46,8 +46,14 @@ def combine(runs, output_folder, name):
     InputError
         If the runs have other folds or manifests, or there is one run only.
     """
-    if len(runs) < 2:
+    output_folder = Path(output_folder)
+    if len({Path(run).resolve() for run in runs}) < max(2, len(runs)):
         raise InputError("one run has no mean with others; give two or more")
+    if output_folder.exists() and any(output_folder.iterdir()):
+        raise InputError(f"{output_folder} is not empty; give another --output")
+    for run in runs:
+        if not (run / RESULTS).exists():
+            raise InputError(f"{run} has no {RESULTS}: give finished runs")
     folds = [finished_folds(run) for run in runs]
     for run, found in zip(runs, folds):
         identity = [(fold["fold"], fold["manifest"]) for fold in found]
@@ -58,7 +64,7 @@ def combine(runs, output_folder, name):
                 "preparation of the corpus; only the same can be averaged"
             )
     for same in zip(*folds):
-        _combine_fold(runs, same, Path(output_folder))
+        _combine_fold(runs, same, output_folder)
     description = read_json(runs[0] / RESULTS)
     summary = summarise(
         output_folder,
@@ -71,7 +77,7 @@ def combine(runs, output_folder, name):
             },
         },
     )
-    write_json(Path(output_folder) / RESULTS, summary)
+    write_json(output_folder / RESULTS, summary)
     return summary
 
 

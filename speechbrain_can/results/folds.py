@@ -39,7 +39,11 @@ def write_predictions(path, ids, true, predicted, probabilities, classes):
 
 def read_predictions(path):
     """Reads what ``write_predictions`` wrote, a row an utterance."""
-    return pd.read_csv(path, dtype={"ID": str, "true": str, "predicted": str})
+    return pd.read_csv(
+        path,
+        dtype={"ID": str, "true": str, "predicted": str},
+        keep_default_na=False,  # a class may be called none
+    )
 
 
 def as_tensors(table):
@@ -124,7 +128,7 @@ def summarise(output_folder, description):
         std = float(values.std()) if len(values) > 1 else None
         summary[metric] = {"mean": float(values.mean()), "std": std}
     # what a choice may look at: the validation sets
-    if all("valid" in fold for fold in folds):
+    if all(fold.get("valid") for fold in folds):
         summary["valid"] = {
             metric: sum(fold["valid"][metric] for fold in folds) / len(folds)
             for metric in METRICS

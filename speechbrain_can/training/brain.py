@@ -6,6 +6,7 @@ Authors
 
 import ctypes
 import os
+import random
 import sys
 import time
 
@@ -76,6 +77,10 @@ class EmotionBrain(sb.Brain):
         That part is ``fine_tuned`` in hparams, a module, and its optimizer
         ``fine_tuned_opt_class``.
         """
+        if getattr(self.hparams, "lr_annealing", None):
+            self.checkpointer.add_recoverable(
+                "lr_annealing", self.hparams.lr_annealing
+            )
         if not hasattr(self.hparams, "fine_tuned_opt_class"):
             super().init_optimizers()
             return
@@ -107,7 +112,7 @@ class EmotionBrain(sb.Brain):
         loss = cross_entropies
         if stage == sb.Stage.TRAIN:
             targets = mixed_targets(predictions, targets)
-            loss = getattr(self.hparams, "loss", cross_entropies)
+            loss = getattr(self.hparams, "loss", None) or cross_entropies
         losses = loss(predictions, targets)
         total = total_loss(losses, predictions.weights)
         for name, loss in {"loss": total, **losses}.items():
@@ -128,8 +133,9 @@ class EmotionBrain(sb.Brain):
 
     def on_fit_batch_end(self, batch, outputs, loss, should_step):
         """Moves the learning rate of what has none of its own."""
-        if should_step and hasattr(self.hparams, "lr_annealing"):
-            self.hparams.lr_annealing(self.optimizers_dict["opt_class"])
+        scheduler = getattr(self.hparams, "lr_annealing", None)
+        if should_step and scheduler:
+            scheduler(self.optimizers_dict["opt_class"])
 
     def on_fit_start(self):
         """Also recalls the time that was spent before a resume."""
@@ -180,7 +186,9 @@ class EmotionBrain(sb.Brain):
             # A resumed run then drops out the same units as an unbroken one,
             # and every process units of its own.
             rank = sb.utils.distributed.get_rank() or 0
-            torch.manual_seed(self.hparams.seed + epoch + 1_000_003 * rank)
+            seed = self.hparams.seed + epoch + 1_000_003 * rank
+            torch.manual_seed(seed)
+            random.seed(seed)  # SpeechBrain's Augmenter draws from it, too
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Gets called at the end of each stage."""

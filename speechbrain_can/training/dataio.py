@@ -13,6 +13,7 @@ import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain_can.corpus.manifest import read_votes
 from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.protocols import GROUPS
 from speechbrain_can.features.normalization import standardize
 from speechbrain_can.lobes.ragged import WordFrames
 
@@ -103,7 +104,7 @@ def make_datasets(
     """Datasets of one fold, under the keys of ``parts`` and in their order.
 
     Each item has ``id``, ``words``, ``frames`` ``[frames, features]``,
-    ``frame_counts`` ``[segments]`` and ``emotion_encoded`` ``[1]``.
+    ``frame_counts`` ``[segments]`` and ``emotion_encoded``, ``[1]`` or shares.
 
     Arguments
     ---------
@@ -210,6 +211,10 @@ def group_statistics(utterances, store, column):
     dict of str: tuple of torch.Tensor
         Mean and deviation, each of shape ``[features]``.
     """
+    if column not in GROUPS:
+        raise CorpusError(
+            f"normalize_by is {column!r}; give one of {', '.join(GROUPS)}, or null"
+        )
     groups = {}
     for name, utterance in utterances.items():
         groups.setdefault(getattr(utterance, column), []).append(name)

@@ -218,7 +218,7 @@ def set_up(hparams, run_opts, corpus, parts):
     hparams["modules"]["model"].fit_vocabulary(
         corpus.words_of(parts["train"]), corpus.words_of(others)
     )
-    if "loss" in hparams:
+    if hparams.get("loss"):
         emotions = [corpus.utterances[name].emotion for name in parts["train"]]
         hparams["loss"].fit_classes(
             torch.tensor([emotions.count(name) for name in corpus.classes])
@@ -270,6 +270,9 @@ def set_up(hparams, run_opts, corpus, parts):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
+    # SpeechBrain tells a sampler the epoch only where it made it itself, and one
+    # that is not told draws the same utterances again
+    brain.train_sampler = order.get("sampler")
     return brain, datasets, {"train": {**options, **order}, "test": options}
 
 
@@ -315,7 +318,7 @@ def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
         "manifest": corpus.digest,
         "epochs": epochs,
         "tested_epoch": brain.tested_checkpoint.meta["epoch"],
-        "valid": brain.tested_checkpoint.meta["scores"],
+        "valid": brain.tested_checkpoint.meta.get("scores", {}),
         "seconds": round(seconds, 1),
     }
     write_model_folder(

@@ -32,7 +32,7 @@ from speechbrain_can.results.metrics import METRICS, recalls
 from speechbrain_can.training.folds import set_up
 from speechbrain_can.training.model_folder import CARD, prediction_settings
 
-# Where SpeechBrain keeps what it downloads, unless overridden
+# Where a packed model keeps what it downloads, unless overridden
 PRETRAINED = "pretrained_models"
 NETWORK = "network.safetensors"
 # What stands in the place of PRETRAINER
@@ -61,7 +61,7 @@ Emotion of speech from audio and text that are aligned word by word:
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 
 recognizer = EmotionRecognizer.from_hparams("{title}")
-prediction = recognizer.classify_file("speech.wav", transcript="was gesagt wird")
+prediction = recognizer.classify_file("speech.wav", transcript="what is said")
 print(prediction.label, prediction.probabilities)
 ```
 
@@ -124,9 +124,15 @@ def pack(
     protocol = hparams["preparation"]["protocol"]
     corpus = Corpus.load(hparams["prepared_folder"], protocol)
     folds = finished_folds(run_folder)
-    if not folds:
-        raise InputError(f"{run_folder} has no finished fold")
+    if len(folds) < 2 or any("tested_epoch" not in fold for fold in folds):
+        raise InputError(
+            f"{run_folder} has not two or more finished folds of this version, "
+            "which say how good the model is"
+        )
     check_same_manifest(folds, corpus.digest)
+    unknown = [key for key in values if not settings.has(key)]
+    if unknown:
+        raise InputError(f"the settings have no {', '.join(unknown)} to set")
     epochs = sorted(fold["tested_epoch"] for fold in folds)[len(folds) // 2]
     with tempfile.TemporaryDirectory() as scratch:
         built = settings.replaced(
@@ -137,9 +143,15 @@ def pack(
                 "use_tensorboard": False,
             }
         ).build()
-        run_opts = RunOptions(device="cpu", noprogressbar=True)
+        run_opts = RunOptions(
+            device="cpu",
+            noprogressbar=True,
+            overridden_args={"device", "noprogressbar"},
+        )
         everything = {"train": sorted(corpus.utterances)}
         brain, datasets, loading = set_up(built, run_opts, corpus, everything)
+        network = torch.nn.ModuleDict(dict(built["modules"]))
+        check_packable(network)
         brain.fit(
             epoch_counter=built["epoch_counter"],
             train_set=datasets["train"],
@@ -157,10 +169,7 @@ def pack(
     label_encoder = CategoricalEncoder()
     label_encoder.update_from_iterable(corpus.classes)
     label_encoder.save(output_folder / "label_encoder.ckpt")
-    modules = {name: built["modules"][name] for name in built["modules"]}
-    parameters = save_half(
-        torch.nn.ModuleDict(modules), output_folder / NETWORK
-    )
+    parameters = save_half(network, output_folder / NETWORK)
     scores = summarise(run_folder, {})
     card = CARD_TEXT.format(
         title=title,
@@ -201,10 +210,8 @@ def _predicted(run_folder, folds):
     return log_probabilities, targets, table["true"], table["predicted"]
 
 
-def save_half(network, path):
-    """Writes a module in half precision as safetensors; returns its size."""
-    from safetensors.torch import save_file
-
+def check_packable(network):
+    """Refuses, before it is trained, what safetensors cannot hold."""
     state = network.state_dict()
     other = [key for key, value in state.items() if not torch.is_tensor(value)]
     if other:
@@ -212,5 +219,19 @@ def save_half(network, path):
             f"{', '.join(other)} cannot be packed: take an embedding without a "
             "vocabulary of its own, such as WhisperWords"
         )
-    save_file({key: v.half().contiguous() for key, v in state.items()}, path)
-    return sum(value.numel() for value in state.values())
+
+
+def save_half(network, path):
+    """Writes parameters in half precision as safetensors; returns their number.
+
+    Buffers, such as the statistics of a normalisation, stay as they are.
+    """
+    from safetensors.torch import save_file
+
+    parameters = dict(network.named_parameters())
+    halves = {key: value.detach().half() for key, value in parameters.items()}
+    if not all(value.isfinite().all() for value in halves.values()):
+        raise InputError("the parameters are beyond half precision")
+    state = {**network.state_dict(), **halves}
+    save_file({key: value.contiguous() for key, value in state.items()}, path)
+    return sum(value.numel() for value in parameters.values())

@@ -66,6 +66,7 @@ WHISPER = [
     "can_whisper_words",
     "can_whisper_roberta",
     "can_whisper_decoder",
+    "can_whisper_egemaps",
     "can_whisper_finetuned",
 ]
 

@@ -29,6 +29,7 @@ SOURCES = {
     "can_wavlm_roberta_finetuned": ("wavlm", "roberta"),
     **{f"encoders/{name}": ("whisper", None) for name in WHISPER},
     "encoders/can_whisper_roberta": ("whisper", "roberta"),
+    "encoders/can_whisper_egemaps": ("whisper", "roberta"),
     "can_best": ("whisper", "roberta"),
 }
 HPARAMS = RECIPES["IEMOCAP"] / "hparams" / "encoders"

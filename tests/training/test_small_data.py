@@ -5,15 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers.corpora import build_store, utterance, write_wav
-from helpers.recipes import on, read_predictions, run
+from helpers.recipes import RECIPES, load_module, on, read_predictions, run
 
 import speechbrain as sb
 from speechbrain.augment.augmenter import Augmenter
 from speechbrain.augment.freq_domain import SpectrogramDrop
 from speechbrain.augment.time_domain import AddNoise, DropChunk, SpeedPerturb
+from speechbrain.nnet.schedulers import NoamScheduler
+from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import ManifestError, read_votes
-from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.prepare import Corpus, CorpusError
+from speechbrain_can.corpus.protocols import split_fold
 from speechbrain_can.features.augmentation import (
     AugmentedFeatures,
     augment_speech,
@@ -21,12 +24,14 @@ from speechbrain_can.features.augmentation import (
 from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.spectral import SegmentMFCC
 from speechbrain_can.files import read_json
+from speechbrain_can.hparams import read_settings
 from speechbrain_can.training.dataio import (
     flat_batch,
     group_statistics,
     make_datasets,
     vote_shares,
 )
+from speechbrain_can.training.folds import set_up
 
 WORDS = [Word("so", 0.0, 0.3), Word("what", 0.3, 0.7), Word("then", 0.7, 1.0)]
 
@@ -168,20 +173,78 @@ def test_each_speaker_is_normalised_without_labels(tmp_path):
         group_statistics(nobody, store, "speaker")
 
 
-def test_everything_at_once_trains_and_resumes(controlled_corpus, tmp_path):
-    """The options of the YAML file, and a run that was stopped."""
+def test_everything_at_once_trains_twice_alike(controlled_corpus, tmp_path):
+    """The options of the YAML file, augmentation and sampling among them."""
     arguments = [
         *on(controlled_corpus),
         *("--fold=0", "--num_workers=0", "--soft_labels=True"),
         *("--class_weights=balanced", "--focal_gamma=1"),
     ]
-    how = {"model": "can_small_data"}
-    run(tmp_path / "whole", *arguments, "--number_of_epochs=3", **how)
-    log = (tmp_path / "whole" / "fold_0" / "train_log.txt").read_text()
+    for name in ("one", "two"):
+        run(tmp_path / name, *arguments, model="can_small_data")
+    log = (tmp_path / "one" / "fold_0" / "train_log.txt").read_text()
     assert log.count("epoch:") == 3
-    result = read_json(tmp_path / "whole" / "fold_0" / "result.json")
+    result = read_json(tmp_path / "one" / "fold_0" / "result.json")
     assert 0 <= result["ECE calibrated"] <= 1 and result["temperature"] > 0
-    run(tmp_path / "again", *arguments, "--number_of_epochs=3", **how)
-    assert read_predictions(tmp_path / "whole", 0) == read_predictions(
-        tmp_path / "again", 0
+    assert set(result["valid"]) == {"WA", "UA", "macro-F1"}
+    assert read_predictions(tmp_path / "one", 0) == read_predictions(
+        tmp_path / "two", 0
     )
+
+
+def test_a_sampler_draws_anew_in_every_epoch(controlled_corpus, tmp_path):
+    """And the learning rate goes on where a checkpoint was."""
+    settings = read_settings(
+        RECIPES["IEMOCAP"] / "hparams" / "can_small_data.yaml",
+        {
+            "data_folder": str(controlled_corpus),
+            "protocol": "leave_one_session_out",
+            "output_folder": str(tmp_path),
+            "features_folder": str(tmp_path / "features"),
+            "prepared_folder": str(tmp_path / "prepared"),
+            "augment_waveform": None,
+            "feature_workers": 0,
+            "num_workers": 0,
+            "number_of_epochs": 3,
+            "hidden_size": 8,
+            "fold": 0,
+        },
+    )
+    load_module(RECIPES["IEMOCAP"] / "iemocap_prepare.py").prepare_iemocap(
+        controlled_corpus,
+        tmp_path / "prepared",
+        protocol="leave_one_session_out",
+    )
+    corpus = Corpus.load(tmp_path / "prepared", "leave_one_session_out")
+    hparams = settings.build()
+    hparams["lr_annealing"] = NoamScheduler(0.001, n_warmup_steps=4)
+    brain, datasets, loading = set_up(
+        hparams,
+        RunOptions(device="cpu", noprogressbar=True),
+        corpus,
+        split_fold(corpus.folds, 0),
+    )
+    drawn = []
+    compute = brain.compute_forward
+    brain.compute_forward = lambda batch, stage: (
+        drawn.append(batch.ids),
+        compute(batch, stage),
+    )[1]
+    brain.fit(
+        hparams["epoch_counter"],
+        datasets["train"],
+        train_loader_kwargs=loading["train"],
+    )
+    steps = len(drawn) // 3
+    epochs = [sum(drawn[i * steps : (i + 1) * steps], []) for i in range(3)]
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert len(set(sum(epochs, []))) > len(set(epochs[0]))
+    assert hparams["lr_annealing"].n_steps == len(drawn)
+    assert "lr_annealing" in brain.checkpointer.recoverables
+
+
+def test_only_groups_without_labels_normalise(small_corpus, tmp_path):
+    store = build_store(tmp_path, small_corpus)
+    for column in ("emotion", "spekaer"):
+        with pytest.raises(CorpusError, match="give one of speaker, session"):
+            group_statistics(small_corpus, store, column)
