@@ -224,6 +224,10 @@ def set_up(hparams, run_opts, corpus, parts):
             torch.tensor([emotions.count(name) for name in corpus.classes])
         )
 
+    soft_labels = hparams.get("soft_labels", False)
+    if soft_labels and not any(u.votes for u in corpus.utterances.values()):
+        logger.warning(f"soft_labels: {corpus.name} has no votes, only labels")
+
     label_encoder = sb.dataio.encoder.CategoricalEncoder()
     label_encoder.update_from_iterable(corpus.classes)
     label_encoder.expect_len(len(corpus.classes))
@@ -245,7 +249,7 @@ def set_up(hparams, run_opts, corpus, parts):
         store,
         label_encoder,
         augmented=augmented,
-        soft_labels=hparams.get("soft_labels", False),
+        soft_labels=soft_labels,
         statistics=statistics,
     )
     order = {"shuffle": True}
