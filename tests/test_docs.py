@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from helpers.pages import blocks, files_in
 from helpers.recipes import RECIPES, ROOT, on, run
 from hyperpyyaml import load_hyperpyyaml
 
+from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.__main__ import main
 from speechbrain_can.alignment import formats
 from speechbrain_can.alignment.finding import find_words
@@ -241,5 +243,6 @@ def test_commands_name_what_is_there(page):
     )
     for key in re.findall(r"--(\w+)=", text):
         options = {p.name for c in main.commands.values() for p in c.params}
-        options |= {"device", "precision", "part", "format"}
+        options |= {field.name for field in fields(RunOptions)}
+        options |= {"part", "format"}
         assert key in options or f"{key}:" in known, key
