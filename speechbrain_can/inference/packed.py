@@ -30,6 +30,7 @@ class PackedPretrainer(Pretrainer):
 
     Example
     -------
+    >>> import torch
     >>> pretrainer = PackedPretrainer(loadables={"network": torch.nn.ReLU()})
     >>> list(pretrainer.custom_hooks)
     ['network']
