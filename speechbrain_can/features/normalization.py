@@ -8,11 +8,13 @@ import torch
 
 
 def standardize(frames, mean, std):
-    """Frames ``[frames, features]`` with mean 0 and deviation 1.
+    """Frames ``[frames, features]`` with mean 0 and deviation 1."""
+    return (frames - mean) / usable(std)
 
-    A feature that never changes is not blown up.
-    """
-    return (frames - mean) / torch.where(std > 1e-5, std, torch.ones_like(std))
+
+def usable(std):
+    """Deviations to divide by: what never changes must not be blown up."""
+    return torch.where(std > 1e-5, std, torch.ones_like(std))
 
 
 class GlobalNormalization(torch.nn.Module):
@@ -47,8 +49,7 @@ class GlobalNormalization(torch.nn.Module):
             Mean and standard deviation, each of shape ``[features]``.
         """
         self.mean.copy_(mean)
-        # a feature that never changes must not be blown up
-        self.std.copy_(torch.where(std > 1e-5, std, torch.ones_like(std)))
+        self.std.copy_(usable(std))
 
     def forward(self, frames):
         """Normalises frames.

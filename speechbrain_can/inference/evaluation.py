@@ -5,8 +5,10 @@ Authors
 """
 
 import pandas as pd
+import torch
 from tqdm import tqdm
 
+from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 from speechbrain_can.files import InputError, read_json
 from speechbrain_can.results.metrics import evaluate, recalls
@@ -16,7 +18,8 @@ def predict_corpus(recognizer, prepared_folder, only=None):
     """Predicts the utterances of a corpus whose emotions the model knows.
 
     It chooses among the emotions that both have; the probabilities of the others
-    are left out.
+    are left out. A model that normalises the recordings of each speaker hears
+    all of them, those of other emotions too.
 
     Arguments
     ---------
@@ -50,25 +53,27 @@ def predict_corpus(recognizer, prepared_folder, only=None):
             f"{description['corpus']} has {', '.join(description['classes'])}: "
             "they share no two"
         )
-    chosen = [
-        utterance
-        for utterance in utterances.values()
-        if utterance.emotion in emotions
-        and (only is None or utterance.utterance_id in only)
-    ]
+    chosen = {
+        name
+        for name, utterance in utterances.items()
+        if utterance.emotion in emotions and (only is None or name in only)
+    }
     if not chosen:
         raise InputError(f"{prepared_folder} has no utterance to test")
+    groups = _heard_together(utterances, chosen, recognizer.normalize_by)
     rows = []
-    for utterance in tqdm(chosen, unit="utterance", disable=None):
-        prediction = recognizer.classify_file(
-            resolve_wav(utterance, description["data_folder"]),
-            alignment=utterance.words,
-        )
-        found = [prediction.probabilities[name] for name in emotions]
-        total = sum(found) or 1.0
-        share = [probability / total for probability in found]
-        best = emotions[max(range(len(emotions)), key=share.__getitem__)]
-        rows.append([utterance.utterance_id, utterance.emotion, best, *share])
+    for group in tqdm(groups, unit="group", disable=None):
+        predictions = _predict(recognizer, group, description["data_folder"])
+        for utterance, prediction in zip(group, predictions):
+            if utterance.utterance_id not in chosen:
+                continue
+            found = [prediction.probabilities[name] for name in emotions]
+            total = sum(found) or 1.0
+            share = [probability / total for probability in found]
+            best = emotions[max(range(len(emotions)), key=share.__getitem__)]
+            rows.append(
+                [utterance.utterance_id, utterance.emotion, best, *share]
+            )
     table = pd.DataFrame(rows, columns=["ID", "true", "predicted", *emotions])
     true, predicted = list(table["true"]), list(table["predicted"])
     result = {
@@ -77,3 +82,34 @@ def predict_corpus(recognizer, prepared_folder, only=None):
         "emotions": emotions,
     }
     return table, result
+
+
+def _heard_together(utterances, chosen, column):
+    """Utterances in groups: each alone, or with all others of its speaker."""
+    groups = {}
+    for name, utterance in utterances.items():
+        group = getattr(utterance, column) if column else name
+        groups.setdefault(group, []).append(utterance)
+    return [
+        group
+        for group in groups.values()
+        if any(utterance.utterance_id in chosen for utterance in group)
+    ]
+
+
+def _predict(recognizer, utterances, data_folder):
+    """Predictions of utterances of one group."""
+    waveforms = [
+        read_waveform(
+            resolve_wav(utterance, data_folder), recognizer.sample_rate
+        )
+        for utterance in utterances
+    ]
+    wavs = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
+    lengths = torch.tensor([len(waveform) for waveform in waveforms])
+    return recognizer.classify_batch(
+        wavs,
+        lengths / wavs.shape[1],
+        alignments=[utterance.words for utterance in utterances],
+        speakers=["group"] * len(utterances),
+    )

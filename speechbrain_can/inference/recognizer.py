@@ -89,6 +89,11 @@ class EmotionRecognizer(Pretrained):
         encoder = self.hparams.label_encoder
         return [encoder.ind2lab[i] for i in range(len(encoder))]
 
+    @property
+    def normalize_by(self):
+        """str or None : whose recordings are normalised together."""
+        return getattr(self.hparams, "normalize_by", None)
+
     def classify_file(self, path, transcript=None, alignment=None):
         """The emotion of one utterance in a file.
 
@@ -238,10 +243,9 @@ class EmotionRecognizer(Pretrained):
     @torch.no_grad()
     def _classify(self, waveforms, found, path="", speakers=None):
         """Predictions of waveforms at ``sample_rate`` Hz, in one batch."""
-        column = getattr(self.hparams, "normalize_by", None)
-        if column and speakers is None:
+        if self.normalize_by and speakers is None:
             raise InputError(
-                f"this model normalises the recordings of each {column} "
+                f"this model normalises the recordings of each {self.normalize_by} "
                 "together: give them all to classify_batch, with speakers"
             )
         tiled = [each.tiled() for each in found]
@@ -253,7 +257,7 @@ class EmotionRecognizer(Pretrained):
                 self.hparams.segment,
             )
         )
-        if column:
+        if self.normalize_by:
             frames = _normalized(frames, speakers)
         audio = WordFrames(
             frames=self.mods.normalize(torch.cat(frames).to(self.device)),

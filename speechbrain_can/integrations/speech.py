@@ -19,6 +19,9 @@ from speechbrain_can.lobes.audio import LayerWeights
 from speechbrain_can.lobes.pooling import frames_of_words
 from speechbrain_can.lobes.ragged import utterance_frame_counts
 
+# Utterances of one length that are heard at once, which bounds the memory
+AT_ONCE = 16
+
 
 class FrontEnd(PretrainedModule):
     """A pretrained speech model of SpeechBrain's, each utterance as if alone.
@@ -101,12 +104,16 @@ class FrontEnd(PretrainedModule):
             batches[self._batch_of(i, len(piece))].append(i)
         heard = [None] * len(flat)
         for (_, samples), members in batches.items():
-            padded = [
-                torch.nn.functional.pad(flat[i], (0, samples - len(flat[i])))
-                for i in members
-            ]
-            for i, frames in zip(members, self._hear(torch.stack(padded))):
-                heard[i] = frames
+            for some in (
+                members[i : i + AT_ONCE]
+                for i in range(0, len(members), AT_ONCE)
+            ):
+                padded = [
+                    torch.nn.functional.pad(own, (0, samples - len(own)))
+                    for own in (flat[i] for i in some)
+                ]
+                for i, frames in zip(some, self._hear(torch.stack(padded))):
+                    heard[i] = frames
         if self.longest:
             heard = [
                 frames[: math.ceil(len(piece) / self.hop_samples)]

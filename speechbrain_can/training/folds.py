@@ -9,6 +9,7 @@ Authors
 """
 
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -50,6 +51,7 @@ from speechbrain_can.training.dataio import (
 )
 from speechbrain_can.training.model_folder import (
     MODEL,
+    copy_checkpoint,
     write_card,
     write_model_folder,
 )
@@ -293,20 +295,16 @@ def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
     folder = Path(hparams["fold_folder"])
     temperature = fit_temperature(*valid)
     log_probabilities = brain.test_log_probabilities
-    for name, ids, found, targets in (
-        (VALID_PREDICTIONS, parts["valid"], *valid),
-        (PREDICTIONS, brain.test_ids, log_probabilities, brain.test_targets),
-    ):
-        true = [corpus.classes[i] for i in targets.tolist()]
-        predicted = [corpus.classes[i] for i in found.argmax(1).tolist()]
-        write_predictions(
-            folder / name,
-            ids,
-            true,
-            predicted,
-            found.exp().numpy(),
-            corpus.classes,
-        )
+    _write_decisions(
+        folder / VALID_PREDICTIONS, parts["valid"], *valid, corpus.classes
+    )
+    true, predicted = _write_decisions(
+        folder / PREDICTIONS,
+        brain.test_ids,
+        log_probabilities,
+        brain.test_targets,
+        corpus.classes,
+    )
     if brain.test_attention:
         write_attention(
             folder / ATTENTION_TABLE, brain.test_ids, brain.test_attention
@@ -328,15 +326,24 @@ def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
     write_model_folder(
         folder / MODEL,
         settings,
-        brain.tested_checkpoint.path,
         corpus.classes,
         temperature,
         write_card(settings, corpus, temperature, result),
+        partial(copy_checkpoint, brain.tested_checkpoint.path),
     )
     # The presence of this file says that the fold is finished.
     write_json(folder / FOLD_RESULT, result)
     if hparams["draw_attention"] and brain.test_attention:
         draw_attention(brain, hparams, corpus)
+
+
+def _write_decisions(path, ids, log_probabilities, targets, classes):
+    """Writes predictions; returns the true and the predicted classes."""
+    true = [classes[i] for i in targets.tolist()]
+    predicted = [classes[i] for i in log_probabilities.argmax(1).tolist()]
+    probabilities = log_probabilities.exp().numpy()
+    write_predictions(path, ids, true, predicted, probabilities, classes)
+    return true, predicted
 
 
 def draw_attention(brain, hparams, corpus):

@@ -78,7 +78,7 @@ loaded by the names in `{settings}`.
 """
 
 
-def prediction_settings(settings, temperature, pretrainer=PRETRAINER):
+def prediction_settings(settings, temperature, pretrainer):
     """The settings of a fold, as far as prediction reads them: HyperPyYAML.
 
     ``pretrainer`` says how parameters are loaded.
@@ -99,7 +99,13 @@ def prediction_settings(settings, temperature, pretrainer=PRETRAINER):
 
 
 def write_model_folder(
-    folder, settings, checkpoint, classes, temperature, card
+    folder,
+    settings,
+    classes,
+    temperature,
+    card,
+    save_parameters,
+    pretrainer=PRETRAINER,
 ):
     """Writes what ``EmotionRecognizer.from_hparams`` loads.
 
@@ -109,24 +115,25 @@ def write_model_folder(
         Replaced when everything is written.
     settings : Settings
         Of the fold.
-    checkpoint : str or Path
-        The folder of the tested checkpoint.
     classes : list of str
         The emotions, in the order of the logits.
     temperature : float
         See ``calibration.fit_temperature``.
     card : str
         The model card, in Markdown.
+    save_parameters : callable
+        Writes them into the folder that it is given.
+    pretrainer : str
+        HyperPyYAML of what loads them.
     """
     folder = Path(folder)
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
     partial.mkdir(parents=True)
     try:
-        text = prediction_settings(settings, temperature)
+        text = prediction_settings(settings, temperature, pretrainer)
         (partial / SETTINGS).write_text(text, encoding="utf-8")
         (partial / CARD).write_text(card, encoding="utf-8")
-        for name in ("normalize", "model"):
-            shutil.copy(Path(checkpoint) / f"{name}.ckpt", partial)
+        save_parameters(partial)
         label_encoder = CategoricalEncoder()
         label_encoder.update_from_iterable(classes)
         label_encoder.save(partial / "label_encoder.ckpt")
@@ -134,6 +141,12 @@ def write_model_folder(
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def copy_checkpoint(checkpoint, folder):
+    """Copies the parameters of a checkpoint into a model folder."""
+    for name in ("normalize", "model"):
+        shutil.copy(Path(checkpoint) / f"{name}.ckpt", folder)
 
 
 def write_card(settings, corpus, temperature, result):

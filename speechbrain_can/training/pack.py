@@ -13,7 +13,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.prepare import Corpus
 from speechbrain_can.files import InputError
@@ -30,7 +29,7 @@ from speechbrain_can.results.folds import (
 )
 from speechbrain_can.results.metrics import METRICS, recalls
 from speechbrain_can.training.folds import set_up
-from speechbrain_can.training.model_folder import CARD, prediction_settings
+from speechbrain_can.training.model_folder import write_model_folder
 
 # Where a packed model keeps what it downloads, unless overridden
 PRETRAINED = "pretrained_models"
@@ -88,7 +87,7 @@ The model itself was tested on nobody: it has heard every speaker of the corpus.
 
 
 def pack(
-    run_folder, output_folder, title, description, limits, licence, values=()
+    run_folder, output_folder, title, description, limits, licence, values=None
 ):
     """Trains a run's model on its whole corpus, and writes it small.
 
@@ -104,7 +103,7 @@ def pack(
         ``label_encoder.ckpt`` and the model card go.
     title, description, limits, licence : str
         Of the model card.
-    values : dict of str: object
+    values : dict of str: object or None
         What its settings have instead of the run's: names on the hub in the
         place of folders.
 
@@ -119,6 +118,11 @@ def pack(
         If no fold is finished, or the model has a vocabulary of its own.
     """
     run_folder, output_folder = Path(run_folder), Path(output_folder)
+    values = values or {}
+    if output_folder.exists() and not (output_folder / SETTINGS).exists():
+        raise InputError(
+            f"{output_folder} is there and no model folder; give another one"
+        )
     settings = read_settings(run_folder / SETTINGS)
     hparams = settings.plain()
     protocol = hparams["preparation"]["protocol"]
@@ -160,16 +164,7 @@ def pack(
     log_probabilities, targets, true, predicted = _predicted(run_folder, folds)
     temperature = fit_temperature(log_probabilities, targets)
     error = calibration(log_probabilities, targets, temperature)
-    output_folder.mkdir(parents=True, exist_ok=True)
-    settings = settings.replaced(
-        {"pretrained_folder": PRETRAINED, **dict(values)}
-    )
-    text = prediction_settings(settings, temperature, PACKED)
-    (output_folder / SETTINGS).write_text(text, encoding="utf-8")
-    label_encoder = CategoricalEncoder()
-    label_encoder.update_from_iterable(corpus.classes)
-    label_encoder.save(output_folder / "label_encoder.ckpt")
-    parameters = save_half(network, output_folder / NETWORK)
+    parameters = sum(value.numel() for value in network.parameters())
     scores = summarise(run_folder, {})
     card = CARD_TEXT.format(
         title=title,
@@ -195,7 +190,15 @@ def pack(
             for name, recall in recalls(list(true), list(predicted)).items()
         ),
     )
-    (output_folder / CARD).write_text(card, encoding="utf-8")
+    write_model_folder(
+        output_folder,
+        settings.replaced({"pretrained_folder": PRETRAINED, **values}),
+        corpus.classes,
+        temperature,
+        card,
+        lambda folder: save_half(network, folder / NETWORK),
+        PACKED,
+    )
     return parameters
 
 
@@ -222,7 +225,7 @@ def check_packable(network):
 
 
 def save_half(network, path):
-    """Writes parameters in half precision as safetensors; returns their number.
+    """Writes parameters in half precision as safetensors.
 
     Buffers, such as the statistics of a normalisation, stay as they are.
     """
@@ -234,4 +237,3 @@ def save_half(network, path):
         raise InputError("the parameters are beyond half precision")
     state = {**network.state_dict(), **halves}
     save_file({key: value.contiguous() for key, value in state.items()}, path)
-    return sum(value.numel() for value in parameters.values())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from helpers.recipes import ROOT, run
+from helpers.recipes import run
 from sklearn.metrics import accuracy_score
 
 from speechbrain_can.__main__ import main
@@ -178,6 +178,19 @@ def test_speakers_are_heard_together(three_folds, tiny, tmp_path):
         speakers=[u.speaker for u in own],
     )
     assert [p.label for p in predictions] == list(table["predicted"])
+    evaluated = tmp_path / "evaluated.csv"
+    folder = str(output / "fold_0" / "model")
+    result = CliRunner().invoke(
+        main,
+        [
+            *("evaluate", folder, str(output / "prepared")),
+            *("--fold", "leave_one_speaker_out", "0"),
+            *("--output", str(evaluated)),
+        ],
+    )
+    assert result.exit_code == 0, result.output
+    again = read_predictions(evaluated)
+    assert list(again["predicted"]) == list(table["predicted"])
     with pytest.raises(InputError, match="recordings of each speaker together"):
         recognizer.classify_batch(
             torch.stack(wavs), alignments=[u.words for u in own]
@@ -207,4 +220,3 @@ def test_the_model_in_the_box_hears(shared):
             transcript="Der Lappen liegt auf dem Eisschrank.",
         )
         assert prediction.label == emotion
-    assert ROOT in MODELS.parents

@@ -1,6 +1,7 @@
 """Whisper on what was said, its words and its decoder."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from helpers.corpora import build_store
 from helpers.encoders import WORDS, front_end
 
 from speechbrain.integrations.huggingface.whisper import Whisper
+from speechbrain_can.audio import read_waveform
 from speechbrain_can.features.egemaps import SegmentEgemaps
 from speechbrain_can.features.joined import JoinedFeatures
 from speechbrain_can.integrations.hidden import SegmentHidden, SegmentWhisper
@@ -215,8 +217,6 @@ def test_more_words_than_the_decoder_has_positions(tiny):
 def test_stored_states_depend_on_the_words(tiny, small_corpus, tmp_path):
     features = SegmentWhisper(whisper_with_decoder(tiny))
     first = build_store(tmp_path, small_corpus, compute_features=features)
-    from dataclasses import replace
-
     for name, row in small_corpus.items():
         words = [replace(word, text="really") for word in row.words]
         small_corpus[name] = replace(row, words=words)
@@ -275,8 +275,6 @@ def whisper_base():
 
 
 def test_the_real_layers_change_little(whisper_base, shared, tmp_path):
-    from speechbrain_can.audio import read_waveform
-
     options = {
         "source": whisper_base,
         "save_path": str(tmp_path),
