@@ -28,7 +28,7 @@ READ = set(
     "features_folder fine_tuned fine_tuned_opt_class fold fold_folder loss "
     "lr_annealing modules normalize_by num_workers opt_class output_folder "
     "preparation prepared_folder sample_rate sampler seed segment soft_labels "
-    "stop_on tensorboard_logs train_logger transcriber use_tensorboard".split()
+    "stop_on strict tensorboard_logs train_logger transcriber use_tensorboard".split()
 )
 
 

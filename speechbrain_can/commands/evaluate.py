@@ -31,8 +31,8 @@ def evaluate(model, prepared, fold, output, device):
     results/can/1234/prepared. The model chooses among the emotions that both
     have, and utterances with other labels are left out.
     """
+    from speechbrain_can.corpus.folds import read_folds, split_fold
     from speechbrain_can.corpus.prepare import folds_path
-    from speechbrain_can.corpus.protocols import read_folds, split_fold
     from speechbrain_can.files import atomic_write
     from speechbrain_can.inference.evaluation import predict_corpus
     from speechbrain_can.inference.recognizer import load_recognizer

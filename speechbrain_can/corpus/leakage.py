@@ -1,41 +1,189 @@
-"""How honest a fold is: what test and training share.
+"""How honest a protocol is: what training, validation and test share.
 
 Authors
  * The speechbrain-can developers 2026
 """
 
-from speechbrain_can.corpus.protocols import PARTS
+import hashlib
+from collections import defaultdict
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from speechbrain_can.corpus.folds import count_folds, split_fold
+from speechbrain_can.corpus.manifest import resolve_wav
+from speechbrain_can.corpus.sentences import MIN_WORDS, group_near, sentence_of
+from speechbrain_can.files import InputError
+
+KINDS = (
+    "speaker",
+    "session",
+    "dialog",
+    "sentence",
+    "near-duplicate sentence",
+    "audio file",
+)
+# Of the first part's utterances, those that share something with the second
+PAIRS = (("test", "train"), ("test", "valid"), ("valid", "train"))
 
 
-def describe_fold(utterances, parts):
-    """One line: sizes; speakers, dialogs and sentences that are shared.
+class LeakageError(InputError):
+    """Test sets share what ``strict`` says they must not."""
 
-    ``parts`` has the IDs under ``train``, ``valid`` and ``test``.
+
+def find_leaks(utterances, folds, data_folder):
+    """What the parts of each fold share.
+
+    Arguments
+    ---------
+    utterances : dict of str: Utterance
+        By ID.
+    folds : dict of str: FoldAssignment
+        By ID.
+    data_folder : str or Path
+        What ``$data_root`` stands for.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each fold, kind and pair of parts: ``fold, kind, part, other``;
+        ``share``, of the part's utterances, has a speaker, ... that the other
+        part has, too, as does ``example``. A kind that the corpus does not know,
+        such as sessions, has no rows.
     """
+    used = {name: utterances[name] for name in folds}
+    values = _values(used, data_folder)
+    rows = []
+    for fold in range(count_folds(folds)):
+        parts = split_fold(folds, fold)
+        for kind in (kind for kind in KINDS if any(values[kind].values())):
+            found = values[kind]
+            for part, other in PAIRS:
+                known = {found[name] for name in parts[other]} - {None}
+                shared = [name for name in parts[part] if found[name] in known]
+                rows.append(
+                    {
+                        "fold": fold,
+                        "kind": kind,
+                        "part": part,
+                        "other": other,
+                        "share": len(shared) / len(parts[part]),
+                        "example": shared[0] if shared else "",
+                    }
+                )
+    return pd.DataFrame(rows)
 
-    def values(part, key):
-        return {key(utterances[i]) for i in parts[part]} - {""}
 
-    shared = []
-    for name in ("speaker", "dialog"):
-        tested, trained, validated = (
-            values(part, lambda utterance: getattr(utterance, name))
-            for part in ("test", "train", "valid")
-        )
-        if tested:
-            known = len(tested & (trained | validated))
-            shared.append(f"{known} of {len(tested)} test {name}s")
-    sizes = ", ".join(f"{len(parts[part])} {part}" for part in PARTS)
-    training_texts = values("train", _text)
-    known = sum(_text(utterances[i]) in training_texts for i in parts["test"])
-    heard = " and ".join(shared)
-    return (
-        f"{sizes}; "
-        + (f"{heard} are heard outside the test set, " if heard else "")
-        + f"{known / len(parts['test']):.0%} of the test sentences are also in "
-        "training"
+def _values(utterances, data_folder):
+    """By kind and ID, what an utterance shares with others; None for nothing."""
+    sentences = {name: sentence_of(u) for name, u in utterances.items()}
+    groups = group_near(sentences.values())
+    long = {
+        name: text if len(text.split()) >= MIN_WORDS else None
+        for name, text in sentences.items()
+    }
+    return {
+        **{
+            kind: {
+                name: getattr(utterance, kind) or None
+                for name, utterance in utterances.items()
+            }
+            for kind in ("speaker", "session", "dialog")
+        },
+        "sentence": long,
+        "near-duplicate sentence": {
+            name: text and f"group {groups[text]}"
+            for name, text in long.items()
+        },
+        "audio file": _contents(utterances, data_folder),
+    }
+
+
+def _contents(utterances, data_folder):
+    """Of each audio file a digest, or its name where no other is as long."""
+    paths = {
+        name: Path(resolve_wav(utterance, data_folder))
+        for name, utterance in utterances.items()
+    }
+    by_size = defaultdict(set)
+    for path in paths.values():
+        by_size[path.stat().st_size].add(path)
+    digests = {
+        path: hashlib.sha256(path.read_bytes()).hexdigest()
+        if len(alike) > 1
+        else str(path)
+        for alike in by_size.values()
+        for path in alike
+    }
+    return {name: digests[path] for name, path in paths.items()}
+
+
+def format_leaks(leaks, table_format="simple"):
+    """Leaks as a table: a row a kind, the mean over folds and the worst fold."""
+    shares = leaks.groupby(["kind", "part", "other"])["share"]
+    mean, worst = shares.mean(), shares.max()
+
+    def cell(*key):
+        text = f"{mean[key]:.1%}"
+        if f"{worst[key]:.1%}" != text:
+            text += f" (to {worst[key]:.1%})"
+        return text
+
+    kinds = [kind for kind in KINDS if kind in set(leaks["kind"])]
+    return tabulate(
+        [[kind, *(cell(kind, *pair) for pair in PAIRS)] for kind in kinds],
+        headers=["utterances that share", *map(_heading, PAIRS)],
+        tablefmt=table_format,
+        stralign="left",
     )
 
 
-def _text(utterance):
-    return " ".join(word.text for word in utterance.words)
+def _heading(pair):
+    part, other = (
+        {"train": "training", "valid": "validation"}.get(name, name)
+        for name in pair
+    )
+    return f"{part}, with {other}"
+
+
+def check_leaks(leaks, strict):
+    """Refuses what test sets share with the other parts.
+
+    Arguments
+    ---------
+    leaks : pandas.DataFrame
+        What ``find_leaks`` returns.
+    strict : bool or list of str
+        Whether anything, or one of these ``KINDS``, is refused.
+
+    Raises
+    ------
+    LeakageError
+        With kind, fold and an example.
+    InputError
+        If there is no such kind.
+    """
+    refused = KINDS if strict is True else tuple(strict or ())
+    unknown = sorted(set(refused) - set(KINDS))
+    if unknown:
+        raise InputError(
+            f"strict names {unknown[0]!r}; give True, False or some of "
+            f"{', '.join(KINDS)}"
+        )
+    found = leaks[
+        (leaks["part"] == "test")
+        & (leaks["share"] > 0)
+        & leaks["kind"].isin(refused)
+    ]
+    if len(found):
+        lines = [
+            f"{row.kind}: {row.share:.1%} of the test set of fold {row.fold} is "
+            f"shared with {row.other}, {row.example} for one"
+            for row in found.drop_duplicates("kind").itertuples()
+        ]
+        raise LeakageError(
+            "strict is set, and test sets share\n"
+            + "\n".join(lines)
+            + "\nChoose another protocol, or name in strict what must not be shared"
+        )

@@ -10,8 +10,8 @@ Authors
 """
 
 import csv
-from dataclasses import dataclass
-from typing import List
+from dataclasses import dataclass, field
+from typing import Dict, List
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.files import InputError, atomic_write
@@ -35,6 +35,17 @@ COLUMNS = (
 # Columns that a manifest may lack
 OPTIONAL = ("transcription", "aligned_by", "votes")
 
+
+# Columns that utterances can be grouped by, beside those of one's own
+GROUPING = (
+    "speaker",
+    "session",
+    "dialog",
+    "scripted",
+    "words",
+    "transcription",
+    "aligned_by",
+)
 
 DATA_ROOT = "$data_root"
 
@@ -69,6 +80,8 @@ class Utterance:
         Where the times come from, where this is not the same for all.
     votes : str
         What raters said, such as ``fru:2 ang:1``; empty where it is not known.
+    extra : dict of str: str
+        Columns that this corpus alone has, such as ``fold`` or ``room``.
     """
 
     utterance_id: str
@@ -83,6 +96,27 @@ class Utterance:
     transcription: str = ""
     aligned_by: str = ""
     votes: str = ""
+    extra: Dict[str, str] = field(default_factory=dict)
+
+
+def column_value(utterance, column):
+    """What an utterance has in a column of the manifest, as text.
+
+    Raises ``ManifestError`` if its manifest has no such column.
+    """
+    if column in utterance.extra:
+        return utterance.extra[column]
+    if column not in GROUPING:
+        known = ", ".join([*GROUPING, *sorted(utterance.extra)])
+        raise ManifestError(
+            f"{utterance.utterance_id} has no column {column!r}; choose one of "
+            f"{known}"
+        )
+    if column == "words":
+        return " ".join(word.text for word in utterance.words)
+    if column == "scripted":
+        return str(int(utterance.scripted))
+    return getattr(utterance, column)
 
 
 def read_votes(utterance):
@@ -125,12 +159,14 @@ def check_utterances(utterances):
 def write_manifest(path, utterances):
     """Writes utterances as a manifest, sorted by ID.
 
-    There is a column of votes only where there are votes.
+    There is a column of votes only where there are votes. Columns of the
+    corpus's own come last, in the order of the alphabet.
     """
     voted = any(utterance.votes for utterance in utterances)
+    own = sorted({name for utterance in utterances for name in utterance.extra})
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
-        writer.writerow(COLUMNS if voted else COLUMNS[:-1])
+        writer.writerow([*(COLUMNS if voted else COLUMNS[:-1]), *own])
         for utterance in sorted(utterances, key=lambda u: u.utterance_id):
             writer.writerow(
                 [
@@ -148,6 +184,7 @@ def write_manifest(path, utterances):
                     utterance.transcription,
                     utterance.aligned_by,
                     *([utterance.votes] if voted else []),
+                    *(utterance.extra.get(name, "") for name in own),
                 ]
             )
 
@@ -241,6 +278,7 @@ def _parse_row(place, row):
         emotion=row["emotion"],
         words=words,
         **{name: row.get(name) or "" for name in OPTIONAL},
+        extra={k: v for k, v in row.items() if k not in COLUMNS},
     )
 
 

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from speechbrain_can.alignment.words import AlignmentError
 from speechbrain_can.audio import AudioError
+from speechbrain_can.corpus.folds import FoldAssignment, read_folds, write_folds
 from speechbrain_can.corpus.manifest import (
     Utterance,
     check_utterances,
@@ -31,11 +32,10 @@ from speechbrain_can.corpus.manifest import (
     write_reasons,
 )
 from speechbrain_can.corpus.protocols import (
-    FoldAssignment,
+    is_changing,
     make_folds,
     protocol_name,
-    read_folds,
-    write_folds,
+    protocol_slug,
 )
 from speechbrain_can.files import InputError, read_json, write_json
 
@@ -56,10 +56,12 @@ class Corpus:
         The emotions, in the order of the class numbers.
     data_folder : str
         What ``$data_root`` stands for.
+    protocol : str
+        The name of the protocol.
     utterances : dict of str: Utterance
         By ID.
     folds : dict of str: FoldAssignment
-        By ID.
+        By ID, of those that the protocol uses.
     digest : str
         Of manifest and folds: results of others are not averaged with its own.
     """
@@ -67,6 +69,7 @@ class Corpus:
     name: str
     classes: List[str]
     data_folder: str
+    protocol: str
     utterances: Dict[str, Utterance]
     folds: Dict[str, FoldAssignment]
     digest: str
@@ -85,15 +88,16 @@ class Corpus:
                     f"{description['classes']}"
                 )
         folds = read_folds(folds_path(folder, protocol))
-        if set(folds) != set(utterances):
+        if not set(folds) <= set(utterances):
             raise CorpusError(
-                f"{folds_path(folder, protocol)} and the manifest list other "
-                "utterances; delete the folder and prepare again"
+                f"{folds_path(folder, protocol)} lists utterances that are not "
+                "in the manifest; delete the folder and prepare again"
             )
         return cls(
             name=description["corpus"],
             classes=description["classes"],
             data_folder=description["data_folder"],
+            protocol=protocol_name(protocol),
             utterances=utterances,
             folds=folds,
             digest=_digest(
@@ -119,8 +123,12 @@ def _digest(*paths):
 
 def folds_path(folder, protocol):
     """Where a prepared corpus has the folds of a protocol."""
-    name = protocol_name(protocol).replace(":", "_")
-    return Path(folder) / f"folds_{name}.csv"
+    return Path(folder) / f"folds_{protocol_slug(protocol)}.csv"
+
+
+def leaks_path(folder, protocol):
+    """Where a prepared corpus has what the parts of a protocol's folds share."""
+    return Path(folder) / f"leaks_{protocol_slug(protocol)}.json"
 
 
 def prepare_corpus(
@@ -134,7 +142,6 @@ def prepare_corpus(
     find_candidates,
     build_utterance,
     reference_counts=None,
-    find_parts=None,
 ):
     """Writes a prepared corpus, unless it is there already.
 
@@ -168,9 +175,6 @@ def prepare_corpus(
         ``AudioError``, whose message becomes the reason to leave it out.
     reference_counts : dict of str: int or None
         Utterances a class in the publication that is reproduced.
-    find_parts : callable or None
-        Takes nothing; returns the fold or part of each utterance by ID, for the
-        protocol ``given``.
 
     Raises
     ------
@@ -204,11 +208,14 @@ def prepare_corpus(
             )
             print(describe(utterances, classes, reference_counts))
             write_json(written, description)
-        if not folds_path(folder, protocol).exists():
+        path = folds_path(folder, protocol)
+        if is_changing(protocol) or not path.exists():
             utterances = read_manifest(folder / "manifest.csv")
-            parts = find_parts() if find_parts is not None else None
-            folds = make_folds(protocol, utterances, fold_seed, parts)
-            write_folds(folds_path(folder, protocol), folds)
+            folds = make_folds(protocol, utterances, fold_seed)
+            write_folds(path, folds)
+            left_out = len(utterances) - len(folds)
+            if left_out:
+                print(f"{left_out} utterances are in no fold of {protocol}")
 
 
 def _write_utterances(folder, candidates, skipped, build_utterance):

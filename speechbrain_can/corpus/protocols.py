@@ -1,8 +1,8 @@
-"""Folds: which utterances train, validate and test, the same on every machine.
+"""Protocols: how a corpus is cut into folds, the same on every machine.
 
 A protocol maps utterances to folds. Each utterance is tested in one fold and
-validates in at most one other; in the remaining folds it trains. ``PROTOCOLS``
-has them by the name that YAML uses:
+validates in at most one other; in the remaining folds it trains. In YAML, or with
+``--protocol``, it has one of these names:
 
 ``random10``
     The paper's: 10 folds, 8:1:1, stratified by emotion. Speakers and scripted
@@ -17,46 +17,49 @@ has them by the name that YAML uses:
     Leave one speaker out; the next speaker validates. Where two speakers talk
     to each other, the partner of the one that is tested trains or validates:
     their dialogs are shared.
-``group:speaker``, ``group:session``, ``group:dialog``
-    At most ten folds of about the same size, in which nothing of a speaker,
-    session or dialog is in two parts: for corpora with many of them.
+``script_disjoint``, ``script_disjoint:5``
+    Ten folds, or as many as are given, in which no scripted sentence is in two
+    parts, nor one that is nearly the same; what is improvised stays with its
+    dialog. Speakers are shared.
+``group:speaker``, ``group:room:5``
+    Folds of about the same size, at most ten or as many as are given, in which
+    nothing of a group is in two parts; a group is what has the same value in
+    this column of the manifest.
 ``given``
-    As the corpus says, utterance by utterance: a fold's number, or ``train``,
+    As the corpus says in the manifest's column ``fold``: a number, or ``train``,
     ``valid`` and ``test``.
+``improvised:leave_one_session_out``
+    Any protocol, on the utterances that are not scripted; the others are left
+    out.
+``file:folds.csv``
+    A fold list: ``ID``, ``test_fold`` and ``valid_fold``, see ``manifests``.
+``my_folds.by_room``
+    One's own: a module beside ``train.py`` and its function, which takes
+    utterances by ID and a seed and returns a ``FoldAssignment`` by ID.
 
-No protocol here keeps *texts* apart: scripted sentences recur in every session.
-``leakage.describe_fold`` states for a fold what is shared.
+To add one for everybody, write a function here and name it in ``PROTOCOLS``. What a
+protocol shares between training and test is found by ``leakage``.
 
 Authors
  * The speechbrain-can developers 2026
 """
 
-import csv
+import importlib
+import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass
-from typing import Optional
+from pathlib import Path
 
 import numpy as np
 
-from speechbrain_can.files import InputError, atomic_write
-
-PARTS = ("train", "valid", "test")
-
-
-@dataclass(frozen=True)
-class FoldAssignment:
-    """The folds that an utterance tests and validates.
-
-    Arguments
-    ---------
-    test : int or None
-        The fold in which it is tested; None if it is never.
-    valid : int or None
-        The fold in which it validates, if any.
-    """
-
-    test: Optional[int]
-    valid: Optional[int]
+from speechbrain_can.corpus.folds import (
+    PARTS,
+    FoldAssignment,
+    check_listed,
+    read_folds,
+)
+from speechbrain_can.corpus.manifest import column_value
+from speechbrain_can.corpus.sentences import group_near, sentence_of
+from speechbrain_can.files import InputError
 
 
 def random10(utterances, seed, n_folds=10):
@@ -120,43 +123,103 @@ def leave_one_speaker_out(utterances, seed=None):
     }
 
 
-def grouped(utterances, column, n_folds=10):
-    """Folds of whole groups of a column; the next fold validates.
+def grouped(utterances, seed, column, n_folds=None):
+    """Folds of whole groups of a column; the next fold validates."""
+    groups = {
+        name: column_value(utterance, column)
+        for name, utterance in sorted(utterances.items())
+    }
+    without = sum(not group for group in groups.values())
+    if without:
+        raise InputError(
+            f"group:{column} needs the {column} of every utterance, and "
+            f"{without} have none"
+        )
+    return _folds_of_groups(groups, n_folds, f"group:{column}")
+
+
+def script_disjoint(utterances, seed, n_folds=None):
+    """Folds that share no scripted sentence, nor one nearly the same."""
+    if not any(u.scripted for u in utterances.values()):
+        raise InputError(
+            "script_disjoint: no utterance of this corpus is scripted; choose "
+            "another protocol"
+        )
+    scripted = {
+        name: sentence_of(utterance)
+        for name, utterance in sorted(utterances.items())
+        if utterance.scripted
+    }
+    near = group_near(scripted.values())
+    groups = {
+        name: f"script {near[scripted[name]]}"
+        if name in scripted
+        else f"dialog {utterance.dialog or name}"
+        for name, utterance in sorted(utterances.items())
+    }
+    return _folds_of_groups(groups, n_folds, "script_disjoint")
+
+
+def _folds_of_groups(groups, n_folds, name):
+    """Folds of whole groups, by ID; the next fold validates.
 
     The largest group goes to the emptiest fold first, so that folds become
     about as large as each other.
     """
-    sizes = Counter(getattr(u, column) for u in utterances.values())
-    if "" in sizes:
+    sizes = Counter(groups.values())
+    asked, n_folds = n_folds, min(_number(n_folds, name), len(sizes))
+    if asked is not None and n_folds < int(asked):
         raise InputError(
-            f"group:{column} needs the {column} of every utterance, and "
-            f"{sizes['']} have none"
+            f"{name} has {len(sizes)} groups, too few for {asked} folds"
         )
-    n_folds = min(n_folds, len(sizes))
     if n_folds < 3:
         raise InputError(
-            f"group:{column} needs three of them or more, found {sorted(sizes)}"
+            f"{name} needs three folds or more, of a group or more each, to "
+            f"train, validate and test; found {sorted(sizes)[:3]}"
         )
     fold, filled = {}, [0] * n_folds
     for group in sorted(sizes, key=lambda group: (-sizes[group], group)):
         fold[group] = filled.index(min(filled))
         filled[fold[group]] += sizes[group]
     return {
-        utterance_id: FoldAssignment(
-            fold[getattr(utterance, column)],
-            (fold[getattr(utterance, column)] - 1) % n_folds,
-        )
-        for utterance_id, utterance in sorted(utterances.items())
+        utterance_id: FoldAssignment(fold[group], (fold[group] - 1) % n_folds)
+        for utterance_id, group in groups.items()
     }
 
 
-def given_folds(utterances, parts):
-    """Folds from what the corpus says of each utterance.
+def _number(n_folds, name):
+    if n_folds is None:
+        return 10
+    if not str(n_folds).isdigit():
+        raise InputError(
+            f"{name}:{n_folds}: the last part is the number of folds, such as 5"
+        )
+    return int(n_folds)
 
-    ``parts`` has, by ID, a fold's number as text (the next fold validates), or
-    one of ``train``, ``valid`` and ``test`` for all.
+
+def improvised(utterances, seed, *protocol):
+    """The folds of another protocol for what is not scripted."""
+    kept = {n: u for n, u in utterances.items() if not u.scripted}
+    if not kept:
+        raise InputError(
+            "improvised: every utterance of the corpus is scripted"
+        )
+    if not protocol:
+        raise InputError(
+            "improvised needs a protocol, as improvised:leave_one_session_out"
+        )
+    return _folds(":".join(protocol), kept, seed)
+
+
+def given(utterances, seed):
+    """Folds by the column ``fold`` of the manifest.
+
+    It has a fold's number (the next fold validates), or one of ``train``,
+    ``valid`` and ``test`` for all.
     """
-    found = {utterance_id: parts[utterance_id] for utterance_id in utterances}
+    found = {name: u.extra.get("fold") for name, u in utterances.items()}
+    if not any(found.values()):
+        raise InputError("given: this corpus has no folds of its own")
     without = sorted(name for name, part in found.items() if not part)
     if without:
         raise InputError(
@@ -194,111 +257,88 @@ def given_folds(utterances, parts):
     }
 
 
-GROUP, GIVEN = "group:", "given"
-GROUPS = ("speaker", "session", "dialog")
+def listed(utterances, seed, *path):
+    """The folds of a fold list."""
+    path = Path(":".join(path))
+    if not path.is_file():
+        raise InputError(f"file:{path}: there is no such fold list")
+    return read_folds(path)
+
+
 PROTOCOLS = {
     "random10": random10,
     "leave_one_session_out": leave_one_session_out,
     "leave_one_speaker_out": leave_one_speaker_out,
+    "script_disjoint": script_disjoint,
+    "group": grouped,
+    "given": given,
+    "improvised": improvised,
+    "file": listed,
 }
 # what they were called at first
 ALIASES = {
     "session5": "leave_one_session_out",
     "speaker10": "leave_one_speaker_out",
 }
+# Those that can say something else tomorrow are asked anew by every run.
+CHANGING = ("file",)
+_OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def protocol_name(protocol):
-    """The name in ``PROTOCOLS`` of a protocol or its alias."""
+    """The name of a protocol, or of what has this alias.
+
+    Raises ``InputError`` for one that is unknown.
+    """
     name = ALIASES.get(protocol, protocol)
-    known = [*PROTOCOLS, *(GROUP + column for column in GROUPS), GIVEN]
-    if name not in known:
+    kind = name.partition(":")[0]
+    if kind not in PROTOCOLS and not _OWN.fullmatch(name):
         raise InputError(
             f"protocol {protocol!r} is unknown; choose one of "
-            f"{', '.join(known)}"
+            f"{', '.join(PROTOCOLS)}, or a function of your own as "
+            "my_folds.by_room"
         )
     return name
 
 
-def make_folds(protocol, utterances, seed, parts=None):
+def is_changing(protocol):
+    """Whether a protocol is a file or a function of the user's."""
+    kind = protocol_name(protocol).partition(":")[0]
+    return kind in CHANGING or kind not in PROTOCOLS
+
+
+def protocol_slug(protocol):
+    """A protocol's name as a part of a file's."""
+    return re.sub(r"[^\w.-]+", "_", protocol_name(protocol))
+
+
+def make_folds(protocol, utterances, seed):
     """The folds of a protocol, by its name: a ``FoldAssignment`` by ID.
 
-    ``parts`` is what the corpus says of each utterance, for ``given``.
+    Raises ``InputError`` if the corpus cannot honour it.
     """
+    folds = _folds(protocol, utterances, seed)
+    check_listed(folds, utterances)
+    return folds
+
+
+def _folds(protocol, utterances, seed):
     name = protocol_name(protocol)
-    if name.startswith(GROUP):
-        return grouped(utterances, name[len(GROUP) :])
-    if name != GIVEN:
-        return PROTOCOLS[name](utterances, seed)
-    if parts is None:
-        raise InputError("this corpus has no folds of its own")
-    return given_folds(utterances, parts)
+    kind, *arguments = name.split(":")
+    if kind not in PROTOCOLS:
+        return _own_function(name)(utterances, seed)
+    try:
+        return PROTOCOLS[kind](utterances, seed, *arguments)
+    except TypeError as error:
+        raise InputError(f"protocol {protocol!r}: {error}") from error
 
 
-def write_folds(path, folds):
-    """Writes folds as a CSV: ``ID``, ``test_fold``, ``valid_fold``, or empty."""
-    with atomic_write(path) as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["ID", "test_fold", "valid_fold"])
-        for utterance_id, fold in sorted(folds.items()):
-            writer.writerow(
-                [
-                    utterance_id,
-                    *("" if f is None else f for f in (fold.test, fold.valid)),
-                ]
-            )
-
-
-def read_folds(path):
-    """Reads what ``write_folds`` wrote."""
-    with open(path, newline="", encoding="utf-8") as stream:
-        return {
-            row["ID"]: FoldAssignment(
-                *(
-                    int(row[column]) if row[column] else None
-                    for column in ("test_fold", "valid_fold")
-                )
-            )
-            for row in csv.DictReader(stream)
-        }
-
-
-def count_folds(folds):
-    """Number of folds."""
-    return 1 + max(
-        (fold.test for fold in folds.values() if fold.test is not None),
-        default=-1,
-    )
-
-
-def split_fold(folds, fold):
-    """IDs of the training, validation and test set of one fold.
-
-    Example
-    -------
-    >>> folds = {
-    ...     name: FoldAssignment(i, (i + 1) % 3) for i, name in enumerate("abc")
-    ... }
-    >>> split_fold(folds, 0)
-    {'train': ['b'], 'valid': ['c'], 'test': ['a']}
-    """
-    if fold not in range(count_folds(folds)):
+def _own_function(name):
+    module, _, function = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
         raise InputError(
-            f"fold {fold} does not exist; the protocol has folds 0 to "
-            f"{count_folds(folds) - 1}"
-        )
-    parts = {part: [] for part in PARTS}
-    for utterance_id in sorted(folds):
-        if folds[utterance_id].test == fold:
-            parts["test"].append(utterance_id)
-        elif folds[utterance_id].valid == fold:
-            parts["valid"].append(utterance_id)
-        else:
-            parts["train"].append(utterance_id)
-    empty = [part for part in PARTS if not parts[part]]
-    if empty:
-        raise InputError(
-            f"fold {fold} has no utterance to {' or '.join(empty)}; the corpus "
-            "is too small for this protocol"
-        )
-    return parts
+            f"protocol {name!r}: {error}; it is the name of a module, such as a "
+            "file beside train.py, and of a function in it"
+        ) from error

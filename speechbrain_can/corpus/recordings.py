@@ -14,9 +14,9 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Dict, Optional
 
 import torch
 from tqdm import tqdm
@@ -52,8 +52,9 @@ class LabelledRecording:
         What is said; None has to be recognised.
     alignment : str or None
         A file that says when, relative to the corpus: see ``read_alignment``.
-    part : str or None
-        Its fold, or ``train``, ``valid`` or ``test``, where the corpus says so.
+    extra : dict of str: str
+        Other columns of the manifest, such as ``fold``: a number, or ``train``,
+        ``valid`` or ``test``, where the corpus says so.
     """
 
     utterance_id: str
@@ -65,7 +66,7 @@ class LabelledRecording:
     scripted: bool = False
     transcript: Optional[str] = None
     alignment: Optional[str] = None
-    part: Optional[str] = None
+    extra: Dict[str, str] = field(default_factory=dict)
 
 
 def prepare_recordings(
@@ -168,11 +169,6 @@ def prepare_recordings(
         },
         find_candidates=find_candidates,
         build_utterance=build_utterance,
-        find_parts=(
-            (lambda: {r.utterance_id: r.part for r in recordings})
-            if any(r.part is not None for r in recordings)
-            else None
-        ),
     )
 
 
@@ -194,6 +190,7 @@ def as_utterance(recording, found, data_folder):
         words=found.tiled(),
         transcription=recording.transcript or "",
         aligned_by=found.aligned_by,
+        extra=recording.extra,
     )
 
 

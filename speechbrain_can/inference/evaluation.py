@@ -9,7 +9,11 @@ import torch
 from tqdm import tqdm
 
 from speechbrain_can.audio import read_waveform
-from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
+from speechbrain_can.corpus.manifest import (
+    column_value,
+    read_manifest,
+    resolve_wav,
+)
 from speechbrain_can.files import InputError, read_json
 from speechbrain_can.results.metrics import evaluate, recalls
 
@@ -88,7 +92,7 @@ def _heard_together(utterances, chosen, column):
     """Utterances in groups: each alone, or with all others of its speaker."""
     groups = {}
     for name, utterance in utterances.items():
-        group = getattr(utterance, column) if column else name
+        group = column_value(utterance, column) if column else name
         groups.setdefault(group, []).append(utterance)
     return [
         group

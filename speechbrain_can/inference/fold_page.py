@@ -8,9 +8,9 @@ from pathlib import Path
 
 from speechbrain_can.alignment.finding import GIVEN, FoundWords
 from speechbrain_can.audio import read_waveform
+from speechbrain_can.corpus.folds import split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
 from speechbrain_can.corpus.prepare import Corpus
-from speechbrain_can.corpus.protocols import split_fold
 from speechbrain_can.files import InputError
 from speechbrain_can.hparams import SETTINGS, read_settings
 from speechbrain_can.inference.recognizer import load_recognizer

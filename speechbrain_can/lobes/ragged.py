@@ -9,7 +9,12 @@ Authors
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+
+# What a bucket and a step of it cost an LSTM of 128 units on a CPU, in padded
+# steps: few long loops are faster than many short ones without padding.
+BUCKET_COST, STEP_COST = 300, 3
 
 
 class WordFrames(NamedTuple):
@@ -148,6 +153,43 @@ def mean_over_steps(flat, counts):
     return (sums / counts[:, None]).to(flat.dtype)
 
 
+def stack_frames(flat, counts, size):
+    """Frames of each sequence put together ``size`` at a time.
+
+    Arguments
+    ---------
+    flat : torch.Tensor
+        Shape ``[frames, features]``.
+    counts : torch.Tensor
+        Frames of each sequence, shape ``[sequences]``.
+    size : int
+        How many become one.
+
+    Returns
+    -------
+    stacked : torch.Tensor
+        Shape ``[steps, size * features]``; the last step of a sequence is
+        filled with zeros.
+    step_counts : torch.Tensor
+        Steps of each sequence, shape ``[sequences]``.
+
+    Example
+    -------
+    >>> flat = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    >>> stack_frames(flat, torch.tensor([3, 1]), size=2)
+    (tensor([[1., 2.],
+            [3., 0.],
+            [4., 0.]]), tensor([2, 1]))
+    """
+    step_counts = (counts + size - 1) // size
+    sequences, positions = step_positions(counts)
+    first = torch.cumsum(step_counts, 0) - step_counts
+    places = first[sequences] * size + positions
+    stacked = flat.new_zeros(int(step_counts.sum()) * size, flat.shape[-1])
+    stacked = stacked.index_copy(0, places, flat)
+    return stacked.view(-1, size * flat.shape[-1]), step_counts
+
+
 class RaggedBLSTM(torch.nn.Module):
     """Bidirectional LSTM over flat sequences, exact at both ends.
 
@@ -170,10 +212,6 @@ class RaggedBLSTM(torch.nn.Module):
     >>> blstm(torch.randn(5, 3), torch.tensor([2, 3])).shape
     torch.Size([5, 8])
     """
-
-    # A bucket ends where sequences fall below this share of its longest one:
-    # less padding against more, and longer, loops over time.
-    BUCKET_RATIO = 0.75
 
     def __init__(self, input_size, hidden_size):
         super().__init__()
@@ -200,11 +238,7 @@ class RaggedBLSTM(torch.nn.Module):
         """
         packed = flat.is_cuda if packed is None else packed
         counts = counts.cpu()
-        layout = (
-            _pack_layout(counts)
-            if packed
-            else _bucket_layout(counts, self.BUCKET_RATIO)
-        )
+        layout = _pack_layout(counts) if packed else _bucket_layout(counts)
         return torch.cat(
             [
                 _run(self.forward_lstm, flat, *layout.ahead, layout.shapes),
@@ -243,10 +277,10 @@ def _pack_layout(counts):
     return _Layout(places(positions), places(reverse), batch_sizes)
 
 
-def _bucket_layout(counts, ratio):
+def _bucket_layout(counts):
     sequences, positions = step_positions(counts)
-    sorted_counts, order = torch.sort(counts, descending=True, stable=True)
-    shapes = bucket_shapes(sorted_counts.tolist(), ratio)
+    order = torch.argsort(counts, descending=True, stable=True)
+    shapes = bucket_shapes(counts)
 
     # The place of (time, rank within its bucket) in the row of all buckets.
     heights = torch.tensor([time for time, _ in shapes])
@@ -274,24 +308,33 @@ def _bucket_layout(counts, ratio):
     return _Layout(places(positions), places(reverse), shapes)
 
 
-def bucket_shapes(sorted_counts, ratio):
+def bucket_shapes(counts):
     """Time and sequences of each bucket of falling lengths, a list of int.
 
-    A bucket ends where lengths fall below ``ratio`` of its longest one.
+    They are those that cost least: in a bucket every sequence is as long as the
+    longest, and a bucket and each of its steps take a time of their own.
 
     Example
     -------
-    >>> bucket_shapes([10, 9, 3, 3, 1], ratio=0.75)
-    [(10, 2), (3, 2), (1, 1)]
+    >>> bucket_shapes(torch.tensor([9, 10] * 40 + [3, 2] * 50))
+    [(10, 80), (3, 100)]
     """
-    shapes, longest, width = [], sorted_counts[0], 0
-    for count in sorted_counts:
-        if count < ratio * longest:
-            shapes.append((longest, width))
-            longest, width = count, 0
-        width += 1
-    shapes.append((longest, width))
-    return shapes
+    lengths, widths = np.unique(np.asarray(counts.cpu()), return_counts=True)
+    lengths, ends = lengths[::-1], np.append(0, np.cumsum(widths[::-1]))
+    # the least cost of the first i lengths, and where their last bucket begins
+    least = np.zeros(len(lengths) + 1)
+    begins = np.zeros(len(lengths) + 1, dtype=int)
+    for i in range(1, len(lengths) + 1):
+        padded = lengths[:i] * (STEP_COST + ends[i] - ends[:i])
+        costs = least[:i] + padded + BUCKET_COST
+        begins[i] = costs.argmin()
+        least[i] = costs[begins[i]]
+    shapes, i = [], len(lengths)
+    while i:
+        begin = begins[i]
+        shapes.append((int(lengths[begin]), int(ends[i] - ends[begin])))
+        i = begin
+    return shapes[::-1]
 
 
 def _run(lstm, flat, source, place, shapes):

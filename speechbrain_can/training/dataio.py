@@ -11,9 +11,8 @@ import torch
 
 import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain_can.corpus.manifest import read_votes
+from speechbrain_can.corpus.manifest import column_value, read_votes
 from speechbrain_can.corpus.prepare import CorpusError
-from speechbrain_can.corpus.protocols import GROUPS
 from speechbrain_can.features.normalization import standardize
 from speechbrain_can.lobes.ragged import WordFrames
 
@@ -204,27 +203,24 @@ def group_statistics(utterances, store, column):
     store : FeatureStore
         Their features.
     column : str
-        What a group shares: ``speaker``, ``session`` or ``dialog``.
+        Of the manifest, such as ``speaker``: what a group shares.
 
     Returns
     -------
     dict of str: tuple of torch.Tensor
         Mean and deviation, each of shape ``[features]``.
     """
-    if column not in GROUPS:
-        raise CorpusError(
-            f"normalize_by is {column!r}; give one of {', '.join(GROUPS)}, or null"
-        )
+    group_of = {
+        name: column_value(utterance, column)
+        for name, utterance in utterances.items()
+    }
     groups = {}
-    for name, utterance in utterances.items():
-        groups.setdefault(getattr(utterance, column), []).append(name)
+    for name, group in group_of.items():
+        groups.setdefault(group, []).append(name)
     if "" in groups:
         raise CorpusError(
             f"normalize_by is {column}, and {len(groups[''])} utterances have "
             f"none, {groups[''][0]} among them"
         )
     found = {group: store.statistics(ids) for group, ids in groups.items()}
-    return {
-        name: found[getattr(utterance, column)]
-        for name, utterance in utterances.items()
-    }
+    return {name: found[group] for name, group in group_of.items()}

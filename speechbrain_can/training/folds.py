@@ -12,19 +12,25 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain_can.audio import read_waveform
-from speechbrain_can.corpus.leakage import describe_fold
+from speechbrain_can.corpus.folds import (
+    PARTS,
+    check_classes,
+    count_folds,
+    split_fold,
+)
+from speechbrain_can.corpus.leakage import check_leaks, find_leaks, format_leaks
 from speechbrain_can.corpus.manifest import resolve_wav
-from speechbrain_can.corpus.prepare import Corpus
-from speechbrain_can.corpus.protocols import count_folds, split_fold
+from speechbrain_can.corpus.prepare import Corpus, leaks_path
 from speechbrain_can.features.augmentation import AugmentedFeatures
 from speechbrain_can.features.store import FeatureStore
-from speechbrain_can.files import write_json
+from speechbrain_can.files import read_json, write_json
 from speechbrain_can.hparams import ALL_FOLDS, SettingsError, write_settings
 from speechbrain_can.results.calibration import calibration, fit_temperature
 from speechbrain_can.results.folds import (
@@ -85,6 +91,10 @@ def run_folds(settings, run_opts):
     SettingsError
         If the classifier has another number of classes than the corpus, a
         finished fold is of another manifest, or another process is training one.
+    InputError
+        If a fold tests a class that it does not train.
+    LeakageError
+        If test sets share what ``strict`` says they must not.
     """
     hparams = settings.plain()
     protocol = hparams["preparation"]["protocol"]
@@ -97,9 +107,16 @@ def run_folds(settings, run_opts):
             f"--classes={len(corpus.classes)}"
         )
     check_same_manifest(finished_folds(output_folder), corpus.digest)
+    strict = hparams.get("strict", False)
+    run_on_main(
+        _check_leakage, args=[hparams["prepared_folder"], corpus, strict]
+    )
     n_folds = count_folds(corpus.folds)
-    asked = settings.fold
-    for fold in range(n_folds) if asked == ALL_FOLDS else [asked]:
+    all_folds = settings.fold == ALL_FOLDS
+    asked = list(range(n_folds)) if all_folds else [settings.fold]
+    for fold in asked:
+        check_classes(corpus.folds, corpus.utterances, fold)
+    for fold in asked:
         if not fold_result(output_folder, fold).exists():
             logger.info(f"Fold {fold} (folds are 0 to {n_folds - 1})")
             with _alone_in(fold_result(output_folder, fold).parent):
@@ -119,6 +136,22 @@ def run_folds(settings, run_opts):
     if picture.exists():
         print(f"The attention of one test utterance: {picture.absolute()}")
     return summary
+
+
+def _check_leakage(folder, corpus, strict):
+    """Logs what the parts of the folds share, found once a prepared corpus."""
+    path = leaks_path(folder, corpus.protocol)
+    known = read_json(path) if path.exists() else {}
+    if known.get("manifest") != corpus.digest:
+        leaks = find_leaks(corpus.utterances, corpus.folds, corpus.data_folder)
+        known = {
+            "manifest": corpus.digest,
+            "leaks": leaks.to_dict("records"),
+        }
+        write_json(path, known)
+    leaks = pd.DataFrame(known["leaks"])
+    logger.info(f"{corpus.protocol}, mean of the folds:\n{format_leaks(leaks)}")
+    check_leaks(leaks, strict)
 
 
 @contextmanager
@@ -146,7 +179,7 @@ def train_fold(settings, run_opts, corpus, fold):
     """Trains one fold, tests its best checkpoint and writes what it found."""
     hparams = settings.build()
     parts = split_fold(corpus.folds, fold)
-    logger.info(describe_fold(corpus.utterances, parts))
+    logger.info(", ".join(f"{len(parts[part])} {part}" for part in PARTS))
     brain, datasets, loading = set_up(hparams, run_opts, corpus, parts)
     if if_main_process():
         write_settings(hparams["fold_folder"], settings)

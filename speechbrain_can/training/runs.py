@@ -21,8 +21,8 @@ import torch
 from tqdm import tqdm
 
 import speechbrain as sb
+from speechbrain_can.corpus.folds import count_folds, read_folds
 from speechbrain_can.corpus.prepare import folds_path
-from speechbrain_can.corpus.protocols import count_folds, read_folds
 from speechbrain_can.files import read_json
 from speechbrain_can.hparams import (
     ALL_FOLDS,

@@ -11,9 +11,9 @@ from speechbrain_can.controlled.key_attention import (
     format_key_attention,
     key_attention,
 )
+from speechbrain_can.corpus.folds import FoldAssignment, write_folds
 from speechbrain_can.corpus.manifest import write_manifest
 from speechbrain_can.corpus.prepare import folds_path
-from speechbrain_can.corpus.protocols import FoldAssignment, write_folds
 from speechbrain_can.files import write_json
 from speechbrain_can.results.folds import read_attention, write_attention
 from speechbrain_can.results.metrics import METRICS

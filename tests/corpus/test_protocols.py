@@ -5,15 +5,16 @@ import pytest
 from helpers.corpora import utterance
 from helpers.recipes import ROOT
 
-from speechbrain_can.corpus.leakage import describe_fold
-from speechbrain_can.corpus.protocols import (
-    ALIASES,
+from speechbrain_can.corpus.folds import (
+    FoldAssignment,
+    check_classes,
     count_folds,
-    make_folds,
     read_folds,
     split_fold,
     write_folds,
 )
+from speechbrain_can.corpus.protocols import ALIASES, make_folds, protocol_slug
+from speechbrain_can.corpus.sentences import sentence_of
 from speechbrain_can.files import InputError
 
 
@@ -149,27 +150,6 @@ def test_folds_round_trip(tmp_path):
         assert read_folds(tmp_path / "folds.csv") == folds
 
 
-def test_leaks_are_stated():
-    utterances = corpus()
-    parts = split_fold(make_folds("leave_one_session_out", utterances, 1), 0)
-    text = describe_fold(utterances, parts)
-    assert "140 train, 20 valid, 40 test" in text
-    assert "0 of 2 test speakers and 1 of 1 test dialogs are heard" in text
-    assert "100% of the test sentences are also in training" in text
-    parts = split_fold(make_folds("random10", utterances, 1), 0)
-    assert "9 of 9 test speakers" in describe_fold(utterances, parts)
-    # the partner of who is tested trains or validates
-    parts = split_fold(make_folds("leave_one_speaker_out", utterances, 1), 0)
-    text = describe_fold(utterances, parts)
-    assert "0 of 1 test speakers and 1 of 1 test dialogs are" in text
-    # a corpus without dialogs
-    utterances = {
-        utterance_id: replace(row, dialog="")
-        for utterance_id, row in utterances.items()
-    }
-    assert "dialog" not in describe_fold(utterances, parts)
-
-
 @pytest.mark.parametrize("alias", ALIASES)
 def test_former_names(alias):
     utterances = corpus()
@@ -230,7 +210,7 @@ def test_three_groups_make_three_folds():
     assert count_folds(folds) == 3
     assert folds["a1"] == folds["a2"]
     with pytest.raises(
-        InputError, match="three of them or more, found .'a', 'b'"
+        InputError, match="three folds or more, .* found .'a', 'b'"
     ):
         make_folds(
             "group:speaker",
@@ -243,8 +223,18 @@ def test_three_groups_make_three_folds():
 
 def test_folds_that_the_corpus_gives(tmp_path):
     utterances = {name: utterance(name) for name in "abcde"}
-    parts = dict(zip("abcde", ("train", "train", "valid", "test", "test")))
-    folds = make_folds("given", utterances, seed=1, parts=parts)
+
+    def given(parts):
+        """The folds where the manifest has these parts."""
+        rows = {
+            name: replace(row, extra={"fold": parts[name]})
+            for name, row in utterances.items()
+        }
+        return make_folds("given", rows, seed=1)
+
+    folds = given(
+        dict(zip("abcde", ("train", "train", "valid", "test", "test")))
+    )
     write_folds(tmp_path / "folds.csv", folds)
     folds = read_folds(tmp_path / "folds.csv")
     assert count_folds(folds) == 1
@@ -254,23 +244,165 @@ def test_folds_that_the_corpus_gives(tmp_path):
         "test": ["d", "e"],
     }
     numbers = dict(zip("abcde", "01201"))
-    folds = make_folds("given", utterances, seed=1, parts=numbers)
-    assert split_fold(folds, 0) == {
+    assert split_fold(given(numbers), 0) == {
         "train": ["c"],
         "valid": ["b", "e"],
         "test": ["a", "d"],
     }
     with pytest.raises(InputError, match="c has the fold 'two'"):
-        make_folds("given", utterances, seed=1, parts={**numbers, "c": "two"})
+        given({**numbers, "c": "two"})
     with pytest.raises(InputError, match="1 utterances have no fold, c among"):
-        make_folds("given", utterances, seed=1, parts={**numbers, "c": None})
+        given({**numbers, "c": ""})
     with pytest.raises(InputError, match="from 0 to 3, and no .* is in 0"):
-        parts = dict(zip("abcde", "12312"))
-        make_folds("given", utterances, seed=1, parts=parts)
+        given(dict(zip("abcde", "12312")))
     with pytest.raises(
         InputError, match="no utterance is given for test, valid"
     ):
-        parts = dict.fromkeys("abcde", "train")
-        make_folds("given", utterances, seed=1, parts=parts)
+        given(dict.fromkeys("abcde", "train"))
     with pytest.raises(InputError, match="no folds of its own"):
         make_folds("given", utterances, seed=1)
+
+
+def scripts():
+    """Two talkers a session read the same scripts, and talk freely."""
+    rows = {}
+    for session in "123":
+        for talker in "FM":
+            for i in range(8):
+                name = f"Ses0{session}_{talker}_s{i}"
+                text = f"This is what sentence number {'abcdefgh'[i] * 4} says"
+                rows[name] = utterance(
+                    name,
+                    session=session,
+                    speaker=session + talker,
+                    dialog=f"{session}_script",
+                    scripted=True,
+                    # read with a slip
+                    transcription=text + ("." if talker == "F" else "s!"),
+                )
+                name = f"Ses0{session}_{talker}_i{i}"
+                rows[name] = utterance(
+                    name,
+                    session=session,
+                    speaker=session + talker,
+                    dialog=f"{session}_impro{i // 4}",
+                    scripted=False,
+                    transcription=f"Freely {name}",
+                )
+    return rows
+
+
+@pytest.mark.parametrize("protocol", ["script_disjoint", "script_disjoint:3"])
+def test_no_scripted_sentence_is_in_two_parts(protocol):
+    utterances = scripts()
+    folds = make_folds(protocol, utterances, seed=1)
+    assert set(folds) == set(utterances)
+    n_folds = count_folds(folds)
+    assert n_folds == (3 if protocol.endswith("3") else 10)
+    for fold in range(n_folds):
+        said = [
+            {
+                # the slip is nearly the same sentence
+                sentence_of(utterances[name]).rstrip("s")
+                for name in names
+                if utterances[name].scripted
+            }
+            for names in split_fold(folds, fold).values()
+        ]
+        assert sum(map(len, said)) == len(set.union(*said)) == 8
+        dialogs = [
+            {
+                utterances[name].dialog
+                for name in names
+                if not utterances[name].scripted
+            }
+            for names in split_fold(folds, fold).values()
+        ]
+        assert sum(map(len, dialogs)) == len(set.union(*dialogs)) == 6
+
+
+def test_improvised_only():
+    utterances = scripts()
+    folds = make_folds("improvised:leave_one_session_out", utterances, seed=1)
+    free = {name: u for name, u in utterances.items() if not u.scripted}
+    assert folds == make_folds("leave_one_session_out", free, seed=1)
+    with pytest.raises(InputError, match="improvised needs a protocol"):
+        make_folds("improvised", utterances, seed=1)
+    with pytest.raises(InputError, match="every utterance .* is scripted"):
+        make_folds(
+            "improvised:random10",
+            {n: replace(u, scripted=True) for n, u in utterances.items()},
+            seed=1,
+        )
+    with pytest.raises(InputError, match="no utterance of .* is scripted"):
+        make_folds("script_disjoint", free, seed=1)
+
+
+def test_any_column_and_any_number_of_folds():
+    utterances = {
+        f"u{i:02}": replace(utterance(f"u{i:02}"), extra={"room": f"r{i % 7}"})
+        for i in range(40)
+    }
+    folds = make_folds("group:room:4", utterances, seed=1)
+    assert count_folds(folds) == 4
+    for i in range(7):
+        assert len({folds[f"u{j:02}"] for j in range(i, 40, 7)}) == 1
+    assert protocol_slug("group:room:4") == "group_room_4"
+    for protocol, reason in {
+        "group:room:8": "has 7 groups, too few for 8 folds",
+        "group:room:two": "the number of folds, such as 5",
+        "group:room:2": "needs three folds or more",
+        "group:hall": "no column 'hall'; choose one of speaker, .* room",
+        "group": "missing 1 required .* 'column'",
+    }.items():
+        with pytest.raises(InputError, match=reason):
+            make_folds(protocol, utterances, seed=1)
+
+
+def test_a_class_that_is_tested_is_trained():
+    utterances = {
+        name: utterance(name, speaker=name, emotion=emotion)
+        for name, emotion in zip("abcd", ("sad", "sad", "sad", "joy"))
+    }
+    folds = make_folds("leave_one_speaker_out", utterances, seed=1)
+    check_classes(folds, utterances, 0)
+    with pytest.raises(InputError, match="fold 3 tests joy, of which no"):
+        check_classes(folds, utterances, 3)
+
+
+def test_a_fold_list(tmp_path):
+    utterances = {name: utterance(name) for name in "abcd"}
+    folds = {n: FoldAssignment(i, (i + 1) % 3) for i, n in enumerate("abc")}
+    path = tmp_path / "folds.csv"
+    write_folds(path, folds)
+    # d is used by no fold
+    assert make_folds(f"file:{path}", utterances, seed=1) == folds
+    with pytest.raises(InputError, match="not in the manifest, c among"):
+        make_folds(f"file:{path}", {n: utterances[n] for n in "abd"}, seed=1)
+    path.write_text(path.read_text() + "b,0,1\n")
+    with pytest.raises(InputError, match="line 5: b is listed twice"):
+        make_folds(f"file:{path}", utterances, seed=1)
+    path.write_text("ID,test_fold,valid_fold\na,one,\n")
+    with pytest.raises(InputError, match="'one' is no number of a fold"):
+        make_folds(f"file:{path}", utterances, seed=1)
+    path.write_text("ID,test_fold\na,1\n")
+    with pytest.raises(InputError, match=r"missing column\(s\) valid_fold"):
+        make_folds(f"file:{path}", utterances, seed=1)
+    with pytest.raises(InputError, match="there is no such fold list"):
+        make_folds("file:nowhere.csv", utterances, seed=1)
+
+
+def test_a_protocol_of_ones_own(tmp_path, monkeypatch):
+    (tmp_path / "my_folds.py").write_text(
+        "from speechbrain_can.corpus.folds import FoldAssignment\n"
+        "def in_turn(utterances, seed):\n"
+        "    return {name: FoldAssignment(i % 3, (i + 1) % 3)\n"
+        "            for i, name in enumerate(sorted(utterances))}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    folds = make_folds("my_folds.in_turn", corpus(), seed=1)
+    assert count_folds(folds) == 3
+    with pytest.raises(InputError, match="has no attribute 'by_turn'"):
+        make_folds("my_folds.by_turn", corpus(), seed=1)
+    with pytest.raises(InputError, match="No module named 'your_folds'"):
+        make_folds("your_folds.in_turn", corpus(), seed=1)

@@ -16,8 +16,8 @@ from helpers.recipes import (
 )
 
 from speechbrain_can.controlled.generator import SENTENCES, read_sentences
+from speechbrain_can.corpus.folds import split_fold
 from speechbrain_can.corpus.prepare import Corpus
-from speechbrain_can.corpus.protocols import split_fold
 from speechbrain_can.hparams import read_settings
 from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.training.brain import EmotionBrain

@@ -43,7 +43,9 @@ def test_results(finished):
     assert sum(fold["n_test"] for fold in results["folds"]) == 40
     assert set(results["WA"]) == {"mean", "std"}
     assert f"WA {results['WA']['mean']:.3f}" in printed
-    assert printed.count("0 of 2 test speakers") == 5
+    # what the parts share, once
+    (leaks,) = [x for x in printed.splitlines() if x.startswith("speaker ")]
+    assert leaks.split()[1:] == ["0.0%", "0.0%", "0.0%"]
 
 
 def test_predictions_add_up_to_the_results(finished):
@@ -265,8 +267,51 @@ def test_one_line_an_epoch_where_no_one_watches(finished):
     assert sum("train loss" in line for line in lines) == 3 * 5
     assert not [line for line in lines if "heckpoint" in line or "it/s" in line]
     # per fold: which, how honest, three epochs, the test
-    assert len(lines) < 6 * 5 + 35
+    assert len(lines) < 6 * 5 + 45
     assert "Going into epoch 3" in (folder / "log.txt").read_text()
+
+
+def test_what_strict_forbids_is_refused_before_training(
+    controlled_corpus, tmp_path
+):
+    printed = run(
+        tmp_path,
+        *on(controlled_corpus),
+        "--protocol=random10",
+        "--strict=[session, speaker]",
+        fails=True,
+    )
+    assert "speaker: 100.0% of the test set of fold 0 is shared with" in printed
+    assert not list(tmp_path.glob("fold_*"))
+
+
+def test_a_protocol_beside_the_recipe(controlled_corpus, tmp_path, monkeypatch):
+    (tmp_path / "thirds.py").write_text(
+        "from speechbrain_can.corpus.folds import FoldAssignment\n"
+        "def by_length(utterances, seed):\n"
+        "    def length_of(name):\n"
+        "        return utterances[name].duration\n"
+        "    return {name: FoldAssignment(i % 3, (i + 1) % 3)\n"
+        "            for i, name in enumerate(sorted(utterances, key=length_of))}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "results"
+    run(
+        folder,
+        *on(controlled_corpus),
+        "--protocol=thirds.by_length",
+        "--fold=2",
+        "--number_of_epochs=1",
+    )
+    result = json.loads((folder / "fold_2" / "result.json").read_text())
+    assert result["n_test"] == 13
+    assert (folder / "prepared" / "folds_thirds.by_length.csv").exists()
+    leaks = folder / "prepared" / "leaks_thirds.by_length.json"
+    assert {row["fold"] for row in json.loads(leaks.read_text())["leaks"]} == {
+        0,
+        1,
+        2,
+    }
 
 
 def test_debugging_records_no_result(controlled_corpus, tmp_path):

@@ -14,9 +14,9 @@ from speechbrain.augment.time_domain import AddNoise, DropChunk, SpeedPerturb
 from speechbrain.nnet.schedulers import NoamScheduler
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.alignment.words import Word
+from speechbrain_can.corpus.folds import split_fold
 from speechbrain_can.corpus.manifest import ManifestError, read_votes
 from speechbrain_can.corpus.prepare import Corpus, CorpusError
-from speechbrain_can.corpus.protocols import split_fold
 from speechbrain_can.features.augmentation import (
     AugmentedFeatures,
     augment_speech,

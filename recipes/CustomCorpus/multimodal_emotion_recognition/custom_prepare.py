@@ -6,6 +6,7 @@ Authors
 
 from pathlib import Path
 
+from speechbrain_can.corpus.manifest import COLUMNS
 from speechbrain_can.corpus.prepare import CorpusError
 from speechbrain_can.corpus.recordings import (
     LabelledRecording,
@@ -14,6 +15,8 @@ from speechbrain_can.corpus.recordings import (
 from speechbrain_can.corpus.tables import read_table
 
 NEEDED = ("wav", "emotion", "speaker")
+# Any other column is one of the manifest.
+KNOWN = {*COLUMNS, "transcript", "alignment"}
 
 
 def prepare_custom(
@@ -37,7 +40,9 @@ def prepare_custom(
         Where to write.
     table : str
         A CSV in ``data_folder`` with the columns ``wav, emotion, speaker`` and,
-        where they are known, ``ID, session, dialog, transcript, alignment, fold``.
+        where they are known, ``ID, session, dialog, scripted`` (1 or 0),
+        ``transcript, alignment, fold``. Others, such as ``room``, are kept: a
+        protocol can be ``group:room``.
     name : str
         What results call the corpus.
     protocol : str
@@ -95,10 +100,10 @@ def read_recordings(path):
                 speaker=row["speaker"],
                 session=row.get("session", ""),
                 dialog=row.get("dialog", ""),
-                scripted=False,
+                scripted=row.get("scripted") == "1",
                 transcript=row.get("transcript") or None,
                 alignment=row.get("alignment") or None,
-                part=row.get("fold") or None,
+                extra={k: v for k, v in row.items() if k not in KNOWN},
             )
         )
     return recordings, skipped

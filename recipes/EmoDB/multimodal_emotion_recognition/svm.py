@@ -24,9 +24,9 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from speechbrain_can.audio import read_waveform
+from speechbrain_can.corpus.folds import count_folds, split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
 from speechbrain_can.corpus.prepare import Corpus
-from speechbrain_can.corpus.protocols import count_folds, split_fold
 from speechbrain_can.features.egemaps import SegmentEgemaps
 from speechbrain_can.results.metrics import METRICS, evaluate
 

@@ -113,7 +113,7 @@ def find_recordings(folder):
                     dialog=f"{part}_dia{dialog}",
                     scripted=True,
                     transcript=row["Utterance"],
-                    part=part,
+                    extra={"fold": part},
                 )
             )
     return recordings, skipped

@@ -115,7 +115,7 @@ def find_recordings(folder):
                     decode(text.read_bytes()).strip() if text.exists() else None
                 ),
                 alignment=alignment if (folder / alignment).exists() else None,
-                part=PARTS[part],
+                extra={"fold": PARTS[part]},
             )
         )
     return recordings, skipped

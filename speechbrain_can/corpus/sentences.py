@@ -1,0 +1,89 @@
+"""What is said: sentences as they are compared, and those nearly the same.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import re
+
+import numpy as np
+from rapidfuzz import fuzz, process
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+# Shorter ones ("yeah", "oh no") are the same by chance.
+MIN_WORDS = 3
+# Of rapidfuzz's ratio: in a hundred characters about ten differ.
+NEARLY = 90
+BLOCK = 256  # sentences that are compared with all others at once
+
+
+def sentence_of(utterance):
+    """The transcription, or else the words, in lower case without punctuation.
+
+    Example
+    -------
+    >>> from types import SimpleNamespace
+    >>> sentence_of(
+    ...     SimpleNamespace(transcription="Oh, I don't  KNOW!", words=[])
+    ... )
+    "oh i don't know"
+    """
+    text = utterance.transcription or " ".join(
+        word.text for word in utterance.words
+    )
+    return " ".join(re.findall(r"[\w']+", text.lower()))
+
+
+def group_near(sentences):
+    """A number for each sentence, the same for those that are nearly the same.
+
+    Two are when rapidfuzz's ratio is ``NEARLY`` or more, or a third is between
+    them. Sentences under ``MIN_WORDS`` words are alike only to themselves.
+
+    Arguments
+    ---------
+    sentences : iterable of str
+        In any order, any number of times.
+
+    Returns
+    -------
+    dict of str: int
+        By sentence.
+
+    Example
+    -------
+    >>> groups = group_near(
+    ...     ["i will not do it again", "i will not do it, again", "well"]
+    ... )
+    >>> len(set(groups.values()))
+    2
+    """
+    # of like length: far longer ones cannot be nearly the same
+    unique = sorted(set(sentences), key=lambda text: (len(text), text))
+    lengths = np.array([len(text) for text in unique])
+    long = np.array([len(text.split()) >= MIN_WORDS for text in unique])
+    factor = NEARLY / (200 - NEARLY)
+    rows, columns = [], []
+    for begin in range(0, len(unique), BLOCK):
+        end = min(begin + BLOCK, len(unique))
+        first = np.searchsorted(lengths, lengths[begin] * factor)
+        similarity = process.cdist(
+            unique[begin:end],
+            unique[first:end],
+            scorer=fuzz.ratio,
+            score_cutoff=NEARLY,
+            dtype=np.uint8,
+            workers=-1,
+        )
+        near = np.argwhere(similarity)
+        rows.append(near[:, 0] + begin)
+        columns.append(near[:, 1] + first)
+    rows, columns = np.concatenate(rows), np.concatenate(columns)
+    pairs = long[rows] & long[columns]
+    edges = coo_matrix(
+        (np.ones(pairs.sum()), (rows[pairs], columns[pairs])),
+        shape=(len(unique), len(unique)),
+    )
+    _, groups = connected_components(edges, directed=False)
+    return dict(zip(unique, groups.tolist()))

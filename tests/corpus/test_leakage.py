@@ -1,0 +1,124 @@
+from dataclasses import replace
+
+import pytest
+from helpers.corpora import utterance
+
+from speechbrain_can.corpus.folds import FoldAssignment
+from speechbrain_can.corpus.leakage import (
+    LeakageError,
+    check_leaks,
+    find_leaks,
+    format_leaks,
+)
+from speechbrain_can.corpus.sentences import group_near
+from speechbrain_can.files import InputError
+
+SENTENCES = {
+    "a": "I will never do that again.",
+    "b": "i will never do that again",
+    "c": "I would never do that again!",
+    "d": "Yeah.",
+    "e": "Yeah.",
+    "f": "Where did you put the keys?",
+}
+
+
+@pytest.fixture
+def leaks(tmp_path):
+    """Fold 0 tests a and d, validates b and e, trains c and f; then in turn."""
+    order = {"a": 0, "d": 0, "b": 1, "e": 1, "c": 2, "f": 2}
+    utterances = {}
+    for name, text in SENTENCES.items():
+        wav = tmp_path / f"{name}.wav"
+        # a and c are the same file under two names
+        wav.write_bytes(b"same" if name in "ac" else f"of {name}".encode())
+        utterances[name] = replace(
+            utterance(
+                name, speaker=f"S{order[name]}", session="", transcription=text
+            ),
+            wav=f"$data_root/{name}.wav",
+            dialog="1",
+        )
+    folds = {n: FoldAssignment(i, (i - 1) % 3) for n, i in order.items()}
+    return find_leaks(utterances, folds, tmp_path)
+
+
+def share(leaks, kind, part, other, fold=0):
+    """One value of the table."""
+    (found,) = leaks[
+        (leaks["kind"] == kind)
+        & (leaks["part"] == part)
+        & (leaks["other"] == other)
+        & (leaks["fold"] == fold)
+    ]["share"]
+    return found
+
+
+def test_what_parts_share(leaks):
+    assert share(leaks, "speaker", "test", "train") == 0
+    assert share(leaks, "dialog", "test", "train") == 1
+    # punctuation and case do not count, short sentences neither
+    assert share(leaks, "sentence", "test", "valid") == 0.5
+    assert share(leaks, "sentence", "test", "train") == 0
+    assert share(leaks, "near-duplicate sentence", "test", "train") == 0.5
+    assert share(leaks, "near-duplicate sentence", "valid", "train") == 0.5
+    assert share(leaks, "audio file", "test", "train") == 0.5
+    assert share(leaks, "audio file", "test", "valid") == 0
+    # nothing is known of sessions
+    assert "session" not in set(leaks["kind"])
+
+
+def test_the_table_has_means_and_the_worst_fold(leaks):
+    table = format_leaks(leaks).splitlines()
+    assert "test, with training" in table[0]
+    (row,) = [line for line in table if line.startswith("audio file")]
+    # a and c are tested in folds 0 and 2, and c trains in fold 0 alone
+    assert row.split()[2:] == [
+        *("16.7%", "(to", "50.0%)"),
+        *("16.7%", "(to", "50.0%)"),
+        *("16.7%", "(to", "50.0%)"),
+    ]
+
+
+def test_strict(leaks):
+    check_leaks(leaks, strict=False)
+    check_leaks(leaks, strict=["speaker"])
+    with pytest.raises(
+        LeakageError,
+        match="audio file: 50.0% of the test set of fold 0 .* train, a",
+    ):
+        check_leaks(leaks, strict=["speaker", "audio file"])
+    with pytest.raises(LeakageError, match="dialog: 100.0%"):
+        check_leaks(leaks, strict=True)
+    with pytest.raises(InputError, match="strict names 'text'; give True"):
+        check_leaks(leaks, strict=["text"])
+
+
+def test_near_duplicates_are_those_that_pairwise_comparison_finds():
+    from rapidfuzz import fuzz
+
+    words = "you know that i can not hear what they say over there now".split()
+    texts = sorted(
+        {
+            " ".join(words[i : i + n]) + suffix
+            for i in range(6)
+            for n in range(1, 8)
+            for suffix in ("", "s", " too")
+        }
+    )
+    parents = {text: text for text in texts}
+
+    def root(text):
+        return text if parents[text] == text else root(parents[text])
+
+    for text in texts:
+        for other in texts:
+            if min(len(text.split()), len(other.split())) >= 3:
+                if fuzz.ratio(text, other) >= 90:
+                    parents[root(text)] = root(other)
+    groups = group_near(texts)
+    for text in texts:
+        for other in texts:
+            assert (groups[text] == groups[other]) == (
+                root(text) == root(other)
+            )
