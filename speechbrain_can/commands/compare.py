@@ -98,21 +98,41 @@ def compare(arguments, output_folder, seeds, workers):
 
 
 def _print_report(runs, output_folder):
-    from speechbrain_can.corpus.protocols import protocol_name
-    from speechbrain_can.files import read_json
-    from speechbrain_can.results.report import write_report
-
-    settings = runs[0].settings.plain()
-    description = Path(settings["prepared_folder"]) / "corpus.json"
-    if not description.exists():
-        return
-    corpus = read_json(description)
-    protocol = protocol_name(settings["preparation"]["protocol"])
-    report = write_report(
-        output_folder,
-        corpus["corpus"],
-        f"{protocol}, {len(corpus['classes'])} classes",
+    """Prints and writes the tables of the systems that are finished."""
+    from speechbrain_can.corpus.prepare import Corpus
+    from speechbrain_can.results.folds import (
+        collect,
+        load_predictions,
+        runs_of_comparison,
+        unequal_folds,
     )
-    if report is not None:
-        print(report)
-        print(f"The tables: {output_folder / 'comparison'}.csv, .md and .tex")
+    from speechbrain_can.results.report import (
+        choose_reference,
+        format_tables,
+        interval_table,
+        write_tables,
+    )
+
+    results = collect(runs_of_comparison(output_folder))
+    if not len(results):
+        return
+    for system, missing in unequal_folds(results).items():
+        click.echo(f"Not in the tables: {missing}", err=True)
+        results = results[results["system"] != system]
+    settings = runs[0].settings.plain()
+    corpus = Corpus.load(
+        settings["prepared_folder"], settings["preparation"]["protocol"]
+    )
+    tables = format_tables(
+        results,
+        interval_table(load_predictions(results), corpus.speakers()),
+        corpus.name,
+        f"{corpus.protocol}, {len(corpus.classes)} classes",
+        choose_reference(results),
+    )
+    write_tables(output_folder / "comparison", tables)
+    click.echo(tables["md"])
+    click.echo(f"The tables: {output_folder / 'comparison'}.csv, .md and .tex")
+    click.echo(
+        f"A page of it: speechbrain-can report {output_folder} --html=report.html"
+    )

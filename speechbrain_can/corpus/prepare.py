@@ -105,6 +105,10 @@ class Corpus:
             ),
         )
 
+    def speakers(self):
+        """The speaker of each utterance, by ID."""
+        return {name: u.speaker for name, u in self.utterances.items()}
+
     def words_of(self, ids):
         """Running words of some utterances."""
         return [

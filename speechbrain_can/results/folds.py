@@ -4,6 +4,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -168,17 +169,102 @@ def format_table(summary):
     return "\n".join(lines)
 
 
-def collect(folder):
-    """Results of every finished fold of the runs in ``<system>/<seed>``."""
+def find_runs(folders):
+    """Runs in folders: system, seed and folder of each, sorted.
+
+    A folder is a run, or has runs as ``compare`` writes them, ``<system>/<seed>``.
+    A run in a folder without a seed's number is called as the folder.
+
+    Raises ``InputError`` for a folder without a run, and for two runs of one
+    system and seed.
+    """
+    runs = {}
+    for folder in folders:
+        found = runs_of_comparison(folder)
+        if any(Path(folder).glob("fold_[0-9]*")):
+            run = Path(os.path.abspath(folder))
+            seeded = run.name.isdigit()
+            key = (run.parent.name, int(run.name)) if seeded else (run.name, 0)
+            found = [(*key, run)]
+        if not found:
+            raise InputError(f"{folder} has no run: no fold_<number> in it")
+        for system, seed, run in found:
+            if runs.setdefault((system, seed), run) != run:
+                raise InputError(
+                    f"{runs[system, seed]} and {run} are both {system}, seed "
+                    f"{seed}; give one of them, or rename a folder"
+                )
+    return [(*key, run) for key, run in sorted(runs.items())]
+
+
+def runs_of_comparison(folder):
+    """Runs in ``<system>/<seed>`` of a folder: system, seed and folder of each."""
+    paths = sorted(Path(os.path.abspath(folder)).glob("*/*[0-9]"))
+    return [
+        (path.parent.name, int(path.name), path)
+        for path in paths
+        if path.name.isdigit() and any(path.glob("fold_[0-9]*"))
+    ]
+
+
+def collect(runs):
+    """Results of every finished fold of runs, as ``find_runs`` lists them."""
     columns = ["fold", *METRICS, "n_test", "n_train", "manifest", "seconds"]
     rows = [
         {
-            "system": run.parent.name,
-            "seed": int(run.name),
+            "system": system,
+            "seed": seed,
             **{column: result[column] for column in columns},
             "path": fold_result(run, result["fold"]).with_name(PREDICTIONS),
         }
-        for run in sorted(Path(folder).glob("*/*[0-9]"))
+        for system, seed, run in runs
         for result in finished_folds(run)
     ]
     return pd.DataFrame(rows, columns=["system", "seed", *columns, "path"])
+
+
+def unequal_folds(results):
+    """What a system lacks that another has, by system: a sentence each."""
+    have = {
+        system: set(zip(own["seed"], own["fold"]))
+        for system, own in results.groupby("system", sort=False)
+    }
+    every = set().union(*have.values())
+    found = {}
+    for system, own in have.items():
+        missing = sorted(every - own)
+        if missing:
+            seed, fold = missing[0]
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            found[system] = (
+                f"{system} has no result of seed {seed}, fold {fold}{more}"
+            )
+    return found
+
+
+def check_comparable(results):
+    """Refuses results of other manifests or folds than each other's."""
+    if results["manifest"].nunique() > 1:
+        raise InputError(
+            "these runs are of different preparations or protocols of the "
+            "corpus; only runs on the same folds can be compared"
+        )
+    missing = unequal_folds(results)
+    if missing:
+        raise InputError(
+            "these runs have unequal folds:\n"
+            + "\n".join(missing.values())
+            + "\nFinish them, or leave them out"
+        )
+
+
+def load_predictions(results):
+    """Predictions of all systems: ``collect``'s system, seed and fold beside each."""
+    tables = []
+    for row in results.itertuples():
+        table = read_predictions(row.path)
+        table.insert(0, "fold", row.fold)
+        table.insert(0, "seed", row.seed)
+        table.insert(0, "system", row.system)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)

@@ -1,37 +1,46 @@
 """The one list of metrics: results, tables, reports and early stopping read it.
 
-To add one, write a function here and name it in ``METRICS``.
+To add one, write a function here and name it in ``METRICS``. Their formulas are
+in ``docs/metrics.md``; ``calibration`` has the expected calibration error.
 
 Authors
  * The speechbrain-can developers 2026
 """
 
-from sklearn.metrics import accuracy_score, f1_score, recall_score
+import pandas as pd
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    recall_score,
+)
 
 
-def weighted_accuracy(true, predicted):
+def weighted_accuracy(true, predicted, weights=None):
     """The share of utterances that are predicted correctly."""
-    return accuracy_score(true, predicted)
+    return accuracy_score(true, predicted, sample_weight=weights)
 
 
-def unweighted_accuracy(true, predicted):
+def unweighted_accuracy(true, predicted, weights=None):
     """The mean of the recalls of the classes that are present."""
     return recall_score(
         true,
         predicted,
         labels=sorted(set(true)),
         average="macro",
+        sample_weight=weights,
         zero_division=0,
     )
 
 
-def macro_f1(true, predicted):
+def macro_f1(true, predicted, weights=None):
     """The mean over the classes present of 2 PR / (P + R)."""
     return f1_score(
         true,
         predicted,
         labels=sorted(set(true)),
         average="macro",
+        sample_weight=weights,
         zero_division=0,
     )
 
@@ -73,3 +82,17 @@ def recalls(true, predicted):
         true, predicted, labels=classes, average=None, zero_division=0
     )
     return dict(zip(classes, found.tolist()))
+
+
+def confusion(true, predicted, classes):
+    """How often a class (rows) is taken for which (columns): a DataFrame.
+
+    Example
+    -------
+    >>> confusion(["sad", "ang"], ["sad", "sad"], ["ang", "sad"]).loc[
+    ...     "ang"
+    ... ].tolist()
+    [0, 1]
+    """
+    counts = confusion_matrix(true, predicted, labels=classes)
+    return pd.DataFrame(counts, index=classes, columns=classes)

@@ -1,19 +1,20 @@
-"""The report of a comparison: the paper's Tables 2 to 4 with our results.
+"""The tables of a comparison: the paper's Tables 2 to 4 with our results.
 
-Every system is set beside CAN on the same folds and seeds.
+Every system is set beside another one, CAN where it is there, on the same folds
+and seeds.
 
 Authors
  * The speechbrain-can developers 2026
 """
 
-from pathlib import Path
+import math
 
 import pandas as pd
 from tabulate import tabulate
 
-from speechbrain_can.files import atomic_write
-from speechbrain_can.results.folds import collect
-from speechbrain_can.results.metrics import METRICS
+from speechbrain_can.files import InputError, atomic_write
+from speechbrain_can.results.intervals import bootstrap_intervals
+from speechbrain_can.results.metrics import METRICS, evaluate
 from speechbrain_can.results.paper import (
     PAPER,
     PAPER_CORPUS,
@@ -57,7 +58,7 @@ def build_report(summary, corpus_name):
     return pd.DataFrame(rows)
 
 
-def format_report(report, title, table_format):
+def format_report(report, title, table_format, reference="CAN"):
     """The report as text, in a format of tabulate's: a table for each table."""
     latex = table_format.startswith("latex")
     parts = [title if not latex else f"% {title}"]
@@ -72,7 +73,9 @@ def format_report(report, title, table_format):
         for metric in METRICS:
             cells[metric] = _with_std(rows, metric)
         for metric in METRICS:
-            cells[f"{metric} - CAN's [95%]"] = _with_interval(rows, metric)
+            cells[f"{metric} - {reference}'s [95%]"] = _with_interval(
+                rows, metric
+            )
         for metric in METRICS:
             if f"paper's {metric} mean" in rows:
                 header = f"paper's {metric} (IEMOCAP, random10, 7 classes)"
@@ -91,18 +94,11 @@ def format_report(report, title, table_format):
 
 
 def _counts(rows):
-    """Folds; and seeds, runs and pairs where they are not what one expects."""
-    cells = []
-    for _, row in rows.iterrows():
-        cell = str(row["folds"])
-        if row["seeds"] > 1:
-            cell += f" x {row['seeds']} seeds"
-        if row["runs"] != row["folds"] * row["seeds"]:
-            cell += f", {row['runs']} runs"
-        if row["pairs"] != row["runs"]:
-            cell += f", {row['pairs']} beside CAN"
-        cells.append(cell)
-    return cells
+    """Folds, and seeds where there are several."""
+    return [
+        f"{folds}" + (f" x {seeds} seeds" if seeds > 1 else "")
+        for folds, seeds in zip(rows["folds"], rows["seeds"])
+    ]
 
 
 def _with_std(rows, name):
@@ -131,29 +127,111 @@ def _number(value, sign=False):
     return f"{value:{'+' if sign else ''}.3f}".replace("0.", ".", 1)
 
 
-def write_report(folder, corpus_name, protocol):
-    """Writes ``comparison.csv``, ``comparison.md`` and ``comparison.tex``.
+def interval_table(predictions, speakers=None):
+    """Metrics of all folds and seeds together, with bootstrap intervals.
 
-    Returns the Markdown, or None if no fold is finished.
+    Arguments
+    ---------
+    predictions : pandas.DataFrame
+        What ``load_predictions`` returns.
+    speakers : dict of str: str or None
+        The speaker of each utterance; without them, utterances alone are drawn.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a system: ``<metric>``, and the ends ``<metric> low`` and ``high``
+        over ``utterances`` and ``speakers``.
     """
-    results = collect(folder)
-    if not len(results):
-        return None
-    report = build_report(summarise_systems(results), corpus_name)
+    known = speakers and all(
+        speakers.get(i) for i in predictions["ID"].unique()
+    )
+    if known:
+        predictions = predictions.assign(
+            speaker=predictions["ID"].map(speakers)
+        )
+    units = {"utterances": "ID", **({"speakers": "speaker"} if known else {})}
+    rows = {}
+    for system, own in predictions.groupby("system", sort=False):
+        row = evaluate(own["true"].tolist(), own["predicted"].tolist())
+        for name, unit in units.items():
+            for metric, ends in bootstrap_intervals(own, unit).items():
+                low, high = ends or (math.nan, math.nan)
+                row[f"{metric} low over {name}"] = low
+                row[f"{metric} high over {name}"] = high
+        rows[system] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def format_intervals(intervals, table_format):
+    """The table of ``interval_table`` as text."""
+    rows = []
+    for system, row in intervals.iterrows():
+        cells = {"system": system}
+        for metric in METRICS:
+            cells[metric] = _number(row[metric])
+            for name in ("utterances", "speakers"):
+                low = row.get(f"{metric} low over {name}")
+                if low is not None and not pd.isna(low):
+                    high = row[f"{metric} high over {name}"]
+                    cells[f"{metric} over {name}"] = (
+                        f"[{_number(low)}, {_number(high)}]"
+                    )
+        rows.append(cells)
+    return tabulate(
+        pd.DataFrame(rows),
+        headers="keys",
+        tablefmt=table_format,
+        showindex=False,
+        disable_numparse=True,
+    )
+
+
+def format_tables(results, intervals, corpus_name, protocol, reference):
+    """Every table, by the ending of a file: ``csv``, ``md`` and ``tex``."""
+    summary = summarise_systems(results, reference)
+    report = build_report(summary, corpus_name)
     seeds = ", ".join(map(str, sorted(results["seed"].unique())))
+    label = _name_of(reference)
     title = (
         f"{corpus_name}, {protocol}, seed {seeds}: mean ± standard deviation "
-        "over folds; paired difference to CAN with its 95% interval, corrected "
+        f"over folds; paired difference to {label} with its 95% interval, corrected "
         "for shared training data (Nadeau and Bengio; McNemar's test where "
         "there is one fold); * p < .05, corrected in each metric for all systems (Holm)"
     )
-    markdown = format_report(report, title, "github")
-    texts = {
+    pooled = (
+        "All folds and seeds together, with 95% intervals of the bootstrap over "
+        "utterances, and over speakers where they are known"
+    )
+    return {
         "csv": report.to_csv(index=False, float_format="%.6f"),
-        "md": markdown,
-        "tex": format_report(report, title, "latex_booktabs"),
+        "md": f"{format_report(report, title, 'github', label)}\n{pooled}\n\n"
+        f"{format_intervals(intervals, 'github')}\n",
+        "tex": f"{format_report(report, title, 'latex_booktabs', label)}\n"
+        f"% {pooled}\n{format_intervals(intervals, 'latex_booktabs')}\n",
     }
-    for suffix, text in texts.items():
-        with atomic_write(Path(folder) / f"comparison.{suffix}") as stream:
+
+
+def _name_of(system):
+    """What the paper calls a system, or else its file."""
+    for systems in PAPER.values():
+        if system in systems:
+            return systems[system].name
+    return system
+
+
+def choose_reference(results, wanted=None):
+    """The system that others are set beside: the one wanted, CAN, or the first."""
+    systems = list(dict.fromkeys(results["system"]))
+    if wanted is not None and wanted not in systems:
+        raise InputError(
+            f"there is no system {wanted!r}; found {', '.join(systems)}"
+        )
+    return wanted or (REFERENCE if REFERENCE in systems else systems[0])
+
+
+def write_tables(stem, tables):
+    """Writes what ``format_tables`` returns: ``<stem>.csv``, ``.md``, ``.tex``."""
+    for suffix, text in tables.items():
+        with atomic_write(f"{stem}.{suffix}") as stream:
             stream.write(text)
-    return markdown

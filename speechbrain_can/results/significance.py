@@ -11,45 +11,39 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from speechbrain_can.files import InputError
-from speechbrain_can.results.folds import read_predictions
+from speechbrain_can.results.folds import check_comparable, read_predictions
+from speechbrain_can.results.intervals import CONFIDENCE
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.results.paper import REFERENCE
 
-CONFIDENCE = 0.95
 
-
-def summarise_systems(results):
-    """Each system's mean and deviation, and its paired difference to CAN.
+def summarise_systems(results, reference=REFERENCE):
+    """Each system's mean and deviation, and its paired difference to one of them.
 
     ``results`` is what ``collect`` returns; the table has a row a system. A
     fold's value is the mean over its seeds. ``p`` is that of
     ``corrected_difference`` or, for a single fold, of McNemar's test, and
     corrected, metric by metric, for as many comparisons as there are systems
-    beside CAN (Holm).
+    beside the ``reference`` (Holm).
+
+    Raises ``InputError`` for results on other folds than each other's.
     """
-    if results["manifest"].nunique() > 1:
-        raise InputError(
-            "these runs are of different preparations of the corpus; compare "
-            "them in another --output_folder"
-        )
-    reference = results[results["system"] == REFERENCE]
+    check_comparable(results)
+    beside = results[results["system"] == reference]
     rows = {}
     for system, own in results.groupby("system", sort=False):
         row = {
             "folds": own["fold"].nunique(),
             "seeds": own["seed"].nunique(),
-            "runs": len(own),
         }
         folds = own.groupby("fold")[list(METRICS)].mean()
         paired = own.merge(
-            reference, on=["seed", "fold"], suffixes=("", " of CAN")
+            beside, on=["seed", "fold"], suffixes=("", " of the other")
         )
-        row["pairs"] = len(paired)
         for metric in METRICS:
             row[f"{metric} mean"] = folds[metric].mean()
             row[f"{metric} std"] = folds[metric].std()
-            if system != REFERENCE and len(paired):
+            if system != reference and len(paired):
                 found = _paired_difference(paired, metric)
                 row.update({f"{metric} {k}": v for k, v in found.items()})
         row["seconds"] = own["seconds"].mean()
@@ -58,15 +52,17 @@ def summarise_systems(results):
 
 
 def _paired_difference(paired, metric):
-    columns = [metric, f"{metric} of CAN", "n_test", "n_train"]
+    columns = [metric, f"{metric} of the other", "n_test", "n_train"]
     by_fold = paired.groupby("fold")[columns].mean()
-    differences = by_fold[metric] - by_fold[f"{metric} of CAN"]
+    differences = by_fold[metric] - by_fold[f"{metric} of the other"]
     if len(by_fold) > 1:
         test_share = (by_fold["n_test"] / by_fold["n_train"]).mean()
         return corrected_difference(differences, test_share)
     found = {"difference": float(differences.iloc[0])}
     if metric == "WA" and len(paired) == 1:
-        found["p"] = mcnemar_of_files(*paired[["path", "path of CAN"]].iloc[0])
+        found["p"] = mcnemar_of_files(
+            *paired[["path", "path of the other"]].iloc[0]
+        )
     return found
 
 

@@ -32,7 +32,11 @@ from speechbrain_can.hparams import (
     check_folder,
     read_settings,
 )
-from speechbrain_can.results.folds import collect, fold_result
+from speechbrain_can.results.folds import (
+    collect,
+    fold_result,
+    runs_of_comparison,
+)
 from speechbrain_can.results.metrics import METRICS
 
 OUTPUT = "output.txt"
@@ -141,7 +145,7 @@ def check_runs(runs, output_folder):
                 )
     for run in runs:
         check_folder(run.folder, run.settings)
-    collect(output_folder)
+    collect(runs_of_comparison(output_folder))
 
 
 def requested_folds(run):

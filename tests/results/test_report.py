@@ -1,17 +1,27 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 from speechbrain_can.files import InputError, write_json
-from speechbrain_can.results.folds import collect, write_predictions
+from speechbrain_can.results.folds import (
+    collect,
+    find_runs,
+    load_predictions,
+    write_predictions,
+)
+from speechbrain_can.results.intervals import bootstrap_intervals
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.results.paper import PAPER
 from speechbrain_can.results.report import (
     build_report,
+    choose_reference,
     format_report,
-    write_report,
+    format_tables,
+    interval_table,
+    write_tables,
 )
 from speechbrain_can.results.significance import (
     corrected_difference,
@@ -148,13 +158,41 @@ def test_one_fold_is_compared_utterance_by_utterance(tmp_path):
     assert "[" not in line and "±" not in line
 
 
-def test_only_common_folds_and_seeds_are_paired():
+def test_unequal_folds_and_seeds_are_refused():
     table = results(can=CAN, text_model=TEXT[:2])
-    other_seed = results(text_model=[0.9, 0.9]).assign(seed=2)
-    row = summarise_systems(pd.concat([table, other_seed])).loc["text_model"]
-    # its mean is over seeds and then over folds
-    assert row["WA mean"] == pytest.approx((0.675 + 0.74) / 2)
-    assert row["WA difference"] == pytest.approx((-0.05 - 0.02) / 2)
+    with pytest.raises(
+        InputError, match="text_model has no .* seed 1, fold 2 and 2 more"
+    ):
+        summarise_systems(table)
+    other_seed = results(text_model=TEXT).assign(seed=2)
+    with pytest.raises(InputError, match="can has no .* seed 2, fold 0"):
+        summarise_systems(
+            pd.concat([results(can=CAN, text_model=TEXT), other_seed])
+        )
+
+
+def test_a_fold_s_value_is_the_mean_over_its_seeds():
+    again = results(can=CAN, text_model=[0.9] * 5).assign(seed=2)
+    table = pd.concat([results(can=CAN, text_model=TEXT), again])
+    row = summarise_systems(table).loc["text_model"]
+    folds = [(value + 0.9) / 2 for value in TEXT]
+    assert row["WA mean"] == pytest.approx(sum(folds) / 5)
+    differences = [a - b for a, b in zip(folds, CAN)]
+    assert row["WA difference"] == pytest.approx(sum(differences) / 5)
+    assert row["WA std"] == pytest.approx(pd.Series(folds).std())
+
+
+def test_another_reference():
+    summary = summarise_systems(
+        results(can=CAN, text_model=TEXT), reference="text_model"
+    )
+    assert summary.loc["can", "WA difference"] == pytest.approx(0.04)
+    assert math.isnan(summary.loc["text_model", "WA difference"])
+    table = results(first=CAN, second=TEXT)
+    assert choose_reference(table) == "first"
+    assert choose_reference(table, "second") == "second"
+    with pytest.raises(InputError, match="no system 'third'; found first"):
+        choose_reference(table, "third")
 
 
 def test_the_order_is_the_paper_s():
@@ -197,18 +235,10 @@ def test_the_paper_s_numbers_as_printed_in_it():
     assert PAPER["Table 4: ablations"]["can"][1:] == can[1:]
 
 
-def test_counts_are_told_where_they_differ():
-    table = results(can=CAN, text_model=TEXT[:2], mine=TEXT)
-    table = pd.concat([table, results(mine=TEXT[:3]).assign(seed=2)])
+def test_seeds_are_counted():
+    table = pd.concat([results(can=CAN), results(can=CAN).assign(seed=2)])
     report = build_report(summarise_systems(table), "EmoDB")
-    lines = format_report(report, "", "github").splitlines()
-    cells = {
-        line.split("|")[1].strip(): line.split("|")[3].strip()
-        for line in lines
-        if line.count("|") > 3
-    }
-    assert cells["CAN"] == "5" and cells["TextModel"] == "2"
-    assert cells["mine"] == "5 x 2 seeds, 8 runs, 5 beside CAN"
+    assert "| 5 x 2 seeds |" in format_report(report, "", "github")
 
 
 def test_equal_systems_differ_by_nothing():
@@ -217,26 +247,110 @@ def test_equal_systems_differ_by_nothing():
     assert "+.000 [+.000, +.000]" in text
 
 
-def test_files(tmp_path):
-    assert collect(tmp_path).empty
-    assert write_report(tmp_path, "IEMOCAP", "random10") is None
-    for fold, value in enumerate(CAN):
+def write_run(folder, rights, seed=1):
+    """A run of two folds of ten utterances of two speakers; its folder."""
+    run = folder / str(seed)
+    for fold in range(2):
+        ids = [f"u{fold}{i}" for i in range(10)]
+        true = ["ang", "sad"] * 5
+        right = [i < rights[fold] for i in range(10)]
+        predicted = [t if r else "neu" for t, r in zip(true, right)]
+        path = run / f"fold_{fold}"
+        write_predictions(
+            path / "predictions.csv",
+            ids,
+            true,
+            predicted,
+            [[0.2, 0.3, 0.5]] * 10,
+            ["ang", "sad", "neu"],
+        )
         write_json(
-            tmp_path / "can" / "1" / f"fold_{fold}" / "result.json",
+            path / "result.json",
             {
                 **{"fold": fold, "n_test": 10, "n_train": 80, "seconds": 3.0},
-                **dict.fromkeys(METRICS, value),
+                **dict.fromkeys(METRICS, rights[fold] / 10),
                 "manifest": "m",
             },
         )
-    text = write_report(tmp_path, "IEMOCAP", "random10")
-    assert text.startswith("IEMOCAP, random10, seed 1: mean")
-    assert (tmp_path / "comparison.md").read_text("utf-8") == text
+    return run
+
+
+def test_files(tmp_path):
+    write_run(tmp_path / "can", [6, 8])
+    write_run(tmp_path / "text_model", [5, 7])
+    runs = find_runs([tmp_path])
+    assert [run[:2] for run in runs] == [("can", 1), ("text_model", 1)]
+    found = collect(runs)
+    intervals = interval_table(load_predictions(found))
+    tables = format_tables(found, intervals, "IEMOCAP", "random10", "can")
+    assert tables["md"].startswith("IEMOCAP, random10, seed 1: mean")
+    write_tables(tmp_path / "comparison", tables)
+    assert (tmp_path / "comparison.md").read_text("utf-8") == tables["md"]
     table = pd.read_csv(tmp_path / "comparison.csv")
-    assert table["WA mean"].tolist() == pytest.approx([0.58])
+    assert table["WA mean"].tolist() == pytest.approx([0.6, 0.7])
     latex = (tmp_path / "comparison.tex").read_text("utf-8")
-    assert r".580 $\pm$ .057" in latex and r"\toprule" in latex
+    assert r".700 $\pm$ .141" in latex and latex.count(r"\toprule") == 2
     assert r"can.yaml" in latex and "±" not in latex.split("\n", 1)[1]
+
+
+def test_runs_are_found_by_their_folders(tmp_path):
+    first = write_run(tmp_path / "can", [6, 8])
+    loose = write_run(tmp_path, [6, 8]).rename(tmp_path / "my run")
+    assert find_runs([tmp_path / "my run", first]) == [
+        ("can", 1, first),
+        ("my run", 0, loose),
+    ]
+    other = write_run(tmp_path / "elsewhere" / "can", [6, 8])
+    with pytest.raises(InputError, match="are both can, seed 1"):
+        find_runs([first, other])
+    with pytest.raises(InputError, match="has no run"):
+        find_runs([tmp_path / "nothing"])
+
+
+def test_bootstrap_over_utterances_is_that_of_a_loop(tmp_path):
+    """Resampling rows one by one gives the same interval, to its noise."""
+    generator = np.random.default_rng(3)
+    true = generator.choice(["ang", "sad", "neu"], 300, p=[0.6, 0.3, 0.1])
+    wrong = generator.random(300) < 0.4
+    predicted = np.where(wrong, "sad", true)
+    table = pd.DataFrame(
+        {
+            "ID": [f"u{i}" for i in range(300)],
+            "speaker": [f"s{i % 6}" for i in range(300)],
+            "true": true,
+            "predicted": predicted,
+        }
+    )
+    found = bootstrap_intervals(table)
+    for name, metric in METRICS.items():
+        drawn = []
+        for _ in range(1000):
+            rows = generator.integers(0, 300, 300)
+            drawn.append(metric(true[rows], predicted[rows]))
+        expected = np.quantile(drawn, [0.025, 0.975])
+        assert found[name] == pytest.approx(expected, abs=0.02)
+    # six speakers that are alike differ less than any utterances of theirs
+    over_speakers = bootstrap_intervals(table, "speaker")
+    assert bootstrap_intervals(table, "speaker") == over_speakers
+    assert over_speakers["WA"] != found["WA"]
+    one = table.assign(speaker="s0")
+    assert bootstrap_intervals(one, "speaker")["UA"] is None
+
+
+def test_speakers_that_differ_widen_the_interval():
+    """All is right for half of the speakers and all is wrong for the others."""
+    table = pd.DataFrame(
+        {
+            "ID": [f"u{i}" for i in range(200)],
+            "speaker": [f"s{i % 4}" for i in range(200)],
+            "true": "ang",
+            "predicted": ["ang" if i % 4 < 2 else "sad" for i in range(200)],
+        }
+    )
+    low, high = bootstrap_intervals(table)["WA"]
+    assert high - low < 0.2
+    low, high = bootstrap_intervals(table, "speaker")["WA"]
+    assert (low, high) == (0.0, 1.0)
 
 
 def test_runs_of_different_preparations_are_not_compared():
