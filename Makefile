@@ -1,5 +1,6 @@
 # These commands do all the set-up on a machine with python3, make and git:
-#   make demo         a trained model and a page of it, on the controlled corpus
+#   make demo         a trained model, a page of it and a report, on the
+#                     controlled corpus
 #   make test         the whole test suite, with lint
 #   make test-newest  the same on the newest versions that setup.py admits
 #   make bench        speed and memory beside what people would use instead
@@ -30,6 +31,8 @@ demo: $(VENV)/installed-demo
 		--fold=0 --output_folder=results/demo
 	cd $(RECIPE) && $(BIN)/speechbrain-can report results/demo/fold_0 \
 		--html=results/demo/fold_0/page.html
+	cd $(RECIPE) && $(BIN)/speechbrain-can report results/demo \
+		--html=results/demo/report.html
 
 test: $(VENV)/installed-test
 	git ls-files '*.py' | xargs $(BIN)/ruff format --check

@@ -76,6 +76,7 @@ setup(
         "speechbrain_can": [
             "controlled/sentences.tsv",
             "results/page.html",
+            "reporting/report.html",
             "models/*/*",
         ]
     },

@@ -17,6 +17,7 @@ Data flows one way through the rooms::
 * ``results``: metrics, tables, significance, pictures, the page
 * ``inference``: emotions of one's own recordings, from a model folder
 * ``controlled``: a corpus made on the spot, whose key words are known
+* ``reporting``: pages of what runs found
 * ``commands``: ``speechbrain-can``
 
 Reference: Lee, Yoon, Jung, "Multimodal Speech Emotion Recognition using Cross

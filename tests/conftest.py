@@ -1,6 +1,7 @@
 """Fixtures: the recipes as modules, tiny corpora, and the data at hand."""
 
 import os
+import shutil
 
 import pytest
 import torch
@@ -104,3 +105,17 @@ def small_corpus(tmp_path):
         words = [Word("so", 0.0, 0.2), Word("what", 0.2, seconds)]
         utterances[name] = utterance(name, words, duration=seconds)
     return utterances
+
+
+@pytest.fixture
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium here")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()

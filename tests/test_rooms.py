@@ -14,6 +14,7 @@ FLOORS = [
     {"integrations"},
     {"training"},
     {"inference", "controlled"},
+    {"reporting"},
     {"commands"},
     {"__main__"},
 ]

@@ -103,23 +103,19 @@ def format_key_attention(tables, test_share):
     return text.replace("on chance", "chance   ")
 
 
-def describe_run(folder):
-    """The table of a finished run, and what was left out, as text."""
+def key_tables(folder, corpus):
+    """The tables of ``key_attention``, a list of folds by modality, of a run.
+
+    Returns them and the number of utterances left out; None and 0 where the
+    corpus has no plan, or the model no attention on words.
+    """
     folder = Path(folder)
     paths = sorted(folder.glob(f"fold_*/{ATTENTION_TABLE}"))
-    if not paths:
-        raise InputError(
-            f"{folder} has no fold_*/{ATTENTION_TABLE}: no finished fold, or "
-            "a model without word attention"
-        )
-    settings = read_settings(folder / SETTINGS).plain()
-    corpus = Corpus.load(
-        settings["prepared_folder"], settings["preparation"]["protocol"]
-    )
     plan = Path(corpus.data_folder) / "plan.json"
-    if not plan.exists():
-        raise InputError(f"{plan} does not exist: not a controlled corpus")
+    if not (paths and plan.exists()):
+        return None, 0
     turns = json.loads(plan.read_text(encoding="utf-8"))
+    settings = read_settings(folder / SETTINGS).plain()
     # Equal segments of audio are not the words that the key is one of.
     aligned = "aligned_segments" in settings["segment"].tag.value
     tables, left_out = {}, 0
@@ -131,6 +127,25 @@ def describe_run(folder):
             if len(table):
                 tables.setdefault(modality, []).append(table)
                 left_out += others if modality == "text" else 0
+    return tables or None, left_out
+
+
+def describe_run(folder):
+    """The table of a finished run, and what was left out, as text."""
+    folder = Path(folder)
+    if not any(folder.glob(f"fold_*/{ATTENTION_TABLE}")):
+        raise InputError(
+            f"{folder} has no fold_*/{ATTENTION_TABLE}: no finished fold, or "
+            "a model without word attention"
+        )
+    settings = read_settings(folder / SETTINGS).plain()
+    corpus = Corpus.load(
+        settings["prepared_folder"], settings["preparation"]["protocol"]
+    )
+    tables, left_out = key_tables(folder, corpus)
+    if tables is None:
+        plan = Path(corpus.data_folder) / "plan.json"
+        raise InputError(f"{plan} does not exist: not a controlled corpus")
     folds = finished_folds(folder)
     test_share = np.mean([fold["n_test"] / fold["n_train"] for fold in folds])
     every = pd.concat(next(iter(tables.values())))

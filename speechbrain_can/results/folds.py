@@ -172,7 +172,8 @@ def format_table(summary):
 def find_runs(folders):
     """Runs in folders: system, seed and folder of each, sorted.
 
-    A folder is a run, or has runs as ``compare`` writes them, ``<system>/<seed>``.
+    A folder is a run, or has the runs of a system, ``<seed>``, or of several, as
+    ``compare`` writes them, ``<system>/<seed>``.
     A run in a folder without a seed's number is called as the folder.
 
     Raises ``InputError`` for a folder without a run, and for two runs of one
@@ -180,7 +181,7 @@ def find_runs(folders):
     """
     runs = {}
     for folder in folders:
-        found = runs_of_comparison(folder)
+        found = runs_of_comparison(folder) or _seeded(folder, "*[0-9]")
         if any(Path(folder).glob("fold_[0-9]*")):
             run = Path(os.path.abspath(folder))
             seeded = run.name.isdigit()
@@ -199,7 +200,11 @@ def find_runs(folders):
 
 def runs_of_comparison(folder):
     """Runs in ``<system>/<seed>`` of a folder: system, seed and folder of each."""
-    paths = sorted(Path(os.path.abspath(folder)).glob("*/*[0-9]"))
+    return _seeded(folder, "*/*[0-9]")
+
+
+def _seeded(folder, pattern):
+    paths = sorted(Path(os.path.abspath(folder)).glob(pattern))
     return [
         (path.parent.name, int(path.name), path)
         for path in paths

@@ -62,35 +62,47 @@ def format_report(report, title, table_format, reference="CAN"):
     """The report as text, in a format of tabulate's: a table for each table."""
     latex = table_format.startswith("latex")
     parts = [title if not latex else f"% {title}"]
-    for table, rows in report.groupby("table", sort=False):
-        cells = pd.DataFrame(
-            {
-                "model": rows["model"],
-                "hparams": rows["hparams"],
-                "folds": _counts(rows),
-            }
+    for heading, text in report_tables(report, table_format, reference).items():
+        if latex:
+            text = text.replace("±", r"$\pm$")
+        parts.append(
+            f"% {heading}\n{text}" if latex else f"{heading}\n\n{text}"
         )
-        for metric in METRICS:
-            cells[metric] = _with_std(rows, metric)
-        for metric in METRICS:
-            cells[f"{metric} - {reference}'s [95%]"] = _with_interval(
-                rows, metric
-            )
-        for metric in METRICS:
-            if f"paper's {metric} mean" in rows:
-                header = f"paper's {metric} (IEMOCAP, random10, 7 classes)"
-                cells[header] = _with_std(rows, f"paper's {metric}")
-        text = tabulate(
-            cells,
+    return "\n\n".join(parts) + "\n"
+
+
+def report_tables(report, table_format, reference="CAN"):
+    """The report's tables by their headings, in a format of tabulate's."""
+    return {
+        heading: tabulate(
+            _cells(rows, reference),
             headers="keys",
             tablefmt=table_format,
             showindex=False,
             disable_numparse=True,
         )
-        if latex:
-            text = text.replace("±", r"$\pm$")
-        parts.append(f"% {table}\n{text}" if latex else f"{table}\n\n{text}")
-    return "\n\n".join(parts) + "\n"
+        for heading, rows in report.groupby("table", sort=False)
+    }
+
+
+def _cells(rows, reference):
+    """What is shown of the rows of a table."""
+    cells = pd.DataFrame(
+        {
+            "model": rows["model"],
+            "hparams": rows["hparams"],
+            "folds": _counts(rows),
+        }
+    )
+    for metric in METRICS:
+        cells[metric] = _with_std(rows, metric)
+    for metric in METRICS:
+        cells[f"{metric} - {reference}'s [95%]"] = _with_interval(rows, metric)
+    for metric in METRICS:
+        if f"paper's {metric} mean" in rows:
+            header = f"paper's {metric} (IEMOCAP, random10, 7 classes)"
+            cells[header] = _with_std(rows, f"paper's {metric}")
+    return cells
 
 
 def _counts(rows):
@@ -192,7 +204,7 @@ def format_tables(results, intervals, corpus_name, protocol, reference):
     summary = summarise_systems(results, reference)
     report = build_report(summary, corpus_name)
     seeds = ", ".join(map(str, sorted(results["seed"].unique())))
-    label = _name_of(reference)
+    label = name_of(reference)
     title = (
         f"{corpus_name}, {protocol}, seed {seeds}: mean ± standard deviation "
         f"over folds; paired difference to {label} with its 95% interval, corrected "
@@ -212,7 +224,7 @@ def format_tables(results, intervals, corpus_name, protocol, reference):
     }
 
 
-def _name_of(system):
+def name_of(system):
     """What the paper calls a system, or else its file."""
     for systems in PAPER.values():
         if system in systems:

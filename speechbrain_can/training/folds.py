@@ -55,6 +55,10 @@ from speechbrain_can.training.dataio import (
     group_statistics,
     make_datasets,
 )
+from speechbrain_can.training.environment import (
+    command_line,
+    describe_environment,
+)
 from speechbrain_can.training.model_folder import (
     MODEL,
     copy_checkpoint,
@@ -355,6 +359,8 @@ def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
         "tested_epoch": brain.tested_checkpoint.meta["epoch"],
         "valid": brain.tested_checkpoint.meta.get("scores", {}),
         "seconds": round(seconds, 1),
+        "command": command_line(),
+        "environment": describe_environment(brain.device),
     }
     write_model_folder(
         folder / MODEL,

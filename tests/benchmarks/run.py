@@ -23,6 +23,7 @@ from tabulate import tabulate
 
 from speechbrain_can.files import atomic_write, write_json
 from speechbrain_can.training.brain import keep_freed_memory
+from speechbrain_can.training.environment import processor_name
 
 # About what the early stopping of CAN takes on the controlled corpora.
 EPOCHS = 40
@@ -32,14 +33,9 @@ PACKAGES = "torch torchaudio speechbrain librosa opensmile transformers".split()
 
 def describe_machine(threads):
     """Date, machine and versions, which every figure depends on."""
-    models = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "processor": models[0] if models else platform.processor(),
+        "processor": processor_name(),
         "threads": threads,
         "Python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},

@@ -1,7 +1,6 @@
 """The page: complete in itself, and alive in a real browser where there is one."""
 
 import re
-import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -107,20 +106,6 @@ def test_an_outline_is_that_of_the_samples():
     ]
     assert [y for _, y in points[:4]] == [0, -1, 0, 0]
     assert outline(torch.zeros(3), columns=4).count(" ") == 7
-
-
-@pytest.fixture
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium here")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

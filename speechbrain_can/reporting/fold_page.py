@@ -10,10 +10,10 @@ from speechbrain_can.alignment.finding import GIVEN, FoundWords
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.folds import split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
-from speechbrain_can.corpus.prepare import Corpus
 from speechbrain_can.files import InputError
 from speechbrain_can.hparams import SETTINGS, read_settings
 from speechbrain_can.inference.recognizer import load_recognizer
+from speechbrain_can.reporting.gather import load_corpus
 from speechbrain_can.results.page import PAGE_RATE, PageEntry, write_page
 from speechbrain_can.training.model_folder import MODEL
 
@@ -54,17 +54,7 @@ def write_fold_page(path, fold_folder, most=60):
             "finished run"
         )
     settings = read_settings(fold_folder / SETTINGS)
-    hparams = settings.plain()
-    protocol = hparams["preparation"]["protocol"]
-    prepared = Path(hparams["prepared_folder"])
-    if not prepared.exists():  # the run was moved, or is called from elsewhere
-        prepared = fold_folder.parent / "prepared"
-    if not prepared.exists():
-        raise InputError(
-            f"{fold_folder} has no prepared corpus: neither "
-            f"{hparams['prepared_folder']} nor {prepared} is there"
-        )
-    corpus = Corpus.load(prepared, protocol)
+    corpus = load_corpus(fold_folder.parent)
     recognizer = load_recognizer(fold_folder / MODEL)
     found = []
     for utterance_id in split_fold(corpus.folds, settings.fold)["test"]:
@@ -89,7 +79,7 @@ def write_fold_page(path, fold_folder, most=60):
     shown = found[:most]
     write_page(
         path,
-        f"Fold {settings.fold} on {corpus.name}, {protocol}",
+        f"Fold {settings.fold} on {corpus.name}, {corpus.protocol}",
         (
             PageEntry(
                 utterance.utterance_id,

@@ -1,0 +1,140 @@
+"""Figures of a report, as SVG. Needs matplotlib (extra ``plots``).
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import io
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.calibration import calibration_curve
+
+from speechbrain_can.results.metrics import METRICS
+
+# Okabe and Ito: told apart without colour vision
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8c8c8c"
+COLUMNS = 3  # of small pictures side by side
+BINS = 10
+
+
+def plot_folds(results, intervals):
+    """Points a fold, the mean, and its bootstrap interval over utterances.
+
+    Arguments
+    ---------
+    results : pandas.DataFrame
+        As ``collect`` returns it.
+    intervals : pandas.DataFrame
+        As ``interval_table`` returns it.
+
+    Returns
+    -------
+    str
+        SVG.
+    """
+    systems = list(intervals.index)
+    figure = Figure(
+        figsize=(10, 1.2 + 0.42 * len(systems)), layout="constrained"
+    )
+    for axes, metric in zip(
+        figure.subplots(1, len(METRICS), sharey=True), METRICS
+    ):
+        for height, system in enumerate(systems):
+            values = results.loc[results["system"] == system, metric]
+            # beside each other where several are the same
+            jitter = (
+                np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else 0
+            )
+            axes.scatter(
+                values,
+                height + jitter,
+                s=14,
+                color=GREY,
+                alpha=0.7,
+                linewidths=0,
+            )
+            row = intervals.loc[system]
+            axes.plot(
+                [
+                    row[f"{metric} low over utterances"],
+                    row[f"{metric} high over utterances"],
+                ],
+                [height, height],
+                color=BLUE,
+                linewidth=2.5,
+                alpha=0.8,
+            )
+            axes.scatter(
+                row[metric], height, marker="D", s=34, color=BLUE, zorder=3
+            )
+        axes.set_title(metric)
+        axes.grid(axis="x", color="0.9")
+        axes.set_axisbelow(True)
+    figure.axes[0].set_yticks(range(len(systems)), systems)
+    figure.axes[0].invert_yaxis()
+    return _svg(figure)
+
+
+def plot_curves(curves):
+    """The validation metric by epoch of every fold and seed, a picture a system."""
+
+    def draw(axes, own):
+        for _, run in own.groupby(["seed", "fold"]):
+            axes.plot(
+                run["epoch"], run["value"], color=BLUE, alpha=0.45, linewidth=1
+            )
+            tested = run[run["tested"]]
+            axes.scatter(
+                tested["epoch"], tested["value"], s=16, color=ORANGE, zorder=3
+            )
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"validation {own['metric'].iloc[0]}")
+
+    return _svg(_small_pictures(curves, draw))
+
+
+def plot_calibration(predictions, classes):
+    """How often a system is right, by how sure it is, a picture a system."""
+
+    def draw(axes, own):
+        confidence = own[list(classes)].max(axis=1).clip(0, 1)
+        right = own["true"] == own["predicted"]
+        found, sure = calibration_curve(right, confidence, n_bins=BINS)
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+        axes.plot(sure, found, marker="o", color=BLUE, markersize=4)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("probability given")
+        axes.set_ylabel("share right")
+
+    return _svg(_small_pictures(predictions, draw))
+
+
+def _small_pictures(table, draw):
+    """A figure with one drawing a system, on the same axes."""
+    systems = list(dict.fromkeys(table["system"]))
+    columns = min(COLUMNS, len(systems))
+    rows = -(-len(systems) // columns)
+    figure = Figure(
+        figsize=(3.4 * columns, 2.7 * rows + 0.2), layout="constrained"
+    )
+    grid = figure.subplots(
+        rows, columns, sharex=True, sharey=True, squeeze=False
+    ).flat
+    for axes, system in zip(grid, systems):
+        draw(axes, table[table["system"] == system])
+        axes.set_title(system)
+        axes.label_outer()
+    for axes in list(grid)[len(systems) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def _svg(figure):
+    """The same picture is the same text in every run."""
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "speechbrain_can"}):
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()

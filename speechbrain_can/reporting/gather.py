@@ -1,0 +1,260 @@
+"""What a report is made of: everything that runs left behind.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import numpy as np
+import pandas as pd
+
+from speechbrain_can.controlled.key_attention import key_tables
+from speechbrain_can.corpus.leakage import find_leaks
+from speechbrain_can.corpus.prepare import Corpus, folds_path, leaks_path
+from speechbrain_can.files import InputError, read_json
+from speechbrain_can.hparams import SETTINGS, read_settings
+from speechbrain_can.results.folds import (
+    ATTENTION_TABLE,
+    check_comparable,
+    collect,
+    find_runs,
+    finished_folds,
+    load_predictions,
+    read_attention,
+)
+
+LOG = "train_log.txt"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Runs on one corpus and one protocol, and what they found.
+
+    Arguments
+    ---------
+    corpus : Corpus
+        What they were trained on.
+    results : pandas.DataFrame
+        As ``collect`` returns it.
+    predictions : pandas.DataFrame
+        As ``load_predictions`` returns it.
+    leaks : pandas.DataFrame
+        As ``find_leaks`` returns it.
+    curves : pandas.DataFrame
+        A row for each system, seed, fold and epoch, with ``stop_on``, the metric of
+        the validation set that chose the ``tested`` epoch.
+    attention : pandas.DataFrame
+        A row for each system and modality; no row for a system without attention
+        on words.
+    calibration : pandas.DataFrame
+        The calibration error of each system, mean of its folds.
+    sources : list of dict
+        Settings, command, environment and duration of each run.
+    """
+
+    corpus: Corpus
+    results: pd.DataFrame
+    predictions: pd.DataFrame
+    leaks: pd.DataFrame
+    curves: pd.DataFrame
+    attention: pd.DataFrame
+    calibration: pd.DataFrame
+    sources: List[Dict]
+
+    @property
+    def systems(self):
+        """list of str : their names."""
+        return list(dict.fromkeys(self.results["system"]))
+
+
+def gather(folders):
+    """Everything that runs left behind.
+
+    Arguments
+    ---------
+    folders : list of str or Path
+        Of runs, or of comparisons.
+
+    Returns
+    -------
+    Gathered
+        The runs.
+
+    Raises
+    ------
+    InputError
+        If a folder has no finished run, runs are on other folds than each other's,
+        or their prepared corpus is gone.
+    """
+    runs = find_runs(folders)
+    results = collect(runs)
+    if not len(results):
+        raise InputError(f"{folders[0]} has no finished fold")
+    check_comparable(results)
+    corpus = load_corpus(runs[0][2])
+    return Gathered(
+        corpus=corpus,
+        results=results,
+        predictions=load_predictions(results),
+        leaks=_leaks(runs[0][2], corpus),
+        curves=_curves(runs),
+        attention=_attention(runs, corpus),
+        calibration=_calibration(runs),
+        sources=[_source(*run) for run in runs],
+    )
+
+
+def find_prepared(run):
+    """The prepared corpus of a run, which may have been moved with it.
+
+    Returns the folder and the name of the protocol.
+    """
+    run = Path(run)
+    hparams = read_settings(run / SETTINGS).plain()
+    protocol = hparams["preparation"]["protocol"]
+    places = [
+        Path(hparams["prepared_folder"]),
+        run / "prepared",
+        run.parent.parent / "prepared",
+    ]
+    for place in places:
+        if folds_path(place, protocol).exists():
+            return place, protocol
+    raise InputError(
+        f"{run} has no prepared corpus; it was looked for in "
+        f"{', '.join(map(str, places))}"
+    )
+
+
+def load_corpus(run):
+    """The corpus that a run was trained on."""
+    return Corpus.load(*find_prepared(run))
+
+
+def _leaks(run, corpus):
+    path = leaks_path(*find_prepared(run))
+    known = read_json(path) if path.exists() else {}
+    if known.get("manifest") == corpus.digest:
+        return pd.DataFrame(known["leaks"])
+    return find_leaks(corpus.utterances, corpus.folds, corpus.data_folder)
+
+
+def _curves(runs):
+    rows = []
+    for system, seed, run in runs:
+        metric = read_settings(run / SETTINGS).plain()["stop_on"]
+        for result in finished_folds(run):
+            path = run / f"fold_{result['fold']}" / LOG
+            for epoch, values in read_log(path) if path.exists() else ():
+                rows.append(
+                    {
+                        "system": system,
+                        "seed": seed,
+                        "fold": result["fold"],
+                        "epoch": epoch,
+                        "metric": metric,
+                        "value": values.get(f"valid {metric}", np.nan),
+                        "tested": epoch == result.get("tested_epoch"),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def read_log(path):
+    """Epochs of a ``train_log.txt``, each with its values by name.
+
+    Example
+    -------
+    >>> path = getfixture("tmpdir") / "train_log.txt"
+    >>> path.write("epoch: 1 - train loss: 2.0 - valid UA: 3.88e-01")
+    >>> read_log(path)
+    [(1, {'train loss': 2.0, 'valid UA': 0.388})]
+    """
+    found = []
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        epoch = re.match(r"epoch: (\d+)", line)
+        if epoch:
+            values = re.findall(
+                r"((?:train|valid) [\w-]+): (-?[\d.]+(?:e[+-]?\d+)?)", line
+            )
+            found.append(
+                (int(epoch[1]), {name: float(value) for name, value in values})
+            )
+    return found
+
+
+def _attention(runs, corpus):
+    rows = []
+    for system, seed, run in runs:
+        keys, _ = key_tables(run, corpus)
+        for modality in ("text", "audio"):
+            entropies = [
+                entropy(weights)
+                for path in sorted(run.glob(f"fold_*/{ATTENTION_TABLE}"))
+                for weights in read_attention(path, modality).values()
+                if len(weights) > 1
+            ]
+            if not entropies:
+                continue
+            row = {
+                "system": system,
+                "modality": modality,
+                "entropy": np.mean(entropies),
+            }
+            if keys and modality in keys:
+                table = pd.concat(keys[modality])
+                row.update(table[["key", "decoys", "chance"]].mean())
+            rows.append(row)
+    if not rows:
+        return pd.DataFrame(rows)
+    return pd.DataFrame(rows).groupby(["system", "modality"]).mean()
+
+
+def entropy(weights):
+    """Of attention over words: 1 where it is equal, 0 where it is on one word.
+
+    Example
+    -------
+    >>> round(entropy([0.25, 0.25, 0.25, 0.25]), 3), round(entropy([1, 0]), 3)
+    (1.0, 0.0)
+    """
+    shares = np.asarray(weights, dtype=float)
+    shares = shares[shares > 0] / shares.sum()
+    return float(abs(np.sum(shares * np.log(shares))) / np.log(len(weights)))
+
+
+def _calibration(runs):
+    rows = [
+        {
+            "system": system,
+            **{name: result.get(name) for name in ("ECE", "ECE calibrated")},
+        }
+        for system, _, run in runs
+        for result in finished_folds(run)
+    ]
+    return pd.DataFrame(rows).groupby("system").mean()
+
+
+def _source(system, seed, run):
+    folds = finished_folds(run)
+    return {
+        "system": system,
+        "seed": seed,
+        "folder": str(run),
+        "seconds": sum(fold["seconds"] for fold in folds),
+        "command": folds[0].get("command"),
+        "environment": _common_environment(folds),
+    }
+
+
+def _common_environment(folds) -> Optional[Dict]:
+    """By name the value of every fold; of a run on several machines all values."""
+    values = {}
+    for fold in folds:
+        for name, value in fold.get("environment", {}).items():
+            values.setdefault(name, {}).setdefault(str(value))
+    return {name: ", ".join(found) for name, found in values.items()}
