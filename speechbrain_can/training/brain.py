@@ -13,6 +13,7 @@ import time
 import torch
 
 import speechbrain as sb
+from speechbrain.dataio.sampler import ReproducibleRandomSampler
 from speechbrain.utils.metric_stats import MetricStats
 from speechbrain_can.lobes.attention import attention_of_words
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
@@ -23,6 +24,10 @@ from speechbrain_can.training.checkpoints import (
     recover_tested,
     save_epoch,
     training_effort,
+)
+from speechbrain_can.training.distributed import (
+    SharedBatches,
+    mean_over_processes,
 )
 
 # oneDNN keeps what it has prepared for the last 1,024 shapes of sequences. Ours
@@ -115,6 +120,16 @@ class EmotionBrain(sb.Brain):
             loss = getattr(self.hparams, "loss", None) or cross_entropies
         losses = loss(predictions, targets)
         total = total_loss(losses, predictions.weights)
+        if stage == sb.Stage.TRAIN and isinstance(
+            self.train_sampler, SharedBatches
+        ):
+            own, everyone = self.train_sampler.counts(self.step - 1)
+            if not own:
+                return 0 * total.sum()
+            # of gradients the mean over processes is taken
+            share = self.train_sampler.processes / everyone
+        else:
+            share = 1 / len(total)
         for name, loss in {"loss": total, **losses}.items():
             stats = self.loss_metrics.setdefault(
                 name, MetricStats(metric=lambda loss: loss)
@@ -129,7 +144,25 @@ class EmotionBrain(sb.Brain):
             self.attention.extend(
                 attention_of_words(predictions.attention, word_counts)
             )
-        return total.mean()
+        return share * total.sum()
+
+    def _train_loader_specifics(self, dataset, loader_kwargs):
+        """Of several processes each gets its part of the batches of one."""
+        if not self.distributed_launch:
+            return super()._train_loader_specifics(dataset, loader_kwargs)
+        sampler = loader_kwargs.pop("sampler", None)
+        if sampler is None:
+            # as SpeechBrain draws for one process
+            seed = os.environ.get("SB_GLOBAL_SEED", 563375142)
+            sampler = ReproducibleRandomSampler(dataset, seed=seed)
+        loader_kwargs.pop("shuffle", None)
+        self.train_sampler = SharedBatches(
+            sampler,
+            loader_kwargs.pop("batch_size"),
+            self.rank,
+            torch.distributed.get_world_size(),
+        )
+        return {**loader_kwargs, "batch_sampler": self.train_sampler}
 
     def on_fit_batch_end(self, batch, outputs, loss, should_step):
         """Moves the learning rate of what has none of its own."""
@@ -192,6 +225,12 @@ class EmotionBrain(sb.Brain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Gets called at the end of each stage."""
+        if stage == sb.Stage.TRAIN and self.distributed_launch:
+            self.train_stats = {
+                name: mean_over_processes(metric.scores, self.device)
+                for name, metric in self.loss_metrics.items()
+            }
+            return
         stats = {
             name: metric.summarize("average")
             for name, metric in self.loss_metrics.items()

@@ -11,15 +11,7 @@ import time
 
 import pytest
 from filelock import FileLock
-from helpers.recipes import (
-    DDP,
-    ROOT,
-    SYSTEMS,
-    command,
-    on,
-    read_predictions,
-    run,
-)
+from helpers.recipes import ROOT, SYSTEMS, command, on, read_predictions, run
 
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.training.run_options import lstm_runs_in
@@ -201,19 +193,6 @@ def test_speechbrains_own_options(controlled_corpus, tmp_path):
     assert read_predictions(tmp_path, 0) == predictions
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["folds"][0]["epochs"] == 3
-
-
-def test_two_processes(controlled_corpus, tmp_path):
-    printed = run(
-        tmp_path,
-        *on(controlled_corpus),
-        "--fold=0",
-        "--device=cpu",
-        "--distributed_backend=gloo",
-        python=DDP,
-    )
-    assert printed.count("can on controlled corpus") == 1
-    assert len(read_predictions(tmp_path, 0)) == 8
 
 
 def test_early_stopping(controlled_corpus, tmp_path):

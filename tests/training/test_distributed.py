@@ -1,0 +1,151 @@
+"""One training over two processes is that of one."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+from helpers.recipes import DDP, command, on, read_predictions, run
+
+from speechbrain_can.corpus.folds import read_folds, write_folds
+from speechbrain_can.training.distributed import SharedBatches
+
+GLOO = ("--device=cpu", "--distributed_backend=gloo")
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 9, 16])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_processes_share_every_batch(n, processes):
+    shares = [
+        SharedBatches(range(n), 2, rank, processes) for rank in range(processes)
+    ]
+    together = 2 * processes
+    steps = list(zip(*shares))
+    assert len(steps) == len(shares[0]) == -(-n // together)
+    for step, batches in enumerate(steps):
+        expected = list(range(n))[step * together : (step + 1) * together]
+        counts = [share.counts(step) for share in shares]
+        assert {total for _, total in counts} == {len(expected)}
+        counted = [
+            i
+            for batch, (own, _) in zip(batches, counts)
+            for i in (batch if own else [])
+        ]
+        assert sorted(counted) == expected
+        # who has nothing left reads something, and every other as it counts
+        assert all(
+            len(batch) == max(own, 1)
+            for batch, (own, _) in zip(batches, counts)
+        )
+
+
+def test_samplers_are_told_the_epoch():
+    class Told(torch.utils.data.Sampler):
+        epoch = None
+
+        def __len__(self):
+            return 4
+
+        def __iter__(self):
+            return iter(range(4))
+
+        def set_epoch(self, epoch):
+            self.epoch = epoch
+
+    sampler = Told()
+    SharedBatches(sampler, 2, 0, 2).set_epoch(3)
+    assert sampler.epoch == 3
+
+
+@pytest.fixture(scope="module")
+def odd_folds(controlled_corpus, tmp_path_factory):
+    """A fold list that trains 27 utterances: of 26 together, one is left."""
+    folder = tmp_path_factory.mktemp("folds")
+    run(folder / "prepared", *on(controlled_corpus), "--fold=none")
+    folds = read_folds(
+        folder / "prepared/prepared/folds_leave_one_session_out.csv"
+    )
+    train = sorted(
+        name for name, f in folds.items() if f.test != 0 and f.valid != 0
+    )
+    assert len(train) == 28
+    write_folds(
+        folder / "odd.csv", {n: f for n, f in folds.items() if n != train[0]}
+    )
+    return folder / "odd.csv"
+
+
+def losses(folder):
+    """Every number of the log of fold 0."""
+    text = (folder / "fold_0" / "train_log.txt").read_text()
+    return [float(value) for value in re.findall(r": (-?\d\.[\de.+-]+)", text)]
+
+
+def test_two_processes_train_as_one(controlled_corpus, odd_folds, tmp_path):
+    arguments = (
+        f"--data_folder={controlled_corpus}",
+        f"--protocol=file:{odd_folds}",
+        *("--fold=0", "--dropout=0.0", "--number_of_epochs=3"),
+        f"--features_folder={tmp_path / 'features'}",
+    )
+    run(tmp_path / "one", *arguments, "--batch_size=26")
+    printed = run(
+        tmp_path / "two", *arguments, *GLOO, "--batch_size=13", python=DDP
+    )
+    assert printed.count("can on controlled corpus") == 1
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) > 20 and two == pytest.approx(one, rel=6e-3)
+    # the log has three digits, the predictions six
+    ours, theirs = (
+        read_predictions(tmp_path / name, 0) for name in ("one", "two")
+    )
+    assert [row["ID"] for row in ours] == [row["ID"] for row in theirs]
+    assert len({row["ID"] for row in theirs}) == len(theirs) == 8
+    for left, right in zip(ours, theirs):
+        for key in "ang exc hap sad fru sur neu".split():
+            assert float(left[key]) == pytest.approx(
+                float(right[key]), abs=2e-5
+            )
+    path = tmp_path / "two" / "fold_0" / "valid_predictions.csv"
+    with open(path, newline="") as stream:
+        names = [row["ID"] for row in csv.DictReader(stream)]
+    assert len(set(names)) == len(names) == 4
+
+
+def test_one_process_killed_ends_all(controlled_corpus, tmp_path):
+    process = subprocess.Popen(
+        **command(
+            tmp_path,
+            *on(controlled_corpus),
+            *("--fold=0", "--number_of_epochs=1000", "--patience=1000"),
+            *GLOO,
+            python=DDP,
+        ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        log = tmp_path / "fold_0" / "train_log.txt"
+        deadline = time.time() + 120
+        while not log.exists():
+            assert process.poll() is None and time.time() < deadline
+            time.sleep(0.2)
+        workers = subprocess.run(
+            ["pgrep", "-P", str(process.pid)],
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout.split()
+        assert len(workers) == 2
+        os.kill(int(workers[1]), signal.SIGKILL)
+        assert process.wait(timeout=90) != 0
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert not (tmp_path / "fold_0" / "result.json").exists()
+    # and what was saved is there to go on from
+    assert list((tmp_path / "fold_0" / "save").glob("CKPT*"))
