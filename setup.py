@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 # Each extra is optional and imported only where it is used.
 EXTRAS = {
-    # matplotlib draws the picture of one utterance's attention
+    # matplotlib draws the pictures of reports and of one utterance's attention
     "plots": ["matplotlib>=3.6"],
     # tensorboard writes the curves of ``--use_tensorboard=True``
     "tensorboard": ["tensorboard>=2.10"],
@@ -34,6 +34,8 @@ EXTRAS = {
     "asr": ["faster-whisper>=1.1"],
     # praatio writes TextGrid, sounddevice records from a microphone
     "predict": ["praatio>=6.2", "sounddevice>=0.4.6"],
+    # ray runs many trainings, on a cluster too, and searches with optuna
+    "ray": ["ray[tune]>=2.9", "optuna>=3.0"],
     # playwright drives a browser over the page, axe finds what is inaccessible
     "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
     # sphinx makes pages of the docstrings
@@ -56,6 +58,7 @@ EXTRAS["test"] = sorted(
         *EXTRAS["readers"],
         *EXTRAS["align"],
         *EXTRAS["asr"],
+        *EXTRAS["ray"],
         *("pytest>=7.4", "ruff==0.12.4", "yamllint==1.35.1"),
         "codespell==2.3.0",
     }
@@ -97,6 +100,7 @@ setup(
         "torchmetrics>=1.0",  # calibration error
         "scipy>=1.10.0",  # confidence intervals
         "statsmodels>=0.13.5",  # McNemar's test, Holm's correction
+        "rapidfuzz>=3.0",  # sentences that are nearly the same
         "tabulate>=0.9.0",  # tables in Markdown and LaTeX
         "tqdm>=4.42.0",  # progress bars
         "filelock>=3.0",  # runs side by side prepare a corpus once

@@ -18,6 +18,7 @@ from speechbrain_can.commands.make_corpus import make_corpus
 from speechbrain_can.commands.pack import pack
 from speechbrain_can.commands.predict import predict
 from speechbrain_can.commands.report import report
+from speechbrain_can.commands.search import search
 from speechbrain_can.commands.train import prepare, train
 from speechbrain_can.files import InputError
 
@@ -45,6 +46,7 @@ for command in (
     prepare,
     train,
     compare,
+    search,
     combine,
     report,
     evaluate,

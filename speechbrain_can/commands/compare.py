@@ -70,14 +70,29 @@ def _seeds(context, parameter, text):
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Systems trained side by side; on a CPU one per core is fastest.",
+    help="Trainings side by side; on a CPU one per core is fastest.",
 )
-def compare(arguments, output_folder, seeds, workers):
+@click.option(
+    "--engine",
+    type=click.Choice(["processes", "ray"]),
+    default="processes",
+    show_default=True,
+    help="What trains: a process a system, or Ray, a trial a fold (extra ray).",
+)
+@click.option(
+    "--ray_address",
+    metavar="ADDRESS",
+    help="With Ray: a cluster's, or auto.  [default: Ray on this machine]",
+)
+def compare(arguments, output_folder, seeds, workers, engine, ray_address):
     """Train systems on the same folds with the same seeds.
 
     HPARAMS are files of one recipe, e.g. hparams/*.yaml. Writes the paper's
     Tables 2 to 4, with the paired difference to can.yaml, as comparison.md,
     .csv and .tex. Started again, it goes on where it was.
+
+    With --engine=ray a trial whose worker dies goes on from its last checkpoint on
+    another one; on a cluster all folders must be seen by every machine.
 
     Every other --KEY=VALUE is an override or a run option for each train.py,
     e.g. --data_folder=FOLDER --fold=0.
@@ -89,8 +104,15 @@ def compare(arguments, output_folder, seeds, workers):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     runs = plan_runs(files, seeds, output_folder, others)
     check_runs(runs, output_folder)
+    if ray_address and engine != "ray":
+        raise click.UsageError("--ray_address is for --engine=ray")
     try:
-        failed = train_all(runs, workers)
+        if engine == "ray":
+            from speechbrain_can.training.ray_runs import train_all_on_ray
+
+            failed = train_all_on_ray(runs, workers, ray_address)
+        else:
+            failed = train_all(runs, workers)
     finally:
         # what is there, also where it was ended early
         _print_report(runs, output_folder)

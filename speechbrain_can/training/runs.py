@@ -103,19 +103,24 @@ def plan_runs(hparams_files, seeds, output_folder, arguments):
                     f"{hparams_file.stem} with seed {seed} is given twice; "
                     "every hparams file needs a name of its own"
                 )
-            own = {
-                "seed": seed,
-                "output_folder": folder,
-                "prepared_folder": output_folder / "prepared",
-            }
-            every = (
-                *(f"--{key}={value}" for key, value in own.items()),
-                *arguments,
+            prepared = output_folder / "prepared"
+            runs[folder] = plan_run(
+                hparams_file, seed, folder, prepared, arguments
             )
-            _, _, overrides = sb.parse_arguments([str(hparams_file), *every])
-            settings = read_settings(hparams_file, overrides)
-            runs[folder] = Run(hparams_file, seed, folder, every, settings)
     return list(runs.values())
+
+
+def plan_run(hparams_file, seed, folder, prepared_folder, arguments):
+    """A run of a system in a folder."""
+    every = (
+        f"--seed={seed}",
+        f"--output_folder={folder}",
+        f"--prepared_folder={prepared_folder}",
+        *arguments,
+    )
+    _, _, overrides = sb.parse_arguments([str(hparams_file), *every])
+    settings = read_settings(hparams_file, overrides)
+    return Run(Path(hparams_file), seed, Path(folder), every, settings)
 
 
 def check_runs(runs, output_folder):
@@ -180,7 +185,9 @@ def train_all(runs, workers):
                 status = running.pop(run).returncode
                 if status:
                     failed.append(run)
-                    progress.bar.write(_why_it_failed(run, status))
+                    progress.bar.write(
+                        describe_failure(run, status, run.folder / OUTPUT)
+                    )
             progress.show(running)
     finally:
         for process in running.values():
@@ -204,9 +211,14 @@ def _start(run, threads):
         )
 
 
-def _why_it_failed(run, status):
-    path = run.folder / OUTPUT
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+def describe_failure(run, status, path):
+    """The last line of what a run printed, or how it ended; and where it is."""
+    text = (
+        path.read_text(encoding="utf-8", errors="replace")
+        if path.exists()
+        else ""
+    )
+    lines = text.splitlines()
     cause = lines[-1] if lines and status > 0 else f"it ended with {status}"
     return f"{run.system}, seed {run.seed}, failed: {cause}\nSee {path}"
 

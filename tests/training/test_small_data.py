@@ -23,7 +23,7 @@ from speechbrain_can.features.augmentation import (
 )
 from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.spectral import SegmentMFCC
-from speechbrain_can.files import read_json
+from speechbrain_can.files import InputError, read_json
 from speechbrain_can.hparams import read_settings
 from speechbrain_can.training.dataio import (
     flat_batch,
@@ -246,5 +246,5 @@ def test_a_sampler_draws_anew_in_every_epoch(controlled_corpus, tmp_path):
 def test_only_groups_without_labels_normalise(small_corpus, tmp_path):
     store = build_store(tmp_path, small_corpus)
     for column in ("emotion", "spekaer"):
-        with pytest.raises(CorpusError, match="give one of speaker, session"):
+        with pytest.raises(InputError, match="choose one of speaker, session"):
             group_statistics(small_corpus, store, column)

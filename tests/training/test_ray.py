@@ -1,0 +1,175 @@
+"""Many trainings on Ray, as a user starts them."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from click.testing import CliRunner
+from helpers.recipes import RECIPES, ROOT, SMALL
+
+from speechbrain_can.__main__ import main
+from speechbrain_can.hparams import read_settings
+
+pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """The recipe with a system that cannot train."""
+    folder = tmp_path_factory.mktemp("recipe")
+    shutil.copytree(
+        RECIPES["IEMOCAP"],
+        folder,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("results", "__pycache__"),
+    )
+    (folder / "hparams" / "broken.yaml").write_text("base: can.yaml\nlr: -1\n")
+    return folder
+
+
+def start(recipe, corpus, command, *arguments, **overrides):
+    options = {
+        **SMALL,
+        "--data_folder": corpus,
+        "--protocol": "leave_one_session_out",
+        **{f"--{key}": value for key, value in overrides.items()},
+    }
+    return subprocess.Popen(
+        [
+            *[sys.executable, "-m", "speechbrain_can", command],
+            *map(str, arguments),
+            *(f"{key}={value}" for key, value in options.items()),
+        ],
+        cwd=recipe,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def trial_processes():
+    """Ray's workers that train a fold, by their process numbers."""
+    found = subprocess.run(
+        ["pgrep", "-f", "^ray::train_fold"], stdout=subprocess.PIPE, text=True
+    )
+    return [int(number) for number in found.stdout.split()]
+
+
+def test_a_dead_worker_loses_nothing(recipe, controlled_corpus):
+    folder = recipe / "results" / "on_ray"
+    process = start(
+        recipe,
+        controlled_corpus,
+        "compare",
+        *("hparams/can.yaml", "hparams/broken.yaml", "--engine=ray"),
+        *("--workers=2", "--output_folder=results/on_ray"),
+        fold=0,
+        number_of_epochs=30,
+        patience=100,
+    )
+    log = folder / "can" / "1234" / "fold_0" / "train_log.txt"
+    deadline = time.time() + 240
+    while not (log.exists() and log.read_text().count("\n") >= 3):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.time() < deadline
+        time.sleep(0.1)
+    # the one that is training: broken.yaml ends by itself
+    for number in trial_processes():
+        os.kill(number, signal.SIGKILL)
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert (
+        "broken, seed 1234, fold 0, failed: ValueError: Invalid lear" in printed
+    )
+    assert "can, seed 1234, fold 0: WA" in printed
+    output = (folder / "can" / "1234" / "output_fold_0.txt").read_text()
+    # it was begun twice, and no epoch was trained twice
+    assert len(re.findall(r"^\d{4}-\d\d-\d\d ", output, re.MULTILINE)) == 2
+    epochs = re.findall(r"^epoch: (\d+)", log.read_text(), re.MULTILINE)
+    assert epochs == [str(i) for i in range(1, 31)]
+    result = json.loads((log.parent / "result.json").read_text())
+    assert result["epochs"] == 30
+    assert "| CAN " in (folder / "comparison.md").read_text("utf-8")
+
+
+def test_a_search(recipe, controlled_corpus):
+    pytest.importorskip("optuna")
+    folder = recipe / "results" / "search"
+    space = recipe / "space.yaml"
+    space.write_text(
+        "align_weight: {loguniform: [0.01, 1.0]}\nheads: {choice: [1, 2]}\n"
+    )
+    arguments = (
+        *("search", "hparams/can.yaml", "--space=space.yaml"),
+        *("--trials=3", "--workers=2", "--metric=UA", "--folds=0"),
+        "--output_folder=results/search",
+    )
+    process = start(recipe, controlled_corpus, *arguments, number_of_epochs=1)
+    printed, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, printed
+    best = folder / "best.yaml"
+    assert str(best) in printed
+    text = best.read_text()
+    assert "3 trials" in text and "validation UA" in text
+    settings = read_settings(best).plain()
+    assert 0.01 <= settings["align_weight"] <= 1 and settings["heads"] in (1, 2)
+    # the winner is the trial that is best on the validation set
+    found = [
+        json.loads(path.read_text())
+        for path in folder.glob("trials/*/fold_0/result.json")
+    ]
+    assert len(found) == 3
+    best_value = max(result["valid"]["UA"] for result in found)
+    assert f"{best_value:.3f}" in text
+    lines = (folder / "trials.csv").read_text().splitlines()
+    assert len(lines) == 4 and lines[0].startswith("UA,align_weight,heads")
+    # begun again with a larger budget it goes on
+    process = start(
+        recipe,
+        controlled_corpus,
+        *(
+            a if not a.startswith("--trials") else "--trials=4"
+            for a in arguments
+        ),
+        number_of_epochs=1,
+    )
+    printed, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, printed
+    assert len(list(folder.glob("trials/*/fold_0/result.json"))) == 4
+
+
+@pytest.mark.parametrize(
+    "space, reason",
+    [
+        ("aling_weight: {uniform: [0, 1]}", "did you mean align_weight"),
+        ("align_weight: {normal: [0, 1]}", "normal; choose one of choice,"),
+        ("align_weight: [0, 1]", "as align_weight: {uniform: [0, 1]}"),
+        ("", "names no hyper-parameter"),
+    ],
+)
+def test_spaces_that_are_refused(tmp_path, space, reason):
+    path = tmp_path / "space.yaml"
+    path.write_text(space)
+    can = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
+    result = CliRunner().invoke(
+        main,
+        ["search", str(can), f"--space={path}", f"--output_folder={tmp_path}"],
+    )
+    assert result.exit_code != 0
+    assert reason in " ".join(result.output.split())
+
+
+def test_an_address_is_for_ray():
+    can = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
+    result = CliRunner().invoke(
+        main, ["compare", str(can), "--ray_address=auto"]
+    )
+    assert "--ray_address is for --engine=ray" in result.output
