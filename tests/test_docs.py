@@ -186,7 +186,7 @@ def test_a_corpus_of_ones_own(recipe, tmp_path):
 
 def test_a_metric_of_ones_own(tmp_path):
     before = dict(metrics.METRICS)
-    (example,) = blocks("docs/add_a_metric.md")
+    (example,) = blocks("docs/metrics.md")
     try:
         exec(example, {})
         assert list(metrics.METRICS) == [*before, "kappa"]

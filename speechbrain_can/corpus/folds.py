@@ -50,7 +50,7 @@ def read_folds(path):
     Raises ``InputError`` with file and line for a missing column, an ID that
     stands twice, and what is no number of a fold.
     """
-    folds = {}
+    folds, alike = {}, {}
     with open(path, newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
         missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
@@ -68,9 +68,9 @@ def read_folds(path):
                     raise InputError(
                         f"{place} ({name}): {number!r} is no number of a fold"
                     )
-            folds[name] = FoldAssignment(
-                *(None if n is None else int(n) for n in numbers)
-            )
+            # one object for all that are treated alike: there are few
+            key = tuple(None if n is None else int(n) for n in numbers)
+            folds[name] = alike.setdefault(key, FoldAssignment(*key))
     return folds
 
 

@@ -13,7 +13,7 @@ import csv
 from dataclasses import dataclass, field
 from typing import Dict, List
 
-from speechbrain_can.alignment.words import Word
+from speechbrain_can.alignment.words import Word, Words, texts_of
 from speechbrain_can.files import InputError, atomic_write
 
 COLUMNS = (
@@ -113,7 +113,7 @@ def column_value(utterance, column):
             f"{known}"
         )
     if column == "words":
-        return " ".join(word.text for word in utterance.words)
+        return " ".join(texts_of(utterance.words))
     if column == "scripted":
         return str(int(utterance.scripted))
     return getattr(utterance, column)
@@ -178,7 +178,7 @@ def write_manifest(path, utterances):
                     utterance.dialog,
                     int(utterance.scripted),
                     utterance.emotion,
-                    " ".join(word.text for word in utterance.words),
+                    " ".join(texts_of(utterance.words)),
                     " ".join(f"{word.start:.6f}" for word in utterance.words),
                     " ".join(f"{word.end:.6f}" for word in utterance.words),
                     utterance.transcription,
@@ -276,7 +276,7 @@ def _parse_row(place, row):
         dialog=row["dialog"],
         scripted=row["scripted"] == "1",
         emotion=row["emotion"],
-        words=words,
+        words=Words(words),
         **{name: row.get(name) or "" for name in OPTIONAL},
         extra={k: v for k, v in row.items() if k not in COLUMNS},
     )

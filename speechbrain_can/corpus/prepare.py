@@ -13,7 +13,7 @@ import json
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, List
 
@@ -21,7 +21,7 @@ import pandas as pd
 from filelock import FileLock
 from tqdm import tqdm
 
-from speechbrain_can.alignment.words import AlignmentError
+from speechbrain_can.alignment.words import AlignmentError, Words, texts_of
 from speechbrain_can.audio import AudioError
 from speechbrain_can.corpus.folds import FoldAssignment, read_folds, write_folds
 from speechbrain_can.corpus.manifest import (
@@ -38,6 +38,8 @@ from speechbrain_can.corpus.protocols import (
     protocol_slug,
 )
 from speechbrain_can.files import InputError, read_json, write_json
+
+PIECE = 4096  # candidates that are read at once
 
 
 class CorpusError(InputError):
@@ -112,9 +114,9 @@ class Corpus:
     def words_of(self, ids):
         """Running words of some utterances."""
         return [
-            word.text
+            text
             for utterance_id in ids
-            for word in self.utterances[utterance_id].words
+            for text in texts_of(self.utterances[utterance_id].words)
         ]
 
 
@@ -227,15 +229,24 @@ def _write_utterances(folder, candidates, skipped, build_utterance):
 
     def attempt(candidate):
         try:
-            return build_utterance(candidate)
+            utterance, adjustment = build_utterance(candidate)
+            return replace(utterance, words=Words(utterance.words)), adjustment
         except (AlignmentError, AudioError) as error:
             return None, str(error)
 
     # Reading audio releases the interpreter's lock: threads use every core.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # in pieces: what waits for a thread takes memory
+        pieces = (
+            candidates[i : i + PIECE] for i in range(0, len(candidates), PIECE)
+        )
         built = list(
             tqdm(
-                pool.map(attempt, candidates),
+                (
+                    found
+                    for piece in pieces
+                    for found in pool.map(attempt, piece)
+                ),
                 total=len(candidates),
                 desc="preparation",
                 unit="utterance",

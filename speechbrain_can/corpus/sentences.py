@@ -11,6 +11,8 @@ from rapidfuzz import fuzz, process
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from speechbrain_can.alignment.words import texts_of
+
 # Shorter ones ("yeah", "oh no") are the same by chance.
 MIN_WORDS = 3
 # Of rapidfuzz's ratio: in a hundred characters about ten differ.
@@ -24,14 +26,10 @@ def sentence_of(utterance):
     Example
     -------
     >>> from types import SimpleNamespace
-    >>> sentence_of(
-    ...     SimpleNamespace(transcription="Oh, I don't  KNOW!", words=[])
-    ... )
+    >>> sentence_of(SimpleNamespace(transcription="Oh, I don't  KNOW!"))
     "oh i don't know"
     """
-    text = utterance.transcription or " ".join(
-        word.text for word in utterance.words
-    )
+    text = utterance.transcription or " ".join(texts_of(utterance.words))
     return " ".join(re.findall(r"[\w']+", text.lower()))
 
 

@@ -13,7 +13,6 @@ from speechbrain_can.lobes.pooling import MeanPooling
 from speechbrain_can.lobes.ragged import (
     RaggedBLSTM,
     pad,
-    stack_frames,
     utterance_frame_counts,
 )
 
@@ -62,77 +61,6 @@ class FrameBLSTM(torch.nn.Module):
         """
         hidden = self.blstm(audio.frames, audio.frame_counts)
         return audio._replace(frames=hidden)
-
-
-class SubsampledFrameBLSTM(FrameBLSTM):
-    """A ``FrameBLSTM`` behind a convolution that shortens what it reads.
-
-    Frame stacking (Sak et al., "Fast and accurate recurrent neural network
-    acoustic models for speech recognition", Interspeech 2015) with a projection,
-    as convolutional subsampling has it: kernel and stride are the same, every
-    frame is read once, and no step reads frames of two words.
-
-    Arguments
-    ---------
-    input_size : int
-        Features of a frame.
-    hidden_size : int
-        Units of each direction.
-    subsampling : int
-        Frames of a step; a word's last step is filled with zeros, which is the
-        mean of normalised features.
-    channels : int
-        Features of a step.
-
-    Raises
-    ------
-    ValueError
-        If ``subsampling`` is not 1 or more.
-
-    Example
-    -------
-    >>> from speechbrain_can.lobes.ragged import WordFrames
-    >>> audio = WordFrames(
-    ...     frames=torch.randn(9, 40),
-    ...     frame_counts=torch.tensor([4, 2, 3]),
-    ...     word_counts=torch.tensor([2, 1]),
-    ... )
-    >>> SubsampledFrameBLSTM(subsampling=3)(audio).frame_counts
-    tensor([2, 1, 1])
-    """
-
-    def __init__(
-        self, input_size=40, hidden_size=128, subsampling=6, channels=64
-    ):
-        if subsampling < 1:
-            raise ValueError(f"subsampling is {subsampling}; give 1 or more")
-        super().__init__(channels, hidden_size)
-        self.subsampling = subsampling
-        self.convolution = torch.nn.Sequential(
-            torch.nn.Linear(subsampling * input_size, channels),
-            torch.nn.ReLU(),
-        )
-
-    def forward(self, audio):
-        """Encodes the frames of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        WordFrames
-            Encodings of the steps, and the steps of every word.
-        """
-        stacked, counts = stack_frames(
-            audio.frames, audio.frame_counts, self.subsampling
-        )
-        frames = self.convolution(stacked)
-        return super().forward(
-            audio._replace(frames=frames, frame_counts=counts)
-        )
 
 
 class FramesAsStored(torch.nn.Module):

@@ -153,43 +153,6 @@ def mean_over_steps(flat, counts):
     return (sums / counts[:, None]).to(flat.dtype)
 
 
-def stack_frames(flat, counts, size):
-    """Frames of each sequence put together ``size`` at a time.
-
-    Arguments
-    ---------
-    flat : torch.Tensor
-        Shape ``[frames, features]``.
-    counts : torch.Tensor
-        Frames of each sequence, shape ``[sequences]``.
-    size : int
-        How many become one.
-
-    Returns
-    -------
-    stacked : torch.Tensor
-        Shape ``[steps, size * features]``; the last step of a sequence is
-        filled with zeros.
-    step_counts : torch.Tensor
-        Steps of each sequence, shape ``[sequences]``.
-
-    Example
-    -------
-    >>> flat = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
-    >>> stack_frames(flat, torch.tensor([3, 1]), size=2)
-    (tensor([[1., 2.],
-            [3., 0.],
-            [4., 0.]]), tensor([2, 1]))
-    """
-    step_counts = (counts + size - 1) // size
-    sequences, positions = step_positions(counts)
-    first = torch.cumsum(step_counts, 0) - step_counts
-    places = first[sequences] * size + positions
-    stacked = flat.new_zeros(int(step_counts.sum()) * size, flat.shape[-1])
-    stacked = stacked.index_copy(0, places, flat)
-    return stacked.view(-1, size * flat.shape[-1]), step_counts
-
-
 class RaggedBLSTM(torch.nn.Module):
     """Bidirectional LSTM over flat sequences, exact at both ends.
 
@@ -321,20 +284,14 @@ def bucket_shapes(counts):
     """
     lengths, widths = np.unique(np.asarray(counts.cpu()), return_counts=True)
     lengths, ends = lengths[::-1], np.append(0, np.cumsum(widths[::-1]))
-    # the least cost of the first i lengths, and where their last bucket begins
-    least = np.zeros(len(lengths) + 1)
-    begins = np.zeros(len(lengths) + 1, dtype=int)
+    # of the first i lengths the least cost, and the shapes that have it
+    least, shapes = np.zeros(len(lengths) + 1), [[]]
     for i in range(1, len(lengths) + 1):
-        padded = lengths[:i] * (STEP_COST + ends[i] - ends[:i])
-        costs = least[:i] + padded + BUCKET_COST
-        begins[i] = costs.argmin()
-        least[i] = costs[begins[i]]
-    shapes, i = [], len(lengths)
-    while i:
-        begin = begins[i]
-        shapes.append((int(lengths[begin]), int(ends[i] - ends[begin])))
-        i = begin
-    return shapes[::-1]
+        inside = ends[i] - ends[:i]
+        costs = least[:i] + lengths[:i] * (STEP_COST + inside) + BUCKET_COST
+        j, least[i] = costs.argmin(), costs.min()
+        shapes.append([*shapes[j], (int(lengths[j]), int(inside[j]))])
+    return shapes[-1]
 
 
 def _run(lstm, flat, source, place, shapes):

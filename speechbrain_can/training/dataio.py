@@ -11,6 +11,7 @@ import torch
 
 import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain_can.alignment.words import texts_of
 from speechbrain_can.corpus.manifest import column_value, read_votes
 from speechbrain_can.corpus.prepare import CorpusError
 from speechbrain_can.features.normalization import standardize
@@ -79,7 +80,7 @@ def flat_batch(examples):
     columns = {key: [item[key] for item in examples] for key in examples[0]}
     return Batch(
         ids=columns["id"],
-        words=columns["words"],
+        words=[list(words) for words in columns["words"]],
         audio=WordFrames(
             frames=torch.cat(columns["frames"]),
             frame_counts=torch.cat(columns["frame_counts"]),
@@ -160,9 +161,7 @@ def make_datasets(
         part: DynamicItemDataset(
             {
                 utterance_id: {
-                    "words": [
-                        word.text for word in utterances[utterance_id].words
-                    ],
+                    "words": texts_of(utterances[utterance_id].words),
                     "emotion": utterances[utterance_id].emotion,
                 }
                 for utterance_id in ids

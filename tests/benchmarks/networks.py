@@ -17,6 +17,7 @@ from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.hparams import read_settings
 from speechbrain_can.lobes.audio import LayerWeights, WordEncoder
+from speechbrain_can.lobes.convolutions import SubsampledFrameBLSTM
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.training.run_options import lstm_runs_in
@@ -163,6 +164,9 @@ def run(threads, quick):
         audio.word_counts,
     )
 
+    subsampled = copy.deepcopy(can)
+    subsampled.model.audio_encoder = WordEncoder(SubsampledFrameBLSTM())
+
     ecapa = ECAPA_TDNN(80, lin_neurons=192)
     ecapa_features = Fbank(n_mels=80)(waveforms)
     config = Wav2Vec2Config()
@@ -190,6 +194,14 @@ def run(threads, quick):
             batch,
             lambda: loss_of_can(len(batch)),
             can.parameters(),
+        ),
+        "CAN on MFCC, subsampled (can_fast.yaml)": (
+            batch,
+            lambda: loss_of(
+                subsampled(stored[len(batch)][0], stored[len(batch)][1]),
+                targets,
+            ),
+            subsampled.parameters(),
         ),
         "CAN on stored layers of wav2vec2-base": (
             batch,

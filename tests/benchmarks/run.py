@@ -120,6 +120,12 @@ def check_points(rows, equal, memory, growth, bf16):
         / seconds[group, "ours"],
         15,
     )
+    point(
+        "2 features: x FFT and mel product alone",
+        seconds[group, "ours"] / seconds[group, "FFT and mel product alone"],
+        1.5,
+        at_least=False,
+    )
     single = group, "ours, one thread"
     point("2 features: x real time", audio[single] / seconds[single], 1000)
     point(
@@ -194,6 +200,13 @@ def check_points(rows, equal, memory, growth, bf16):
         "5 training step on stored layers of wav2vec2-base, x that on MFCC",
         steps["CAN on stored layers of wav2vec2-base"] / steps["CAN on MFCC"],
         1,
+        at_least=False,
+        own=True,
+    )
+    point(
+        "5 training step of can_fast.yaml, x that of can.yaml",
+        steps["CAN on MFCC, subsampled (can_fast.yaml)"] / steps["CAN on MFCC"],
+        0.5,
         at_least=False,
         own=True,
     )

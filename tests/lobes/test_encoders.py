@@ -27,7 +27,11 @@ from speechbrain_can.lobes.audio import (
     WordEncoder,
     WordFrameBLSTM,
 )
-from speechbrain_can.lobes.convolutions import FrameCNN, FrameECAPA
+from speechbrain_can.lobes.convolutions import (
+    FrameCNN,
+    FrameECAPA,
+    SubsampledFrameBLSTM,
+)
 from speechbrain_can.lobes.pooling import (
     AttentionPooling,
     MeanPooling,
@@ -61,6 +65,9 @@ TEXT = {
 AUDIO = {
     "MFCC": lambda tiny: WordFrameBLSTM(40, 8),
     "CNN": lambda tiny: WordEncoder(FrameCNN(40, 6), 8),
+    "subsampled": lambda tiny: WordEncoder(
+        SubsampledFrameBLSTM(40, 6, 4, 8), 8
+    ),
     "ECAPA": lambda tiny: WordEncoder(
         FrameECAPA(40, (8, 8, 8, 8, 6), res2net_scale=4), 8
     ),
@@ -131,7 +138,14 @@ def test_the_contract_of_audio_encoders(name, tiny):
 
 
 @pytest.mark.parametrize(
-    "encoder", [FrameBLSTM, FrameCNN, FrameECAPA, WordFrameBLSTM]
+    "encoder",
+    [
+        FrameBLSTM,
+        FrameCNN,
+        FrameECAPA,
+        SubsampledFrameBLSTM,
+        WordFrameBLSTM,
+    ],
 )
 def test_parameters_are_as_documented(encoder):
     stated = re.search(r"has\s+([\d,]+)\s+parameters", encoder.__doc__)
@@ -220,6 +234,30 @@ def test_the_cnn_is_that_of_each_word_alone():
         torch.testing.assert_close(output, hidden, atol=1e-6, rtol=1e-5)
     with pytest.raises(ValueError, match="choose an odd one"):
         FrameCNN(kernel_size=4)
+
+
+def test_subsampling_is_a_convolution_of_each_word_alone():
+    encoder = SubsampledFrameBLSTM(
+        input_size=3, hidden_size=4, subsampling=4, channels=5
+    )
+    audio = draw_audio([["a"] * 9], 3)
+    found = encoder(audio)
+    # a kernel of four frames that moves by four
+    linear = encoder.convolution[0]
+    kernel = linear.weight.view(5, 4, 3).transpose(1, 2)
+    outputs = found.frames.split(found.frame_counts.tolist())
+    words = audio.frames.split(audio.frame_counts.tolist())
+    assert len({len(word) % 4 for word in words}) > 1
+    for word, output in zip(words, outputs):
+        filled = torch.nn.functional.pad(word, (0, 0, 0, -len(word) % 4))
+        steps = torch.nn.functional.conv1d(
+            filled.T[None], kernel, linear.bias, stride=4
+        )[0].T.relu()
+        assert len(steps) == -(-len(word) // 4)
+        expected = encoder.blstm(steps, torch.tensor([len(steps)]))
+        torch.testing.assert_close(output, expected, atol=1e-6, rtol=1e-5)
+    with pytest.raises(ValueError, match="subsampling is 0; give 1 or more"):
+        SubsampledFrameBLSTM(subsampling=0)
 
 
 def test_ecapa_is_speechbrains_of_each_word_alone():

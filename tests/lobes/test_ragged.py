@@ -2,6 +2,7 @@ import pytest
 import torch
 from helpers import reference
 
+from speechbrain_can.lobes import ragged
 from speechbrain_can.lobes.ragged import (
     RaggedBLSTM,
     mean_over_steps,
@@ -59,12 +60,12 @@ def test_blstm_is_torchs_bidirectional_lstm():
     )
 
 
-@pytest.mark.parametrize("ratio", [0.0, 0.5, 0.75, 1.0])
-def test_gradients_of_buckets_and_packing_agree(ratio):
+@pytest.mark.parametrize("bucket_cost", [0, 10, 300, 1e6])
+def test_gradients_of_buckets_and_packing_agree(bucket_cost, monkeypatch):
+    monkeypatch.setattr(ragged, "BUCKET_COST", bucket_cost)
     counts = torch.tensor([40, 2, 40, 39, 1, 17, 3, 3])
     flat = torch.randn(int(counts.sum()), 3, requires_grad=True)
     blstm = RaggedBLSTM(3, 4)
-    blstm.BUCKET_RATIO = ratio
     seed = torch.randn(int(counts.sum()), 8)
     gradients = []
     for packed in (False, True):
@@ -144,3 +145,31 @@ def test_the_device_decides(device, packs, monkeypatch):
         with pytest.raises(StopIteration):
             RaggedBLSTM(3, 4)(flat, torch.tensor([2, 3]))
     assert asked == ["_pack_layout" if packs else "_bucket_layout"]
+
+
+def test_buckets_cost_least_of_all_cuts():
+    """Beside every other way to cut a few lengths into buckets."""
+    counts = [31, 30, 30, 12, 11, 11, 10, 2, 2, 1]
+
+    def cost(shapes):
+        return sum(
+            ragged.BUCKET_COST + time * (ragged.STEP_COST + width)
+            for time, width in shapes
+        )
+
+    def cuts(rest):
+        """Every way to cut falling counts, as shapes."""
+        if not rest:
+            yield []
+        for i in range(1, len(rest) + 1):
+            for others in cuts(rest[i:]):
+                yield [(rest[0], i), *others]
+
+    for n in (1, 5, 10):
+        best = min(map(cost, cuts(counts[:n])))
+        found = ragged.bucket_shapes(torch.tensor(counts[:n][::-1]))
+        assert cost(found) == best
+        assert sum(width for _, width in found) == n
+        assert [time for time, _ in found] == sorted(
+            (time for time, _ in found), reverse=True
+        )

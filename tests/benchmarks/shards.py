@@ -1,0 +1,117 @@
+"""Stored features of a large corpus, read as they are and from shards.
+
+    python shards.py <store> <folder for shards>
+
+The store is one file that a random order jumps about in: fast while it fits into
+memory, one access of the disk an utterance where it does not. Shards (WebDataset)
+are read from front to back and shuffled in a buffer.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import webdataset
+from measure import peak_megabytes
+from tabulate import tabulate
+
+from speechbrain_can.features.store import FeatureStore
+
+PER_SHARD = 2000  # utterances
+BUFFER = 5000  # utterances that are shuffled at a time
+
+
+def write_shards(store, ids, folder):
+    """Writes utterances in a random order; returns the pattern of the shards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pattern = str(folder / "features-%05d.tar")
+    with webdataset.ShardWriter(pattern, maxcount=PER_SHARD, verbose=0) as sink:
+        for i in np.random.default_rng(0).permutation(len(ids)):
+            frames, counts = store[ids[i]]
+            sink.write(
+                {
+                    "__key__": ids[i],
+                    "frames.npy": frames.numpy(),
+                    "counts.npy": counts.numpy(),
+                }
+            )
+    return sorted(map(str, folder.glob("*.tar")))
+
+
+def forget(paths):
+    """Drops files from the system's cache, as if they were larger than memory."""
+    os.sync()
+    for path in paths:
+        number = os.open(path, os.O_RDONLY)
+        os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(number)
+
+
+def read_store(folder, ids):
+    """Every utterance of a store, in a random order."""
+    store = FeatureStore(folder)
+    for i in np.random.default_rng(1).permutation(len(ids)):
+        yield store[ids[i]]
+
+
+def read_shards(paths):
+    """Every utterance of shards, shuffled in a buffer."""
+    dataset = (
+        webdataset.WebDataset(paths, shardshuffle=len(paths), seed=1)
+        .shuffle(BUFFER, initial=BUFFER)
+        .decode()
+        .to_tuple("frames.npy", "counts.npy")
+    )
+    yield from dataset
+
+
+def measure(read, files, cold):
+    """Utterances and megabytes a second of reading everything once."""
+    if cold:
+        forget(files)
+    started, utterances, size = time.perf_counter(), 0, 0
+    for frames, _ in read():
+        utterances += 1
+        size += 4 * frames.shape[0] * frames.shape[1]
+    seconds = time.perf_counter() - started
+    return utterances / seconds, size / 2**20 / seconds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("store", type=Path)
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with np.load(arguments.store / "index.npz") as index:
+        ids = index["ids"].tolist()
+    started = time.perf_counter()
+    paths = write_shards(FeatureStore(arguments.store), ids, arguments.folder)
+    print(f"{len(paths)} shards in {time.perf_counter() - started:.0f} s")
+    frames = [str(arguments.store / "frames.f32")]
+    rows = []
+    for name, read, files in (
+        (
+            "store, random order",
+            lambda: read_store(arguments.store, ids),
+            frames,
+        ),
+        ("shards, in sequence", lambda: read_shards(paths), paths),
+    ):
+        for cold in (True, False):
+            rate, megabytes = measure(read, files, cold)
+            cache = "dropped" if cold else "as it is"
+            rows.append((name, cache, f"{rate:.0f}", f"{megabytes:.0f}"))
+    headers = ["read", "cache", "utterances a second", "MB a second"]
+    print(tabulate(rows, headers, tablefmt="github"))
+    print(f"{peak_megabytes():.0f} MB at most")
+
+
+if __name__ == "__main__":
+    main()
