@@ -43,10 +43,11 @@ EXTRAS = {
     # espeakng-loader brings the voices of the controlled corpus as a wheel
     "demo": ["espeakng-loader>=0.2", "matplotlib>=3.6"],
 }
-# librosa is one of those that the benchmarks compare with
+# librosa is one of those that the benchmarks compare with, webdataset reads
+# shards
 EXTRAS["bench"] = sorted(
     {*EXTRAS["plots"], *EXTRAS["huggingface"], *EXTRAS["egemaps"]}
-    | {"librosa>=0.10"}
+    | {"librosa>=0.10", "webdataset>=0.2.86"}
 )
 # The linters are pinned, as upstream pins them: their findings change.
 EXTRAS["test"] = sorted(
@@ -102,6 +103,7 @@ setup(
         "statsmodels>=0.13.5",  # McNemar's test, Holm's correction
         "rapidfuzz>=3.0",  # sentences that are nearly the same
         "tabulate>=0.9.0",  # tables in Markdown and LaTeX
+        "joblib>=1.1",  # intervals of systems side by side
         "tqdm>=4.42.0",  # progress bars
         "filelock>=3.0",  # runs side by side prepare a corpus once
         "click>=8.0",  # the command line

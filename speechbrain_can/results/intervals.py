@@ -55,7 +55,7 @@ def bootstrap_intervals(predictions, unit="ID"):
         """Of one metric."""
 
         def statistic(drawn):
-            weights = counts[drawn].sum(axis=0)
+            weights = np.bincount(drawn, minlength=len(names)) @ counts
             there = weights > 0
             return metric(true[there], predicted[there], weights[there])
 

@@ -8,6 +8,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import logging
 import os
 import runpy
 import sys
@@ -42,10 +43,11 @@ def import_ray():
 def connected(workers, address=None):
     """Ray on this machine with as many workers, or on the cluster at an address."""
     ray = import_ray()
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        ray.init(num_cpus=workers, include_dashboard=False, **quiet)
     else:
-        ray.init(address=address, log_to_driver=False)
+        ray.init(address=address, **quiet)
     try:
         yield ray
     finally:

@@ -3,6 +3,9 @@
 
     python training.py <utterances> <threads>
 
+Data are made in one process and trained on in another, as when ``train.py`` finds
+them there: each has a peak of memory of its own.
+
 Authors
  * The speechbrain-can developers 2026
 """
@@ -18,7 +21,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-from measure import HOP, Effort, draw_lengths, draw_segments, peak_megabytes
+from measure import (
+    Effort,
+    draw_lengths,
+    draw_segments,
+    in_process_of_its_own,
+    peak_megabytes,
+)
 
 import speechbrain as sb
 from speechbrain_can.alignment.words import Word
@@ -110,8 +119,8 @@ def read_back(utterance, folder):
     return replace(utterance, duration=audio_duration(path)), None
 
 
-def measure(utterances, threads, folder):
-    """Prepares, stores features and trains an epoch.
+def measure_data(utterances, threads, folder):
+    """Prepares a corpus of noise and stores its features.
 
     Arguments
     ---------
@@ -128,8 +137,8 @@ def measure(utterances, threads, folder):
         Seconds, cores and megabytes.
     """
     torch.set_num_threads(threads)
-    found = write_noise(folder, utterances)
-    hours = sum(utterance.duration for utterance in found) / 3600
+    written = write_noise(folder, utterances)
+    hours = sum(utterance.duration for utterance in written) / 3600
     with Effort() as preparation:
         prepare_corpus(
             folder=folder / "prepared",
@@ -139,35 +148,75 @@ def measure(utterances, threads, folder):
             protocol="random10",
             fold_seed=0,
             rule={},
-            find_candidates=lambda: (found, []),
+            find_candidates=lambda: (written, []),
             build_utterance=lambda row: read_back(row, folder),
         )
     corpus = Corpus.load(folder / "prepared", "random10")
-    hparams = read_settings(
-        HPARAMS, {"output_folder": str(folder), "fold": 0}
-    ).build()
+    hparams = hparams_in(folder)
     with Effort() as features:
-        store = FeatureStore.build(
-            folder / "features",
-            corpus.utterances,
-            corpus.data_folder,
-            hparams["compute_features"],
-            hparams["segment"],
-            hparams["feature_workers"],
-        )
-    before = peak_megabytes()
+        store_of(corpus, hparams, folder, hparams["feature_workers"])
+    return {
+        "utterances": utterances,
+        "hours": hours,
+        "preparation": preparation.wall,
+        "preparation cores": preparation.cores,
+        "features": features.wall,
+        "features cores": features.cores,
+        "megabytes of data": peak_megabytes(),
+    }
+
+
+def hparams_in(folder):
+    """The objects of CAN's hparams file."""
+    overrides = {"output_folder": str(folder), "fold": 0}
+    return read_settings(HPARAMS, overrides).build()
+
+
+def store_of(corpus, hparams, folder, workers=0):
+    """The features, made where they are not there yet."""
+    return FeatureStore.build(
+        folder / "features",
+        corpus.utterances,
+        corpus.data_folder,
+        hparams["compute_features"],
+        hparams["segment"],
+        workers,
+    )
+
+
+def measure_training(threads, folder):
+    """Trains an epoch on what ``measure_data`` left.
+
+    Arguments
+    ---------
+    threads : int
+        Threads of torch.
+    folder : Path
+        The same.
+
+    Returns
+    -------
+    dict
+        Seconds and megabytes.
+    """
+    torch.set_num_threads(threads)
+    corpus = Corpus.load(folder / "prepared", "random10")
+    hparams = hparams_in(folder)
+    store = store_of(corpus, hparams, folder)
     everything = {"train": list(corpus.utterances)}
     hparams["modules"]["normalize"].set_statistics(
         *store.statistics(everything["train"])
     )
-    model = hparams["modules"]["model"]
-    model.fit_vocabulary(corpus.words_of(everything["train"]))
+    hparams["modules"]["model"].fit_vocabulary(
+        corpus.words_of(everything["train"])
+    )
     label_encoder = sb.dataio.encoder.CategoricalEncoder()
     label_encoder.update_from_iterable(CLASSES)
     label_encoder.expect_len(len(CLASSES))
     dataset = make_datasets(
         corpus.utterances, everything, store, label_encoder
     )["train"]
+    before = peak_megabytes()
     brain = TimedBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -185,27 +234,30 @@ def measure(utterances, threads, folder):
             "shuffle": True,
         },
     )
-    epoch = time.perf_counter() - started
-    peak = peak_megabytes()
-    n_frames = sum(len(store[name][0]) for name in everything["train"][:100])
     return {
-        "utterances": utterances,
-        "hours": hours,
-        "frames a second": n_frames
-        / sum(row.duration for row in found[:100])
-        * HOP,
-        "preparation": preparation.wall,
-        "preparation cores": preparation.cores,
-        "features": features.wall,
-        "features cores": features.cores,
-        "epoch": epoch,
+        "epoch": time.perf_counter() - started,
         "model": brain.model_seconds,
         "megabytes before": before,
-        "megabytes": peak,
+        "megabytes": peak_megabytes(),
+    }
+
+
+def measure(utterances, threads, folder):
+    """Both, each in a process of its own."""
+    script = Path(__file__)
+    return {
+        **in_process_of_its_own(script, utterances, threads, folder),
+        **in_process_of_its_own(script, 0, threads, folder),
     }
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as scratch:
-        found = measure(int(sys.argv[1]), int(sys.argv[2]), Path(scratch))
+    size, threads, place = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    if not place:
+        with tempfile.TemporaryDirectory() as scratch:
+            found = measure(size, threads, Path(scratch))
+    elif size:
+        found = measure_data(size, threads, Path(place[0]))
+    else:
+        found = measure_training(threads, Path(place[0]))
     print(json.dumps(found))
