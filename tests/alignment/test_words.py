@@ -1,12 +1,16 @@
+import pickle
+
 import numpy as np
 import pytest
 
 from speechbrain_can.alignment.words import (
     AlignmentError,
     Word,
+    Words,
     clean_words,
     equal_words,
     fit_to_audio,
+    texts_of,
     tile_words,
 )
 
@@ -102,3 +106,21 @@ def test_equal_words_tile():
     words = equal_words(list("abc"), 1.0)
     assert words[0].start == 0 and words[-1].end == 1.0
     assert words[0].end == words[1].start
+
+
+def test_words_are_a_list_in_less_memory():
+    plain = [
+        Word(f"word{i % 5}", 0.1 * i, 0.1 * i + 0.05, score=0.5)
+        for i in range(9)
+    ]
+    words = Words(plain)
+    assert words == plain and list(words) == plain and len(words) == 9
+    assert words[2] == plain[2] and words[-1] == plain[-1]
+    assert words[1:4] == plain[1:4] and words != plain[1:]
+    assert all(type(word.start) is float for word in words)
+    # the same text is the same object, in any utterance
+    others = Words([Word("".join(["word", "1"]), 0.0, 1.0)])
+    assert others.texts[0] is words.texts[1]
+    assert texts_of(words) == texts_of(plain) == tuple(w.text for w in plain)
+    assert pickle.loads(pickle.dumps(words)) == plain
+    assert Words([]) == [] and len(Words([])) == 0

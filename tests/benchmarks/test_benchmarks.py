@@ -1,8 +1,13 @@
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 
+import numpy as np
+import pytest
+from helpers.corpora import build_store, utterance, write_wav
 from helpers.recipes import ROOT
 
 
@@ -31,3 +36,34 @@ def test_all_of_it_runs(tmp_path):
             assert point["met"] == "yes", point
     assert (tmp_path / "growth.png").exists()
     assert "pack_padded_sequence" in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_shards_hold_what_the_store_holds(tmp_path):
+    pytest.importorskip("webdataset")
+    for i, name in enumerate("abc"):
+        write_wav(tmp_path / "corpus" / f"{name}.wav", seed=i)
+    store = build_store(
+        tmp_path, {name: utterance(name) for name in ("a", "b", "c")}
+    )
+    result = subprocess.run(
+        [
+            sys.executable,
+            "tests/benchmarks/shards.py",
+            str(store.folder),
+            str(tmp_path / "shards"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+    assert "| shards, in sequence | dropped" in result.stdout
+    with tarfile.open(tmp_path / "shards" / "features-00000.tar") as shard:
+        for name in ("a", "b", "c"):
+            frames, counts = store[name]
+            for kind, expected in (("frames", frames), ("counts", counts)):
+                stream = shard.extractfile(f"{name}.{kind}.npy")
+                found = np.load(io.BytesIO(stream.read()))
+                assert np.array_equal(found, expected.numpy())
