@@ -84,7 +84,22 @@ def _seeds(context, parameter, text):
     metavar="ADDRESS",
     help="With Ray: a cluster's, or auto.  [default: Ray on this machine]",
 )
-def compare(arguments, output_folder, seeds, workers, engine, ray_address):
+@click.option(
+    "--gpus_per_trial",
+    type=click.FloatRange(min=0),
+    default=0,
+    show_default=True,
+    help="With Ray: 1 gives every trial a GPU, 0.5 two trials one.",
+)
+def compare(
+    arguments,
+    output_folder,
+    seeds,
+    workers,
+    engine,
+    ray_address,
+    gpus_per_trial,
+):
     """Train systems on the same folds with the same seeds.
 
     HPARAMS are files of one recipe, e.g. hparams/*.yaml. Writes the paper's
@@ -110,7 +125,9 @@ def compare(arguments, output_folder, seeds, workers, engine, ray_address):
         if engine == "ray":
             from speechbrain_can.training.ray_runs import train_all_on_ray
 
-            failed = train_all_on_ray(runs, workers, ray_address)
+            failed = train_all_on_ray(
+                runs, workers, ray_address, gpus_per_trial
+            )
         else:
             failed = train_all(runs, workers)
     finally:
@@ -124,6 +141,7 @@ def _print_report(runs, output_folder):
     from speechbrain_can.corpus.prepare import Corpus
     from speechbrain_can.results.folds import (
         collect,
+        common_folds,
         load_predictions,
         runs_of_comparison,
         unequal_folds,
@@ -138,9 +156,12 @@ def _print_report(runs, output_folder):
     results = collect(runs_of_comparison(output_folder))
     if not len(results):
         return
-    for system, missing in unequal_folds(results).items():
-        click.echo(f"Not in the tables: {missing}", err=True)
-        results = results[results["system"] != system]
+    # an interrupted comparison: what all systems have so far
+    for missing in unequal_folds(results).values():
+        click.echo(f"Not in the tables yet: {missing}", err=True)
+    results = common_folds(results)
+    if not len(results):
+        return
     settings = runs[0].settings.plain()
     corpus = Corpus.load(
         settings["prepared_folder"], settings["preparation"]["protocol"]

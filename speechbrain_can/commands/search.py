@@ -10,8 +10,6 @@ import click
 
 from speechbrain_can.commands.compare import split_arguments
 
-METRICS = ("WA", "UA", "macro-F1")
-
 
 def _folds(context, parameter, text):
     try:
@@ -44,7 +42,6 @@ def _folds(context, parameter, text):
 )
 @click.option(
     "--metric",
-    type=click.Choice(METRICS),
     default="UA",
     show_default=True,
     help="Of the validation sets.",
@@ -76,6 +73,13 @@ def _folds(context, parameter, text):
     metavar="ADDRESS",
     help="A Ray cluster's, or auto.  [default: Ray on this machine]",
 )
+@click.option(
+    "--gpus_per_trial",
+    type=click.FloatRange(min=0),
+    default=0,
+    show_default=True,
+    help="1 gives every trial a GPU, 0.5 two trials one.",
+)
 def search(
     arguments,
     space,
@@ -86,11 +90,13 @@ def search(
     output_folder,
     workers,
     ray_address,
+    gpus_per_trial,
 ):
     """Search hyper-parameters of a system on validation sets alone.
 
     Ray Tune with Optuna (extra ray) tries values, and writes the best as best.yaml,
-    which train.py takes. Started again with more --trials it goes on.
+    which train.py takes, with the folds that may be reported with it: what validates
+    in one fold is tested in another. Started again with more --trials it goes on.
 
     Every other --KEY=VALUE is an override or a run option for each train.py.
     """
@@ -114,6 +120,7 @@ def search(
         workers,
         others,
         ray_address,
+        gpus_per_trial,
     )
     click.echo(best.read_text(encoding="utf-8"))
     click.echo(f"python train.py {best}")

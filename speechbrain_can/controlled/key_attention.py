@@ -144,8 +144,10 @@ def describe_run(folder):
     )
     tables, left_out = key_tables(folder, corpus)
     if tables is None:
-        plan = Path(corpus.data_folder) / "plan.json"
-        raise InputError(f"{plan} does not exist: not a controlled corpus")
+        raise InputError(
+            f"{corpus.data_folder} has no plan.json, or no utterance as in it: "
+            "not a controlled corpus"
+        )
     folds = finished_folds(folder)
     test_share = np.mean([fold["n_test"] / fold["n_train"] for fold in folds])
     every = pd.concat(next(iter(tables.values())))

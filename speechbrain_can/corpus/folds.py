@@ -51,7 +51,8 @@ def read_folds(path):
     stands twice, and what is no number of a fold.
     """
     folds, alike = {}, {}
-    with open(path, newline="", encoding="utf-8") as stream:
+    # as a spreadsheet saves it, too
+    with open(path, newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
         if missing:
@@ -125,6 +126,22 @@ def check_listed(folds, utterances):
         )
     if not count_folds(folds):
         raise InputError("these folds test no utterance")
+
+
+def check_assignments(folds):
+    """Refuses, with an ``InputError``, what somebody wrote that is no fold list."""
+    others = [n for n, f in folds.items() if not isinstance(f, FoldAssignment)]
+    if others:
+        raise InputError(f"{others[0]} has no FoldAssignment")
+    n_folds = count_folds(folds)
+    for name, fold in sorted(folds.items()):
+        if fold.valid is not None and not (
+            fold.valid in range(n_folds) and fold.valid != fold.test
+        ):
+            raise InputError(
+                f"{name} validates in fold {fold.valid}, which it is tested in, "
+                f"or which is not one of 0 to {n_folds - 1}"
+            )
 
 
 def check_classes(folds, utterances, fold):

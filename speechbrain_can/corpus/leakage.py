@@ -8,12 +8,13 @@ import hashlib
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
 from speechbrain_can.corpus.folds import count_folds, split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
-from speechbrain_can.corpus.sentences import MIN_WORDS, group_near, sentence_of
+from speechbrain_can.corpus.sentences import group_near, is_long, sentence_of
 from speechbrain_can.files import InputError
 
 KINDS = (
@@ -53,23 +54,34 @@ def find_leaks(utterances, folds, data_folder):
         such as sessions, has no rows.
     """
     used = {name: utterances[name] for name in folds}
-    values = _values(used, data_folder)
+    names = np.array(sorted(used))
     rows = []
-    for fold in range(count_folds(folds)):
-        parts = split_fold(folds, fold)
-        for kind in (kind for kind in KINDS if any(values[kind].values())):
-            found = values[kind]
+    for kind, values in _values(used, data_folder).items():
+        # a number for each value, -1 for None
+        codes, known = pd.factorize(
+            np.array([values[name] for name in names], dtype=object)
+        )
+        if not len(known):
+            continue
+        for fold in range(count_folds(folds)):
+            parts = {
+                part: np.searchsorted(names, ids)
+                for part, ids in split_fold(folds, fold).items()
+            }
             for part, other in PAIRS:
-                known = {found[name] for name in parts[other]} - {None}
-                shared = [name for name in parts[part] if found[name] in known]
+                there = np.zeros(len(known) + 1, dtype=bool)
+                there[codes[parts[other]]] = True
+                there[-1] = False  # where -1 is
+                shared = there[codes[parts[part]]]
+                example = names[parts[part][shared.argmax()]]
                 rows.append(
                     {
                         "fold": fold,
                         "kind": kind,
                         "part": part,
                         "other": other,
-                        "share": len(shared) / len(parts[part]),
-                        "example": shared[0] if shared else "",
+                        "share": float(shared.mean()),
+                        "example": str(example) if shared.any() else "",
                     }
                 )
     return pd.DataFrame(rows)
@@ -80,7 +92,7 @@ def _values(utterances, data_folder):
     sentences = {name: sentence_of(u) for name, u in utterances.items()}
     groups = group_near(sentences.values())
     long = {
-        name: text if len(text.split()) >= MIN_WORDS else None
+        name: text if is_long(text) else None
         for name, text in sentences.items()
     }
     return {
@@ -164,12 +176,20 @@ def check_leaks(leaks, strict):
     InputError
         If there is no such kind.
     """
-    refused = KINDS if strict is True else tuple(strict or ())
-    unknown = sorted(set(refused) - set(KINDS))
-    if unknown:
+    known = [kind for kind in KINDS if kind in set(leaks["kind"])]
+    refused = known
+    if strict is not True:
+        named = [strict] if isinstance(strict, str) else strict or []
+        if not isinstance(named, list) or set(named) - set(KINDS):
+            raise InputError(
+                f"strict is {strict!r}; give True, False or some of "
+                f"{', '.join(KINDS)}"
+            )
+        refused = named
+    unsaid = sorted(set(refused) - set(known))
+    if unsaid:
         raise InputError(
-            f"strict names {unknown[0]!r}; give True, False or some of "
-            f"{', '.join(KINDS)}"
+            f"strict names {unsaid[0]!r}, of which the corpus says nothing"
         )
     found = leaks[
         (leaks["part"] == "test")

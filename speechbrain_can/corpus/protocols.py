@@ -45,6 +45,7 @@ Authors
 """
 
 import importlib
+import inspect
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -54,6 +55,7 @@ import numpy as np
 from speechbrain_can.corpus.folds import (
     PARTS,
     FoldAssignment,
+    check_assignments,
     check_listed,
     read_folds,
 )
@@ -262,17 +264,20 @@ def listed(utterances, seed, *path):
     path = Path(":".join(path))
     if not path.is_file():
         raise InputError(f"file:{path}: there is no such fold list")
-    return read_folds(path)
+    folds = read_folds(path)
+    check_assignments(folds)
+    return folds
 
 
+IMPROVISED = "improvised"
 PROTOCOLS = {
-    "random10": random10,
+    "random10": lambda utterances, seed: random10(utterances, seed),
     "leave_one_session_out": leave_one_session_out,
     "leave_one_speaker_out": leave_one_speaker_out,
     "script_disjoint": script_disjoint,
     "group": grouped,
     "given": given,
-    "improvised": improvised,
+    IMPROVISED: improvised,
     "file": listed,
 }
 # what they were called at first
@@ -280,6 +285,8 @@ ALIASES = {
     "session5": "leave_one_session_out",
     "speaker10": "leave_one_speaker_out",
 }
+# Those that promise that no speaker is in two parts
+SPEAKERS_APART = ("leave_one_session_out", "leave_one_speaker_out")
 # Those that can say something else tomorrow are asked anew by every run.
 CHANGING = ("file",)
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -291,7 +298,9 @@ def protocol_name(protocol):
     Raises ``InputError`` for one that is unknown.
     """
     name = ALIASES.get(protocol, protocol)
-    kind = name.partition(":")[0]
+    kind, _, rest = name.partition(":")
+    if kind == IMPROVISED and rest:
+        return f"{kind}:{protocol_name(rest)}"
     if kind not in PROTOCOLS and not _OWN.fullmatch(name):
         raise InputError(
             f"protocol {protocol!r} is unknown; choose one of "
@@ -303,7 +312,9 @@ def protocol_name(protocol):
 
 def is_changing(protocol):
     """Whether a protocol is a file or a function of the user's."""
-    kind = protocol_name(protocol).partition(":")[0]
+    kind, _, rest = protocol_name(protocol).partition(":")
+    if kind == IMPROVISED and rest:
+        return is_changing(rest)
     return kind in CHANGING or kind not in PROTOCOLS
 
 
@@ -326,11 +337,36 @@ def _folds(protocol, utterances, seed):
     name = protocol_name(protocol)
     kind, *arguments = name.split(":")
     if kind not in PROTOCOLS:
-        return _own_function(name)(utterances, seed)
+        folds = _own_function(name)(utterances, seed)
+        check_assignments(folds)
+        return folds
+    function = PROTOCOLS[kind]
     try:
-        return PROTOCOLS[kind](utterances, seed, *arguments)
+        inspect.signature(function).bind(utterances, seed, *arguments)
     except TypeError as error:
         raise InputError(f"protocol {protocol!r}: {error}") from error
+    folds = function(utterances, seed, *arguments)
+    if kind in SPEAKERS_APART:
+        _check_speakers(folds, utterances, kind)
+    return folds
+
+
+def _check_speakers(folds, utterances, protocol):
+    """Refuses a corpus in which a speaker would be in two parts of a fold."""
+    parts = {}
+    for name, fold in folds.items():
+        parts.setdefault(utterances[name].speaker, set()).add(fold)
+    if "" in parts:
+        raise InputError(
+            f"{protocol} needs the speaker of every utterance; choose another "
+            "protocol, such as group:dialog"
+        )
+    mixed = sorted(speaker for speaker, own in parts.items() if len(own) > 1)
+    if mixed:
+        raise InputError(
+            f"{protocol}: speaker {mixed[0]} is in several sessions, and would be "
+            "in several parts; choose group:speaker"
+        )
 
 
 def _own_function(name):

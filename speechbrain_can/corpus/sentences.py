@@ -13,8 +13,10 @@ from scipy.sparse.csgraph import connected_components
 
 from speechbrain_can.alignment.words import texts_of
 
-# Shorter ones ("yeah", "oh no") are the same by chance.
-MIN_WORDS = 3
+# Shorter ones ("yeah", "oh no") are the same by chance; scripts without spaces
+# are counted in characters.
+MIN_WORDS, MIN_CHARACTERS = 3, 6
+_WITHOUT_SPACES = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]")
 # Of rapidfuzz's ratio: in a hundred characters about ten differ.
 NEARLY = 90
 BLOCK = 256  # sentences that are compared with all others at once
@@ -33,11 +35,24 @@ def sentence_of(utterance):
     return " ".join(re.findall(r"[\w']+", text.lower()))
 
 
+def is_long(sentence):
+    """Whether two would hardly say the same by chance.
+
+    Example
+    -------
+    >>> is_long("oh no"), is_long("do it again"), is_long("我今天去学校")
+    (False, True, True)
+    """
+    if _WITHOUT_SPACES.search(sentence):
+        return len(sentence) >= MIN_CHARACTERS
+    return len(sentence.split()) >= MIN_WORDS
+
+
 def group_near(sentences):
     """A number for each sentence, the same for those that are nearly the same.
 
     Two are when rapidfuzz's ratio is ``NEARLY`` or more, or a third is between
-    them. Sentences under ``MIN_WORDS`` words are alike only to themselves.
+    them. Sentences that are not ``is_long`` are alike only to themselves.
 
     Arguments
     ---------
@@ -60,7 +75,7 @@ def group_near(sentences):
     # of like length: far longer ones cannot be nearly the same
     unique = sorted(set(sentences), key=lambda text: (len(text), text))
     lengths = np.array([len(text) for text in unique])
-    long = np.array([len(text.split()) >= MIN_WORDS for text in unique])
+    long = np.array([is_long(text) for text in unique])
     factor = NEARLY / (200 - NEARLY)
     rows, columns = [], []
     for begin in range(0, len(unique), BLOCK):

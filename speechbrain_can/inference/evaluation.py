@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from speechbrain_can.alignment.finding import GIVEN, FoundWords
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import (
     column_value,
@@ -64,10 +65,12 @@ def predict_corpus(recognizer, prepared_folder, only=None):
     }
     if not chosen:
         raise InputError(f"{prepared_folder} has no utterance to test")
-    groups = _heard_together(utterances, chosen, recognizer.normalize_by)
+    groups = heard_together(utterances, chosen, recognizer.normalize_by)
     rows = []
     for group in tqdm(groups, unit="group", disable=None):
-        predictions = _predict(recognizer, group, description["data_folder"])
+        predictions = predict_together(
+            recognizer, group, description["data_folder"]
+        )
         for utterance, prediction in zip(group, predictions):
             if utterance.utterance_id not in chosen:
                 continue
@@ -88,7 +91,14 @@ def predict_corpus(recognizer, prepared_folder, only=None):
     return table, result
 
 
-def _heard_together(utterances, chosen, column):
+def as_tested(utterance):
+    """The words of a row of the manifest, which end where the utterance does."""
+    return FoundWords(
+        utterance.words, utterance.words[-1].end, utterance.aligned_by or GIVEN
+    )
+
+
+def heard_together(utterances, chosen, column):
     """Utterances in groups: each alone, or with all others of its speaker."""
     groups = {}
     for name, utterance in utterances.items():
@@ -101,7 +111,7 @@ def _heard_together(utterances, chosen, column):
     ]
 
 
-def _predict(recognizer, utterances, data_folder):
+def predict_together(recognizer, utterances, data_folder):
     """Predictions of utterances of one group."""
     waveforms = [
         read_waveform(
@@ -114,6 +124,6 @@ def _predict(recognizer, utterances, data_folder):
     return recognizer.classify_batch(
         wavs,
         lengths / wavs.shape[1],
-        alignments=[utterance.words for utterance in utterances],
+        alignments=[as_tested(utterance) for utterance in utterances],
         speakers=["group"] * len(utterances),
     )

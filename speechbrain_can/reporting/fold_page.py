@@ -6,23 +6,20 @@ Authors
 
 from pathlib import Path
 
-from speechbrain_can.alignment.finding import GIVEN, FoundWords
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.folds import split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
-from speechbrain_can.files import InputError
+from speechbrain_can.files import InputError, read_json
 from speechbrain_can.hparams import SETTINGS, read_settings
+from speechbrain_can.inference.evaluation import (
+    heard_together,
+    predict_together,
+)
 from speechbrain_can.inference.recognizer import load_recognizer
 from speechbrain_can.reporting.gather import load_corpus
+from speechbrain_can.results.folds import FOLD_RESULT
 from speechbrain_can.results.page import PAGE_RATE, PageEntry, write_page
 from speechbrain_can.training.model_folder import MODEL
-
-
-def as_tested(utterance):
-    """The words of a row of the manifest, which end where the utterance does."""
-    return FoundWords(
-        utterance.words, utterance.words[-1].end, utterance.aligned_by or GIVEN
-    )
 
 
 def write_fold_page(path, fold_folder, most=60):
@@ -54,18 +51,20 @@ def write_fold_page(path, fold_folder, most=60):
             "finished run"
         )
     settings = read_settings(fold_folder / SETTINGS)
-    corpus = load_corpus(fold_folder.parent)
+    manifest = read_json(fold_folder / FOLD_RESULT)["manifest"]
+    _, corpus = load_corpus(fold_folder.absolute().parent, manifest)
     recognizer = load_recognizer(fold_folder / MODEL)
-    found = []
-    for utterance_id in split_fold(corpus.folds, settings.fold)["test"]:
-        utterance = corpus.utterances[utterance_id]
-        wav = resolve_wav(utterance, corpus.data_folder)
-        found.append(
-            (
-                utterance,
-                recognizer.classify_file(wav, alignment=as_tested(utterance)),
-            )
+    tested = set(split_fold(corpus.folds, settings.fold)["test"])
+    found = [
+        (utterance, prediction)
+        for group in heard_together(
+            corpus.utterances, tested, recognizer.normalize_by
         )
+        for utterance, prediction in zip(
+            group, predict_together(recognizer, group, corpus.data_folder)
+        )
+        if utterance.utterance_id in tested
+    ]
     wrong = sum(u.emotion != p.label for u, p in found)
     # confident mistakes first, then what was hardly right
     found.sort(

@@ -95,12 +95,19 @@ def gather(folders):
     if not len(results):
         raise InputError(f"{folders[0]} has no finished fold")
     check_comparable(results)
-    corpus = load_corpus(runs[0][2])
+    manifest = results["manifest"].iloc[0]
+    described = [run for _, _, run in runs if (run / SETTINGS).exists()]
+    if not described:
+        raise InputError(
+            f"{runs[0][2]} has no {SETTINGS}; give one of the runs that it was made "
+            "of as well"
+        )
+    prepared, corpus = load_corpus(described[0], manifest)
     return Gathered(
         corpus=corpus,
         results=results,
         predictions=load_predictions(results),
-        leaks=_leaks(runs[0][2], corpus),
+        leaks=_leaks(prepared, corpus),
         curves=_curves(runs),
         attention=_attention(runs, corpus),
         calibration=_calibration(runs),
@@ -108,10 +115,27 @@ def gather(folders):
     )
 
 
-def find_prepared(run):
+def load_corpus(run, manifest):
     """The prepared corpus of a run, which may have been moved with it.
 
-    Returns the folder and the name of the protocol.
+    Arguments
+    ---------
+    run : str or Path
+        Its folder.
+    manifest : str
+        The digest that its results have.
+
+    Returns
+    -------
+    folder : Path
+        The prepared folder.
+    corpus : Corpus
+        What is in it.
+
+    Raises
+    ------
+    InputError
+        If it is gone, or was prepared anew since.
     """
     run = Path(run)
     hparams = read_settings(run / SETTINGS).plain()
@@ -123,20 +147,17 @@ def find_prepared(run):
     ]
     for place in places:
         if folds_path(place, protocol).exists():
-            return place, protocol
+            corpus = Corpus.load(place, protocol)
+            if corpus.digest == manifest:
+                return place, corpus
     raise InputError(
-        f"{run} has no prepared corpus; it was looked for in "
-        f"{', '.join(map(str, places))}"
+        f"the prepared corpus of {run} is gone, or another one by now; it was "
+        f"looked for in {', '.join(map(str, places))}"
     )
 
 
-def load_corpus(run):
-    """The corpus that a run was trained on."""
-    return Corpus.load(*find_prepared(run))
-
-
-def _leaks(run, corpus):
-    path = leaks_path(*find_prepared(run))
+def _leaks(prepared, corpus):
+    path = leaks_path(prepared, corpus.protocol)
     known = read_json(path) if path.exists() else {}
     if known.get("manifest") == corpus.digest:
         return pd.DataFrame(known["leaks"])
@@ -146,6 +167,8 @@ def _leaks(run, corpus):
 def _curves(runs):
     rows = []
     for system, seed, run in runs:
+        if not (run / SETTINGS).exists():
+            continue  # a mean of runs was not trained
         metric = read_settings(run / SETTINGS).plain()["stop_on"]
         for result in finished_folds(run):
             path = run / f"fold_{result['fold']}" / LOG
@@ -190,7 +213,8 @@ def read_log(path):
 def _attention(runs, corpus):
     rows = []
     for system, seed, run in runs:
-        keys, _ = key_tables(run, corpus)
+        trained = (run / SETTINGS).exists()
+        keys, _ = key_tables(run, corpus) if trained else (None, 0)
         for modality in ("text", "audio"):
             entropies = [
                 entropy(weights)
@@ -244,7 +268,6 @@ def _source(system, seed, run):
     return {
         "system": system,
         "seed": seed,
-        "folder": str(run),
         "seconds": sum(fold["seconds"] for fold in folds),
         "command": folds[0].get("command"),
         "environment": _common_environment(folds),

@@ -74,6 +74,7 @@ def page_content(gathered, intervals, reference):
             "seeds": ", ".join(map(str, sorted(results["seed"].unique()))),
         },
         "reference": label,
+        "speakers": len({u.speaker for u in corpus.utterances.values()} - {""}),
         "significant": SIGNIFICANT,
         "metrics": list(METRICS),
         "tables": report_tables(report, "html", label),

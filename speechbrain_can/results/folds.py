@@ -5,6 +5,7 @@ Authors
 """
 
 import os
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -174,7 +175,8 @@ def find_runs(folders):
 
     A folder is a run, or has the runs of a system, ``<seed>``, or of several, as
     ``compare`` writes them, ``<system>/<seed>``.
-    A run in a folder without a seed's number is called as the folder.
+    A run in a folder without a seed's number is called as the folder, and its
+    seed is that of its settings.
 
     Raises ``InputError`` for a folder without a run, and for two runs of one
     system and seed.
@@ -184,9 +186,11 @@ def find_runs(folders):
         found = runs_of_comparison(folder) or _seeded(folder, "*[0-9]")
         if any(Path(folder).glob("fold_[0-9]*")):
             run = Path(os.path.abspath(folder))
-            seeded = run.name.isdigit()
-            key = (run.parent.name, int(run.name)) if seeded else (run.name, 0)
-            found = [(*key, run)]
+            found = [
+                (run.parent.name, int(run.name), run)
+                if run.name.isdigit()
+                else (run.name, _seed_of(run), run)
+            ]
         if not found:
             raise InputError(f"{folder} has no run: no fold_<number> in it")
         for system, seed, run in found:
@@ -196,6 +200,14 @@ def find_runs(folders):
                     f"{seed}; give one of them, or rename a folder"
                 )
     return [(*key, run) for key, run in sorted(runs.items())]
+
+
+def _seed_of(run):
+    """The seed of a run's settings, or 0 where it has none."""
+    path = run / "hyperparams.yaml"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    found = re.search(r"^seed: (\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def runs_of_comparison(folder):
@@ -219,7 +231,7 @@ def collect(runs):
         {
             "system": system,
             "seed": seed,
-            **{column: result[column] for column in columns},
+            **{column: result.get(column) for column in columns},
             "path": fold_result(run, result["fold"]).with_name(PREDICTIONS),
         }
         for system, seed, run in runs
@@ -245,6 +257,13 @@ def unequal_folds(results):
                 f"{system} has no result of seed {seed}, fold {fold}{more}"
             )
     return found
+
+
+def common_folds(results):
+    """The results of the folds and seeds that every system has."""
+    n_systems = results["system"].nunique()
+    counts = results.groupby(["seed", "fold"])["system"].transform("nunique")
+    return results[counts == n_systems]
 
 
 def check_comparable(results):

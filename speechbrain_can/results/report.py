@@ -216,8 +216,9 @@ def format_tables(results, intervals, corpus_name, protocol, reference):
     title = (
         f"{corpus_name}, {protocol}, seed {seeds}: mean ± standard deviation "
         f"over folds; paired difference to {label} with its 95% interval, corrected "
-        "for shared training data (Nadeau and Bengio; McNemar's test where "
-        "there is one fold); * p < .05, corrected in each metric for all systems (Holm)"
+        "for shared training data (Nadeau and Bengio; of one fold and one seed "
+        "McNemar's test of WA); * p < .05, corrected in each metric for all systems "
+        "(Holm)"
     )
     pooled = (
         "All folds and seeds together, with 95% intervals of the bootstrap over "

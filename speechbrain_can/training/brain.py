@@ -125,16 +125,15 @@ class EmotionBrain(sb.Brain):
         ):
             own, everyone = self.train_sampler.counts(self.step - 1)
             if not own:
+                for name in ("loss", *losses):  # known, also without a value
+                    self._statistics(name)
                 return 0 * total.sum()
             # of gradients the mean over processes is taken
             share = self.train_sampler.processes / everyone
         else:
             share = 1 / len(total)
         for name, loss in {"loss": total, **losses}.items():
-            stats = self.loss_metrics.setdefault(
-                name, MetricStats(metric=lambda loss: loss)
-            )
-            stats.append(batch.ids, loss.detach())
+            self._statistics(name).append(batch.ids, loss.detach())
         if stage != sb.Stage.TRAIN:
             self.ids.extend(batch.ids)
             self.targets.append(targets)
@@ -145,6 +144,11 @@ class EmotionBrain(sb.Brain):
                 attention_of_words(predictions.attention, word_counts)
             )
         return share * total.sum()
+
+    def _statistics(self, name):
+        return self.loss_metrics.setdefault(
+            name, MetricStats(metric=lambda loss: loss)
+        )
 
     def _train_loader_specifics(self, dataset, loader_kwargs):
         """Of several processes each gets its part of the batches of one."""

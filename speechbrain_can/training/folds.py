@@ -133,8 +133,10 @@ def run_folds(settings, run_opts):
         "protocol": protocol,
         "classes": corpus.classes,
     }
-    summary = summarise(output_folder, description)
-    write_json(output_folder / RESULTS, summary)
+    # Folds may end side by side: the last one has to see all of them.
+    with FileLock(output_folder / "results.lock"):
+        summary = summarise(output_folder, description)
+        write_json(output_folder / RESULTS, summary)
     print(format_table(summary))
     picture = fold_result(output_folder, fold).with_name(ATTENTION_PICTURE)
     if picture.exists():

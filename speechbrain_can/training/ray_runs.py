@@ -54,7 +54,7 @@ def connected(workers, address=None):
         ray.shutdown()
 
 
-def train_all_on_ray(runs, workers, address=None):
+def train_all_on_ray(runs, workers, address=None, gpus=0):
     """Trains the folds of runs as trials, and shows how far they are.
 
     What a trial prints goes to ``output_fold_<number>.txt`` in its run's folder.
@@ -68,16 +68,22 @@ def train_all_on_ray(runs, workers, address=None):
         Trials at a time on this machine; a cluster has as many as it has cores.
     address : str or None
         Of a cluster, such as ``auto``; None starts Ray here.
+    gpus : float
+        Of a trial; 0.5 lets two share one.
 
     Returns
     -------
     list of Run
         Those of which a fold failed.
     """
-    threads = max(1, torch.get_num_threads() // workers) if not address else 1
+    threads = threads_of(workers, address)
     with connected(workers, address) as ray:
         trial = ray.remote(
-            num_cpus=1, max_calls=1, max_retries=RETRIES, name="train_fold"
+            num_cpus=1,
+            num_gpus=gpus,
+            max_calls=1,
+            max_retries=RETRIES,
+            name="train_fold",
         )(train_fold_of)
 
         def start(run, fold):
@@ -121,6 +127,11 @@ def _cause(error):
     return str(getattr(error, "cause", None) or error).strip()
 
 
+def threads_of(workers, address):
+    """Threads of a trial: its share of this machine; one on a cluster."""
+    return 1 if address else max(1, torch.get_num_threads() // workers)
+
+
 def output_path(run, fold):
     """Where a trial's output goes."""
     return run.folder / f"output_fold_{fold}.txt"
@@ -132,7 +143,7 @@ def train_fold_of(run, fold, folder, threads):
     torch.set_num_threads(threads)
     run.folder.mkdir(parents=True, exist_ok=True)
     with printing_to(output_path(run, fold)):
-        run_train(run.hparams_file, of_fold(run.arguments, fold))
+        run_in_process(run.hparams_file, of_fold(run.arguments, fold))
 
 
 def of_fold(arguments, fold):
@@ -141,7 +152,7 @@ def of_fold(arguments, fold):
     return [*kept, f"--fold={fold}"]
 
 
-def run_train(hparams_file, arguments):
+def run_in_process(hparams_file, arguments):
     """Runs ``train.py`` in this process, as its command does."""
     train = find_train(hparams_file)
     sys.argv = [str(train), str(hparams_file), *arguments]
@@ -154,7 +165,8 @@ def printing_to(path):
     """Sends all output of this process to a file, the traceback of an error too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", buffering=1) as stream:
-        stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        stream.write(f"{now} process {os.getpid()}\n")
         for number in (1, 2):
             os.dup2(stream.fileno(), number)
         try:

@@ -90,8 +90,13 @@ def test_strict(leaks):
         check_leaks(leaks, strict=["speaker", "audio file"])
     with pytest.raises(LeakageError, match="dialog: 100.0%"):
         check_leaks(leaks, strict=True)
-    with pytest.raises(InputError, match="strict names 'text'; give True"):
-        check_leaks(leaks, strict=["text"])
+    with pytest.raises(LeakageError, match="audio file: 50.0%"):
+        check_leaks(leaks, strict="audio file")
+    for wrong in (["text"], "text", 1):
+        with pytest.raises(InputError, match="strict is .*; give True, False"):
+            check_leaks(leaks, strict=wrong)
+    with pytest.raises(InputError, match="'session', of which the corpus says"):
+        check_leaks(leaks, strict=["session"])
 
 
 def test_near_duplicates_are_those_that_pairwise_comparison_finds():

@@ -13,7 +13,12 @@ from speechbrain_can.corpus.folds import (
     split_fold,
     write_folds,
 )
-from speechbrain_can.corpus.protocols import ALIASES, make_folds, protocol_slug
+from speechbrain_can.corpus.protocols import (
+    ALIASES,
+    is_changing,
+    make_folds,
+    protocol_slug,
+)
 from speechbrain_can.corpus.sentences import sentence_of
 from speechbrain_can.files import InputError
 
@@ -114,6 +119,20 @@ def test_leave_one_session_out_trains_on_seven_speakers():
         assert len({utterances[n].speaker for n in parts["train"]}) == 7
         (valid,) = {utterances[n].speaker for n in parts["valid"]}
         assert valid == f"Ses0{(fold + 1) % 5 + 1}{'FM'[fold % 2]}"
+
+
+def test_a_speaker_of_several_sessions_is_not_left_out():
+    utterances = {
+        name: replace(row, speaker=row.speaker[-1])
+        for name, row in corpus().items()
+    }
+    with pytest.raises(InputError, match="speaker F is in several sessions"):
+        make_folds("leave_one_session_out", utterances, seed=1)
+    utterances = {
+        name: replace(row, speaker="") for name, row in corpus().items()
+    }
+    with pytest.raises(InputError, match="needs the speaker of every"):
+        make_folds("leave_one_session_out", utterances, seed=1)
 
 
 def test_leave_one_session_out_needs_three_sessions():
@@ -353,7 +372,8 @@ def test_any_column_and_any_number_of_folds():
         "group:room:two": "the number of folds, such as 5",
         "group:room:2": "needs three folds or more",
         "group:hall": "no column 'hall'; choose one of speaker, .* room",
-        "group": "missing 1 required .* 'column'",
+        "group": "protocol 'group': missing .*'column'",
+        "random10:5": "protocol 'random10:5': too many",
     }.items():
         with pytest.raises(InputError, match=reason):
             make_folds(protocol, utterances, seed=1)
@@ -388,6 +408,9 @@ def test_a_fold_list(tmp_path):
     path.write_text("ID,test_fold\na,1\n")
     with pytest.raises(InputError, match=r"missing column\(s\) valid_fold"):
         make_folds(f"file:{path}", utterances, seed=1)
+    path.write_text("\ufeffID,test_fold,valid_fold\na,0,1\nb,1,1\nc,2,0\n")
+    with pytest.raises(InputError, match="b validates in fold 1, which it is"):
+        make_folds(f"file:{path}", utterances, seed=1)
     with pytest.raises(InputError, match="there is no such fold list"):
         make_folds("file:nowhere.csv", utterances, seed=1)
 
@@ -402,6 +425,8 @@ def test_a_protocol_of_ones_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     folds = make_folds("my_folds.in_turn", corpus(), seed=1)
     assert count_folds(folds) == 3
+    assert is_changing("improvised:my_folds.in_turn")
+    assert not is_changing("improvised:session5")
     with pytest.raises(InputError, match="has no attribute 'by_turn'"):
         make_folds("my_folds.by_turn", corpus(), seed=1)
     with pytest.raises(InputError, match="No module named 'your_folds'"):

@@ -43,6 +43,12 @@ def test_processes_share_every_batch(n, processes):
         )
 
 
+def test_a_process_without_an_utterance_knows_the_losses():
+    """Else it would not take part when the means are taken, and all would wait."""
+    shares = [SharedBatches(range(2), 2, rank, 3) for rank in range(3)]
+    assert [share.counts(0) for share in shares] == [(1, 2), (1, 2), (0, 2)]
+
+
 def test_samplers_are_told_the_epoch():
     class Told(torch.utils.data.Sampler):
         epoch = None

@@ -11,10 +11,12 @@ import time
 
 import pytest
 from click.testing import CliRunner
-from helpers.recipes import RECIPES, ROOT, SMALL
+from helpers.recipes import RECIPES, ROOT, SMALL, on, run
 
 from speechbrain_can.__main__ import main
-from speechbrain_can.hparams import read_settings
+from speechbrain_can.hparams import SettingsError, read_settings
+from speechbrain_can.training.runs import plan_run
+from speechbrain_can.training.search import reportable_folds
 
 pytest.importorskip("ray")
 
@@ -55,14 +57,6 @@ def start(recipe, corpus, command, *arguments, **overrides):
     )
 
 
-def trial_processes():
-    """Ray's workers that train a fold, by their process numbers."""
-    found = subprocess.run(
-        ["pgrep", "-f", "^ray::train_fold"], stdout=subprocess.PIPE, text=True
-    )
-    return [int(number) for number in found.stdout.split()]
-
-
 def test_a_dead_worker_loses_nothing(recipe, controlled_corpus):
     folder = recipe / "results" / "on_ray"
     process = start(
@@ -81,18 +75,19 @@ def test_a_dead_worker_loses_nothing(recipe, controlled_corpus):
         assert process.poll() is None, process.communicate()[0]
         assert time.time() < deadline
         time.sleep(0.1)
-    # the one that is training: broken.yaml ends by itself
-    for number in trial_processes():
-        os.kill(number, signal.SIGKILL)
+    path = folder / "can" / "1234" / "output_fold_0.txt"
+    os.kill(
+        int(re.search(r"process (\d+)", path.read_text())[1]), signal.SIGKILL
+    )
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert (
         "broken, seed 1234, fold 0, failed: ValueError: Invalid lear" in printed
     )
     assert "can, seed 1234, fold 0: WA" in printed
-    output = (folder / "can" / "1234" / "output_fold_0.txt").read_text()
+    output = path.read_text()
     # it was begun twice, and no epoch was trained twice
-    assert len(re.findall(r"^\d{4}-\d\d-\d\d ", output, re.MULTILINE)) == 2
+    assert len(set(re.findall(r"^\d{4}-.* process (\d+)$", output, re.M))) == 2
     epochs = re.findall(r"^epoch: (\d+)", log.read_text(), re.MULTILINE)
     assert epochs == [str(i) for i in range(1, 31)]
     result = json.loads((log.parent / "result.json").read_text())
@@ -120,6 +115,12 @@ def test_a_search(recipe, controlled_corpus):
     text = best.read_text()
     assert "3 trials" in text and "validation UA" in text
     settings = read_settings(best).plain()
+    # what was given to the search is in it, and it is a run of its own
+    assert settings["data_folder"] == str(controlled_corpus)
+    assert settings["preparation"]["protocol"] == "leave_one_session_out"
+    assert settings["output_folder"] == "results/best/1234"
+    # fold 1 tests who validates in fold 0
+    assert "report fold(s) 0, 2, 3, 4 only" in text and settings["fold"] == 0
     assert 0.01 <= settings["align_weight"] <= 1 and settings["heads"] in (1, 2)
     # the winner is the trial that is best on the validation set
     found = [
@@ -145,6 +146,37 @@ def test_a_search(recipe, controlled_corpus):
     assert process.returncode == 0, printed
     assert len(list(folder.glob("trials/*/fold_0/result.json"))) == 4
 
+    # another system, metric or choice of folds is another search
+    for change in ("--metric=WA", "--folds=2", "--number_of_epochs=2"):
+        name = change.partition("=")[0]
+        kept = [a for a in arguments if not a.startswith(name)]
+        process = start(
+            recipe,
+            controlled_corpus,
+            *kept,
+            *([] if "epochs" in name else [change]),
+            number_of_epochs=2 if "epochs" in name else 1,
+        )
+        printed, _ = process.communicate(timeout=100)
+        assert process.returncode == 1 and "is another search's" in printed
+
+
+def test_a_fold_is_not_tested_on_what_it_was_chosen_on(
+    recipe, controlled_corpus, tmp_path
+):
+    run(tmp_path, *on(controlled_corpus), "--fold=none")
+    base = plan_run(
+        recipe / "hparams" / "can.yaml",
+        1,
+        tmp_path / "run",
+        tmp_path / "prepared",
+        on(controlled_corpus),
+    )
+    assert reportable_folds(base, [0]) == [0, 2, 3, 4]
+    assert reportable_folds(base, [0, 2]) == [0, 2, 4]
+    with pytest.raises(SettingsError, match="test set of fold.s. 1 validates"):
+        reportable_folds(base, [0, 1])
+
 
 @pytest.mark.parametrize(
     "space, reason",
@@ -153,6 +185,9 @@ def test_a_search(recipe, controlled_corpus):
         ("align_weight: {normal: [0, 1]}", "normal; choose one of choice,"),
         ("align_weight: [0, 1]", "as align_weight: {uniform: [0, 1]}"),
         ("", "names no hyper-parameter"),
+        ("- lr", "names no hyper-parameter"),
+        ("lr: {uniform: 1}", "lr: uniform needs a list, of two numbers"),
+        ("lr: {uniform: [1, 0]}", "of two numbers that rise"),
     ],
 )
 def test_spaces_that_are_refused(tmp_path, space, reason):
