@@ -10,6 +10,7 @@ Authors
 """
 
 import csv
+import sys
 from dataclasses import dataclass, field
 from typing import Dict, List
 
@@ -271,11 +272,12 @@ def _parse_row(place, row):
         utterance_id=row["ID"],
         duration=duration,
         wav=row["wav"],
-        speaker=row["speaker"],
-        session=row["session"],
-        dialog=row["dialog"],
+        # many rows share these: one object for all
+        speaker=sys.intern(row["speaker"]),
+        session=sys.intern(row["session"]),
+        dialog=sys.intern(row["dialog"]),
         scripted=row["scripted"] == "1",
-        emotion=row["emotion"],
+        emotion=sys.intern(row["emotion"]),
         words=Words(words),
         **{name: row.get(name) or "" for name in OPTIONAL},
         extra={k: v for k, v in row.items() if k not in COLUMNS},

@@ -23,12 +23,14 @@ from tqdm import tqdm
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import resolve_wav
 
+FRAMES = "frames.f32"
+
 
 class FeatureStore:
-    """Features of a corpus on disk, read through a memory map.
+    """Features of a corpus on disk, read utterance by utterance.
 
     ``FeatureStore.build`` makes one. Opening it costs a few bytes a word,
-    however many frames it holds.
+    however many frames it holds; nothing that was read stays in memory.
 
     Arguments
     ---------
@@ -47,17 +49,21 @@ class FeatureStore:
             self._frame_counts = index["frame_counts"]
             self._sums = index["sums"]
             self._squares = index["squares"]
-        size = self._sums.shape[1]
-        self._frames = np.memmap(
-            self.folder / "frames.f32", dtype=np.float32, mode="r"
-        ).reshape(-1, size)
 
     def __getitem__(self, utterance_id):
         """Frames ``[frames, features]`` and counts ``[words]`` by ID."""
         row = self._rows[utterance_id]
-        frames = self._frames[slice(*self._frame_offsets[row : row + 2])]
+        first, last = self._frame_offsets[row : row + 2].tolist()
+        size = self._sums.shape[1]
+        # opened anew each time: many processes share a store
+        frames = np.fromfile(
+            self.folder / FRAMES,
+            dtype=np.float32,
+            count=(last - first) * size,
+            offset=4 * first * size,
+        ).reshape(-1, size)
         counts = self._frame_counts[slice(*self._word_offsets[row : row + 2])]
-        return torch.from_numpy(np.array(frames)), torch.from_numpy(counts)
+        return torch.from_numpy(frames), torch.from_numpy(counts)
 
     def statistics(self, ids):
         """Mean and standard deviation ``[features]`` over all their frames."""
@@ -194,7 +200,7 @@ def _write_store(
     )
     frame_offsets, word_offsets = [0], [0]
     frame_counts, sums, squares = [], [], []
-    with open(folder / "frames.f32", "wb") as stream:
+    with open(folder / FRAMES, "wb") as stream:
         found = itertools.chain.from_iterable(loader)
         for frames, counts in tqdm(
             found,

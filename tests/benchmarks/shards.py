@@ -21,7 +21,7 @@ import webdataset
 from measure import peak_megabytes
 from tabulate import tabulate
 
-from speechbrain_can.features.store import FeatureStore
+from speechbrain_can.features.store import FRAMES, FeatureStore
 
 PER_SHARD = 2000  # utterances
 BUFFER = 5000  # utterances that are shuffled at a time
@@ -94,7 +94,7 @@ def main():
     started = time.perf_counter()
     paths = write_shards(FeatureStore(arguments.store), ids, arguments.folder)
     print(f"{len(paths)} shards in {time.perf_counter() - started:.0f} s")
-    frames = [str(arguments.store / "frames.f32")]
+    frames = [str(arguments.store / FRAMES)]
     rows = []
     for name, read, files in (
         (
