@@ -245,4 +245,5 @@ def test_commands_name_what_is_there(page):
         options = {p.name for c in main.commands.values() for p in c.params}
         options |= {field.name for field in fields(RunOptions)}
         options |= {"part", "format"}
+        options |= {"nproc_per_node"}  # torchrun's
         assert key in options or f"{key}:" in known, key

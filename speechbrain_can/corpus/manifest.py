@@ -49,6 +49,8 @@ GROUPING = (
 )
 
 DATA_ROOT = "$data_root"
+# One for all: most manifests have no column of their own.
+NO_EXTRA = {}
 
 
 class ManifestError(InputError):
@@ -280,7 +282,7 @@ def _parse_row(place, row):
         emotion=sys.intern(row["emotion"]),
         words=Words(words),
         **{name: row.get(name) or "" for name in OPTIONAL},
-        extra={k: v for k, v in row.items() if k not in COLUMNS},
+        extra={k: v for k, v in row.items() if k not in COLUMNS} or NO_EXTRA,
     )
 
 

@@ -109,12 +109,10 @@ class SegmentFbank(torch.nn.Module):
         surplus = (lengths - self.window_samples).clamp(min=0)
         counts = 1 + torch.div(surplus, self.hop_samples, rounding_mode="floor")
         first = torch.cumsum(counts, 0) - counts
-        frame_starts = (starts - first * self.hop_samples).repeat_interleave(
-            counts
-        ) + torch.arange(0, int(counts.sum())) * self.hop_samples
+        starts = (starts - first * self.hop_samples).repeat_interleave(counts)
+        frame_starts = starts + torch.arange(len(starts)) * self.hop_samples
         # Only the one frame of a short segment is not full of its own samples.
-        real_samples = lengths.clamp(max=self.window_samples)
-        real_samples = real_samples.repeat_interleave(counts)
+        real_samples = (lengths - surplus).repeat_interleave(counts)
         windows = torch.nn.functional.pad(
             waveform, (0, self.window_samples)
         ).unfold(0, self.window_samples, 1)
@@ -135,7 +133,6 @@ class SegmentFbank(torch.nn.Module):
             beyond = torch.arange(self.window_samples) >= real_samples[:, None]
             samples.masked_fill_(beyond, 0.0)
         spectrum = torch.fft.rfft(samples.mul_(self.window))
-        # of the real and the imaginary part, which have the same filters
         squares = torch.view_as_real(spectrum).square_().flatten(1)
         # torchaudio's floor; it lies near one bit of 16-bit audio
         return (squares @ self.mel_filters).add_(1e-6).log_()

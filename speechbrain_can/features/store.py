@@ -23,7 +23,7 @@ from tqdm import tqdm
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import resolve_wav
 
-FRAMES = "frames.f32"
+FRAMES, INDEX = "frames.f32", "index.npz"
 
 
 class FeatureStore:
@@ -40,28 +40,26 @@ class FeatureStore:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        with np.load(self.folder / "index.npz") as index:
+        with np.load(self.folder / INDEX) as index:
             self._rows = {
                 utterance_id: i for i, utterance_id in enumerate(index["ids"])
             }
             self._frame_offsets = index["frame_offsets"]
             self._word_offsets = index["word_offsets"]
             self._frame_counts = index["frame_counts"]
-            self._sums = index["sums"]
-            self._squares = index["squares"]
+            self._size = index["sums"].shape[1]
 
     def __getitem__(self, utterance_id):
         """Frames ``[frames, features]`` and counts ``[words]`` by ID."""
         row = self._rows[utterance_id]
         first, last = self._frame_offsets[row : row + 2].tolist()
-        size = self._sums.shape[1]
         # opened anew each time: many processes share a store
         frames = np.fromfile(
             self.folder / FRAMES,
             dtype=np.float32,
-            count=(last - first) * size,
-            offset=4 * first * size,
-        ).reshape(-1, size)
+            count=(last - first) * self._size,
+            offset=4 * first * self._size,
+        ).reshape(-1, self._size)
         counts = self._frame_counts[slice(*self._word_offsets[row : row + 2])]
         return torch.from_numpy(frames), torch.from_numpy(counts)
 
@@ -70,8 +68,10 @@ class FeatureStore:
         rows = [self._rows[utterance_id] for utterance_id in ids]
         offsets = self._frame_offsets
         n_frames = sum(offsets[row + 1] - offsets[row] for row in rows)
-        mean = self._sums[rows].sum(axis=0) / n_frames
-        variance = self._squares[rows].sum(axis=0) / n_frames - mean**2
+        with np.load(self.folder / INDEX) as index:
+            mean = index["sums"][rows].sum(axis=0) / n_frames
+            squares = index["squares"][rows].sum(axis=0)
+        variance = squares / n_frames - mean**2
         std = np.sqrt(np.maximum(variance, 0))
         return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
 
@@ -102,7 +102,7 @@ class FeatureStore:
         store.parent.mkdir(parents=True, exist_ok=True)
         # Should another run need the same store meanwhile, it waits for it.
         with FileLock(f"{store}.lock"):
-            if not (store / "index.npz").exists():
+            if not (store / INDEX).exists():
                 scratch = store.with_name(f"{store.name}.partial")
                 shutil.rmtree(scratch, ignore_errors=True)
                 scratch.mkdir()
@@ -216,7 +216,7 @@ def _write_store(
             sums.append(frames.sum(axis=0, dtype=np.float64))
             squares.append(np.square(frames, dtype=np.float64).sum(axis=0))
     np.savez(
-        folder / "index.npz",
+        folder / INDEX,
         ids=np.array([u.utterance_id for batch in batches for u in batch]),
         frame_offsets=np.array(frame_offsets),
         word_offsets=np.array(word_offsets),

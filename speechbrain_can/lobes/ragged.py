@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-# What a bucket and a step of it cost an LSTM of 128 units on a CPU, in padded
-# steps: few long loops are faster than many short ones without padding.
+# Time of a bucket and of each of its steps, in padded steps of an LSTM on a CPU
 BUCKET_COST, STEP_COST = 300, 3
 
 
@@ -282,7 +281,7 @@ def bucket_shapes(counts):
     >>> bucket_shapes(torch.tensor([9, 10] * 40 + [3, 2] * 50))
     [(10, 80), (3, 100)]
     """
-    lengths, widths = np.unique(np.asarray(counts.cpu()), return_counts=True)
+    lengths, widths = np.unique(counts.numpy(), return_counts=True)
     lengths, ends = lengths[::-1], np.append(0, np.cumsum(widths[::-1]))
     # of the first i lengths the least cost, and the shapes that have it
     least, shapes = np.zeros(len(lengths) + 1), [[]]

@@ -14,7 +14,6 @@ import torch
 
 import speechbrain as sb
 from speechbrain.dataio.sampler import ReproducibleRandomSampler
-from speechbrain.utils.metric_stats import MetricStats
 from speechbrain_can.lobes.attention import attention_of_words
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.mixup import mixed_targets
@@ -124,16 +123,14 @@ class EmotionBrain(sb.Brain):
             self.train_sampler, SharedBatches
         ):
             own, everyone = self.train_sampler.counts(self.step - 1)
-            if not own:
-                for name in ("loss", *losses):  # known, also without a value
-                    self._statistics(name)
+            if not own:  # the losses are known, without a value
+                self._add_losses({"loss": total, **losses}, count=0)
                 return 0 * total.sum()
             # of gradients the mean over processes is taken
             share = self.train_sampler.processes / everyone
         else:
             share = 1 / len(total)
-        for name, loss in {"loss": total, **losses}.items():
-            self._statistics(name).append(batch.ids, loss.detach())
+        self._add_losses({"loss": total, **losses}, count=len(total))
         if stage != sb.Stage.TRAIN:
             self.ids.extend(batch.ids)
             self.targets.append(targets)
@@ -145,10 +142,29 @@ class EmotionBrain(sb.Brain):
             )
         return share * total.sum()
 
-    def _statistics(self, name):
-        return self.loss_metrics.setdefault(
-            name, MetricStats(metric=lambda loss: loss)
-        )
+    def _add_losses(self, losses, count):
+        """Adds to the sums of a stage the first ``count`` of each ``[batch]``.
+
+        SpeechBrain's ``MetricStats`` keeps every value of an epoch, for which a
+        large corpus takes hundreds of megabytes.
+        """
+        self.loss_count += count
+        for name, loss in losses.items():
+            self.loss_sums[name] = (
+                self.loss_sums.get(name, 0) + loss.detach()[:count].sum()
+            )
+
+    def _mean_losses(self, stage):
+        """The mean of each loss over the utterances of a stage."""
+        if stage == sb.Stage.TRAIN and self.distributed_launch:
+            return {
+                name: mean_over_processes(total, self.loss_count)
+                for name, total in self.loss_sums.items()
+            }
+        return {
+            name: total.item() / self.loss_count
+            for name, total in self.loss_sums.items()
+        }
 
     def _train_loader_specifics(self, dataset, loader_kwargs):
         """Of several processes each gets its part of the batches of one."""
@@ -216,7 +232,7 @@ class EmotionBrain(sb.Brain):
 
     def on_stage_start(self, stage, epoch=None):
         """Gets called at the beginning of each stage."""
-        self.loss_metrics = {}
+        self.loss_sums, self.loss_count = {}, 0
         self.ids, self.targets, self.log_probabilities = [], [], []
         self.attention = []
         if stage == sb.Stage.TRAIN:
@@ -229,16 +245,7 @@ class EmotionBrain(sb.Brain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Gets called at the end of each stage."""
-        if stage == sb.Stage.TRAIN and self.distributed_launch:
-            self.train_stats = {
-                name: mean_over_processes(metric.scores, self.device)
-                for name, metric in self.loss_metrics.items()
-            }
-            return
-        stats = {
-            name: metric.summarize("average")
-            for name, metric in self.loss_metrics.items()
-        }
+        stats = self._mean_losses(stage)
         if stage == sb.Stage.TRAIN:
             self.train_stats = stats
             return

@@ -63,25 +63,21 @@ class SharedBatches(Sampler):
         return len(range(self.rank, total, self.processes)), total
 
 
-def mean_over_processes(values, device):
-    """The mean of the values of all processes together.
+def mean_over_processes(total, count):
+    """The mean over what all processes have seen.
 
     Arguments
     ---------
-    values : list of torch.Tensor
-        Of this process, scalars.
-    device : torch.device
-        What the processes talk on.
+    total : torch.Tensor
+        The sum in this process, a scalar.
+    count : int
+        Of how many.
 
     Returns
     -------
     float
         The same in every process.
     """
-    found = torch.tensor(
-        [float(sum(values)), float(len(values))],
-        device=device,
-        dtype=torch.float64,
-    )
+    found = torch.stack([total.float(), torch.tensor(count).to(total)])
     torch.distributed.all_reduce(found)
     return (found[0] / found[1]).item()
