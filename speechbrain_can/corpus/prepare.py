@@ -42,6 +42,10 @@ from speechbrain_can.files import InputError, read_json, write_json
 PIECE = 4096  # candidates that are read at once
 
 
+# What is in this folder is as it was written: see seal
+DIGESTS = "digests.json"
+
+
 class CorpusError(InputError):
     """A corpus folder that cannot be used; the message says what to give."""
 
@@ -81,6 +85,8 @@ class Corpus:
         """Reads what ``prepare_corpus`` wrote."""
         folder = Path(folder)
         description = read_json(folder / "corpus.json")
+        check_unchanged(folder / "manifest.csv")
+        check_unchanged(folds_path(folder, protocol))
         utterances = read_manifest(folder / "manifest.csv")
         for utterance in utterances.values():
             if utterance.emotion not in description["classes"]:
@@ -125,6 +131,29 @@ def _digest(*paths):
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _digests(folder):
+    path = folder / DIGESTS
+    return read_json(path) if path.exists() else {}
+
+
+def seal(path):
+    """Notes what a file of a prepared corpus holds: it is not to change."""
+    known = _digests(path.parent)
+    write_json(path.parent / DIGESTS, {**known, path.name: _digest(path)})
+
+
+def check_unchanged(path):
+    """Refuses, with a ``CorpusError``, a file that is not as it was written."""
+    if not path.exists():
+        raise CorpusError(f"{path} is missing; prepare the corpus again")
+    if _digests(path.parent).get(path.name) != _digest(path):
+        raise CorpusError(
+            f"{path} is not as the preparation wrote it, and what was made of it "
+            f"would not be either; delete {path.parent} and prepare again (folds "
+            "of your own are --protocol=file:<path>)"
+        )
 
 
 def folds_path(folder, protocol):
@@ -202,23 +231,29 @@ def prepare_corpus(
         # as it is read back: JSON has neither tuples nor numbers as keys
         description = json.loads(json.dumps(description))
         before = read_json(written) if written.exists() else description
-        if before != description:
+        anew = before != description or not (folder / DIGESTS).exists()
+        if anew and written.exists():
             print(f"{folder} was prepared in another way: preparing it anew")
-        if before != description or not written.exists():
-            written.unlink(missing_ok=True)
-            for stale in folder.glob("folds_*.csv"):
-                stale.unlink()
+        if anew or not written.exists():
+            for stale in (
+                written,
+                folder / DIGESTS,
+                *folder.glob("folds_*.csv"),
+            ):
+                stale.unlink(missing_ok=True)
             candidates, skipped = find_candidates()
             utterances = _write_utterances(
                 folder, candidates, skipped, build_utterance
             )
             print(describe(utterances, classes, reference_counts))
             write_json(written, description)
+        check_unchanged(folder / "manifest.csv")
         path = folds_path(folder, protocol)
-        if is_changing(protocol) or not path.exists():
+        if is_changing(protocol) or path.name not in _digests(folder):
             utterances = read_manifest(folder / "manifest.csv")
             folds = make_folds(protocol, utterances, fold_seed)
             write_folds(path, folds)
+            seal(path)
             left_out = len(utterances) - len(folds)
             if left_out:
                 print(f"{left_out} utterances are in no fold of {protocol}")
@@ -270,6 +305,7 @@ def _write_utterances(folder, candidates, skipped, build_utterance):
         )
     check_utterances(utterances)
     write_manifest(folder / "manifest.csv", utterances)
+    seal(folder / "manifest.csv")
     print(f"{len(utterances)} utterances in {folder / 'manifest.csv'}")
     print(f"{len(skipped)} left out, see {folder / 'skipped.csv'}")
     if adjusted:

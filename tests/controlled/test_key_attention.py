@@ -13,7 +13,7 @@ from speechbrain_can.controlled.key_attention import (
 )
 from speechbrain_can.corpus.folds import FoldAssignment, write_folds
 from speechbrain_can.corpus.manifest import write_manifest
-from speechbrain_can.corpus.prepare import folds_path
+from speechbrain_can.corpus.prepare import folds_path, seal
 from speechbrain_can.files import write_json
 from speechbrain_can.results.folds import read_attention, write_attention
 from speechbrain_can.results.metrics import METRICS
@@ -106,6 +106,8 @@ def test_command(segment, tmp_path):
         folds_path(prepared, "session5"),
         {name: FoldAssignment(0, None) for name in UTTERANCES},
     )
+    seal(prepared / "manifest.csv")
+    seal(folds_path(prepared, "session5"))
     write_json(
         prepared / "corpus.json",
         {

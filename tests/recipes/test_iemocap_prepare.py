@@ -274,13 +274,24 @@ def test_another_rule_prepares_anew(
     assert "prepared in another way" in capsys.readouterr().out
 
 
-def test_folds_of_another_manifest_are_refused(prepare, tmp_path):
+@pytest.mark.parametrize(
+    "name", ["manifest.csv", "folds_leave_one_session_out.csv"]
+)
+def test_what_changed_after_preparation_is_refused(prepare, tmp_path, name):
     prepare()
-    path = tmp_path / "prepared" / "folds_leave_one_session_out.csv"
+    path = tmp_path / "prepared" / name
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n")
-    with pytest.raises(CorpusError, match="list other utterances"):
+    with pytest.raises(CorpusError, match=f"{name} is not as the preparation"):
         Corpus.load(tmp_path / "prepared", "leave_one_session_out")
+
+
+def test_a_changed_manifest_gets_no_other_folds(prepare, tmp_path):
+    prepare()
+    with open(tmp_path / "prepared" / "manifest.csv", "a") as stream:
+        stream.write("\n")
+    with pytest.raises(CorpusError, match="manifest.csv is not as"):
+        prepare(protocol="random10")
 
 
 def test_a_label_outside_the_classes_is_refused(prepare, tmp_path):
