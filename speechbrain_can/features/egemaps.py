@@ -88,9 +88,8 @@ class SegmentEgemaps(torch.nn.Module):
                 warnings.simplefilter("ignore")
                 found = smile.process_signal(word.numpy(), self.sample_rate)
             frames.append(torch.tensor(found.to_numpy(dtype="float32")[0]))
-        return torch.stack(frames).nan_to_num(0.0, 0.0, 0.0), torch.ones_like(
-            lengths
-        )
+        counts = torch.ones(len(lengths), dtype=torch.long)
+        return torch.stack(frames).nan_to_num(0.0, 0.0, 0.0), counts
 
 
 def _load_smile():

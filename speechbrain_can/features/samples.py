@@ -70,4 +70,5 @@ class SegmentSamples(torch.nn.Module):
                 "samples are cut where one word ends and the next begins, but "
                 "these segments overlap or leave gaps; set --overlap=0"
             )
-        return waveform[starts[0] : ends[-1], None], lengths
+        samples = waveform[starts[0] : ends[-1], None]
+        return samples, torch.from_numpy(lengths)

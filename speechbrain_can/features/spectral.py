@@ -8,6 +8,9 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+from itertools import repeat
+
+import numpy as np
 import torch
 import torchaudio
 
@@ -42,15 +45,13 @@ class SegmentFbank(torch.nn.Module):
     (torch.Size([101, 80]), tensor([48,  1, 52]))
     """
 
+    # utterances that a store hands over at once
+    batch_size = 32
     # frames transformed at a time: they fit into the cache of a core
-    CHUNK = 512
+    CHUNK = 256
 
     def __init__(
-        self,
-        sample_rate=16000,
-        n_mels=40,
-        win_length=25,
-        hop_length=10,
+        self, sample_rate=16000, n_mels=40, win_length=25, hop_length=10
     ):
         super().__init__()
         self.sample_rate = sample_rate
@@ -58,20 +59,13 @@ class SegmentFbank(torch.nn.Module):
         self.output_size = n_mels
         self.window_samples = round(win_length * sample_rate / 1000)
         self.hop_samples = round(hop_length * sample_rate / 1000)
-        self.register_buffer(
-            "window", torch.hamming_window(self.window_samples), False
-        )
-        self.register_buffer(
-            "mel_filters",
-            torchaudio.functional.melscale_fbanks(
-                self.window_samples // 2 + 1,
-                0.0,
-                sample_rate / 2,
-                n_mels,
-                sample_rate,
-            ).repeat_interleave(2, dim=0),
-            False,
-        )
+        window = torch.hamming_window(self.window_samples)
+        self.register_buffer("window", window, False)
+        bins = self.window_samples // 2 + 1
+        filters = torchaudio.functional.melscale_fbanks(
+            bins, 0.0, sample_rate / 2, n_mels, sample_rate
+        ).repeat_interleave(2, dim=0)
+        self.register_buffer("mel_filters", filters, False)
 
     def extra_repr(self):
         """The settings."""
@@ -81,7 +75,6 @@ class SegmentFbank(torch.nn.Module):
             f"hop_length={self.hop_samples}"
         )
 
-    @torch.no_grad()
     def forward(self, waveform, segments):
         """Computes the features of one utterance.
 
@@ -99,43 +92,51 @@ class SegmentFbank(torch.nn.Module):
         frame_counts : torch.Tensor
             Frames of each segment, at least one, shape ``[words]``.
         """
-        if waveform.dim() != 1:
-            raise ValueError(
-                f"a waveform is [samples], not {list(waveform.shape)}"
-            )
-        starts, lengths = segment_samples(
-            segments, self.sample_rate, len(waveform)
-        )
-        surplus = (lengths - self.window_samples).clamp(min=0)
-        counts = 1 + torch.div(surplus, self.hop_samples, rounding_mode="floor")
-        first = torch.cumsum(counts, 0) - counts
-        starts = (starts - first * self.hop_samples).repeat_interleave(counts)
-        frame_starts = starts + torch.arange(len(starts)) * self.hop_samples
-        # Only the one frame of a short segment is not full of its own samples.
-        real_samples = (lengths - surplus).repeat_interleave(counts)
-        windows = torch.nn.functional.pad(
-            waveform, (0, self.window_samples)
-        ).unfold(0, self.window_samples, 1)
-        frames = torch.cat(
-            [
-                self._transform(windows[chunk_starts], chunk_samples)
-                for chunk_starts, chunk_samples in zip(
-                    frame_starts.split(self.CHUNK),
-                    real_samples.split(self.CHUNK),
-                )
-            ]
-        )
-        return frames, counts
+        return self.batch([waveform], [segments])[0]
 
-    def _transform(self, samples, real_samples):
-        """Features of frames of samples, ``[frames, window]``."""
-        if (real_samples < self.window_samples).any():
-            beyond = torch.arange(self.window_samples) >= real_samples[:, None]
-            samples.masked_fill_(beyond, 0.0)
-        spectrum = torch.fft.rfft(samples.mul_(self.window))
-        squares = torch.view_as_real(spectrum).square_().flatten(1)
+    @torch.no_grad()
+    def batch(self, waveforms, segments):
+        """Features of several utterances at once, a pair as above for each."""
+        if any(waveform.dim() != 1 for waveform in waveforms):
+            raise ValueError("a waveform is [samples], without channels")
+        words, samples = ([*map(len, own)] for own in (segments, waveforms))
+        waveform = torch.cat([*waveforms, torch.zeros(self.window_samples)])
+        found = map(
+            segment_samples, segments, repeat(self.sample_rate), samples
+        )
+        starts, lengths = map(np.concatenate, zip(*found))
+        starts += np.repeat(np.cumsum(samples) - samples, words)
+        surplus = np.maximum(lengths - self.window_samples, 0)
+        counts = 1 + surplus // self.hop_samples
+        first = np.cumsum(counts) - counts
+        frame_starts = np.arange(counts.sum()) * self.hop_samples
+        frame_starts += np.repeat(starts - first * self.hop_samples, counts)
+        # Only the one frame of a short segment is not full of its own samples.
+        real_samples = np.repeat(lengths - surplus, counts)
+        windows = waveform.unfold(0, self.window_samples, 1)
+        energies = torch.empty(len(frame_starts), self.n_mels)
+        buffer = torch.empty(self.CHUNK, self.window_samples)
+        for chunk_starts, real, found in zip(
+            torch.from_numpy(frame_starts).split(self.CHUNK),
+            torch.from_numpy(real_samples).split(self.CHUNK),
+            energies.split(self.CHUNK),
+        ):
+            frames = buffer[: len(found)]
+            torch.index_select(windows, 0, chunk_starts, out=frames)
+            if (real < self.window_samples).any():
+                outside = torch.arange(self.window_samples) >= real[:, None]
+                frames.masked_fill_(outside, 0.0)
+            spectrum = torch.fft.rfft(frames.mul_(self.window))
+            squares = torch.view_as_real(spectrum).square_().flatten(1)
+            torch.mm(squares, self.mel_filters, out=found)
+        counts = torch.from_numpy(counts).split(words)
+        sizes = [int(own.sum()) for own in counts]
+        return list(zip(self._transform(energies).split(sizes), counts))
+
+    def _transform(self, energies):
+        """Features of mel energies, ``[frames, n_mels]``."""
         # torchaudio's floor; it lies near one bit of 16-bit audio
-        return (squares @ self.mel_filters).add_(1e-6).log_()
+        return energies.add_(1e-6).log_()
 
 
 class SegmentMFCC(SegmentFbank):
@@ -198,8 +199,8 @@ class SegmentMFCC(SegmentFbank):
         """The settings."""
         return f"n_mfcc={self.n_mfcc}, {super().extra_repr()}"
 
-    def _transform(self, samples, real_samples):
-        return super()._transform(samples, real_samples) @ self.dct
+    def _transform(self, energies):
+        return super()._transform(energies) @ self.dct
 
 
 class Deltas(torch.nn.Module):

@@ -58,6 +58,31 @@ def test_same_in_chunks():
     )
 
 
+def test_many_utterances_at_once_are_each_as_if_alone():
+    compute_features = SegmentMFCC()
+    waveforms = [0.1 * torch.randn(n) for n in (4000, 16000, 300, 9000)]
+    segments = [
+        torch.tensor(bounds, dtype=torch.double)
+        for bounds in (
+            # beyond the end of its utterance, where the next one begins
+            [[0.0, 0.1], [0.1, 0.2504]],
+            [[0.0, 0.01], [0.01, 1.0]],
+            [[0.0, 0.01], [0.01, 0.0188]],
+            [[0.0, 0.5], [0.45, 0.5625]],
+        )
+    ]
+    found = compute_features.batch(waveforms, segments)
+    for waveform, bounds, (frames, counts) in zip(waveforms, segments, found):
+        expected, expected_counts = reference_mfcc(waveform, bounds)
+        assert torch.equal(counts, expected_counts)
+        torch.testing.assert_close(frames, expected, atol=1e-4, rtol=1e-5)
+
+
+def test_channels_are_refused():
+    with pytest.raises(ValueError, match="without channels"):
+        SegmentMFCC()(torch.zeros(2, 8000), torch.tensor([[0.0, 0.5]]))
+
+
 def test_a_segment_does_not_hear_its_neighbours():
     segments = torch.tensor([[0.0, 0.5], [0.5, 0.51], [0.51, 1.0]])
     waveform = 0.1 * torch.randn(16000)
