@@ -35,7 +35,7 @@ EXTRAS = {
     # praatio writes TextGrid, sounddevice records from a microphone
     "predict": ["praatio>=6.2", "sounddevice>=0.4.6"],
     # ray runs many trainings, on a cluster too, and searches with optuna
-    "ray": ["ray[tune]>=2.9", "optuna>=3.0"],
+    "ray": ["ray[tune]>=2.43", "optuna>=3.0"],
     # playwright drives a browser over the page, axe finds what is inaccessible
     "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
     # sphinx makes pages of the docstrings

@@ -24,6 +24,7 @@ SETTINGS = "hyperparams.yaml"
 # What code reads of a file by name, beside SpeechBrain's run options.
 READ = set(
     "__set_seed aligner augment_frames augment_waveform batch_size checkpointer "
+    "chosen_on_folds "
     "classes compute_features draw_attention epoch_counter feature_workers "
     "features_folder fine_tuned fine_tuned_opt_class fold fold_folder loss "
     "lr_annealing modules normalize_by num_workers opt_class output_folder "
@@ -115,6 +116,22 @@ class Settings:
                 f"'{NO_FOLD}' (to prepare the corpus only)"
             )
         return fold
+
+    def asked_folds(self, n_folds):
+        """Numbers of the folds that are asked for, of ``n_folds``.
+
+        Those whose test set the settings were chosen on, ``chosen_on_folds`` as
+        a search writes it, are left out of all folds, and refused by themselves.
+        """
+        chosen_on = _load(self.text).get("chosen_on_folds") or []
+        if self.fold == ALL_FOLDS:
+            return [fold for fold in range(n_folds) if fold not in chosen_on]
+        if self.fold in chosen_on:
+            raise SettingsError(
+                f"fold {self.fold} tests what these settings were chosen on "
+                f"(chosen_on_folds: {list(chosen_on)}); give another --fold"
+            )
+        return [self.fold]
 
 
 def read_settings(hparams_file, overrides=""):

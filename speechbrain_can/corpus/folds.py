@@ -5,6 +5,7 @@ Authors
 """
 
 import csv
+import re
 from dataclasses import dataclass
 from typing import Optional
 
@@ -65,7 +66,7 @@ def read_folds(path):
                 raise InputError(f"{place}: {name} is listed twice")
             numbers = [row[column] or None for column in COLUMNS[1:]]
             for number in numbers:
-                if number is not None and not number.isdigit():
+                if not re.fullmatch("[0-9]*", number or ""):
                     raise InputError(
                         f"{place} ({name}): {number!r} is no number of a fold"
                     )
@@ -145,14 +146,15 @@ def check_assignments(folds):
 
 
 def check_classes(folds, utterances, fold):
-    """Refuses, with an ``InputError``, a fold that tests what it does not train."""
+    """Refuses, with an ``InputError``, a fold that does not train every class."""
     classes = {
         part: {utterances[name].emotion for name in ids}
         for part, ids in split_fold(folds, fold).items()
     }
-    untrained = sorted(classes["test"] - classes["train"])
-    if untrained:
-        raise InputError(
-            f"fold {fold} tests {', '.join(untrained)}, of which no utterance "
-            "trains; choose other folds, or leave the class out"
-        )
+    for part, verb in (("test", "tests"), ("valid", "validates")):
+        untrained = sorted(classes[part] - classes["train"])
+        if untrained:
+            raise InputError(
+                f"fold {fold} {verb} {', '.join(untrained)}, of which no utterance "
+                "trains; choose other folds, or leave the class out"
+            )

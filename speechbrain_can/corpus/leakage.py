@@ -25,6 +25,7 @@ KINDS = (
     "near-duplicate sentence",
     "audio file",
 )
+COLUMNS = KINDS[:3]  # what the manifest may not say
 # Of the first part's utterances, those that share something with the second
 PAIRS = (("test", "train"), ("test", "valid"), ("valid", "train"))
 
@@ -50,8 +51,14 @@ def find_leaks(utterances, folds, data_folder):
     pandas.DataFrame
         A row for each fold, kind and pair of parts: ``fold, kind, part, other``;
         ``share``, of the part's utterances, has a speaker, ... that the other
-        part has, too, as does ``example``. A kind that the corpus does not know,
-        such as sessions, has no rows.
+        part has, too, as does ``example``; ``unknown`` is the number of
+        utterances of which the corpus does not say it. A kind that it says of
+        none, such as sessions, has no rows.
+
+    Raises
+    ------
+    InputError
+        If an audio file is gone.
     """
     used = {name: utterances[name] for name in folds}
     names = np.array(sorted(used))
@@ -63,6 +70,8 @@ def find_leaks(utterances, folds, data_folder):
         )
         if not len(known):
             continue
+        # a short sentence is known, and compared with none
+        unknown = int((codes < 0).sum()) if kind in COLUMNS else 0
         for fold in range(count_folds(folds)):
             parts = {
                 part: np.searchsorted(names, ids)
@@ -82,6 +91,7 @@ def find_leaks(utterances, folds, data_folder):
                         "other": other,
                         "share": float(shared.mean()),
                         "example": str(example) if shared.any() else "",
+                        "unknown": unknown,
                     }
                 )
     return pd.DataFrame(rows)
@@ -101,7 +111,7 @@ def _values(utterances, data_folder):
                 name: getattr(utterance, kind) or None
                 for name, utterance in utterances.items()
             }
-            for kind in ("speaker", "session", "dialog")
+            for kind in COLUMNS
         },
         "sentence": long,
         "near-duplicate sentence": {
@@ -119,7 +129,12 @@ def _contents(utterances, data_folder):
         for name, utterance in utterances.items()
     }
     by_size = defaultdict(set)
-    for path in paths.values():
+    for name, path in paths.items():
+        if not path.is_file():
+            raise InputError(
+                f"{name}: its audio {path} is gone; put it back, or prepare the "
+                "corpus again"
+            )
         by_size[path.stat().st_size].add(path)
     digests = {
         path: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -142,9 +157,18 @@ def format_leaks(leaks, table_format="simple"):
             text += f" (to {worst[key]:.1%})"
         return text
 
-    kinds = [kind for kind in KINDS if kind in set(leaks["kind"])]
+    unknown = leaks.groupby("kind")["unknown"].max()
+    kinds = [kind for kind in KINDS if kind in unknown]
     return tabulate(
-        [[kind, *(cell(kind, *pair) for pair in PAIRS)] for kind in kinds],
+        [
+            [
+                f"{kind} (of {unknown[kind]} unknown)"
+                if unknown[kind]
+                else kind,
+                *(cell(kind, *pair) for pair in PAIRS),
+            ]
+            for kind in kinds
+        ],
         headers=["utterances that share", *map(_heading, PAIRS)],
         tablefmt=table_format,
         stralign="left",
@@ -190,6 +214,13 @@ def check_leaks(leaks, strict):
     if unsaid:
         raise InputError(
             f"strict names {unsaid[0]!r}, of which the corpus says nothing"
+        )
+    partly = leaks[leaks["kind"].isin(refused) & (leaks["unknown"] > 0)]
+    if len(partly):
+        row = partly.iloc[0]
+        raise LeakageError(
+            f"strict is set, and the {row['kind']} of {row['unknown']} utterances "
+            "is unknown: fill it in, or name in strict what must not be shared"
         )
     found = leaks[
         (leaks["part"] == "test")

@@ -151,8 +151,8 @@ def check_unchanged(path):
     if _digests(path.parent).get(path.name) != _digest(path):
         raise CorpusError(
             f"{path} is not as the preparation wrote it, and what was made of it "
-            f"would not be either; delete {path.parent} and prepare again (folds "
-            "of your own are --protocol=file:<path>)"
+            f"would not be either; delete {path.parent / 'corpus.json'} to prepare "
+            "the corpus again (folds of your own are --protocol=file:<path>)"
         )
 
 
@@ -233,7 +233,10 @@ def prepare_corpus(
         before = read_json(written) if written.exists() else description
         anew = before != description or not (folder / DIGESTS).exists()
         if anew and written.exists():
-            print(f"{folder} was prepared in another way: preparing it anew")
+            print(
+                f"{folder} was prepared in another way, or by another version: "
+                "preparing it anew"
+            )
         if anew or not written.exists():
             for stale in (
                 written,

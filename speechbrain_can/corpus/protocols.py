@@ -19,8 +19,8 @@ validates in at most one other; in the remaining folds it trains. In YAML, or wi
     their dialogs are shared.
 ``script_disjoint``, ``script_disjoint:5``
     Ten folds, or as many as are given, in which no scripted sentence is in two
-    parts, nor one that is nearly the same; what is improvised stays with its
-    dialog. Speakers are shared.
+    parts, nor one that is nearly the same, whoever says it; what else is
+    improvised stays with its dialog. Speakers and scripted dialogs are shared.
 ``group:speaker``, ``group:room:5``
     Folds of about the same size, at most ten or as many as are given, in which
     nothing of a group is in two parts; a group is what has the same value in
@@ -49,6 +49,7 @@ import inspect
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -60,7 +61,7 @@ from speechbrain_can.corpus.folds import (
     read_folds,
 )
 from speechbrain_can.corpus.manifest import column_value
-from speechbrain_can.corpus.sentences import group_near, sentence_of
+from speechbrain_can.corpus.sentences import group_near, is_long, sentence_of
 from speechbrain_can.files import InputError
 
 
@@ -85,6 +86,7 @@ def random10(utterances, seed, n_folds=10):
 
 def leave_one_session_out(utterances, seed=None):
     """Leave one session out, a speaker of the next session validates."""
+    _check_known(utterances, "session", "leave_one_session_out")
     speakers = defaultdict(set)
     for utterance in utterances.values():
         speakers[utterance.session].add(utterance.speaker)
@@ -127,16 +129,11 @@ def leave_one_speaker_out(utterances, seed=None):
 
 def grouped(utterances, seed, column, n_folds=None):
     """Folds of whole groups of a column; the next fold validates."""
+    _check_known(utterances, column, f"group:{column}")
     groups = {
         name: column_value(utterance, column)
         for name, utterance in sorted(utterances.items())
     }
-    without = sum(not group for group in groups.values())
-    if without:
-        raise InputError(
-            f"group:{column} needs the {column} of every utterance, and "
-            f"{without} have none"
-        )
     return _folds_of_groups(groups, n_folds, f"group:{column}")
 
 
@@ -147,17 +144,20 @@ def script_disjoint(utterances, seed, n_folds=None):
             "script_disjoint: no utterance of this corpus is scripted; choose "
             "another protocol"
         )
-    scripted = {
-        name: sentence_of(utterance)
-        for name, utterance in sorted(utterances.items())
-        if utterance.scripted
-    }
-    near = group_near(scripted.values())
+    said = {name: sentence_of(u) for name, u in sorted(utterances.items())}
+    near = group_near(
+        text
+        for name, text in said.items()
+        if utterances[name].scripted or is_long(text)
+    )
+    scripts = {near[said[n]] for n, u in utterances.items() if u.scripted}
     groups = {
-        name: f"script {near[scripted[name]]}"
-        if name in scripted
-        else f"dialog {utterance.dialog or name}"
-        for name, utterance in sorted(utterances.items())
+        # an improvised "yes" is of no script
+        name: f"script {near[text]}"
+        if near.get(text) in scripts
+        and (utterances[name].scripted or is_long(text))
+        else f"dialog {utterances[name].dialog or name}"
+        for name, text in said.items()
     }
     return _folds_of_groups(groups, n_folds, "script_disjoint")
 
@@ -189,10 +189,22 @@ def _folds_of_groups(groups, n_folds, name):
     }
 
 
+def _check_known(utterances, column, protocol):
+    """Refuses a corpus in which an utterance has nothing in a column."""
+    without = sorted(
+        name for name, u in utterances.items() if not column_value(u, column)
+    )
+    if without:
+        raise InputError(
+            f"{protocol} needs the {column} of every utterance, and "
+            f"{len(without)} have none, {without[0]} among them"
+        )
+
+
 def _number(n_folds, name):
     if n_folds is None:
         return 10
-    if not str(n_folds).isdigit():
+    if not re.fullmatch("[0-9]+", str(n_folds)):
         raise InputError(
             f"{name}:{n_folds}: the last part is the number of folds, such as 5"
         )
@@ -319,8 +331,8 @@ def is_changing(protocol):
 
 
 def protocol_slug(protocol):
-    """A protocol's name as a part of a file's."""
-    return re.sub(r"[^\w.-]+", "_", protocol_name(protocol))
+    """A protocol's name as a part of a file's, no two names the same."""
+    return quote(protocol_name(protocol), safe="")
 
 
 def make_folds(protocol, utterances, seed):
@@ -345,6 +357,8 @@ def _folds(protocol, utterances, seed):
         inspect.signature(function).bind(utterances, seed, *arguments)
     except TypeError as error:
         raise InputError(f"protocol {protocol!r}: {error}") from error
+    if kind in SPEAKERS_APART:
+        _check_known(utterances, "speaker", kind)
     folds = function(utterances, seed, *arguments)
     if kind in SPEAKERS_APART:
         _check_speakers(folds, utterances, kind)
@@ -356,11 +370,6 @@ def _check_speakers(folds, utterances, protocol):
     parts = {}
     for name, fold in folds.items():
         parts.setdefault(utterances[name].speaker, set()).add(fold)
-    if "" in parts:
-        raise InputError(
-            f"{protocol} needs the speaker of every utterance; choose another "
-            "protocol, such as group:dialog"
-        )
     mixed = sorted(speaker for speaker, own in parts.items() if len(own) > 1)
     if mixed:
         raise InputError(

@@ -5,6 +5,7 @@ Authors
 """
 
 import re
+import unicodedata
 
 import numpy as np
 from rapidfuzz import fuzz, process
@@ -30,9 +31,16 @@ def sentence_of(utterance):
     >>> from types import SimpleNamespace
     >>> sentence_of(SimpleNamespace(transcription="Oh, I don't  KNOW!"))
     "oh i don't know"
+    >>> sentence_of(SimpleNamespace(transcription="हिन्दी में?")).split()
+    ['हिन्दी', 'में']
     """
     text = utterance.transcription or " ".join(texts_of(utterance.words))
-    return " ".join(re.findall(r"[\w']+", text.lower()))
+    text = unicodedata.normalize("NFC", text.lower())
+    kept = (
+        c if c == "'" or unicodedata.category(c)[0] in "LMN" else " "
+        for c in text
+    )
+    return " ".join("".join(kept).split())
 
 
 def is_long(sentence):

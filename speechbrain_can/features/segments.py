@@ -7,7 +7,6 @@ Authors
 """
 
 import numpy as np
-import torch
 
 
 def aligned_segments(words, overlap=0.1):

@@ -11,12 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 
+from speechbrain_can.results.calibration import BINS
 from speechbrain_can.results.metrics import METRICS
 
 # Okabe and Ito: told apart without colour vision
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8c8c8c"
 COLUMNS = 3  # of small pictures side by side
-BINS = 10
 
 
 def plot_folds(results, intervals):

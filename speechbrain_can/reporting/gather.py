@@ -11,12 +11,14 @@ from typing import Dict, List, Optional
 
 import numpy as np
 import pandas as pd
+import torch
 
 from speechbrain_can.controlled.key_attention import key_tables
 from speechbrain_can.corpus.leakage import find_leaks
 from speechbrain_can.corpus.prepare import Corpus, folds_path, leaks_path
 from speechbrain_can.files import InputError, read_json
 from speechbrain_can.hparams import SETTINGS, read_settings
+from speechbrain_can.results.calibration import calibration_error
 from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
     check_comparable,
@@ -51,7 +53,8 @@ class Gathered:
         A row for each system and modality; no row for a system without attention
         on words.
     calibration : pandas.DataFrame
-        The calibration error of each system, mean of its folds.
+        The calibration error of each system: ``ECE`` and ``ECE calibrated``, means
+        of its folds, and ``ECE pooled``, of all folds and seeds together.
     sources : list of dict
         Settings, command, environment and duration of each run.
     """
@@ -92,8 +95,13 @@ def gather(folders):
     """
     runs = find_runs(folders)
     results = collect(runs)
-    if not len(results):
-        raise InputError(f"{folders[0]} has no finished fold")
+    finished = set(zip(results["system"], results["seed"]))
+    for system, seed, run in runs:
+        if (system, seed) not in finished:
+            raise InputError(
+                f"{run} has no finished fold; finish it, or give the folders of "
+                "the runs that are"
+            )
     check_comparable(results)
     manifest = results["manifest"].iloc[0]
     described = [run for _, _, run in runs if (run / SETTINGS).exists()]
@@ -103,14 +111,15 @@ def gather(folders):
             "of as well"
         )
     prepared, corpus = load_corpus(described[0], manifest)
+    predictions = load_predictions(results)
     return Gathered(
         corpus=corpus,
         results=results,
-        predictions=load_predictions(results),
+        predictions=predictions,
         leaks=_leaks(prepared, corpus),
         curves=_curves(runs),
         attention=_attention(runs, corpus),
-        calibration=_calibration(runs),
+        calibration=_calibration(runs, predictions, corpus.classes),
         sources=[_source(*run) for run in runs],
     )
 
@@ -251,7 +260,7 @@ def entropy(weights):
     return float(abs(np.sum(shares * np.log(shares))) / np.log(len(weights)))
 
 
-def _calibration(runs):
+def _calibration(runs, predictions, classes):
     rows = [
         {
             "system": system,
@@ -260,7 +269,13 @@ def _calibration(runs):
         for system, _, run in runs
         for result in finished_folds(run)
     ]
-    return pd.DataFrame(rows).groupby("system").mean()
+    found = pd.DataFrame(rows).groupby("system").mean()
+    for system, own in predictions.groupby("system"):
+        found.loc[system, "ECE pooled"] = calibration_error(
+            torch.tensor(own[classes].to_numpy(dtype="float32")),
+            torch.tensor([classes.index(name) for name in own["true"]]),
+        )
+    return found
 
 
 def _source(system, seed, run):

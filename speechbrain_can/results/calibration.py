@@ -73,18 +73,8 @@ def calibration(log_probabilities, targets, temperature):
     >>> round(found["ECE"], 2), round(found["ECE calibrated"], 2)
     (0.24, 0.0)
     """
-    # a second of imports, which only training needs
-    from torchmetrics.functional.classification import (
-        multiclass_calibration_error,
-    )
-
     before, after = (
-        multiclass_calibration_error(
-            (log_probabilities / t).softmax(dim=1),
-            targets,
-            num_classes=log_probabilities.shape[1],
-            n_bins=BINS,
-        ).item()
+        calibration_error((log_probabilities / t).softmax(dim=1), targets)
         for t in (1.0, temperature)
     )
     return {
@@ -92,3 +82,18 @@ def calibration(log_probabilities, targets, temperature):
         "ECE": before,
         "ECE calibrated": after,
     }
+
+
+def calibration_error(probabilities, targets):
+    """Expected calibration error of probabilities ``[utterances, classes]``."""
+    # a second of imports, which only training and reports need
+    from torchmetrics.functional.classification import (
+        multiclass_calibration_error,
+    )
+
+    return multiclass_calibration_error(
+        probabilities,
+        targets,
+        num_classes=probabilities.shape[1],
+        n_bins=BINS,
+    ).item()

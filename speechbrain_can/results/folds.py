@@ -6,6 +6,7 @@ Authors
 
 import os
 import re
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -241,12 +242,12 @@ def collect(runs):
 
 
 def unequal_folds(results):
-    """What a system lacks that another has, by system: a sentence each."""
+    """What a system lacks of all seeds and folds, by system: a sentence each."""
     have = {
         system: set(zip(own["seed"], own["fold"]))
         for system, own in results.groupby("system", sort=False)
     }
-    every = set().union(*have.values())
+    every = set(product(results["seed"].unique(), results["fold"].unique()))
     found = {}
     for system, own in have.items():
         missing = sorted(every - own)
@@ -260,10 +261,9 @@ def unequal_folds(results):
 
 
 def common_folds(results):
-    """The results of the folds and seeds that every system has."""
-    n_systems = results["system"].nunique()
-    counts = results.groupby(["seed", "fold"])["system"].transform("nunique")
-    return results[counts == n_systems]
+    """The results of the folds that every system has with every seed."""
+    wanted = results["system"].nunique() * results["seed"].nunique()
+    return results[results.groupby("fold")["seed"].transform("size") == wanted]
 
 
 def check_comparable(results):

@@ -153,8 +153,8 @@ def interval_table(predictions, speakers=None):
     Returns
     -------
     pandas.DataFrame
-        A row a system: ``<metric>``, and the ends ``<metric> low`` and ``high``
-        over ``utterances`` and ``speakers``.
+        A row a system: ``<metric>``, the ends ``<metric> low`` and ``high``
+        over ``utterances`` and ``speakers``, and the number of ``speakers``.
     """
     known = speakers and all(
         speakers.get(i) for i in predictions["ID"].unique()
@@ -176,6 +176,7 @@ def interval_table(predictions, speakers=None):
         for system, own in by_system.items()
     }
     for (system, name), intervals in zip(wanted, found):
+        rows[system][name] = by_system[system][units[name]].nunique()
         for metric, ends in intervals.items():
             low, high = ends or (math.nan, math.nan)
             rows[system][f"{metric} low over {name}"] = low
@@ -194,7 +195,7 @@ def format_intervals(intervals, table_format):
                 low = row.get(f"{metric} low over {name}")
                 if low is not None and not pd.isna(low):
                     high = row[f"{metric} high over {name}"]
-                    cells[f"{metric} over {name}"] = (
+                    cells[f"{metric} over {row[name]:.0f} {name}"] = (
                         f"[{_number(low)}, {_number(high)}]"
                     )
         rows.append(cells)

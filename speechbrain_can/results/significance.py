@@ -6,6 +6,7 @@ Authors
 
 import math
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -16,13 +17,15 @@ from speechbrain_can.results.intervals import CONFIDENCE
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.results.paper import REFERENCE
 
+PERMUTATIONS = 9999
+
 
 def summarise_systems(results, reference=REFERENCE):
     """Each system's mean and deviation, and its paired difference to one of them.
 
     ``results`` is what ``collect`` returns; the table has a row a system. A
     fold's value is the mean over its seeds. ``p`` is that of
-    ``corrected_difference`` or, for a single fold, of McNemar's test, and
+    ``corrected_difference`` or, for a single fold, of ``paired_test``, and
     corrected, metric by metric, for as many comparisons as there are systems
     beside the ``reference`` (Holm).
 
@@ -59,9 +62,12 @@ def _paired_difference(paired, metric):
         test_share = (by_fold["n_test"] / by_fold["n_train"]).mean()
         return corrected_difference(differences, test_share)
     found = {"difference": float(differences.iloc[0])}
-    if metric == "WA" and len(paired) == 1:
-        found["p"] = mcnemar_of_files(
-            *paired[["path", "path of the other"]].iloc[0]
+    if metric == "WA":
+        found["p"] = paired_test(
+            *(
+                [read_predictions(path) for path in paired[column]]
+                for column in ("path", "path of the other")
+            )
         )
     return found
 
@@ -73,7 +79,8 @@ def corrected_difference(differences, test_share):
     ``1/n``, since folds share training data (Nadeau and Bengio, "Inference for
     the generalization error", 2003): of ``n`` folds the interval of the plain
     test is too narrow, by a third for ten. ``test_share`` is the number of test
-    utterances to that of training utterances.
+    utterances to that of training utterances. Differences that are all the same
+    have no variance to test with: their ``p`` is NaN, or 1 where there is none.
     """
     n, mean = len(differences), float(differences.mean())
     error = math.sqrt((1 / n + test_share) * float(differences.var(ddof=1)))
@@ -81,7 +88,7 @@ def corrected_difference(differences, test_share):
     if error:
         p = 2 * stats.t.sf(abs(mean) / error, n - 1)
     else:
-        p = 0.0 if mean else 1.0
+        p = math.nan if mean else 1.0
     return {
         "difference": mean,
         "low": mean - margin,
@@ -90,23 +97,46 @@ def corrected_difference(differences, test_share):
     }
 
 
-def mcnemar_of_files(path, other):
-    """McNemar's exact test: do two systems err on other utterances equally often?
+def paired_test(ours, theirs):
+    """The p-value of WA where there is one fold: are others right equally often?
 
-    The two files are ``predictions.csv`` of the same fold.
+    Of one seed McNemar's exact test. Of several, an utterance counts by how many
+    seeds are right about it, and the signs of the differences are permuted, of
+    which McNemar's test is the case with one seed.
+
+    Arguments
+    ---------
+    ours, theirs : list of pandas.DataFrame
+        What ``read_predictions`` returns, a table a seed, of the same utterances.
+
+    Returns
+    -------
+    float
+        The p-value, of two sides.
     """
-    ours, theirs = (
-        read_predictions(file).set_index("ID") for file in (path, other)
+    right, other = (
+        pd.concat(
+            [
+                table.set_index("ID").eval("true == predicted")
+                for table in tables
+            ],
+            axis=1,
+        ).sum(axis=1)
+        for tables in (ours, theirs)
     )
-    ours, theirs = (
-        (table["true"] == table["predicted"]).rename(name)
-        for table, name in ((ours, "ours"), (theirs, "theirs"))
+    differences = (right - other).to_numpy()
+    if len(ours) == 1:
+        won, lost = (differences > 0).sum(), (differences < 0).sum()
+        return float(mcnemar([[0, won], [lost, 0]], exact=True).pvalue)
+    return float(
+        stats.permutation_test(
+            (differences,),
+            np.sum,
+            permutation_type="samples",
+            n_resamples=PERMUTATIONS,
+            random_state=np.random.default_rng(0),
+        ).pvalue
     )
-    both = pd.concat([ours, theirs], axis=1, join="inner")
-    table = pd.crosstab(both["ours"], both["theirs"]).reindex(
-        index=[True, False], columns=[True, False], fill_value=0
-    )
-    return float(mcnemar(table.to_numpy(), exact=True).pvalue)
 
 
 def _with_holm(summary):
@@ -114,6 +144,8 @@ def _with_holm(summary):
     for metric in METRICS:
         if f"{metric} p" in summary:
             known = summary[f"{metric} p"].dropna()
+            if not len(known):
+                continue
             _, corrected, *_ = multipletests(known, method="holm")
             summary.loc[known.index, f"{metric} p"] = corrected
     return summary

@@ -26,6 +26,7 @@ from speechbrain_can.training.checkpoints import (
 )
 from speechbrain_can.training.distributed import (
     SharedBatches,
+    from_first_process,
     mean_over_processes,
 )
 
@@ -251,8 +252,9 @@ class EmotionBrain(sb.Brain):
             return
         targets = torch.cat(self.targets).cpu()
         log_probabilities = torch.cat(self.log_probabilities).cpu()
-        scores = evaluate(
-            targets.tolist(), log_probabilities.argmax(1).tolist()
+        # all stop after the same epoch, should a rounding differ
+        scores = from_first_process(
+            evaluate(targets.tolist(), log_probabilities.argmax(1).tolist())
         )
         stats.update(scores)
         if stage == sb.Stage.VALID:

@@ -20,7 +20,7 @@ class SharedBatches(Sampler):
     Arguments
     ---------
     sampler : torch.utils.data.Sampler
-        Draws the same in every process.
+        What it draws in the first process is what all read.
     batch_size : int
         Utterances of one process.
     rank : int
@@ -44,7 +44,8 @@ class SharedBatches(Sampler):
         self.rank, self.processes = rank, processes
 
     def __iter__(self):
-        for batch in BatchSampler(self.sampler, self.together, drop_last=False):
+        order = from_first_process(list(self.sampler))
+        for batch in BatchSampler(order, self.together, drop_last=False):
             # Every process takes as many steps: one for which nothing is left
             # reads an utterance of another, which counts for nothing.
             yield batch[self.rank :: self.processes] or batch[:1]
@@ -61,6 +62,15 @@ class SharedBatches(Sampler):
         """Utterances of this process, and of all, in a step from 0 on."""
         total = min(self.together, len(self.sampler) - step * self.together)
         return len(range(self.rank, total, self.processes)), total
+
+
+def from_first_process(value):
+    """What the first process has: processes that differ wait for each other."""
+    if torch.distributed.is_initialized():
+        values = [value]
+        torch.distributed.broadcast_object_list(values)
+        return values[0]
+    return value
 
 
 def mean_over_processes(total, count):

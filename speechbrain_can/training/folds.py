@@ -31,7 +31,7 @@ from speechbrain_can.corpus.prepare import Corpus, leaks_path
 from speechbrain_can.features.augmentation import AugmentedFeatures
 from speechbrain_can.features.store import FeatureStore
 from speechbrain_can.files import read_json, write_json
-from speechbrain_can.hparams import ALL_FOLDS, SettingsError, write_settings
+from speechbrain_can.hparams import SettingsError, write_settings
 from speechbrain_can.results.calibration import calibration, fit_temperature
 from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
@@ -116,8 +116,7 @@ def run_folds(settings, run_opts):
         _check_leakage, args=[hparams["prepared_folder"], corpus, strict]
     )
     n_folds = count_folds(corpus.folds)
-    all_folds = settings.fold == ALL_FOLDS
-    asked = list(range(n_folds)) if all_folds else [settings.fold]
+    asked = settings.asked_folds(n_folds)
     for fold in asked:
         check_classes(corpus.folds, corpus.utterances, fold)
     for fold in asked:
@@ -147,14 +146,17 @@ def run_folds(settings, run_opts):
 def _check_leakage(folder, corpus, strict):
     """Logs what the parts of the folds share, found once a prepared corpus."""
     path = leaks_path(folder, corpus.protocol)
-    known = read_json(path) if path.exists() else {}
-    if known.get("manifest") != corpus.digest:
-        leaks = find_leaks(corpus.utterances, corpus.folds, corpus.data_folder)
-        known = {
-            "manifest": corpus.digest,
-            "leaks": leaks.to_dict("records"),
-        }
-        write_json(path, known)
+    with FileLock(f"{path}.lock"):
+        known = read_json(path) if path.exists() else {}
+        if known.get("manifest") != corpus.digest:
+            leaks = find_leaks(
+                corpus.utterances, corpus.folds, corpus.data_folder
+            )
+            known = {
+                "manifest": corpus.digest,
+                "leaks": leaks.to_dict("records"),
+            }
+            write_json(path, known)
     leaks = pd.DataFrame(known["leaks"])
     logger.info(f"{corpus.protocol}, mean of the folds:\n{format_leaks(leaks)}")
     check_leaks(leaks, strict)

@@ -89,14 +89,7 @@ def train_all_on_ray(runs, workers, address=None, gpus=0):
         def start(run, fold):
             return trial.remote(run, fold, os.getcwd(), threads)
 
-        # One prepares the corpus: how many folds there are is known after it.
-        try:
-            ray.get(start(runs[0], NO_FOLD))
-        except ray.exceptions.RayError as error:
-            raise SettingsError(
-                f"the corpus cannot be prepared: {_cause(error)}\n"
-                f"See {output_path(runs[0], NO_FOLD)}"
-            ) from error
+        prepare_on(ray, runs[0], threads)
         progress = Progress(runs)
         waiting = {
             start(run, fold): (run, fold)
@@ -120,6 +113,18 @@ def train_all_on_ray(runs, workers, address=None, gpus=0):
             progress.show([])
         progress.bar.close()
     return list(dict.fromkeys(failed))
+
+
+def prepare_on(ray, run, threads):
+    """Prepares the corpus of a run: how many folds there are is known after it."""
+    prepare = ray.remote(num_cpus=1, max_calls=1)(train_fold_of)
+    try:
+        ray.get(prepare.remote(run, NO_FOLD, os.getcwd(), threads))
+    except ray.exceptions.RayError as error:
+        raise SettingsError(
+            f"the corpus cannot be prepared: {_cause(error)}\n"
+            f"See {output_path(run, NO_FOLD)}"
+        ) from error
 
 
 def _cause(error):

@@ -155,13 +155,13 @@ def check_runs(runs, output_folder):
 
 def requested_folds(run):
     """Numbers of the folds asked for; none while the corpus is not prepared."""
-    if run.settings.fold != ALL_FOLDS:
-        return [run.settings.fold]
     settings = run.settings.plain()
     path = folds_path(
         settings["prepared_folder"], settings["preparation"]["protocol"]
     )
-    return list(range(count_folds(read_folds(path)))) if path.exists() else []
+    if not path.exists():
+        return [] if run.settings.fold == ALL_FOLDS else [run.settings.fold]
+    return run.settings.asked_folds(count_folds(read_folds(path)))
 
 
 def train_all(runs, workers):

@@ -29,7 +29,7 @@ from speechbrain_can.files import (
     read_json,
     write_json,
 )
-from speechbrain_can.hparams import NO_FOLD, SettingsError, read_settings
+from speechbrain_can.hparams import SettingsError, read_settings
 from speechbrain_can.results.folds import fold_result
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.training.ray_runs import (
@@ -37,10 +37,10 @@ from speechbrain_can.training.ray_runs import (
     connected,
     of_fold,
     output_path,
+    prepare_on,
     printing_to,
     run_in_process,
     threads_of,
-    train_fold_of,
 )
 from speechbrain_can.training.runs import Run, plan_run
 
@@ -179,13 +179,10 @@ def search(
     done = _finished(folder, space, metric, folds)
     if len(done) < trials:
         with connected(workers, address) as ray:
-            # the corpus, before anything is chosen on it
-            ray.get(
-                ray.remote(max_calls=1, num_cpus=1)(train_fold_of).remote(
-                    base, NO_FOLD, os.getcwd(), threads_of(workers, address)
-                )
-            )
-            reported = reportable_folds(base, folds)
+            threads = threads_of(workers, address)
+            prepare_on(ray, base, threads)
+            spoiled = spoiled_folds(base, folds)
+            write_json(folder / SEARCH, _description(base, metric, folds))
             _run_trials(
                 base,
                 space,
@@ -194,12 +191,12 @@ def search(
                 metric,
                 folds,
                 done,
-                threads_of(workers, address),
+                threads,
                 gpus,
             )
         done = _finished(folder, space, metric, folds)
     else:
-        reported = reportable_folds(base, folds)
+        spoiled = spoiled_folds(base, folds)
     if not done:
         raise SettingsError(
             f"no trial succeeded; {folder / 'trials'} has what they printed"
@@ -209,13 +206,13 @@ def search(
             f"{trials - len(done)} of {trials} trials failed or drew what was "
             f"drawn before; {folder / 'trials'} has what they printed"
         )
-    return _write_best(folder, base, arguments, done, metric, folds, reported)
+    return _write_best(folder, base, arguments, done, metric, folds, spoiled)
 
 
-def reportable_folds(base, folds):
-    """The folds whose test sets nothing was chosen on.
+def spoiled_folds(base, folds):
+    """Folds whose test sets something is chosen on in a search of these folds.
 
-    Raises ``SettingsError`` if that is none, or not all of those searched on.
+    Raises ``SettingsError`` if one of them is searched itself.
     """
     settings = base.settings.plain()
     path = folds_path(
@@ -225,12 +222,12 @@ def reportable_folds(base, folds):
     chosen_on = {
         name for fold in folds for name in split_fold(listed, fold)["valid"]
     }
-    spoiled = {
+    spoiled = [
         fold
         for fold in range(count_folds(listed))
         if chosen_on & set(split_fold(listed, fold)["test"])
-    }
-    both = sorted(spoiled & set(folds))
+    ]
+    both = sorted(set(spoiled) & set(folds))
     if both:
         raise SettingsError(
             f"the test set of fold(s) {', '.join(map(str, both))} validates in "
@@ -238,27 +235,29 @@ def reportable_folds(base, folds):
             "tested on it. Search folds that are not beside each other, such as "
             "--folds=0,2, or one"
         )
-    return sorted(set(range(count_folds(listed))) - spoiled)
+    return spoiled
 
 
-def _check_same_search(folder, base, metric, folds):
-    """Trials of another search are not counted as this one's."""
-    now = {
+def _description(base, metric, folds):
+    """What makes a search another one."""
+    return {
         "system": base.settings.of_fold(0).resolved(),
         "metric": metric,
         "folds": sorted(folds),
     }
+
+
+def _check_same_search(folder, base, metric, folds):
+    """Trials of another search are not counted as this one's."""
     path = folder / SEARCH
     if path.exists():
-        before = read_json(path)
+        before, now = read_json(path), _description(base, metric, folds)
         changed = [key for key in now if now[key] != before.get(key)]
         if changed:
             raise SettingsError(
                 f"{folder} is another search's: it has another "
                 f"{', '.join(changed)}; give another --output_folder"
             )
-    else:
-        write_json(path, now)
 
 
 def _run_trials(
@@ -375,7 +374,7 @@ def _finished(folder, space, metric, folds):
     return found
 
 
-def _write_best(folder, base, arguments, done, metric, folds, reported):
+def _write_best(folder, base, arguments, done, metric, folds, spoiled):
     table = pd.DataFrame(
         [{metric: value, **values} for values, value in done]
     ).sort_values(metric, ascending=False, kind="stable")
@@ -397,10 +396,11 @@ def _write_best(folder, base, arguments, done, metric, folds, reported):
         output.write(
             f"# The best of {len(done)} trials: validation {metric} {value:.3f}, "
             f"mean of fold(s) {', '.join(map(str, folds))}. {TRIALS} has all.\n"
-            "# Values were chosen on utterances that other folds test: report "
-            f"fold(s) {', '.join(map(str, reported))} only\n"
+            f"# The test set of fold(s) {', '.join(map(str, folds))} took no part in "
+            "it; those of others trained, or\n# validated: train.py refuses the latter.\n"
             + stream.getvalue()
-            + f"fold: {folds[0]}\n"
+            + f"chosen_on_folds: {spoiled}\n"
+            f"fold: {folds[0]}\n"
             "output_folder: !ref results/best/<seed>\n"
         )
     return path

@@ -99,6 +99,31 @@ def test_strict(leaks):
         check_leaks(leaks, strict=["session"])
 
 
+def test_what_is_unknown_is_said_and_not_strict(tmp_path):
+    utterances = {}
+    for i, name in enumerate("abcdef"):
+        wav = tmp_path / f"{name}.wav"
+        wav.write_bytes(name.encode())
+        utterances[name] = replace(
+            utterance(name, speaker="" if i < 2 else f"S{i}"),
+            wav=f"$data_root/{name}.wav",
+        )
+    folds = {
+        name: FoldAssignment(i % 3, (i - 1) % 3)
+        for i, name in enumerate(utterances)
+    }
+    leaks = find_leaks(utterances, folds, tmp_path)
+    assert "speaker (of 2 unknown)" in format_leaks(leaks)
+    with pytest.raises(
+        LeakageError, match="speaker of 2 utterances is unknown"
+    ):
+        check_leaks(leaks, strict=["speaker"])
+    check_leaks(leaks, strict=["audio file"])
+    (tmp_path / "c.wav").unlink()
+    with pytest.raises(InputError, match="c: its audio .*c.wav is gone"):
+        find_leaks(utterances, folds, tmp_path)
+
+
 def test_near_duplicates_are_those_that_pairwise_comparison_finds():
     from rapidfuzz import fuzz
 

@@ -340,6 +340,35 @@ def test_no_scripted_sentence_is_in_two_parts(protocol):
         assert sum(map(len, dialogs)) == len(set.union(*dialogs)) == 6
 
 
+def test_an_improvised_sentence_of_a_script_goes_with_the_script():
+    utterances = scripts()
+    text = utterances["Ses01_F_s0"].transcription
+    utterances["free"] = utterance(
+        "free", scripted=False, transcription=text, dialog="1_impro0"
+    )
+    # said by chance, as two words are
+    for name, scripted in (("yes", True), ("no", False)):
+        utterances[name] = utterance(
+            name, scripted=scripted, transcription="Oh yes!", dialog="1_impro0"
+        )
+    folds = make_folds("script_disjoint:3", utterances, seed=1)
+    assert folds["free"] == folds["Ses01_F_s0"]
+    assert folds["no"] == folds["Ses01_F_i0"]
+
+
+def test_a_session_that_is_not_known_is_none():
+    utterances = scripts()
+    for column in ("session", "speaker"):
+        partly = {
+            **utterances,
+            "a": replace(utterances["Ses01_F_s0"], **{column: ""}),
+        }
+        with pytest.raises(
+            InputError, match=f"the {column} of every .* and 1 have none, a"
+        ):
+            make_folds("leave_one_session_out", partly, seed=1)
+
+
 def test_improvised_only():
     utterances = scripts()
     folds = make_folds("improvised:leave_one_session_out", utterances, seed=1)
@@ -366,10 +395,12 @@ def test_any_column_and_any_number_of_folds():
     assert count_folds(folds) == 4
     for i in range(7):
         assert len({folds[f"u{j:02}"] for j in range(i, 40, 7)}) == 1
-    assert protocol_slug("group:room:4") == "group_room_4"
+    slugs = map(protocol_slug, ("group:room:4", "group:room_4", "group:room/4"))
+    assert len({*slugs}) == 3 and not any("/" in slug for slug in slugs)
     for protocol, reason in {
         "group:room:8": "has 7 groups, too few for 8 folds",
         "group:room:two": "the number of folds, such as 5",
+        "group:room:²": "the number of folds, such as 5",
         "group:room:2": "needs three folds or more",
         "group:hall": "no column 'hall'; choose one of speaker, .* room",
         "group": "protocol 'group': missing .*'column'",
@@ -388,6 +419,8 @@ def test_a_class_that_is_tested_is_trained():
     check_classes(folds, utterances, 0)
     with pytest.raises(InputError, match="fold 3 tests joy, of which no"):
         check_classes(folds, utterances, 3)
+    with pytest.raises(InputError, match="fold 2 validates joy, of which no"):
+        check_classes(folds, utterances, 2)
 
 
 def test_a_fold_list(tmp_path):

@@ -122,6 +122,11 @@ def test_unequal_runs_are_refused(runs, tmp_path):
     shutil.rmtree(tmp_path / "runs" / "can" / "2")
     with pytest.raises(InputError, match="can has no result of seed 2, fold 1"):
         gather([tmp_path / "runs"])
+    # what is only begun is neither left out in silence nor waited for
+    (tmp_path / "runs" / "can" / "2" / "fold_1").mkdir(parents=True)
+    with pytest.raises(InputError, match="can.2 has no finished fold"):
+        gather([tmp_path / "runs"])
+    shutil.rmtree(tmp_path / "runs" / "can" / "2")
     # the same utterances under another protocol are other folds
     path = tmp_path / "runs" / "can" / "1" / "fold_1" / "result.json"
     result = json.loads(path.read_text())

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy import stats
 from speechbrain_can.files import InputError, write_json
 from speechbrain_can.results.folds import (
     collect,
+    common_folds,
     find_runs,
     load_predictions,
     write_predictions,
@@ -25,6 +27,7 @@ from speechbrain_can.results.report import (
 )
 from speechbrain_can.results.significance import (
     corrected_difference,
+    paired_test,
     summarise_systems,
 )
 
@@ -121,6 +124,51 @@ def test_p_values_are_corrected_for_many_comparisons():
     assert "]*" in far and "*" not in same
 
 
+def test_differences_without_variance_are_not_tested():
+    other = [value - 0.02 for value in CAN]
+    summary = summarise_systems(results(can=CAN, other=other))
+    row = summary.loc["other"]
+    assert row["WA difference"] == pytest.approx(-0.02)
+    assert math.isnan(row["WA p"]) or row["WA p"] > 0
+
+
+def test_several_seeds_of_one_fold_are_compared_utterance_by_utterance():
+    """Permuting signs one by one gives the same p."""
+    generator = np.random.default_rng(0)
+
+    def seeds(chance):
+        right = generator.random((3, 12)) < chance
+        return [
+            pd.DataFrame(
+                {
+                    "ID": [f"u{i}" for i in range(12)],
+                    "true": "ang",
+                    "predicted": np.where(row, "ang", "sad"),
+                }
+            )
+            for row in right
+        ]
+
+    ours, theirs = seeds(0.8), seeds(0.4)
+    right, other = (
+        sum((table["predicted"] == "ang").astype(int) for table in tables)
+        for tables in (ours, theirs)
+    )
+    differences = (right - other).to_numpy()
+    sums = np.array(list(itertools.product([1, -1], repeat=12))) @ differences
+    expected = min(
+        1,
+        2
+        * min(
+            (sums >= differences.sum()).mean(),
+            (sums <= differences.sum()).mean(),
+        ),
+    )
+    assert expected < 0.2
+    assert paired_test(ours, theirs) == pytest.approx(expected)
+    assert paired_test(ours, ours) == 1
+
+
 def test_one_fold_is_compared_utterance_by_utterance(tmp_path):
     """McNemar: of 12 that one of the two gets right, 10 against 2."""
     ids = [f"u{i:02d}" for i in range(40)]
@@ -169,6 +217,15 @@ def test_unequal_folds_and_seeds_are_refused():
         summarise_systems(
             pd.concat([results(can=CAN, text_model=TEXT), other_seed])
         )
+
+
+def test_a_fold_that_lacks_a_seed_is_no_mean_of_the_others():
+    again = results(can=CAN[:1], text_model=TEXT[:1]).assign(seed=2)
+    table = pd.concat([results(can=CAN, text_model=TEXT), again])
+    with pytest.raises(InputError, match="can has no .* seed 2, fold 1"):
+        summarise_systems(table)
+    assert set(common_folds(table)["fold"]) == {0}
+    assert len(common_folds(table)) == 4
 
 
 def test_a_fold_s_value_is_the_mean_over_its_seeds():
@@ -281,13 +338,17 @@ def test_files(tmp_path):
     runs = find_runs([tmp_path])
     assert [run[:2] for run in runs] == [("can", 1), ("text_model", 1)]
     found = collect(runs)
-    intervals = interval_table(load_predictions(found))
+    predictions = load_predictions(found)
+    speakers = {name: name[-1] for name in predictions["ID"]}
+    intervals = interval_table(predictions, speakers)
     tables = format_tables(found, intervals, "IEMOCAP", "random10", "can")
     assert tables["md"].startswith("IEMOCAP, random10, seed 1: mean")
     write_tables(tmp_path / "comparison", tables)
     assert (tmp_path / "comparison.md").read_text("utf-8") == tables["md"]
     table = pd.read_csv(tmp_path / "comparison.csv")
     assert table["WA mean"].tolist() == pytest.approx([0.6, 0.7])
+    assert "WA over 20 utterances" in tables["md"]
+    assert "WA over 10 speakers" in tables["md"]
     latex = (tmp_path / "comparison.tex").read_text("utf-8")
     assert r".700 $\pm$ .141" in latex and latex.count(r"\toprule") == 2
     assert r"can.yaml" in latex and "±" not in latex.split("\n", 1)[1]
@@ -308,7 +369,7 @@ def test_runs_are_found_by_their_folders(tmp_path):
 
 
 def test_bootstrap_over_utterances_is_that_of_a_loop(tmp_path):
-    """Resampling rows one by one gives the same interval, to its noise."""
+    """Resampling rows one by one, the same rows, gives the same interval."""
     generator = np.random.default_rng(3)
     true = generator.choice(["ang", "sad", "neu"], 300, p=[0.6, 0.3, 0.1])
     wrong = generator.random(300) < 0.4
@@ -322,17 +383,24 @@ def test_bootstrap_over_utterances_is_that_of_a_loop(tmp_path):
         }
     )
     found = bootstrap_intervals(table)
+    draws = np.random.default_rng(0).integers(0, 300, (1000, 300))
     for name, metric in METRICS.items():
-        drawn = []
-        for _ in range(1000):
-            rows = generator.integers(0, 300, 300)
-            drawn.append(metric(true[rows], predicted[rows]))
-        expected = np.quantile(drawn, [0.025, 0.975])
-        assert found[name] == pytest.approx(expected, abs=0.02)
-    # six speakers that are alike differ less than any utterances of theirs
+        drawn = [metric(true[rows], predicted[rows]) for rows in draws]
+        expected = np.percentile(drawn, [2.5, 97.5])
+        assert found[name] == pytest.approx(expected, abs=1e-9)
     over_speakers = bootstrap_intervals(table, "speaker")
     assert bootstrap_intervals(table, "speaker") == over_speakers
-    assert over_speakers["WA"] != found["WA"]
+    drawn = [
+        METRICS["WA"](
+            *(
+                np.concatenate([column[i::6] for i in row])
+                for column in (true, predicted)
+            )
+        )
+        for row in np.random.default_rng(0).integers(0, 6, (1000, 6))
+    ]
+    expected = np.percentile(drawn, [2.5, 97.5])
+    assert over_speakers["WA"] == pytest.approx(expected, abs=1e-9)
     one = table.assign(speaker="s0")
     assert bootstrap_intervals(one, "speaker")["UA"] is None
 

@@ -16,7 +16,7 @@ from helpers.recipes import RECIPES, ROOT, SMALL, on, run
 from speechbrain_can.__main__ import main
 from speechbrain_can.hparams import SettingsError, read_settings
 from speechbrain_can.training.runs import plan_run
-from speechbrain_can.training.search import reportable_folds
+from speechbrain_can.training.search import spoiled_folds
 
 pytest.importorskip("ray")
 
@@ -102,6 +102,21 @@ def test_a_search(recipe, controlled_corpus):
     space.write_text(
         "align_weight: {loguniform: [0.01, 1.0]}\nheads: {choice: [1, 2]}\n"
     )
+    for corpus, reason in (
+        # fold 1 tests who validates in fold 0
+        (controlled_corpus, "Search folds that are not beside each other"),
+        ("nowhere", "the corpus cannot be prepared: .*nowhere"),
+    ):
+        process = start(
+            recipe,
+            corpus,
+            *("search", "hparams/can.yaml", "--trials=1"),
+            *("--folds=0,1", "--output_folder=results/search"),
+        )
+        printed, _ = process.communicate(timeout=100)
+        assert process.returncode == 1 and re.search(reason, printed), printed
+        assert "Traceback" not in printed
+    # what was refused has begun no search
     arguments = (
         *("search", "hparams/can.yaml", "--space=space.yaml"),
         *("--trials=3", "--workers=2", "--metric=UA", "--folds=0"),
@@ -120,7 +135,10 @@ def test_a_search(recipe, controlled_corpus):
     assert settings["preparation"]["protocol"] == "leave_one_session_out"
     assert settings["output_folder"] == "results/best/1234"
     # fold 1 tests who validates in fold 0
-    assert "report fold(s) 0, 2, 3, 4 only" in text and settings["fold"] == 0
+    assert settings["chosen_on_folds"] == [1] and settings["fold"] == 0
+    assert read_settings(best, {"fold": "all"}).asked_folds(5) == [0, 2, 3, 4]
+    with pytest.raises(SettingsError, match="fold 1 tests what these settings"):
+        read_settings(best, {"fold": 1}).asked_folds(5)
     assert 0.01 <= settings["align_weight"] <= 1 and settings["heads"] in (1, 2)
     # the winner is the trial that is best on the validation set
     found = [
@@ -172,10 +190,10 @@ def test_a_fold_is_not_tested_on_what_it_was_chosen_on(
         tmp_path / "prepared",
         on(controlled_corpus),
     )
-    assert reportable_folds(base, [0]) == [0, 2, 3, 4]
-    assert reportable_folds(base, [0, 2]) == [0, 2, 4]
+    assert spoiled_folds(base, [0]) == [1]
+    assert spoiled_folds(base, [0, 2]) == [1, 3]
     with pytest.raises(SettingsError, match="test set of fold.s. 1 validates"):
-        reportable_folds(base, [0, 1])
+        spoiled_folds(base, [0, 1])
 
 
 @pytest.mark.parametrize(

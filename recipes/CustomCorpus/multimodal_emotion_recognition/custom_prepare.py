@@ -85,6 +85,11 @@ def read_recordings(path):
         if missing:
             skipped.append((name or f"line {line}", f"no {', '.join(missing)}"))
             continue
+        if row.get("scripted", "") not in ("", "0", "1"):
+            raise CorpusError(
+                f"{path}, line {line} ({name}): scripted is {row['scripted']!r}; "
+                "give 1 or 0"
+            )
         if name in seen:
             raise CorpusError(
                 f"{path}, line {line}: the ID {name!r} stands on line "
