@@ -217,9 +217,9 @@ def format_tables(results, intervals, corpus_name, protocol, reference):
     title = (
         f"{corpus_name}, {protocol}, seed {seeds}: mean ± standard deviation "
         f"over folds; paired difference to {label} with its 95% interval, corrected "
-        "for shared training data (Nadeau and Bengio; of one fold and one seed "
-        "McNemar's test of WA); * p < .05, corrected in each metric for all systems "
-        "(Holm)"
+        "for shared training data (Nadeau and Bengio; of one fold, WA alone is "
+        "tested, by its utterances); * p < .05, corrected in each metric for all "
+        "systems (Holm)"
     )
     pooled = (
         "All folds and seeds together, with 95% intervals of the bootstrap over "

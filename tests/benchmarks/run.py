@@ -121,7 +121,7 @@ def check_points(rows, equal, memory, growth, bf16):
         15,
     )
     point(
-        "2 features, one thread: x FFT and mel product alone",
+        "2 features, one thread: x FFT, squares and mel product alone",
         seconds[group, "ours, one thread"]
         / seconds[group, f"{features.ALONE}, one thread"],
         1.5,
