@@ -19,10 +19,9 @@ class AudioError(InputError):
 def load_audio(path):
     """A mono waveform ``[samples]``, its channels averaged, and its rate in Hz.
 
-    Raises ``AudioError`` if the file cannot be read, is empty, or holds nothing
-    but silence.
+    Raises ``AudioError`` for what is unreadable, empty, silent or far too loud.
     """
-    if not os.path.exists(path):
+    if not os.path.isfile(path):
         raise AudioError(f"{path}: no such audio file")
     try:
         channels, rate = audio_io.load(path)
@@ -32,9 +31,14 @@ def load_audio(path):
         raise AudioError(f"{path}: the audio has no samples")
     if not channels.isfinite().all():
         raise AudioError(f"{path}: the audio has samples that are not numbers")
-    if not channels.any():
-        raise AudioError(f"{path}: the audio is silent, every sample is 0")
-    return channels.mean(dim=0), rate
+    waveform = channels.mean(dim=0)
+    if waveform.min() == waveform.max():
+        raise AudioError(f"{path}: the audio is silent, all samples are equal")
+    if waveform.abs().max() > 10:
+        raise AudioError(
+            f"{path}: the audio is far beyond full scale, which is 1"
+        )
+    return waveform, rate
 
 
 def read_waveform(path, sample_rate):

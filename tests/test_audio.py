@@ -18,20 +18,31 @@ def test_waveform_is_resampled(tmp_path, rate):
 
 
 def test_channels_are_averaged(tmp_path):
-    stereo = np.stack([np.full(800, 0.5), np.full(800, -0.1)], axis=1)
-    soundfile.write(tmp_path / "a.wav", stereo, 16000)
+    left, right = np.linspace(0, 0.5, 800), np.full(800, -0.1)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), 16000)
     waveform = read_waveform(tmp_path / "a.wav", 16000)
-    torch.testing.assert_close(
-        waveform, torch.full((800,), 0.2), atol=1e-4, rtol=0
-    )
+    expected = torch.from_numpy((left + right) / 2).float()
+    torch.testing.assert_close(waveform, expected, atol=1e-4, rtol=0)
+
+
+REASONS = {
+    "constant": "silent, all samples are equal",
+    "antiphase": "silent, all samples are equal",
+    "too loud": "far beyond full scale",
+    "a pipe": "no such audio",
+}
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["unreadable", "no samples", "silent", "not numbers", "no such audio"],
+    [
+        *["unreadable", "no samples", "silent", "not numbers", "no such audio"],
+        *["constant", "antiphase", "too loud", "a pipe"],
+    ],
 )
 def test_bad_audio_names_the_file(tmp_path, kind):
     path = tmp_path / "a.wav"
     bad_audio(path, kind)
-    with pytest.raises(AudioError, match=f"a.wav.*{kind}"):
+    reason = REASONS.get(kind, kind)
+    with pytest.raises(AudioError, match=f"a.wav.*{reason}"):
         read_waveform(path, 16000)

@@ -86,7 +86,6 @@ def random10(utterances, seed, n_folds=10):
 
 def leave_one_session_out(utterances, seed=None):
     """Leave one session out, a speaker of the next session validates."""
-    _check_known(utterances, "session", "leave_one_session_out")
     speakers = defaultdict(set)
     for utterance in utterances.values():
         speakers[utterance.session].add(utterance.speaker)
@@ -297,8 +296,11 @@ ALIASES = {
     "session5": "leave_one_session_out",
     "speaker10": "leave_one_speaker_out",
 }
-# Those that promise that no speaker is in two parts
-SPEAKERS_APART = ("leave_one_session_out", "leave_one_speaker_out")
+# Those that promise that no speaker is in two parts, and what they must know
+SPEAKERS_APART = {
+    "leave_one_session_out": ("session", "speaker"),
+    "leave_one_speaker_out": ("speaker",),
+}
 # Those that can say something else tomorrow are asked anew by every run.
 CHANGING = ("file",)
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -357,8 +359,8 @@ def _folds(protocol, utterances, seed):
         inspect.signature(function).bind(utterances, seed, *arguments)
     except TypeError as error:
         raise InputError(f"protocol {protocol!r}: {error}") from error
-    if kind in SPEAKERS_APART:
-        _check_known(utterances, "speaker", kind)
+    for column in SPEAKERS_APART.get(kind, ()):
+        _check_known(utterances, column, kind)
     folds = function(utterances, seed, *arguments)
     if kind in SPEAKERS_APART:
         _check_speakers(folds, utterances, kind)

@@ -101,15 +101,13 @@ def whole_utterance(words):
 def segment_samples(segments, sample_rate, n_samples):
     """First sample and number of samples of each segment, ``[words]`` both.
 
-    ``segments`` ``[words, 2]`` are starts and ends in seconds; nothing reaches
-    beyond ``n_samples``, the utterance.
+    ``segments`` are seconds, ``[words, 2]``; none reaches beyond ``n_samples``.
 
     Example
     -------
     >>> segment_samples(np.array([[0.0, 0.5], [0.5, 1.2]]), 10, 11)
     (array([0, 5]), array([5, 6]))
     """
-    # in numpy, whose calls on a few words take a fifth of torch's time
     bounds = np.rint(np.asarray(segments, dtype=np.float64) * sample_rate)
     starts, ends = bounds.astype(np.int64).clip(0, n_samples).T
     return starts, np.maximum(ends - starts, 0)

@@ -71,8 +71,7 @@ class SegmentFbank(torch.nn.Module):
         """The settings."""
         return (
             f"sample_rate={self.sample_rate}, n_mels={self.n_mels}, "
-            f"win_length={self.window_samples}, "
-            f"hop_length={self.hop_samples}"
+            f"win_length={self.window_samples}, hop_length={self.hop_samples}"
         )
 
     def forward(self, waveform, segments):
@@ -100,10 +99,10 @@ class SegmentFbank(torch.nn.Module):
         if any(waveform.dim() != 1 for waveform in waveforms):
             raise ValueError("a waveform is [samples], without channels")
         words, samples = ([*map(len, own)] for own in (segments, waveforms))
-        waveform = torch.cat([*waveforms, torch.zeros(self.window_samples)])
-        found = map(
-            segment_samples, segments, repeat(self.sample_rate), samples
-        )
+        padded = [*waveforms, torch.zeros(self.window_samples)]
+        windows = torch.cat(padded).unfold(0, self.window_samples, 1)
+        rates = repeat(self.sample_rate)
+        found = map(segment_samples, segments, rates, samples)
         starts, lengths = map(np.concatenate, zip(*found))
         starts += np.repeat(np.cumsum(samples) - samples, words)
         surplus = np.maximum(lengths - self.window_samples, 0)
@@ -113,14 +112,11 @@ class SegmentFbank(torch.nn.Module):
         frame_starts += np.repeat(starts - first * self.hop_samples, counts)
         # Only the one frame of a short segment is not full of its own samples.
         real_samples = np.repeat(lengths - surplus, counts)
-        windows = waveform.unfold(0, self.window_samples, 1)
         energies = torch.empty(len(frame_starts), self.n_mels)
         buffer = torch.empty(self.CHUNK, self.window_samples)
-        for chunk_starts, real, found in zip(
-            torch.from_numpy(frame_starts).split(self.CHUNK),
-            torch.from_numpy(real_samples).split(self.CHUNK),
-            energies.split(self.CHUNK),
-        ):
+        tables = map(torch.from_numpy, (frame_starts, real_samples))
+        chunks = (table.split(self.CHUNK) for table in (*tables, energies))
+        for chunk_starts, real, found in zip(*chunks):
             frames = buffer[: len(found)]
             torch.index_select(windows, 0, chunk_starts, out=frames)
             if (real < self.window_samples).any():

@@ -12,6 +12,8 @@ import hashlib
 import itertools
 import os
 import shutil
+import zipfile
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -22,32 +24,52 @@ from tqdm import tqdm
 
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import resolve_wav
+from speechbrain_can.files import InputError
 
 FRAMES, INDEX = "frames.f32", "index.npz"
+VERSION = 2  # of what is in a store
+
+
+class StoreError(InputError):
+    """Features that cannot be stored or were damaged; the message says which."""
 
 
 class FeatureStore:
     """Features of a corpus on disk, read utterance by utterance.
 
     ``FeatureStore.build`` makes one. Opening it costs a few bytes a word,
-    however many frames it holds; nothing that was read stays in memory.
+    however many frames it holds; nothing that was read stays in memory. What is
+    read is checked against the sum that was stored with it.
 
     Arguments
     ---------
     folder : str or Path
         A finished store.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged, here or where an utterance is read.
     """
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        with np.load(self.folder / INDEX) as index:
-            self._rows = {
-                utterance_id: i for i, utterance_id in enumerate(index["ids"])
-            }
-            self._frame_offsets = index["frame_offsets"]
-            self._word_offsets = index["word_offsets"]
-            self._frame_counts = index["frame_counts"]
-            self._size = index["sums"].shape[1]
+        try:
+            with np.load(self.folder / INDEX) as index:
+                self._rows = {name: i for i, name in enumerate(index["ids"])}
+                self._frame_offsets = index["frame_offsets"]
+                self._word_offsets = index["word_offsets"]
+                self._frame_counts = index["frame_counts"]
+                self._checksums = index["checksums"]
+                self._size = index["sums"].shape[1]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            raise self._damage(INDEX) from None
+
+    def _damage(self, name):
+        return StoreError(
+            f"{self.folder / name} is damaged; delete {self.folder}, and its "
+            "features are made anew"
+        )
 
     def __getitem__(self, utterance_id):
         """Frames ``[frames, features]`` and counts ``[words]`` by ID."""
@@ -59,7 +81,10 @@ class FeatureStore:
             dtype=np.float32,
             count=(last - first) * self._size,
             offset=4 * first * self._size,
-        ).reshape(-1, self._size)
+        )
+        if zlib.crc32(frames) != self._checksums[row]:
+            raise self._damage(FRAMES)
+        frames = frames.reshape(-1, self._size)
         counts = self._frame_counts[slice(*self._word_offsets[row : row + 2])]
         return torch.from_numpy(frames), torch.from_numpy(counts)
 
@@ -199,15 +224,19 @@ def _write_store(
         generator=torch.Generator(),
     )
     frame_offsets, word_offsets = [0], [0]
-    frame_counts, sums, squares = [], [], []
+    frame_counts, sums, squares, checksums = [], [], [], []
+    in_order = [utterance for batch in batches for utterance in batch]
     with open(folder / FRAMES, "wb") as stream:
         found = itertools.chain.from_iterable(loader)
-        for frames, counts in tqdm(
-            found,
-            desc="features",
-            unit="utterance",
-            total=len(utterances),
-            disable=None,
+        for utterance, (frames, counts) in zip(
+            in_order,
+            tqdm(
+                found,
+                desc="features",
+                unit="utterance",
+                total=len(utterances),
+                disable=None,
+            ),
         ):
             frames.tofile(stream)
             frame_offsets.append(frame_offsets[-1] + len(frames))
@@ -215,14 +244,22 @@ def _write_store(
             frame_counts.append(counts)
             sums.append(frames.sum(axis=0, dtype=np.float64))
             squares.append(np.square(frames, dtype=np.float64).sum(axis=0))
+            checksums.append(zlib.crc32(frames))
+            if not np.isfinite(squares[-1]).all():
+                raise StoreError(
+                    f"{utterance.utterance_id}: the features of {utterance.wav} "
+                    "are not finite numbers; mend the recording, or take it out "
+                    "of the corpus"
+                )
     np.savez(
         folder / INDEX,
-        ids=np.array([u.utterance_id for batch in batches for u in batch]),
+        ids=np.array([utterance.utterance_id for utterance in in_order]),
         frame_offsets=np.array(frame_offsets),
         word_offsets=np.array(word_offsets),
         frame_counts=np.concatenate(frame_counts),
         sums=np.stack(sums),
         squares=np.stack(squares),
+        checksums=np.array(checksums, dtype=np.uint32),
     )
 
 
@@ -240,12 +277,19 @@ def _fingerprint(utterances, data_folder, compute_features, segment):
         sorted(keywords.items()),
     )
     data_root = os.path.realpath(data_folder)
-    digest.update(repr((data_root, repr(compute_features), settings)).encode())
+    made_by = (VERSION, data_root, repr(compute_features), settings)
+    digest.update(repr(made_by).encode())
     for utterance in utterances.values():
         bounds = [(word.start, word.end) for word in utterance.words]
         if getattr(compute_features, "reads", False):
             bounds.append([word.text for word in utterance.words])
-        stat = os.stat(resolve_wav(utterance, data_folder))
+        wav = resolve_wav(utterance, data_folder)
+        if not os.path.isfile(wav):
+            raise StoreError(
+                f"{utterance.utterance_id}: its audio {wav} is gone; put it back, "
+                "or prepare the corpus again"
+            )
+        stat = os.stat(wav)
         identity = (
             utterance.utterance_id,
             utterance.wav,

@@ -71,10 +71,10 @@ def read_glove(path, tokens, size):
     Raises
     ------
     ValueError
-        If a line has another number of values or holds something else.
+        If a line has another number of values or one that is no finite number.
     """
     vectors = {}
-    with open(path, encoding="utf-8", newline="\n") as stream:
+    with open(path, encoding="utf-8-sig", newline="\n") as stream:
         for number, line in enumerate(stream, start=1):
             token, _, rest = line.rstrip("\n").partition(" ")
             if number == 1 and rest.strip().isdigit():
@@ -91,12 +91,14 @@ def read_glove(path, tokens, size):
                     f"{path}, line {number}: {token!r} has {len(values)} "
                     f"values where embedding_size is {size}"
                 )
-            if token not in tokens:
-                continue
             try:
-                vectors[token] = torch.tensor([float(v) for v in values])
+                vector = torch.tensor([float(v) for v in values])
             except ValueError as error:
                 raise ValueError(f"{path}, line {number}: {error}")
+            if not vector.isfinite().all():
+                raise ValueError(f"{path}, line {number}: no finite numbers")
+            if token in tokens:
+                vectors[token] = vector
     return vectors
 
 
@@ -132,9 +134,8 @@ class WordEmbedding(torch.nn.Module):
 
     def _set_words(self, words):
         self.index = {word: i for i, word in enumerate(words)}
-        self.weight = torch.nn.Parameter(
-            torch.zeros(len(words), self.output_size)
-        )
+        vectors = torch.zeros(len(words), self.output_size)
+        self.weight = torch.nn.Parameter(vectors)
 
     def fit_vocabulary(self, train_words, other_words=()):
         """Sets the vocabulary and initialises its vectors.
@@ -179,11 +180,12 @@ class WordEmbedding(torch.nn.Module):
             found = [glove[piece] for piece in found if piece in glove]
             if found:
                 vectors[word] = torch.stack(found).mean(dim=0)
+        if not vectors:
+            raise ValueError(f"{self.glove_file}: has no word of the corpus")
         covered = sum(counts[word] for word in vectors)
         logger.info(
             f"GloVe covers {len(vectors)} of {len(counts)} distinct words and "
-            f"{covered / sum(counts.values()):.1%} of the running words, "
-            "contractions by one of their pieces at least"
+            f"{covered / sum(counts.values()):.1%} of the running words"
         )
         return vectors
 

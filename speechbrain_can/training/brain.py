@@ -14,6 +14,7 @@ import torch
 
 import speechbrain as sb
 from speechbrain.dataio.sampler import ReproducibleRandomSampler
+from speechbrain_can.files import InputError
 from speechbrain_can.lobes.attention import attention_of_words
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.mixup import mixed_targets
@@ -57,6 +58,10 @@ def keep_freed_memory():
             (M_TOP_PAD, 2**26),
         ):
             mallopt(option, value)
+
+
+class TrainingError(InputError):
+    """Training that cannot go on; the message says why."""
 
 
 class EmotionBrain(sb.Brain):
@@ -120,6 +125,7 @@ class EmotionBrain(sb.Brain):
             loss = getattr(self.hparams, "loss", None) or cross_entropies
         losses = loss(predictions, targets)
         total = total_loss(losses, predictions.weights)
+        self._check_finite(total, batch.ids, stage)
         if stage == sb.Stage.TRAIN and isinstance(
             self.train_sampler, SharedBatches
         ):
@@ -142,6 +148,18 @@ class EmotionBrain(sb.Brain):
                 attention_of_words(predictions.attention, word_counts)
             )
         return share * total.sum()
+
+    def _check_finite(self, loss, ids, stage):
+        """Refuses to go on where a loss ``[batch]`` is no number."""
+        wrong = (~loss.isfinite()).nonzero().flatten().tolist()
+        if wrong:
+            raise TrainingError(
+                f"{stage.name.lower()}, epoch {self.hparams.epoch_counter.current}: "
+                f"the loss of {ids[wrong[0]]} is {loss[wrong[0]].item()}, as of "
+                f"{len(wrong)} of {len(loss)} utterances of the batch. Word vectors "
+                "that are no numbers do that, or a step that is too large: look at "
+                "glove_file, then try a smaller --lr or --max_grad_norm"
+            )
 
     def _add_losses(self, losses, count):
         """Adds to the sums of a stage the first ``count`` of each ``[batch]``.

@@ -95,8 +95,7 @@ def run(threads, quick):
             compute_features(waveform, segments)
 
     n_frames = sum(
-        len(frames)
-        for frames, _ in compute_features.batch(*zip(*utterances))
+        len(frames) for frames, _ in compute_features.batch(*zip(*utterances))
     )
     # as many frames, windowed and laid out already, in pieces as large
     framed = torch.randn(n_frames, compute_features.window_samples).split(

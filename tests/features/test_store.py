@@ -5,6 +5,7 @@ from helpers.corpora import bad_audio, build_store, write_wav
 from speechbrain_can.audio import AudioError, read_waveform
 from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.spectral import SegmentMFCC
+from speechbrain_can.features.store import StoreError
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -52,6 +53,50 @@ def test_changed_audio_is_computed_anew(tmp_path, small_corpus):
     second = build_store(tmp_path, small_corpus)
     assert second.folder != first.folder
     assert not torch.equal(second["a"][0], first["a"][0])
+
+
+@pytest.mark.parametrize(
+    "damage, name",
+    [
+        (lambda content: content[: len(content) // 2], "frames.f32"),
+        (
+            lambda content: content[:400] + bytes(400) + content[800:],
+            "frames.f32",
+        ),
+        (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "frames.f32"),
+        (lambda content: b"", "frames.f32"),
+        (lambda content: content[: len(content) // 2], "index.npz"),
+        (lambda content: content[:200] + bytes(9) + content[209:], "index.npz"),
+        (lambda content: b"", "index.npz"),
+    ],
+)
+def test_damage_is_noticed(tmp_path, small_corpus, damage, name):
+    path = build_store(tmp_path, small_corpus).folder / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StoreError, match=f"{name} is damaged; delete .*made"):
+        store = build_store(tmp_path, small_corpus)
+        for utterance in small_corpus:
+            store[utterance]
+
+
+def test_features_that_are_no_numbers_are_not_stored(tmp_path, small_corpus):
+    class Broken(SegmentMFCC):
+        batch_size = 1
+
+        def batch(self, waveforms, segments):
+            ((frames, counts),) = super().batch(waveforms, segments)
+            frames[-1, -1] = float("nan") if len(waveforms[0]) == 16000 else 0.0
+            return [(frames, counts)]
+
+    with pytest.raises(StoreError, match="c: the features of .*not finite"):
+        build_store(tmp_path, small_corpus, compute_features=Broken())
+
+
+def test_audio_that_is_gone_is_named(tmp_path, small_corpus):
+    build_store(tmp_path, small_corpus)
+    (tmp_path / "corpus" / "c.wav").unlink()
+    with pytest.raises(StoreError, match="c: its audio .*c.wav is gone"):
+        build_store(tmp_path, small_corpus)
 
 
 def test_a_failed_store_leaves_nothing(tmp_path, small_corpus):

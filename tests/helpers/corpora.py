@@ -1,5 +1,6 @@
 """Small corpora to be damaged by tests."""
 
+import os
 from functools import partial
 
 import numpy as np
@@ -129,5 +130,14 @@ def bad_audio(path, kind):
         soundfile.write(path, np.zeros(0), 16000)
     elif kind == "silent":
         soundfile.write(path, np.zeros(800), 16000)
+    elif kind == "constant":
+        soundfile.write(path, np.full(800, 0.5), 16000)
+    elif kind == "antiphase":
+        one = np.sin(np.arange(800))
+        soundfile.write(path, np.stack([one, -one], axis=1), 16000, "FLOAT")
+    elif kind == "too loud":
+        soundfile.write(path, 1e30 * np.sin(np.arange(800)), 16000, "FLOAT")
+    elif kind == "a pipe":
+        os.mkfifo(path)
     elif kind == "not numbers":
         soundfile.write(path, np.full(800, np.nan), 16000, subtype="FLOAT")
