@@ -52,5 +52,13 @@ def write_json(path, content):
 
 
 def read_json(path):
-    """Reads a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Reads a JSON file that ``write_json`` wrote.
+
+    Raises ``InputError`` if it was damaged.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"{path} is damaged ({error}); delete it, and start again"
+        ) from error

@@ -8,6 +8,7 @@ import difflib
 import io
 import re
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 
 import ruamel.yaml
@@ -67,7 +68,7 @@ class Settings:
 
     def has(self, key):
         """Whether there is such a key."""
-        return key in _load(self.text)
+        return key in _keys(self.text)
 
     def replaced(self, values):
         """The same settings with other values of keys that they have."""
@@ -110,7 +111,8 @@ class Settings:
     def fold(self):
         """The fold that is asked for: a number, ``all`` or ``none``."""
         fold = _load(self.text)["fold"]
-        if fold not in (ALL_FOLDS, NO_FOLD) and not isinstance(fold, int):
+        number = isinstance(fold, int) and not isinstance(fold, bool)
+        if fold not in (ALL_FOLDS, NO_FOLD) and not (number and fold >= 0):
             raise SettingsError(
                 f"fold is {fold!r}; give the number of a fold, '{ALL_FOLDS}' or "
                 f"'{NO_FOLD}' (to prepare the corpus only)"
@@ -226,6 +228,12 @@ def _check_keys(place, keys, known):
                 f"did you mean {close[0]}?" if close else "it would do nothing"
             )
             raise SettingsError(f"{place}: nothing reads the key {key}; {hint}")
+
+
+@lru_cache(maxsize=32)
+def _keys(text):
+    """The top-level keys, which are asked for one by one."""
+    return frozenset(_load(text))
 
 
 def _load(text):

@@ -183,6 +183,19 @@ def _heading(pair):
     return f"{part}, with {other}"
 
 
+def named_kinds(strict):
+    """The kinds that ``strict`` names; an ``InputError`` for what is none."""
+    if strict is True:
+        return list(KINDS)
+    named = [strict] if isinstance(strict, str) else strict or []
+    if not isinstance(named, list) or set(named) - set(KINDS):
+        raise InputError(
+            f"strict is {strict!r}; give True, False or some of "
+            f"{', '.join(KINDS)}"
+        )
+    return named
+
+
 def check_leaks(leaks, strict):
     """Refuses what test sets share with the other parts.
 
@@ -201,15 +214,7 @@ def check_leaks(leaks, strict):
         If there is no such kind.
     """
     known = [kind for kind in KINDS if kind in set(leaks["kind"])]
-    refused = known
-    if strict is not True:
-        named = [strict] if isinstance(strict, str) else strict or []
-        if not isinstance(named, list) or set(named) - set(KINDS):
-            raise InputError(
-                f"strict is {strict!r}; give True, False or some of "
-                f"{', '.join(KINDS)}"
-            )
-        refused = named
+    refused = known if strict is True else named_kinds(strict)
     unsaid = sorted(set(refused) - set(known))
     if unsaid:
         raise InputError(

@@ -11,6 +11,7 @@ import torch
 import torchaudio
 
 from speechbrain.inference.interfaces import Pretrained
+from speechbrain.utils.fetching import fetch
 from speechbrain_can.alignment.finding import FoundWords, find_words
 from speechbrain_can.alignment.pauses import speech_spans
 from speechbrain_can.alignment.words import AlignmentError
@@ -25,6 +26,7 @@ from speechbrain_can.inference.prediction import (
     Prediction,
     Timeline,
 )
+from speechbrain_can.inference.trust import check_model_folder
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames
 
@@ -70,13 +72,57 @@ class EmotionRecognizer(Pretrained):
     MODULES_NEEDED = ["normalize", "model"]
 
     @classmethod
-    def from_hparams(cls, source, *args, **kwargs):
-        """See ``Pretrained.from_hparams``.
+    def from_hparams(
+        cls,
+        source,
+        hparams_file=SETTINGS,
+        run_code_of_the_model_folder=False,
+        **kwargs,
+    ):
+        """Loads a model folder, see ``Pretrained.from_hparams``.
 
-        ``source`` may also name a model that comes with the package, such as
-        ``emodb-whisper-base``.
+        Arguments
+        ---------
+        source : str or Path
+            A folder, a name on the Hugging Face hub, or a model that comes with
+            the package, such as ``emodb-whisper-base``.
+        hparams_file : str
+            Its settings.
+        run_code_of_the_model_folder : bool
+            Whether the settings may call whatever they like. Only for who made
+            them, or trusts who did.
+        **kwargs : dict
+            As for ``Pretrained.from_hparams``: ``overrides``, ``savedir``,
+            ``run_opts``.
+
+        Returns
+        -------
+        EmotionRecognizer
+            The model.
+
+        Raises
+        ------
+        UntrustedError
+            If the settings would do more than build a model.
         """
-        return super().from_hparams(packaged(source), *args, **kwargs)
+        source = packaged(source)
+        if not run_code_of_the_model_folder:
+            options = ("savedir", "local_strategy", "fetch_config")
+            path = fetch(
+                hparams_file,
+                source,
+                **{name: kwargs[name] for name in options if name in kwargs},
+            )
+            folder = Path(source) if Path(source).is_dir() else None
+            check_model_folder(path, folder)
+        recognizer = super().from_hparams(source, hparams_file, **kwargs)
+        classes = getattr(recognizer.hparams, "classes", None)
+        if classes is not None and len(recognizer.classes) != classes:
+            raise InputError(
+                f"{source}: label_encoder.ckpt names {len(recognizer.classes)} "
+                f"classes, and the model has {classes}: it is damaged"
+            )
+        return recognizer
 
     @property
     def sample_rate(self):

@@ -22,6 +22,7 @@ from speechbrain_can.results.calibration import calibration_error
 from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
     check_comparable,
+    check_predictions,
     collect,
     find_runs,
     finished_folds,
@@ -103,6 +104,8 @@ def gather(folders):
                 "the runs that are"
             )
     check_comparable(results)
+    for _, _, run in runs:
+        check_predictions(run)
     manifest = results["manifest"].iloc[0]
     described = [run for _, _, run in runs if (run / SETTINGS).exists()]
     if not described:

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from speechbrain_can.files import InputError, atomic_write, read_json
-from speechbrain_can.results.metrics import METRICS
+from speechbrain_can.results.metrics import METRICS, evaluate
 
 RESULTS = "results.json"
 FOLD_RESULT = "result.json"
@@ -94,6 +94,12 @@ def finished_folds(output_folder):
         for path in Path(output_folder).glob(f"fold_[0-9]*/{FOLD_RESULT}")
     }
     every = {*METRICS, "fold", "n_test", "n_train", "manifest"}
+    for path, result in results.items():
+        if path != fold_result(output_folder, result.get("fold")):
+            raise InputError(
+                f"{path} is of another fold; delete it, and train.py tests this "
+                "fold again"
+            )
     missing = {path: every - result.keys() for path, result in results.items()}
     lacking = [
         f"{path} has no {', '.join(sorted(keys))}"
@@ -106,6 +112,28 @@ def finished_folds(output_folder):
             "them, and train.py tests these folds again"
         )
     return sorted(results.values(), key=lambda result: result["fold"])
+
+
+def check_predictions(output_folder):
+    """Refuses results that the predictions beside them do not give."""
+    for result in finished_folds(output_folder):
+        path = fold_result(output_folder, result["fold"])
+        predictions = path.with_name(PREDICTIONS)
+        found = {}
+        if predictions.exists():
+            table = read_predictions(predictions)
+            found = evaluate(
+                table["true"].tolist(), table["predicted"].tolist()
+            )
+            found["n_test"] = len(table)
+        if any(
+            abs(result[name] - found.get(name, -1)) > 1e-9
+            for name in (*METRICS, "n_test")
+        ):
+            raise InputError(
+                f"{path} is not what {predictions} gives; delete {path}, and "
+                "train.py tests this fold again"
+            )
 
 
 def check_same_manifest(results, digest):

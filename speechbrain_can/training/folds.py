@@ -39,6 +39,7 @@ from speechbrain_can.results.folds import (
     PREDICTIONS,
     RESULTS,
     VALID_PREDICTIONS,
+    check_predictions,
     check_same_manifest,
     finished_folds,
     fold_result,
@@ -111,6 +112,7 @@ def run_folds(settings, run_opts):
             f"--classes={len(corpus.classes)}"
         )
     check_same_manifest(finished_folds(output_folder), corpus.digest)
+    check_predictions(output_folder)
     strict = hparams.get("strict", False)
     run_on_main(
         _check_leakage, args=[hparams["prepared_folder"], corpus, strict]

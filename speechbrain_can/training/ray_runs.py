@@ -179,4 +179,8 @@ def printing_to(path):
         except BaseException as error:
             traceback.print_exc(file=stream)
             # what an error holds may not travel to another process
-            raise RuntimeError(f"{type(error).__name__}: {error}") from None
+            ended = isinstance(
+                error, SystemExit
+            )  # which names the error itself
+            name = "" if ended else f"{type(error).__name__}: "
+            raise RuntimeError(f"{name}{error}") from None

@@ -4,10 +4,13 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import sys
+
 from hyperpyyaml import load_hyperpyyaml
 
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
+from speechbrain_can.files import InputError
 from speechbrain_can.hparams import (
     NO_FOLD,
     check_folder,
@@ -16,10 +19,29 @@ from speechbrain_can.hparams import (
 )
 from speechbrain_can.training.folds import run_folds
 from speechbrain_can.training.run_options import be_brief, check_run_options
+from speechbrain_can.training.settings_check import check_settings
 
 
 def run_recipe(arguments):
-    """Runs an hparams file.
+    """Runs an hparams file; what cannot be used ends it with a message alone.
+
+    With SpeechBrain's ``--debug`` the traceback is printed as well.
+
+    Arguments
+    ---------
+    arguments : list of str
+        As ``train_recipe`` takes them.
+    """
+    try:
+        train_recipe(arguments)
+    except (InputError, ImportError) as error:
+        if "--debug" in arguments:
+            raise
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def train_recipe(arguments):
+    """Prepares the corpus of an hparams file and trains its folds.
 
     ``preparation`` names the function that prepares the corpus, with all of its
     arguments but ``save_folder``. With ``--fold=none`` nothing is trained.
@@ -38,6 +60,7 @@ def run_recipe(arguments):
     settings = read_settings(hparams_file, overrides)
     hparams = settings.plain()
     check_run_options(run_opts, hparams)
+    check_settings(settings)
 
     # Initialize ddp (useful only for multi-GPU DDP training).
     sb.utils.distributed.ddp_init_group(run_opts)

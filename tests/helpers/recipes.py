@@ -150,6 +150,9 @@ def _run_here(output_folder, *arguments, recipe="IEMOCAP", **how):
         sys.path.insert(0, str(folder))
         with redirect_stdout(printed), redirect_stderr(printed):
             runpy.run_path(str(folder / "train.py"), run_name="__main__")
+    except SystemExit as error:
+        failed = bool(error.code)
+        printed.write(str(error.code))
     except Exception:
         failed = True
         printed.write(traceback.format_exc())

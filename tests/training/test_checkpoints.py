@@ -4,6 +4,7 @@ import torch
 from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain_can.training.checkpoints import (
     AtomicCheckpointer,
+    CheckpointError,
     EarlyStoppingCounter,
     recover_tested,
     save_epoch,
@@ -34,11 +35,48 @@ def test_a_torn_checkpoint_does_not_count(tmp_path):
     saver.recover_if_possible()
 
 
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-20]),
+    "empty": lambda path: path.write_bytes(b""),
+    "a bit": lambda path: path.write_bytes(
+        path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1])
+    ),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "CKPT.yaml"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_training_goes_on_from_the_newest_whole_one(tmp_path, name, damage):
+    model = torch.nn.Linear(2, 2)
+    saver = checkpointer(tmp_path, model)
+    for epoch, error in enumerate((0.2, 0.5), start=1):
+        torch.nn.init.constant_(model.bias, epoch)
+        save_epoch(saver, epoch, error, seconds=1.0, scores={})
+    newest = saver.find_checkpoint()
+    assert newest.meta["epoch"] == 2
+    damage(newest.path / name)
+    again = checkpointer(tmp_path, torch.nn.Linear(2, 2))
+    assert again.recover_if_possible().meta["epoch"] == 1
+    assert again.recoverables["model"].bias.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "CKPT.yaml"])
+def test_no_other_one_is_tested_for_the_best(tmp_path, name):
+    saver = checkpointer(tmp_path / "fold_0" / "save", torch.nn.Linear(2, 2))
+    for epoch, error in enumerate((0.5, 0.2, 0.4), start=1):
+        save_epoch(saver, epoch, error, seconds=1.0, scores={})
+    (recover_tested(saver).path / name).unlink()
+    with pytest.raises(CheckpointError, match="epoch 2, the best .*fold_0 to"):
+        recover_tested(saver)
+
+
 def test_speechbrains_own_would_count_it(tmp_path):
     """Once this fails, AtomicCheckpointer is not needed any more."""
     with pytest.raises(KeyboardInterrupt):
         checkpointer(tmp_path, Torn(2, 2), Checkpointer).save_checkpoint()
-    assert checkpointer(tmp_path, torch.nn.Linear(2, 2)).find_checkpoint()
+    model = torch.nn.Linear(2, 2)
+    assert checkpointer(tmp_path, model, Checkpointer).find_checkpoint()
 
 
 def test_the_best_and_the_last_are_kept_and_the_best_is_tested(tmp_path):

@@ -82,7 +82,7 @@ def test_a_dead_worker_loses_nothing(recipe, controlled_corpus):
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert (
-        "broken, seed 1234, fold 0, failed: ValueError: Invalid lear" in printed
+        "broken, seed 1234, fold 0, failed: SettingsError: lr is -1" in printed
     )
     assert "can, seed 1234, fold 0: WA" in printed
     output = path.read_text()

@@ -86,7 +86,7 @@ def test_a_comparison(recipe, controlled_corpus):
     status, out, err = compare(*arguments)
     # one that fails is named with its error, and does not stop the others
     assert status == 1
-    assert "broken, seed 1234, failed: ValueError: batch_size" in err + out
+    assert "broken, seed 1234, failed: SettingsError: batch_size" in err + out
     folder = recipe / "results" / "comparison"
     results = {
         system: json.loads(
