@@ -46,16 +46,15 @@ def read_wdseg(path):
     for number, line in lines[1:-1]:
         fields = line.split()
         try:
-            first, last = int(fields[0]), int(fields[1])
-            text = fields[3]
-        except (IndexError, ValueError):
+            start = int(fields[0]) / SPHINX_FRAME_RATE
+            word = Word(
+                fields[3], start, (int(fields[1]) + 1) / SPHINX_FRAME_RATE
+            )
+        except (IndexError, ValueError, OverflowError):
             raise AlignmentError(
                 f"{path}, line {number}: expected 'SFrm EFrm SegAScr Word', "
                 f"found {line.strip()!r}"
             )
-        word = Word(
-            text, first / SPHINX_FRAME_RATE, (last + 1) / SPHINX_FRAME_RATE
-        )
         check_order(f"{path}, line {number}", words, word)
         words.append(word)
     return words
@@ -130,8 +129,9 @@ def check_order(place, words, word):
             f"{place}: {word.text!r} ends at {word.end:g} s, "
             f"not after its start at {word.start:g} s"
         )
-    if words and word.start < words[-1].start:
+    earliest = words[-1].start if words else 0.0
+    if word.start < earliest:
         raise AlignmentError(
-            f"{place}: {word.text!r} starts at {word.start:g} s, "
-            f"before the word above it at {words[-1].start:g} s"
+            f"{place}: {word.text!r} starts at {word.start:g} s, before "
+            f"{'the word above it' if words else 'the audio'} at {earliest:g} s"
         )

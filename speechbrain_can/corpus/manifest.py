@@ -10,11 +10,17 @@ Authors
 """
 
 import csv
+import math
 import sys
 from dataclasses import dataclass, field
 from typing import Dict, List
 
-from speechbrain_can.alignment.words import Word, Words, texts_of
+from speechbrain_can.alignment.words import (
+    AlignmentError,
+    Word,
+    Words,
+    texts_of,
+)
 from speechbrain_can.files import InputError, atomic_write
 
 COLUMNS = (
@@ -37,6 +43,8 @@ COLUMNS = (
 OPTIONAL = ("transcription", "aligned_by", "votes")
 
 
+LONGEST_WORD = 1000  # characters
+LONGEST_FIELD = 2**27  # characters: the words of a recording of days
 # Columns that utterances can be grouped by, beside those of one's own
 GROUPING = (
     "speaker",
@@ -144,19 +152,27 @@ def read_votes(utterance):
     return votes or {utterance.emotion: 1.0}
 
 
+def check_words(words):
+    """Refuses, with an ``AlignmentError``, words that a manifest cannot hold."""
+    for text in texts_of(words):
+        if len(text.split()) != 1 or not text.isprintable():
+            raise AlignmentError(
+                f"the word {text!r} is white space, or has some in it, or what "
+                "cannot be printed"
+            )
+        if len(text) > LONGEST_WORD:
+            raise AlignmentError(
+                f"the word {text[:20]!r}... has {len(text)} characters"
+            )
+
+
 def check_utterances(utterances):
-    """Refuses, with a ``ManifestError``, what a manifest cannot hold."""
+    """Refuses, with a ``ManifestError``, IDs that are not unique."""
     seen = set()
     for utterance in utterances:
         if utterance.utterance_id in seen:
             raise ManifestError(f"duplicate ID {utterance.utterance_id!r}")
         seen.add(utterance.utterance_id)
-        for word in utterance.words:
-            if len(word.text.split()) != 1:
-                raise ManifestError(
-                    f"{utterance.utterance_id} has the word {word.text!r}; "
-                    "a word is one or more characters, none white space"
-                )
 
 
 def write_manifest(path, utterances):
@@ -209,7 +225,9 @@ def read_manifest(path):
     Word(text='what', start=0.5, end=1.0)
     """
     utterances = {}
-    with open(path, newline="", encoding="utf-8") as stream:
+    csv.field_size_limit(LONGEST_FIELD)
+    # as a spreadsheet saves it, too
+    with open(path, newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         missing = [
             name
@@ -243,6 +261,10 @@ def _parse_row(place, row):
         ends = [float(end) for end in row["ends"].split()]
     except ValueError as error:
         raise ManifestError(f"{place} ({row['ID']}): {error}")
+    if not math.isfinite(duration):
+        raise ManifestError(
+            f"{place} ({row['ID']}): the duration is {row['duration']}"
+        )
     if not len(texts) == len(starts) == len(ends):
         raise ManifestError(
             f"{place} ({row['ID']}): {len(texts)} words, {len(starts)} starts "

@@ -27,6 +27,7 @@ from speechbrain_can.corpus.folds import FoldAssignment, read_folds, write_folds
 from speechbrain_can.corpus.manifest import (
     Utterance,
     check_utterances,
+    check_words,
     read_manifest,
     write_manifest,
     write_reasons,
@@ -268,6 +269,7 @@ def _write_utterances(folder, candidates, skipped, build_utterance):
     def attempt(candidate):
         try:
             utterance, adjustment = build_utterance(candidate)
+            check_words(utterance.words)
             return replace(utterance, words=Words(utterance.words)), adjustment
         except (AlignmentError, AudioError) as error:
             return None, str(error)

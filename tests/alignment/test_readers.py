@@ -58,6 +58,8 @@ def test_table_1_of_the_paper(tmp_path):
             WDSEG_HEADER + "\tx\t5\t-9 so\n Total score: 0\n",
             "line 2: expected 'SFrm",
         ),
+        (wdseg((10**400, 10**400, "so")), "line 2: expected 'SFrm"),
+        (wdseg((-5, 5, "so")), "line 2: 'so' starts at -0.05 s, before the au"),
     ],
 )
 def test_bad_wdseg_names_file_and_line(tmp_path, text, message):

@@ -1,16 +1,18 @@
 import csv
 import os
 
+import numpy as np
 import pytest
 from helpers.corpora import utterance
 from helpers.recipes import ROOT
 
 from speechbrain.dataio.dataio import load_data_csv
-from speechbrain_can.alignment.words import Word
+from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.corpus.manifest import (
     COLUMNS,
     ManifestError,
     check_utterances,
+    check_words,
     read_manifest,
     resolve_wav,
     write_manifest,
@@ -48,9 +50,30 @@ def test_duplicate_id_is_refused():
         check_utterances([utterance("a"), utterance("a")])
 
 
-def test_white_space_in_a_word_is_refused():
-    with pytest.raises(ManifestError, match="'so what'"):
-        check_utterances([utterance("a", [Word("so what", 0.0, 1.0)])])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("so what", "'so what' is white space, or has some in it"),
+        ("", "'' is white space"),
+        ("\u200b", "what cannot be printed"),
+        ("so\0", "what cannot be printed"),
+        ("a" * 200_000, "'aaaa.*has 200000 characters"),
+    ],
+)
+def test_words_that_a_manifest_cannot_hold(text, message):
+    with pytest.raises(AlignmentError, match=message):
+        check_words([Word("so", 0.0, 0.5), Word(text, 0.5, 1.0)])
+
+
+def test_a_long_recording_is_read_back(tmp_path):
+    bounds = np.arange(30_001) / 4
+    words = [
+        Word("somewhere", a, b)
+        for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist())
+    ]
+    row = utterance("a", words, duration=7500.0)
+    write_manifest(tmp_path / "manifest.csv", [row])
+    assert len(read_manifest(tmp_path / "manifest.csv")["a"].words) == 30_000
 
 
 def write_rows(path, *changes, header=COLUMNS):
@@ -82,6 +105,9 @@ def write_rows(path, *changes, header=COLUMNS):
         ({"starts": "0.6 0.5", "ends": "0.7 1"}, "tile the utterance from 0"),
         ({"starts": "0 half"}, "could not convert"),
         ({"duration": "long"}, "could not convert"),
+        ({"duration": "nan"}, "the duration is nan"),
+        ({"duration": "inf"}, "the duration is inf"),
+        ({"ends": "0.5 nan"}, "'what' covers 0.5 s to nan"),
     ],
 )
 def test_bad_row_names_file_line_and_id(tmp_path, change, message):
@@ -89,6 +115,12 @@ def test_bad_row_names_file_line_and_id(tmp_path, change, message):
     with pytest.raises(ManifestError, match=message) as error:
         read_manifest(path)
     assert "manifest.csv, line 3 (b)" in str(error.value)
+
+
+def test_a_manifest_that_a_spreadsheet_saved(tmp_path):
+    path = write_rows(tmp_path / "manifest.csv", {})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert list(read_manifest(path)) == ["a"]
 
 
 def test_duplicate_id_is_not_read(tmp_path):

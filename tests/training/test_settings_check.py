@@ -1,0 +1,106 @@
+"""Settings are refused before any work."""
+
+import gzip
+
+import pytest
+from helpers.recipes import RECIPES, on, run
+
+from speechbrain_can.files import InputError
+from speechbrain_can.hparams import SettingsError, read_settings
+from speechbrain_can.training.settings_check import check_glove, check_settings
+
+CAN = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
+LINE = "so " + " ".join(["0.5"] * 5)
+
+
+@pytest.mark.parametrize(
+    "key, value, reason",
+    [
+        ("batch_size", 0, "a whole number from 1 on"),
+        ("batch_size", "many", "a whole number from 1 on"),
+        ("number_of_epochs", 0, "a whole number from 1 on"),
+        ("heads", 0, "a whole number from 1 on"),
+        ("n_mfcc", 0, "a whole number from 1 on"),
+        ("classes", "7", "a whole number from 2 on"),
+        ("classes", True, "a whole number from 2 on"),
+        ("sample_rate", "16k", "a whole number from 1000 on"),
+        ("lr", "fast", "a number above 0"),
+        ("lr", -1, "a number above 0"),
+        ("lr", float("nan"), "a number above 0"),
+        ("align_weight", -1, "a number from 0 to 1"),
+        ("align_weight", 5, "a number from 0 to 1"),
+        ("align_weight", float("nan"), "a number from 0 to 1"),
+        ("overlap", -3, "a number from 0 to 1"),
+        ("overlap", 9, "a number from 0 to 1"),
+        ("stop_gradient", "False", "True or False"),
+        ("protocol", "random11", "protocol 'random11' is unknown"),
+        ("strict", "loud", "strict is 'loud'; give True, False or some of"),
+        ("heads", 3, "can cannot be built: .*3"),
+        ("glove_file", "nowhere.txt", "there is no such file"),
+    ],
+)
+def test_what_is_refused(key, value, reason):
+    settings = read_settings(CAN, {"data_folder": "x", key: value})
+    with pytest.raises(InputError, match=reason):
+        check_settings(settings)
+
+
+@pytest.mark.parametrize("fold", [True, -1, 1.5, "one"])
+def test_what_is_no_fold(fold):
+    with pytest.raises(SettingsError, match="fold is .*; give the number"):
+        read_settings(CAN, {"data_folder": "x", "fold": fold}).fold
+
+
+def test_every_hparams_file_is_accepted():
+    for name in ("can", "can_fast", "can_small_data", "no_align_loss"):
+        check_settings(
+            read_settings(CAN.with_name(f"{name}.yaml"), {"data_folder": "x"})
+        )
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (LINE.encode("utf-16"), "no UTF-8 text"),
+        (gzip.compress(LINE.encode()), "is compressed"),
+        ("über 1 2 3 4 5".encode("latin-1"), "no UTF-8 text"),
+        (b"so 1 2 3 4\n", "the first line has 4"),
+        (b"", "the first line has 0"),
+        (b"5 5\n", "the first line has 0"),
+    ],
+)
+def test_what_is_no_glove_file(tmp_path, content, reason):
+    path = tmp_path / "glove.txt"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError, match=reason):
+        check_glove(path, 5)
+
+
+def test_what_is_one(tmp_path):
+    path = tmp_path / "glove.txt"
+    for content in (LINE, f"\ufeff{LINE}\n", f"1 5\n{LINE}\n"):
+        path.write_text(content, encoding="utf-8")
+        check_glove(path, 5)
+    # cut within a character
+    path.write_bytes(f"{LINE}\n".encode() + "ü".encode() * 70_000)
+    check_glove(path, 5)
+
+
+def test_nothing_is_prepared_and_no_traceback_is_printed(tmp_path):
+    printed = run(tmp_path, *on("nowhere"), "--lr=fast", fails=True)
+    assert printed == "SettingsError: lr is 'fast'; give a number above 0"
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_prints_the_traceback(tmp_path):
+    printed = run(tmp_path, *on("nowhere"), "--lr=fast", "--debug", fails=True)
+    assert "Traceback" in printed and "lr is 'fast'" in printed
+
+
+def test_a_loss_that_is_no_number_ends_training(controlled_corpus, tmp_path):
+    printed = run(
+        tmp_path, *on(controlled_corpus), "--fold=0", "--lr=1e30", fails=True
+    )
+    assert "TrainingError: " in printed
+    assert "the loss of Ses" in printed and "smaller --lr" in printed
+    assert not (tmp_path / "fold_0" / "result.json").exists()
