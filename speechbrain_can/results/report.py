@@ -74,9 +74,10 @@ def format_report(report, title, table_format, reference="CAN"):
 
 def report_tables(report, table_format, reference="CAN"):
     """The report's tables by their headings, in a format of tabulate's."""
+    compared = report["hparams"].nunique() > 1
     return {
         heading: tabulate(
-            _cells(rows, reference),
+            _cells(rows, reference if compared else None),
             headers="keys",
             tablefmt=table_format,
             showindex=False,
@@ -87,7 +88,7 @@ def report_tables(report, table_format, reference="CAN"):
 
 
 def _cells(rows, reference):
-    """What is shown of the rows of a table."""
+    """What is shown of the rows of a table; ``reference`` None: no differences."""
     cells = pd.DataFrame(
         {
             "model": rows["model"],
@@ -97,7 +98,7 @@ def _cells(rows, reference):
     )
     for metric in METRICS:
         cells[metric] = _with_std(rows, metric)
-    for metric in METRICS:
+    for metric in METRICS if reference else ():
         cells[f"{metric} - {reference}'s [95%]"] = _with_interval(rows, metric)
     for metric in METRICS:
         if f"paper's {metric} mean" in rows:

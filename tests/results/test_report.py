@@ -298,6 +298,11 @@ def test_seeds_are_counted():
     assert "| 5 x 2 seeds |" in format_report(report, "", "github")
 
 
+def test_one_system_alone_is_beside_none():
+    report = build_report(summarise_systems(results(mine=CAN), "mine"), "EmoDB")
+    assert "mine's" not in format_report(report, "", "github", "mine")
+
+
 def test_equal_systems_differ_by_nothing():
     summary = summarise_systems(results(can=CAN, no_align_loss=CAN))
     text = format_report(build_report(summary, "EmoDB"), "", "github")

@@ -48,7 +48,7 @@ def test_what_is_refused(key, value, reason):
 @pytest.mark.parametrize("fold", [True, -1, 1.5, "one"])
 def test_what_is_no_fold(fold):
     with pytest.raises(SettingsError, match="fold is .*; give the number"):
-        read_settings(CAN, {"data_folder": "x", "fold": fold}).fold
+        read_settings(CAN, {"data_folder": "x", "fold": fold}).asked_folds(5)
 
 
 def test_every_hparams_file_is_accepted():
