@@ -3,6 +3,7 @@
 #                     controlled corpus
 #   make test         the whole test suite, with lint
 #   make test-newest  the same on the newest versions that setup.py admits
+#   make stress       two thousand damaged corpora: none is used in silence
 #   make bench        speed and memory beside what people would use instead
 #   make docs         pages of all docstrings, in docs/build/html
 #   make upstream     SpeechBrain's own checks of what we contribute to it:
@@ -15,7 +16,7 @@ LOCK ?= requirements.lock
 BIN := $(CURDIR)/$(VENV)/bin
 RECIPE := recipes/IEMOCAP/multimodal_emotion_recognition
 
-.PHONY: demo test test-newest bench docs upstream lock clean
+.PHONY: demo test test-newest stress bench docs upstream lock clean
 
 # A stamp an extra: pip runs again only when a version may have changed. What
 # builds the package is locked too, so that nothing is fetched unseen.
@@ -60,6 +61,9 @@ ifdef SPEECHBRAIN
 else
 	$(BIN)/python -m pytest tests/upstream
 endif
+
+stress: $(VENV)/installed-test
+	$(BIN)/python tests/stress/damage.py 2000
 
 lock:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -4,6 +4,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import codecs
 import json
 import os
 import uuid
@@ -16,7 +17,7 @@ class InputError(ValueError):
 
 
 def decode(content):
-    """Text of a corpus file: UTF-8, or Latin-1 as older corpora have it.
+    """Text of a corpus file: UTF-8, UTF-16, or Latin-1 as older corpora have it.
 
     Example
     -------
@@ -24,7 +25,8 @@ def decode(content):
     True
     """
     try:
-        return content.decode("utf-8")
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
 

@@ -81,7 +81,7 @@ def read_alignment(path, utterance_id=None):
     [Word(text='oh', start=0.1, end=0.4), Word(text='no', start=0.4, end=0.9)]
     """
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise AlignmentError(f"{path}: no such alignment file")
     read = FORMATS.get(path.suffix.lower())
     if read is None:

@@ -41,6 +41,7 @@ from speechbrain_can.corpus.protocols import (
 from speechbrain_can.files import InputError, read_json, write_json
 
 PIECE = 4096  # candidates that are read at once
+SURPLUS = 0.5  # seconds of audio without words that are not worth a word
 
 
 # What is in this folder is as it was written: see seal
@@ -270,6 +271,7 @@ def _write_utterances(folder, candidates, skipped, build_utterance):
         try:
             utterance, adjustment = build_utterance(candidate)
             check_words(utterance.words)
+            adjustment = adjustment or _without_words(utterance)
             return replace(utterance, words=Words(utterance.words)), adjustment
         except (AlignmentError, AudioError) as error:
             return None, str(error)
@@ -318,6 +320,20 @@ def _write_utterances(folder, candidates, skipped, build_utterance):
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
         print(f"{counts}, see {folder / 'adjusted.csv'}")
     return utterances
+
+
+def _without_words(utterance):
+    """What to say of audio that goes on long after the last word, or None.
+
+    It may have another rate than its header says.
+    """
+    end = utterance.words[-1].end
+    if utterance.duration - end > max(SURPLUS, end / 4):
+        return (
+            f"audio goes on: the words end at {end:.2f} s, the audio at "
+            f"{utterance.duration:.2f} s"
+        )
+    return None
 
 
 def describe(utterances, classes, reference_counts=None):

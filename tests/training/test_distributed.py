@@ -49,6 +49,26 @@ def test_a_process_without_an_utterance_knows_the_losses():
     assert [share.counts(0) for share in shares] == [(1, 2), (1, 2), (0, 2)]
 
 
+def draw_in_a_process(rank, folder):
+    """Writes the batches of one of two processes that draw differently."""
+    torch.distributed.init_process_group(
+        "gloo", f"file://{folder}/store", rank=rank, world_size=2
+    )
+    torch.manual_seed(rank)
+    sampler = torch.utils.data.RandomSampler(range(20))
+    batches = list(SharedBatches(sampler, 3, rank, 2))
+    torch.save(batches, folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_processes_that_draw_differently_read_what_the_first_drew(tmp_path):
+    torch.multiprocessing.spawn(draw_in_a_process, (tmp_path,), nprocs=2)
+    shares = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    assert sorted(i for share in shares for own in share for i in own) == list(
+        range(20)
+    )
+
+
 def test_samplers_are_told_the_epoch():
     class Told(torch.utils.data.Sampler):
         epoch = None

@@ -255,7 +255,7 @@ def find_turns(sessions, class_of):
     skipped : list of (str, str)
         ID and reason of the others.
     """
-    turns, skipped, seen = [], [], set()
+    turns, skipped, seen = [], [], {}
     for session in sessions:
         texts = {
             match["id"]: match["text"]
@@ -272,7 +272,8 @@ def find_turns(sessions, class_of):
                 continue
             utterance_id, label = match["id"], match["label"]
             if utterance_id in seen:
-                skipped.append((utterance_id, "duplicate ID: labelled before"))
+                reason = f"duplicate ID: labelled {seen[utterance_id]!r} before"
+                skipped.append((utterance_id, f"{reason}, here {label!r}"))
             elif label not in LABELS:
                 skipped.append((utterance_id, f"unknown label {label!r}"))
             elif label not in class_of:
@@ -288,7 +289,7 @@ def find_turns(sessions, class_of):
                         transcription=texts.get(utterance_id, "").strip(),
                     )
                 )
-            seen.add(utterance_id)
+            seen.setdefault(utterance_id, label)
         for wav in sorted(session.glob("sentences/wav/*/Ses*.wav")):
             if wav.stem not in seen:
                 skipped.append((wav.stem, "no label in EmoEvaluation"))
@@ -302,7 +303,7 @@ def _lines(folder):
             f"{folder} does not exist; the release is not complete"
         )
     for path in sorted(folder.glob("*.txt")):
-        if path.name.startswith("._"):
+        if path.name.startswith("._") or not path.is_file():
             continue  # AppleDouble: not text
         lines = decode(path.read_bytes()).splitlines()
         for number, line in enumerate(lines, start=1):
@@ -338,7 +339,7 @@ def build_utterance(turn, data_folder):
         Path(data_folder)
         / f"{sentences}/ForcedAlignment/{turn.dialog}/{turn.utterance_id}.wdseg"
     )
-    if not wdseg.exists():
+    if not wdseg.is_file():
         raise AlignmentError(f"{wdseg}: no such alignment file")
     rows = read_wdseg(wdseg)
     try:

@@ -1,0 +1,384 @@
+"""Valid corpora are damaged: each preparation ends in an error that is clear, or
+complete, with every utterance that is left out or adjusted in a list.
+
+    python tests/stress/damage.py <corpora> [<seed>]
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import argparse
+import contextlib
+import csv
+import gzip
+import io
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from helpers.corpora import Release, bad_audio, wdseg  # noqa: E402
+from helpers.recipes import RECIPES, load_module  # noqa: E402
+
+from speechbrain_can.corpus.manifest import read_manifest  # noqa: E402
+from speechbrain_can.files import InputError  # noqa: E402
+
+SECONDS = 20  # after which a preparation hangs
+OUTCOMES = ("refused", "listed", "adjusted", "harmless")
+FAILURES = ("silent", "traceback", "hang")
+
+
+def make_release(folder):
+    """Two talkers in each of five sessions, three turns each."""
+    release = Release(folder)
+    labels = iter("ang exc hap sad fru sur neu".split() * 5)
+    for session in range(1, 6):
+        for talker in "FM":
+            for i in range(3):
+                release.add(
+                    f"Ses0{session}F_impro01_{talker}{i:03d}",
+                    label=next(labels),
+                    words=("so", "what(2)", "now"),
+                )
+    return release
+
+
+def _bytes(kind, change):
+    """Damage to the bytes of a file of an utterance."""
+
+    def damage(release, name, draw):
+        path = kind(release, name)
+        path.write_bytes(change(path.read_bytes(), draw))
+
+    return damage
+
+
+def _flip(content, draw):
+    content = bytearray(content)
+    for _ in range(draw.randint(1, 8)):
+        if content:
+            content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    return bytes(content)
+
+
+def _cut(content, draw):
+    return content[: draw.randrange(len(content))] if content else b""
+
+
+def _zeros(content, draw):
+    first = draw.randrange(max(1, len(content)))
+    return content[:first] + bytes(64) + content[first + 64 :]
+
+
+def _twice(content, draw):
+    return content + content
+
+
+def _lines(content, draw):
+    lines = content.splitlines(keepends=True)
+    draw.shuffle(lines)
+    return b"".join(lines)
+
+
+BYTES = {
+    "cut": _cut,
+    "flipped bits": _flip,
+    "zeros": _zeros,
+    "empty": lambda content, draw: b"",
+    "twice": _twice,
+    "lines shuffled": _lines,
+    "UTF-16": lambda content, draw: content.decode("latin-1").encode("utf-16"),
+    "a mark of UTF-8": lambda content, draw: b"\xef\xbb\xbf" + content,
+    "CRLF": lambda content, draw: content.replace(b"\n", b"\r\n"),
+    "compressed": lambda content, draw: gzip.compress(content),
+    "random": lambda content, draw: draw.randbytes(len(content)),
+}
+
+
+def _alignment(release, name):
+    return release.wdseg(name)
+
+
+def _wav(release, name):
+    return release.wav(name)
+
+
+def _text_of(kind):
+    def path(release, name):
+        dialog = name.rpartition("_")[0]
+        session = f"Session{int(name[3:5])}"
+        return release.folder / session / "dialog" / kind / f"{dialog}.txt"
+
+    return path
+
+
+FILES = {
+    "alignment": _alignment,
+    "wav": _wav,
+    "labels": _text_of("EmoEvaluation"),
+    "transcription": _text_of("transcriptions"),
+}
+NOT_TEXT = ("UTF-16", "a mark of UTF-8", "CRLF", "lines shuffled")
+
+
+def _words(*rows):
+    """An alignment with these rows."""
+
+    def damage(release, name, draw):
+        release.wdseg(name).write_text(wdseg(*rows), encoding="utf-8")
+
+    return damage
+
+
+def _audio(kind):
+    def damage(release, name, draw):
+        release.wav(name).unlink()
+        bad_audio(release.wav(name), kind)
+
+    return damage
+
+
+def _no_file(kind):
+    def damage(release, name, draw):
+        kind(release, name).unlink()
+
+    return damage
+
+
+def _pipe(kind):
+    def damage(release, name, draw):
+        kind(release, name).unlink()
+        os.mkfifo(kind(release, name))
+
+    return damage
+
+
+def _folder(kind):
+    def damage(release, name, draw):
+        kind(release, name).unlink()
+        kind(release, name).mkdir()
+
+    return damage
+
+
+def _loop(kind):
+    def damage(release, name, draw):
+        kind(release, name).unlink()
+        kind(release, name).symlink_to(kind(release, name))
+
+    return damage
+
+
+def _rate(factor):
+    def damage(release, name, draw):
+        samples, rate = soundfile.read(release.wav(name))
+        soundfile.write(release.wav(name), samples, round(rate * factor))
+
+    return damage
+
+
+def _labelled(label):
+    def damage(release, name, draw):
+        path = FILES["labels"](release, name)
+        line = f"[6.2901 - 8.2357]\t{name}\t{label}\t[2.5, 2.5, 2.5]\n"
+        path.write_text(path.read_text() + line)
+
+    return damage
+
+
+def _replaced(label):
+    def damage(release, name, draw):
+        path = FILES["labels"](release, name)
+        lines = path.read_text().splitlines(keepends=True)
+        fields = f"\t{name}\t"
+        path.write_text(
+            "".join(
+                f"[6.2901 - 8.2357]\t{name}\t{label}\t[2.5, 2.5, 2.5]\n"
+                if fields in line
+                else line
+                for line in lines
+            )
+        )
+
+    return damage
+
+
+DAMAGES = {
+    **{
+        f"{kind}: {how}": _bytes(path, change)
+        for kind, path in FILES.items()
+        for how, change in BYTES.items()
+        if kind != "wav" or how not in NOT_TEXT
+    },
+    **{f"{kind}: missing": _no_file(path) for kind, path in FILES.items()},
+    **{f"{kind}: a pipe": _pipe(path) for kind, path in FILES.items()},
+    **{f"{kind}: a folder": _folder(path) for kind, path in FILES.items()},
+    **{
+        f"{kind}: a link to itself": _loop(path) for kind, path in FILES.items()
+    },
+    "words: reversed": _words((50, 40, "so"), (51, 99, "what")),
+    "words: out of order": _words((50, 60, "so"), (0, 49, "what")),
+    "words: beyond the audio": _words((0, 50, "so"), (51, 400, "what")),
+    "words: far beyond the audio": _words((0, 10**9, "so")),
+    "words: 400 digits": _words((0, 10**400, "so")),
+    "words: negative": _words((-20, 50, "so"), (51, 99, "what")),
+    "words: none": _words((0, 99, "<sil>")),
+    "words: noise alone": _words((0, 50, "++LAUGHTER++"), (51, 99, "</s>")),
+    "words: without letters": _words((0, 50, "\u200b"), (51, 99, "so")),
+    "words: NUL": _words((0, 50, "so\0"), (51, 99, "what")),
+    "words: a long one": _words((0, 50, "a" * 150_000), (51, 99, "so")),
+    "words: thousands": _words(*((i, i, f"w{i}") for i in range(0, 99))),
+    "words: overlapping": _words((0, 80, "so"), (40, 99, "what")),
+    "words: end early": _words((0, 5, "so"), (6, 12, "what")),
+    **{
+        f"audio: {kind}": _audio(kind)
+        for kind in (
+            *("unreadable", "no samples", "silent", "not numbers"),
+            *("constant", "antiphase", "too loud"),
+        )
+    },
+    "audio: rate halved": _rate(0.5),
+    "audio: rate doubled": _rate(2),
+    "audio: rate of 1 Hz": _rate(1 / 16000),
+    "label: twice": _labelled("ang"),
+    "label: unknown": _replaced("joy"),
+    "label: of no class": _replaced("xxx"),
+    "label: empty": _replaced(""),
+}
+# What a preparation cannot know: the file is whole, and says something else.
+PLAUSIBLE = (
+    "flipped bits",
+    "zeros",
+    "lines shuffled",
+    "random",
+    "cut",
+    "twice",
+)
+
+
+def _prepared(iemocap_prepare, release, folder):
+    with contextlib.redirect_stdout(io.StringIO()):
+        iemocap_prepare.prepare_iemocap(
+            release.folder, folder, protocol="random10"
+        )
+    listed = {}
+    for name in ("skipped", "adjusted"):
+        with open(folder / f"{name}.csv", newline="") as stream:
+            listed[name] = " ".join(" ".join(row) for row in csv.reader(stream))
+    return read_manifest(folder / "manifest.csv"), listed
+
+
+class Hang(BaseException):
+    """A preparation that does not end."""
+
+
+def _alarm(*_):
+    raise Hang
+
+
+def judge(iemocap_prepare, release, folder, whole, names):
+    """How a preparation ends, and more of it where that is a failure."""
+    signal.signal(signal.SIGALRM, _alarm)
+    signal.alarm(SECONDS)
+    try:
+        found, listed = _prepared(iemocap_prepare, release, folder)
+    except InputError as error:
+        told = len(str(error)) > 20
+        return ("refused" if told else "traceback"), str(error)
+    except Hang:
+        return "hang", ""
+    except Exception:
+        return "traceback", traceback.format_exc()
+    finally:
+        signal.alarm(0)
+    for name, row in whole.items():
+        if name not in found and name not in listed["skipped"]:
+            return "silent", f"{name} is gone"
+    if set(found) != set(whole):
+        return "listed", ""
+    changed = [name for name in whole if found[name] != whole[name]]
+    if not changed:
+        return "harmless", ""
+    if all(name in listed["adjusted"] for name in changed):
+        return "adjusted", ""
+    return "changed", f"{changed} of {names}"
+
+
+def stress(corpora, seed, report=print):
+    """Damages as many corpora; returns outcomes and the failures' details."""
+    iemocap_prepare = load_module(RECIPES["IEMOCAP"] / "iemocap_prepare.py")
+    draw = random.Random(seed)
+    np.random.seed(seed)
+    outcomes, failures = Counter(), []
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        origin = make_release(scratch / "whole")
+        whole, _ = _prepared(iemocap_prepare, origin, scratch / "prepared")
+        # every kind once, then several at a time
+        kinds = sorted(DAMAGES)
+        for number in range(corpora):
+            first = kinds[number % len(kinds)]
+            more = draw.randint(0, 2) if number >= len(kinds) else 0
+            chosen = [first, *draw.sample(kinds, more)]
+            folder = scratch / "damaged"
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(scratch / "whole", folder)
+            release = Release(folder)
+            names = draw.sample(sorted(whole), len(chosen))
+            for kind, name in zip(chosen, names):
+                with contextlib.suppress(FileNotFoundError, OSError):
+                    DAMAGES[kind](release, name, draw)
+            shutil.rmtree(scratch / "out", ignore_errors=True)
+            outcome, detail = judge(
+                iemocap_prepare, release, scratch / "out", whole, names
+            )
+            if outcome == "changed":
+                known = any(
+                    word in kind for kind in chosen for word in PLAUSIBLE
+                )
+                known = known or _is_content(chosen)
+                outcome = "harmless" if known else "silent"
+            outcomes[outcome] += 1
+            if outcome in FAILURES:
+                failures.append((number, chosen, outcome, detail))
+                report(f"{number} {chosen}: {outcome}\n{detail}")
+    return outcomes, failures
+
+
+# Damage that is content: another valid file
+CONTENT = (
+    *("words: overlapping", "words: end early", "words: thousands"),
+    *("words: out of order", "words: noise alone"),
+    *("transcription: ", "label: "),
+)
+
+
+def _is_content(chosen):
+    return any(kind.startswith(CONTENT) for kind in chosen)
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpora", type=int, nargs="?", default=2000)
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    options = parser.parse_args()
+    outcomes, failures = stress(options.corpora, options.seed)
+    tried = sum(outcomes.values())
+    print(f"{tried} corpora with {len(DAMAGES)} kinds of damage:")
+    for name in (*OUTCOMES, *FAILURES):
+        print(f"  {name:10} {outcomes[name]}")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""The short form of ``make stress``: every kind of damage once."""
+
+from stress.damage import DAMAGES, FAILURES, stress
+
+
+def test_no_damage_is_silent_bare_or_endless():
+    assert len(DAMAGES) >= 40
+    outcomes, failures = stress(
+        len(DAMAGES) + 10, seed=1, report=lambda _: None
+    )
+    assert failures == []
+    assert not any(outcomes[name] for name in FAILURES)
+    # it is damage: most of it is not harmless
+    assert outcomes["refused"] + outcomes["listed"] > len(DAMAGES) / 2
