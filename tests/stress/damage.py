@@ -277,6 +277,11 @@ def _prepared(iemocap_prepare, release, folder):
     return read_manifest(folder / "manifest.csv"), listed
 
 
+def _is_labelled(release, name):
+    path = FILES["labels"](release, name)
+    return path.is_file() and name.encode() in path.read_bytes()
+
+
 class Hang(BaseException):
     """A preparation that does not end."""
 
@@ -301,7 +306,9 @@ def judge(iemocap_prepare, release, folder, whole, names):
     finally:
         signal.alarm(0)
     for name, row in whole.items():
-        if name not in found and name not in listed["skipped"]:
+        # what has neither a recording nor a label is in no corpus
+        known = release.wav(name).is_file() or _is_labelled(release, name)
+        if name not in found and name not in listed["skipped"] and known:
             return "silent", f"{name} is gone"
     if set(found) != set(whole):
         return "listed", ""
