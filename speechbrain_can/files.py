@@ -4,7 +4,6 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-import codecs
 import json
 import os
 import uuid
@@ -25,8 +24,8 @@ def decode(content):
     True
     """
     try:
-        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if marked else "utf-8-sig")
+        wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
 

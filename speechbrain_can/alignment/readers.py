@@ -47,9 +47,8 @@ def read_wdseg(path):
         fields = line.split()
         try:
             start = int(fields[0]) / SPHINX_FRAME_RATE
-            word = Word(
-                fields[3], start, (int(fields[1]) + 1) / SPHINX_FRAME_RATE
-            )
+            end = (int(fields[1]) + 1) / SPHINX_FRAME_RATE
+            word = Word(fields[3], start, end)
         except (IndexError, ValueError, OverflowError):
             raise AlignmentError(
                 f"{path}, line {number}: expected 'SFrm EFrm SegAScr Word', "

@@ -175,7 +175,7 @@ def test_a_turn_labelled_twice_is_used_once(release, prepare):
     release.add(BAD, label="ang")
     utterances, skipped = prepare()
     assert utterances[BAD].emotion == "sad"
-    assert skipped == {BAD: "duplicate ID: labelled 'sad' before, here 'ang'"}
+    assert skipped == {BAD: "duplicate ID, as 'ang'"}
 
 
 @pytest.mark.parametrize(

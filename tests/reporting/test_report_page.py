@@ -14,6 +14,7 @@ from speechbrain_can.files import InputError, write_json
 from speechbrain_can.reporting.gather import entropy, gather, read_log
 from speechbrain_can.reporting.report_page import confident_mistakes
 from speechbrain_can.results.folds import read_predictions, write_predictions
+from speechbrain_can.results.metrics import evaluate
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,13 @@ def runs(trained, tmp_path_factory):
                 table[classes].to_numpy()[:, ::-1],
                 classes,
             )
+            # the result is what these predictions give
+            table = read_predictions(path)
+            result = json.loads((run / "fold_1" / "result.json").read_text())
+            result.update(
+                evaluate(*(list(table[k]) for k in ("true", "predicted")))
+            )
+            write_json(run / "fold_1" / "result.json", result)
     return folder
 
 
@@ -127,6 +135,15 @@ def test_unequal_runs_are_refused(runs, tmp_path):
     with pytest.raises(InputError, match="can.2 has no finished fold"):
         gather([tmp_path / "runs"])
     shutil.rmtree(tmp_path / "runs" / "can" / "2")
+    # results are those of the predictions beside them
+    path = tmp_path / "runs" / "can" / "1" / "fold_1" / "predictions.csv"
+    whole = path.read_text()
+    path.write_text("\n".join(whole.splitlines()[:-1]) + "\n")
+    with pytest.raises(
+        InputError, match="result.json is not what .*predictions"
+    ):
+        gather([tmp_path / "runs" / "can"])
+    path.write_text(whole)
     # the same utterances under another protocol are other folds
     path = tmp_path / "runs" / "can" / "1" / "fold_1" / "result.json"
     result = json.loads(path.read_text())

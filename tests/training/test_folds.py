@@ -202,7 +202,7 @@ def test_early_stopping(controlled_corpus, tmp_path):
         "--fold=0",
         "--number_of_epochs=50",
         "--patience=2",
-        "--lr=0",
+        "--lr=1e-30",
     )
     # nothing is learnt, so nothing improves after the first epoch
     assert "Patience of 2 is exhausted" in (tmp_path / "log.txt").read_text()

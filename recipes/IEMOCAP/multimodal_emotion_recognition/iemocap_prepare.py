@@ -255,7 +255,7 @@ def find_turns(sessions, class_of):
     skipped : list of (str, str)
         ID and reason of the others.
     """
-    turns, skipped, seen = [], [], {}
+    turns, skipped, seen = [], [], set()
     for session in sessions:
         texts = {
             match["id"]: match["text"]
@@ -272,8 +272,7 @@ def find_turns(sessions, class_of):
                 continue
             utterance_id, label = match["id"], match["label"]
             if utterance_id in seen:
-                reason = f"duplicate ID: labelled {seen[utterance_id]!r} before"
-                skipped.append((utterance_id, f"{reason}, here {label!r}"))
+                skipped.append((utterance_id, f"duplicate ID, as {label!r}"))
             elif label not in LABELS:
                 skipped.append((utterance_id, f"unknown label {label!r}"))
             elif label not in class_of:
@@ -289,7 +288,7 @@ def find_turns(sessions, class_of):
                         transcription=texts.get(utterance_id, "").strip(),
                     )
                 )
-            seen.setdefault(utterance_id, label)
+            seen.add(utterance_id)
         for wav in sorted(session.glob("sentences/wav/*/Ses*.wav")):
             if wav.stem not in seen:
                 skipped.append((wav.stem, "no label in EmoEvaluation"))
