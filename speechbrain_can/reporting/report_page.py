@@ -74,7 +74,9 @@ def page_content(gathered, intervals, reference):
             "seeds": ", ".join(map(str, sorted(results["seed"].unique()))),
         },
         "reference": label,
-        "speakers": len({u.speaker for u in corpus.utterances.values()} - {""}),
+        "speakers": int(intervals["speakers"].max())
+        if "speakers" in intervals
+        else 0,
         "significant": SIGNIFICANT,
         "metrics": list(METRICS),
         "tables": report_tables(report, "html", label),

@@ -30,7 +30,7 @@ from helpers.corpora import Release, bad_audio, wdseg  # noqa: E402
 from helpers.recipes import RECIPES, load_module  # noqa: E402
 
 from speechbrain_can.corpus.manifest import read_manifest  # noqa: E402
-from speechbrain_can.files import InputError  # noqa: E402
+from speechbrain_can.files import InputError, decode  # noqa: E402
 
 SECONDS = 20  # after which a preparation hangs
 OUTCOMES = ("refused", "listed", "adjusted", "harmless")
@@ -57,7 +57,8 @@ def _bytes(kind, change):
 
     def damage(release, name, draw):
         path = kind(release, name)
-        path.write_bytes(change(path.read_bytes(), draw))
+        if path.is_file():  # not what an earlier damage made a pipe of
+            path.write_bytes(change(path.read_bytes(), draw))
 
     return damage
 
@@ -190,7 +191,8 @@ def _labelled(label):
     def damage(release, name, draw):
         path = FILES["labels"](release, name)
         line = f"[6.2901 - 8.2357]\t{name}\t{label}\t[2.5, 2.5, 2.5]\n"
-        path.write_text(path.read_text() + line)
+        if path.is_file():
+            path.write_bytes(path.read_bytes() + line.encode())
 
     return damage
 
@@ -198,7 +200,9 @@ def _labelled(label):
 def _replaced(label):
     def damage(release, name, draw):
         path = FILES["labels"](release, name)
-        lines = path.read_text().splitlines(keepends=True)
+        if not path.is_file():
+            return
+        lines = decode(path.read_bytes()).splitlines(keepends=True)
         fields = f"\t{name}\t"
         path.write_text(
             "".join(
