@@ -11,8 +11,7 @@ EXTRAS = {
     # tensorboard writes the curves of ``--use_tensorboard=True``
     "tensorboard": ["tensorboard>=2.10"],
     # transformers loads pretrained encoders, as SpeechBrain's integration does,
-    # safetensors packed models
-    "huggingface": ["transformers>=4.30.0", "safetensors>=0.4"],
+    "huggingface": ["transformers>=4.30.0"],
     # opensmile computes eGeMAPS
     "egemaps": ["opensmile>=2.5"],
     # praatio reads TextGrid, pympi-ling ELAN, srt and webvtt-py subtitles
@@ -96,6 +95,7 @@ setup(
         "sentencepiece>=0.1.91",  # SpeechBrain's own tokenizers
         "numpy>=1.17.0",  # arrays, memory-mapped features
         "pandas>=1.0.1",  # manifests, folds, predictions, tables
+        "safetensors>=0.4",  # model folders: numbers, and no code
         "soundfile>=0.12.1",  # audio files, as SpeechBrain reads them
         "scikit-learn>=1.0",  # metrics
         "torchmetrics>=1.0",  # calibration error

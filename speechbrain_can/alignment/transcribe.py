@@ -8,6 +8,7 @@ Authors
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from speechbrain_can.alignment.sphinx import decode, import_decoder
 from speechbrain_can.alignment.text import split_words
@@ -21,8 +22,8 @@ class WhisperTranscriber:
     Arguments
     ---------
     model : str
-        A size such as ``base`` or ``large-v3``, a name on the hub, or a folder of
-        CTranslate2's format.
+        A size such as ``base`` or ``large-v3``, a name on the hub, also with a
+        revision (``name@revision``), or a folder of CTranslate2's format.
     language : str or None
         A code such as ``en``; None lets the model tell.
     device : str
@@ -104,8 +105,14 @@ class WhisperTranscriber:
                 "'speechbrain_can[asr]'); or give a transcript"
             ) from error
         try:
+            name, pinned, revision = self.model.rpartition("@")
+            if not pinned or Path(self.model).exists():
+                name, revision = self.model, None
             return WhisperModel(
-                self.model, device=self.device, compute_type=self.compute_type
+                name,
+                device=self.device,
+                compute_type=self.compute_type,
+                revision=revision,
             )
         # the hub and CTranslate2 raise many kinds of errors
         except Exception as error:

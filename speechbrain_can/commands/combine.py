@@ -32,4 +32,5 @@ def combine(runs, output):
     from speechbrain_can.results.folds import format_table
 
     name = f"mean of {len(runs)} runs"
-    click.echo(format_table(combine_runs(list(runs), output, name)))
+    summary = combine_runs(list(runs), output, name)
+    click.echo(format_table(summary, output))

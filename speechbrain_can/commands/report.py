@@ -71,7 +71,7 @@ def _report_fold(folder, html, most):
 
     run = folder.absolute().parent
     if (run / RESULTS).exists():
-        click.echo(format_table(read_json(run / RESULTS)))
+        click.echo(format_table(read_json(run / RESULTS), run))
     if html is not None:
         count = write_fold_page(html, folder, most)
         click.echo(f"{count} utterances to look at: {html.absolute()}")

@@ -4,6 +4,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from speechbrain_can.inference.prediction import (
     Prediction,
     Timeline,
 )
-from speechbrain_can.inference.trust import check_model_folder
+from speechbrain_can.inference.trust import LimitedMemory, check_model_folder
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames
 
@@ -115,7 +116,8 @@ class EmotionRecognizer(Pretrained):
             )
             folder = Path(source) if Path(source).is_dir() else None
             check_model_folder(path, folder)
-        recognizer = super().from_hparams(source, hparams_file, **kwargs)
+        with nullcontext() if run_code_of_the_model_folder else LimitedMemory():
+            recognizer = super().from_hparams(source, hparams_file, **kwargs)
         classes = getattr(recognizer.hparams, "classes", None)
         if classes is not None and len(recognizer.classes) != classes:
             raise InputError(
@@ -361,7 +363,7 @@ def load_recognizer(source, whisper=None, device="cpu"):
         )
     if folder.is_dir() and not (folder / SETTINGS).exists():
         raise InputError(f"{folder} is no model folder: it has no {SETTINGS}")
-    networks = [folder / name for name in ("model.ckpt", PACKED)]
+    networks = [folder / name for name in (PACKED, "model.ckpt")]
     if folder.is_dir() and not any(path.exists() for path in networks):
         hint = (
             ", its sub-folder model is" if (folder / "model").is_dir() else ""

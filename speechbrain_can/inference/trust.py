@@ -3,8 +3,9 @@
 HyperPyYAML can call any function that can be imported, so that the settings of a
 stranger's folder are a program. They are read here before anything is built: each
 part must be one of SpeechBrain's, torch's or this package's, named by the module that
-defines it. Parameters are read by ``torch.load`` with ``weights_only``, the default of
-every torch that this package admits, or from safetensors.
+defines it. Parameters are in safetensors; those of older folders are read by
+``torch.load`` with ``weights_only``, the default of every torch that this package
+admits.
 
 Authors
  * The speechbrain-can developers 2026
@@ -12,28 +13,55 @@ Authors
 
 import importlib
 import inspect
+import math
 import re
 import zipfile
 from pathlib import Path
 
+import torch
 import yaml
 from hyperpyyaml import resolve_references
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from speechbrain_can.files import InputError
 
-# Modules whose own classes and functions may be named
-PACKAGES = (
-    "speechbrain_can.alignment.",
-    "speechbrain_can.features.",
-    "speechbrain_can.inference.packed.",
-    "speechbrain_can.integrations.",
-    "speechbrain_can.lobes.",
-    "speechbrain.dataio.encoder.",
-    "speechbrain.lobes.",
-    "speechbrain.nnet.",
-    "speechbrain.utils.parameter_transfer.",
-    "torch.nn.",
+# Modules, or those below them, whose own classes and functions may be named. Not all
+# of SpeechBrain's lobes: MSTacotron2 unpickles a file that its settings name, fairseq
+# one that it downloads. Nor SpeechBrainCTC, which loads settings of another folder.
+MODULES = (
+    *("speechbrain_can.alignment.ctc", "speechbrain_can.alignment.equal"),
+    *(
+        "speechbrain_can.alignment.sphinx",
+        "speechbrain_can.alignment.transcribe",
+    ),
+    *("speechbrain_can.features.egemaps", "speechbrain_can.features.joined"),
+    *(
+        "speechbrain_can.features.normalization",
+        "speechbrain_can.features.samples",
+    ),
+    *("speechbrain_can.features.segments", "speechbrain_can.features.spectral"),
+    "speechbrain_can.inference.packed",
+    *(
+        "speechbrain_can.integrations.hidden",
+        "speechbrain_can.integrations.speech",
+    ),
+    *(
+        "speechbrain_can.integrations.text",
+        "speechbrain_can.integrations.whisper",
+    ),
+    "speechbrain_can.lobes",
+    *("speechbrain.dataio.encoder", "speechbrain.utils.parameter_transfer"),
+    *("speechbrain.lobes.features", "speechbrain.lobes.models.convolution"),
+    *("speechbrain.lobes.models.CRDNN", "speechbrain.lobes.models.ECAPA_TDNN"),
+    *("speechbrain.lobes.models.Xvector", "speechbrain.nnet", "torch.nn"),
+    *(
+        f"speechbrain.integrations.huggingface.{name}"
+        for name in ("hubert", "wav2vec2", "wavlm", "whisper", "textencoder")
+    ),
 )
+KNOWN = ("speechbrain_can.integrations.ctc.HuggingFaceCTC",)
+# transformers then runs what a model on the hub brings along
+RUNS_CODE = "trust_remote_code"
 BUILDING = ("!new:", "!name:")
 OTHER = ("!ref", "!copy", "!tuple")
 # What <part.attribute> becomes; as written it is refused
@@ -42,6 +70,8 @@ PLAIN = "tag:yaml.org,2002:"
 LARGEST_SETTINGS = 2**20  # bytes
 LARGEST_NUMBER = 2**20  # a layer of as many units is no mistake
 LARGEST_PARAMETERS = 2**33  # bytes, once unpacked
+LARGEST_TENSOR = 2**32  # bytes
+LARGEST_NETWORK = 2**35  # bytes, of all tensors that are made as it is built
 
 
 class UntrustedError(InputError):
@@ -75,6 +105,50 @@ def check_model_folder(path, folder=None):
     for pattern in ("*.ckpt", "*.safetensors"):
         for parameters in (folder or path.parent).glob(pattern):
             _check_parameters(parameters)
+    for file in folder.iterdir() if folder else ():
+        _check_place(file, folder.resolve())
+
+
+class LimitedMemory(TorchDispatchMode):
+    """Within it, a tensor of more than 4 GiB is refused before it is made.
+
+    The settings of a stranger's folder say how large a network is. Raises
+    ``UntrustedError``, also for 32 GiB of tensors in all.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.made = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        """Called for every operation of torch's."""
+        kwargs = kwargs or {}
+        # what makes a tensor, such as empty, takes its size first
+        sizes = args[0] if args and isinstance(args[0], (list, tuple)) else ()
+        made = sizes and all(isinstance(size, int) for size in sizes)
+        if made and kwargs.get("device") != torch.device("meta"):
+            dtype = kwargs.get("dtype") or torch.get_default_dtype()
+            size = math.prod(sizes) * dtype.itemsize
+            self.made += size
+            if size > LARGEST_TENSOR or self.made > LARGEST_NETWORK:
+                raise UntrustedError(
+                    f"the settings build a tensor of {size} bytes, {self.made} with "
+                    f"those before it; {LARGEST_TENSOR} are allowed, and "
+                    f"{LARGEST_NETWORK} in all. Only if you trust who made the "
+                    "model: from_hparams(..., run_code_of_the_model_folder=True)"
+                )
+        return function(*args, **kwargs)
+
+
+def _check_place(path, folder):
+    """Refuses a link out of a model folder; the hub's cache links to its blobs."""
+    place = path.resolve()
+    blobs = folder.parents[1] / "blobs" if len(folder.parents) > 1 else folder
+    if folder not in place.parents and blobs not in place.parents:
+        raise UntrustedError(
+            f"{path} is a link to {place}, out of its folder; copy the file into it, "
+            "if you trust who made it"
+        )
 
 
 def _check_text(path, text, allowed=()):
@@ -112,6 +186,8 @@ def _refused(node):
         return f"{node.tag} is not allowed"
     if node.tag.startswith(f"{PLAIN}python"):
         return f"{node.tag} is not allowed"
+    if node.value == RUNS_CODE:
+        return f"{RUNS_CODE} is not allowed"
     if isinstance(node, yaml.ScalarNode) and ".." in Path(node.value).parts:
         return f"the path {node.value!r} leaves its folder"
     if node.tag == "!ref" and re.search(r"[.\[]\s*_", node.value):
@@ -132,7 +208,8 @@ def _number(text):
 def _not_known(name):
     """Why a part is not one of those that can be named; None if it is."""
     module_name, _, own_name = name.rpartition(".")
-    if not f"{module_name}.".startswith(PACKAGES):
+    within = [f"{module_name}.".startswith(f"{known}.") for known in MODULES]
+    if not (any(within) or name in KNOWN):
         return f"{name} is no part that is known here"
     try:
         module = importlib.import_module(module_name)

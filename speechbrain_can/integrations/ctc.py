@@ -43,10 +43,12 @@ class HuggingFaceCTC:
     def _load(self):
         """Feature extractor, tokenizer and model."""
         if self._parts is None:
-            self._parts = load_pretrained(self._build, self.source)
+            self._parts = load_pretrained(
+                self._build, self.source, self.save_path
+            )
         return self._parts
 
-    def _build(self):
+    def _build(self, place):
         from transformers import (
             AutoFeatureExtractor,
             AutoModelForCTC,
@@ -54,7 +56,7 @@ class HuggingFaceCTC:
         )
 
         extractor, tokenizer, model = (
-            kind.from_pretrained(self.source, cache_dir=self.save_path)
+            kind.from_pretrained(place, cache_dir=self.save_path)
             for kind in (AutoFeatureExtractor, AutoTokenizer, AutoModelForCTC)
         )
         if extractor.sampling_rate != self.sample_rate:
@@ -134,10 +136,11 @@ class SpeechBrainCTC:
             from speechbrain.inference.ASR import EncoderASR
 
             self._recognizer = load_pretrained(
-                lambda: EncoderASR.from_hparams(
-                    source=self.source, savedir=self.savedir
+                lambda place: EncoderASR.from_hparams(
+                    source=place, savedir=self.savedir
                 ),
                 self.source,
+                self.savedir,
             )
         return self._recognizer
 

@@ -50,7 +50,11 @@ class FrontEnd(PretrainedModule):
 
     def __init__(self, build, sample_rate=16000, freeze=True):
         source = build.keywords["source"]
-        encoder = load_pretrained(lambda: build(freeze=freeze), source)
+        encoder = load_pretrained(
+            lambda place: build(source=place, freeze=freeze),
+            source,
+            build.keywords["save_path"],
+        )
         rate = encoder.feature_extractor.sampling_rate
         if rate != sample_rate:
             raise PretrainedError(
@@ -164,12 +168,11 @@ def hidden_layers(build):
     """
     from transformers import AutoConfig
 
-    source = build.keywords["source"]
+    save_path = build.keywords["save_path"]
     config = load_pretrained(
-        lambda: AutoConfig.from_pretrained(
-            source, cache_dir=build.keywords["save_path"]
-        ),
-        source,
+        lambda place: AutoConfig.from_pretrained(place, cache_dir=save_path),
+        build.keywords["source"],
+        save_path,
     )
     # Whisper has a decoder too, which it does not need here.
     layers = getattr(config, "encoder_layers", None) or config.num_hidden_layers

@@ -18,7 +18,7 @@ from speechbrain_can.integrations.loading import (
     load_pretrained,
     model_version,
 )
-from speechbrain_can.integrations.word_store import WordStore
+from speechbrain_can.integrations.word_store import VERSION, WordStore
 from speechbrain_can.lobes.pooling import MeanPooling
 from speechbrain_can.lobes.ragged import count_words
 
@@ -85,7 +85,9 @@ class PretrainedWords(PretrainedModule):
 
     def __init__(self, source, save_path, freeze=True, pooling=MeanPooling):
         encoder = load_pretrained(
-            lambda: _TextEncoder(source, save_path, freeze=freeze), source
+            lambda place: _TextEncoder(place, save_path, freeze=freeze),
+            source,
+            save_path,
         )
         if not encoder.tokenizer.is_fast:
             raise PretrainedError(
@@ -220,7 +222,8 @@ class StoredWords(PretrainedWords):
     def __init__(self, source, save_path, pooling=MeanPooling):
         super().__init__(source, save_path, True, pooling)
         version = model_version(source, save_path)
-        settings = (source, version, isinstance(self.pooling, MeanPooling))
+        means = isinstance(self.pooling, MeanPooling)
+        settings = (VERSION, source, version, means)
         digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
         self._store = WordStore(Path(save_path) / "words" / f"{digest}.sqlite")
 

@@ -130,7 +130,9 @@ class WhisperWords(PretrainedModule):
 
     def __init__(self, source, save_path, pooling=MeanPooling):
         whisper = load_pretrained(
-            lambda: Whisper(source, save_path, freeze=True), source
+            lambda place: Whisper(place, save_path, freeze=True),
+            source,
+            save_path,
         )
         super().__init__(whisper.model.decoder.embed_tokens, freeze=True)
         self.tokenizer = whisper.tokenizer

@@ -6,10 +6,19 @@ Authors
 
 import json
 import sqlite3
+import zlib
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+
+from speechbrain_can.files import InputError
+
+VERSION = 2  # of what is in a store
+
+
+class WordStoreError(InputError):
+    """What was read cannot be used; the message says what to delete."""
 
 
 class WordStore:
@@ -18,7 +27,13 @@ class WordStore:
     Arguments
     ---------
     path : str or Path
-        The file; its folder is made.
+        The file; its folder is made. What is read is checked against the sum that
+        was stored with it.
+
+    Raises
+    ------
+    WordStoreError
+        If the file was damaged, here or where utterances are found.
 
     Example
     -------
@@ -36,18 +51,44 @@ class WordStore:
 
     def fetch(self, utterances, read, limit=None):
         """Finds utterances, and reads and stores those that are not there."""
+        try:
+            return self._fetch(utterances, read, limit)
+        except sqlite3.DatabaseError as error:
+            # full or locked is not damaged
+            if isinstance(error, sqlite3.OperationalError):
+                reason = f"{self.path} cannot be used ({error})"
+                raise WordStoreError(f"{reason}; is the disk full?") from error
+            raise self._damage() from error
+
+    def _damage(self):
+        return WordStoreError(
+            f"{self.path} is damaged; delete it, and its words are read anew"
+        )
+
+    def _fetch(self, utterances, read, limit):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         keys = [json.dumps(words) for words in utterances]
         with closing(sqlite3.connect(self.path, timeout=60)) as store:
+            store.execute("PRAGMA trusted_schema = OFF")
             store.execute(
                 "CREATE TABLE IF NOT EXISTS utterances "
-                "(words TEXT PRIMARY KEY, hidden BLOB, counts BLOB)"
+                "(words TEXT PRIMARY KEY, hidden BLOB, counts BLOB, "
+                "checksum INTEGER)"
             )
+            # what is called so may be a view, which computes what it likes
+            query = "SELECT type FROM sqlite_master WHERE name = 'utterances'"
+            if store.execute(query).fetchone() != ("table",):
+                raise self._damage()
             found = {}
             for key in keys:
                 query = "SELECT * FROM utterances WHERE words = ?"
                 if row := store.execute(query, (key,)).fetchone():
-                    _, values, counts = row
+                    _, values, counts, checksum = row
+                    whole = isinstance(values, bytes) and isinstance(
+                        counts, bytes
+                    )
+                    if not whole or _checksum(key, values, counts) != checksum:
+                        raise self._damage()
                     found[key] = (
                         np.frombuffer(values, np.float32),
                         np.frombuffer(counts, np.int64),
@@ -64,11 +105,19 @@ class WordStore:
                 with store:
                     # Another process may have read the same meanwhile.
                     store.executemany(
-                        "INSERT OR IGNORE INTO utterances VALUES (?, ?, ?)",
+                        "INSERT OR IGNORE INTO utterances VALUES (?, ?, ?, ?)",
                         [
-                            (key, values.tobytes(), counts.tobytes())
+                            _row(key, values.tobytes(), counts.tobytes())
                             for key, (values, counts) in new.items()
                         ],
                     )
         found.update(new)
         return [found[key] for key in keys]
+
+
+def _row(key, values, counts):
+    return key, values, counts, _checksum(key, values, counts)
+
+
+def _checksum(key, values, counts):
+    return zlib.crc32(counts, zlib.crc32(values, zlib.crc32(key.encode())))

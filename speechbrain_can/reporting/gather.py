@@ -28,6 +28,7 @@ from speechbrain_can.results.folds import (
     finished_folds,
     load_predictions,
     read_attention,
+    read_provenance,
 )
 
 LOG = "train_log.txt"
@@ -282,13 +283,13 @@ def _calibration(runs, predictions, classes):
 
 
 def _source(system, seed, run):
-    folds = finished_folds(run)
+    found = [read_provenance(run, r["fold"]) for r in finished_folds(run)]
     return {
         "system": system,
         "seed": seed,
-        "seconds": sum(fold["seconds"] for fold in folds),
-        "command": folds[0].get("command"),
-        "environment": _common_environment(folds),
+        "seconds": sum(fold.get("seconds", 0) for fold in found),
+        "command": found[0].get("command"),
+        "environment": _common_environment(found),
     }
 
 

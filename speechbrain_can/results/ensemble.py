@@ -116,7 +116,6 @@ def _combine_fold(runs, results, output_folder):
         "n_train": results[0]["n_train"],
         "manifest": results[0]["manifest"],
         "epochs": sum(result["epochs"] for result in results),
-        "seconds": sum(result["seconds"] for result in results),
         "valid": evaluate(list(valid["true"]), list(valid["predicted"])),
     }
     write_json(folder / FOLD_RESULT, result)

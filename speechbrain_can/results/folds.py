@@ -17,6 +17,7 @@ from speechbrain_can.results.metrics import METRICS, evaluate
 
 RESULTS = "results.json"
 FOLD_RESULT = "result.json"
+PROVENANCE = "provenance.json"
 PREDICTIONS = "predictions.csv"
 VALID_PREDICTIONS = "valid_predictions.csv"
 ATTENTION_TABLE = "attention.csv"
@@ -25,6 +26,16 @@ ATTENTION_TABLE = "attention.csv"
 def fold_result(output_folder, fold):
     """Where the result of a fold is, once it is finished."""
     return Path(output_folder) / f"fold_{fold}" / FOLD_RESULT
+
+
+def read_provenance(output_folder, fold):
+    """How a fold was trained: ``seconds``, ``command`` and ``environment``.
+
+    They differ from one time to the next, which results do not. Empty where
+    nobody knows.
+    """
+    path = fold_result(output_folder, fold).with_name(PROVENANCE)
+    return read_json(path) if path.exists() else {}
 
 
 def write_predictions(path, ids, true, predicted, probabilities, classes):
@@ -171,10 +182,19 @@ def summarise(output_folder, description):
     return summary
 
 
-def format_table(summary):
-    """A summary as text: a row a fold, then mean and standard deviation."""
+def format_table(summary, output_folder):
+    """A summary as text: a row a fold, then mean and standard deviation.
+
+    Its ``output_folder`` says how long the folds took.
+    """
     table = pd.DataFrame(summary["folds"])
-    columns = ["fold", *METRICS, "n_test", "epochs", "seconds"]
+    table["seconds"] = [
+        read_provenance(output_folder, fold).get("seconds")
+        for fold in table["fold"]
+    ]
+    columns = ["fold", *METRICS, "n_test", "epochs"]
+    if table["seconds"].notna().all():
+        columns.append("seconds")
     formats = dict.fromkeys(METRICS, "{:.3f}".format)
     formats["seconds"] = "{:.0f}".format
     title = "{model} on {corpus}, {protocol}, {n} classes".format(
@@ -255,7 +275,7 @@ def _seeded(folder, pattern):
 
 def collect(runs):
     """Results of every finished fold of runs, as ``find_runs`` lists them."""
-    columns = ["fold", *METRICS, "n_test", "n_train", "manifest", "seconds"]
+    columns = ["fold", *METRICS, "n_test", "n_train", "manifest"]
     rows = [
         {
             "system": system,

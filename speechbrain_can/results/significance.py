@@ -49,7 +49,6 @@ def summarise_systems(results, reference=REFERENCE):
             if system != reference and len(paired):
                 found = _paired_difference(paired, metric)
                 row.update({f"{metric} {k}": v for k, v in found.items()})
-        row["seconds"] = own["seconds"].mean()
         rows[system] = row
     return _with_holm(pd.DataFrame(rows.values(), index=rows))
 

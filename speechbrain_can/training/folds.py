@@ -8,8 +8,8 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import shutil
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +37,7 @@ from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
     FOLD_RESULT,
     PREDICTIONS,
+    PROVENANCE,
     RESULTS,
     VALID_PREDICTIONS,
     check_predictions,
@@ -62,7 +63,6 @@ from speechbrain_can.training.environment import (
 )
 from speechbrain_can.training.model_folder import (
     MODEL,
-    copy_checkpoint,
     write_card,
     write_model_folder,
 )
@@ -138,7 +138,7 @@ def run_folds(settings, run_opts):
     with FileLock(output_folder / "results.lock"):
         summary = summarise(output_folder, description)
         write_json(output_folder / RESULTS, summary)
-    print(format_table(summary))
+    print(format_table(summary, output_folder))
     picture = fold_result(output_folder, fold).with_name(ATTENTION_PICTURE)
     if picture.exists():
         print(f"The attention of one test utterance: {picture.absolute()}")
@@ -180,6 +180,9 @@ def _alone_in(fold_folder):
             "give another --output_folder"
         )
     try:
+        # what a killed run had begun to write
+        for partial in fold_folder.glob("*.partial"):
+            shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
         yield
     finally:
         lock.release()
@@ -364,22 +367,27 @@ def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
         "epochs": epochs,
         "tested_epoch": brain.tested_checkpoint.meta["epoch"],
         "valid": brain.tested_checkpoint.meta.get("scores", {}),
-        "seconds": round(seconds, 1),
-        "command": command_line(),
-        "environment": describe_environment(brain.device),
     }
+    write_json(
+        folder / PROVENANCE,
+        {
+            "seconds": round(seconds, 1),
+            "command": command_line(),
+            "environment": describe_environment(brain.device),
+        },
+    )
     write_model_folder(
         folder / MODEL,
         settings,
         corpus.classes,
         temperature,
         write_card(settings, corpus, temperature, result),
-        partial(copy_checkpoint, brain.tested_checkpoint.path),
+        hparams["modules"],
     )
-    # The presence of this file says that the fold is finished.
-    write_json(folder / FOLD_RESULT, result)
     if hparams["draw_attention"] and brain.test_attention:
         draw_attention(brain, hparams, corpus)
+    # The presence of this file says that the fold is finished.
+    write_json(folder / FOLD_RESULT, result)
 
 
 def _write_decisions(path, ids, log_probabilities, targets, classes):

@@ -12,8 +12,11 @@ import shutil
 import uuid
 from pathlib import Path
 
+import torch
+
 from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain_can.hparams import SETTINGS
+from speechbrain_can.inference.packed import PACKED, save_network
 from speechbrain_can.results.metrics import METRICS
 
 MODEL = "model"
@@ -33,13 +36,13 @@ transcriber: !new:speechbrain_can.alignment.transcribe.WhisperTranscriber
     model: !ref <whisper>
 """,
 }
-# SpeechBrain's names: parameters are loaded from <name>.ckpt beside the file.
 PRETRAINER = """\
 label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
-pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+network: !new:torch.nn.ModuleDict
+    modules: !ref <modules>
+pretrainer: !new:speechbrain_can.inference.packed.PackedPretrainer
     loadables:
-        normalize: !ref <modules[normalize]>
-        model: !ref <modules[model]>
+        network: !ref <network>
         label_encoder: !ref <label_encoder>
 """
 
@@ -78,11 +81,8 @@ loaded by the names in `{settings}`.
 """
 
 
-def prediction_settings(settings, temperature, pretrainer):
-    """The settings of a fold, as far as prediction reads them: HyperPyYAML.
-
-    ``pretrainer`` says how parameters are loaded.
-    """
+def prediction_settings(settings, temperature):
+    """The settings of a fold, as far as prediction reads them: HyperPyYAML."""
     given = [name for name in READERS if settings.has(name)]
     parts = [name for name in PARTS if settings.has(name)]
     lines = [
@@ -93,19 +93,13 @@ def prediction_settings(settings, temperature, pretrainer):
         .rstrip(),
         f"temperature: {temperature!r}",
         *(text for name, text in READERS.items() if name not in given),
-        pretrainer,
+        PRETRAINER,
     ]
     return "\n".join(lines)
 
 
 def write_model_folder(
-    folder,
-    settings,
-    classes,
-    temperature,
-    card,
-    save_parameters,
-    pretrainer=PRETRAINER,
+    folder, settings, classes, temperature, card, modules, half=False
 ):
     """Writes what ``EmotionRecognizer.from_hparams`` loads.
 
@@ -121,19 +115,20 @@ def write_model_folder(
         See ``calibration.fit_temperature``.
     card : str
         The model card, in Markdown.
-    save_parameters : callable
-        Writes them into the folder that it is given.
-    pretrainer : str
-        HyperPyYAML of what loads them.
+    modules : dict of str: torch.nn.Module
+        What was trained.
+    half : bool
+        Whether the parameters are written in half precision.
     """
     folder = Path(folder)
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
     partial.mkdir(parents=True)
     try:
-        text = prediction_settings(settings, temperature, pretrainer)
+        text = prediction_settings(settings, temperature)
         (partial / SETTINGS).write_text(text, encoding="utf-8")
         (partial / CARD).write_text(card, encoding="utf-8")
-        save_parameters(partial)
+        network = torch.nn.ModuleDict(dict(modules))
+        save_network(network, partial / PACKED, half)
         label_encoder = CategoricalEncoder()
         label_encoder.update_from_iterable(classes)
         label_encoder.save(partial / "label_encoder.ckpt")
@@ -141,12 +136,6 @@ def write_model_folder(
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def copy_checkpoint(checkpoint, folder):
-    """Copies the parameters of a checkpoint into a model folder."""
-    for name in ("normalize", "model"):
-        shutil.copy(Path(checkpoint) / f"{name}.ckpt", folder)
 
 
 def write_card(settings, corpus, temperature, result):

@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.prepare import Corpus
@@ -33,18 +32,6 @@ from speechbrain_can.training.model_folder import write_model_folder
 
 # Where a packed model keeps what it downloads, unless overridden
 PRETRAINED = "pretrained_models"
-NETWORK = "network.safetensors"
-# What stands in the place of PRETRAINER
-PACKED = """\
-label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
-network: !new:torch.nn.ModuleDict
-    modules: !ref <modules>
-pretrainer: !new:speechbrain_can.inference.packed.PackedPretrainer
-    loadables:
-        network: !ref <network>
-        label_encoder: !ref <label_encoder>
-"""
-
 CARD_TEXT = """\
 ---
 library_name: speechbrain
@@ -115,7 +102,7 @@ def pack(
     Raises
     ------
     InputError
-        If no fold is finished, or the model has a vocabulary of its own.
+        If no fold is finished.
     """
     run_folder, output_folder = Path(run_folder), Path(output_folder)
     values = values or {}
@@ -154,8 +141,6 @@ def pack(
         )
         everything = {"train": sorted(corpus.utterances)}
         brain, datasets, loading = set_up(built, run_opts, corpus, everything)
-        network = torch.nn.ModuleDict(dict(built["modules"]))
-        check_packable(network)
         brain.fit(
             epoch_counter=built["epoch_counter"],
             train_set=datasets["train"],
@@ -164,7 +149,11 @@ def pack(
     log_probabilities, targets, true, predicted = _predicted(run_folder, folds)
     temperature = fit_temperature(log_probabilities, targets)
     error = calibration(log_probabilities, targets, temperature)
-    parameters = sum(value.numel() for value in network.parameters())
+    parameters = sum(
+        value.numel()
+        for module in built["modules"].values()
+        for value in module.parameters()
+    )
     scores = summarise(run_folder, {})
     card = CARD_TEXT.format(
         title=title,
@@ -196,8 +185,8 @@ def pack(
         corpus.classes,
         temperature,
         card,
-        lambda folder: save_half(network, folder / NETWORK),
-        PACKED,
+        built["modules"],
+        half=True,
     )
     return parameters
 
@@ -211,29 +200,3 @@ def _predicted(run_folder, folds):
     table = pd.concat([read_predictions(path) for path in paths])
     log_probabilities, targets = as_tensors(table)
     return log_probabilities, targets, table["true"], table["predicted"]
-
-
-def check_packable(network):
-    """Refuses, before it is trained, what safetensors cannot hold."""
-    state = network.state_dict()
-    other = [key for key, value in state.items() if not torch.is_tensor(value)]
-    if other:
-        raise InputError(
-            f"{', '.join(other)} cannot be packed: take an embedding without a "
-            "vocabulary of its own, such as WhisperWords"
-        )
-
-
-def save_half(network, path):
-    """Writes parameters in half precision as safetensors.
-
-    Buffers, such as the statistics of a normalisation, stay as they are.
-    """
-    from safetensors.torch import save_file
-
-    parameters = dict(network.named_parameters())
-    halves = {key: value.detach().half() for key, value in parameters.items()}
-    if not all(value.isfinite().all() for value in halves.values()):
-        raise InputError("the parameters are beyond half precision")
-    state = {**network.state_dict(), **halves}
-    save_file({key: value.contiguous() for key, value in state.items()}, path)

@@ -35,6 +35,7 @@ from speechbrain_can.hparams import (
 from speechbrain_can.results.folds import (
     collect,
     fold_result,
+    read_provenance,
     runs_of_comparison,
 )
 from speechbrain_can.results.metrics import METRICS
@@ -255,6 +256,7 @@ class Progress:
         for path in finished - self.finished:
             result = read_json(path)
             *_, system, seed, _, _ = path.parts
+            result.update(read_provenance(path.parents[1], result["fold"]))
             reached = ", ".join(f"{m} {result[m]:.3f}" for m in METRICS)
             self.bar.write(
                 "{}, seed {}, fold {fold}: {}, {epochs} epochs, "

@@ -13,13 +13,19 @@ from speechbrain_can.__main__ import main
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import read_manifest
 from speechbrain_can.files import InputError
-from speechbrain_can.inference.packed import MODELS, packaged
+from speechbrain_can.inference.packed import (
+    MODELS,
+    load_network,
+    packaged,
+    save_network,
+)
 from speechbrain_can.inference.recognizer import (
     EmotionRecognizer,
     load_recognizer,
 )
+from speechbrain_can.lobes.subwords import SubwordEmbedding
+from speechbrain_can.lobes.text import WordEmbedding
 from speechbrain_can.results.folds import read_predictions
-from speechbrain_can.training.pack import check_packable
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +98,30 @@ def test_a_packed_model_predicts(packed, three_folds, monkeypatch):
     assert packaged("../box") == "../box" and packaged("none") == "none"
 
 
-def test_a_vocabulary_cannot_be_packed():
-    from speechbrain_can.lobes.text import WordEmbedding
+def test_a_vocabulary_and_a_tokenizer_are_kept(tmp_path):
+    texts = ["so what", "what now", "oh no", "so be it"] * 5
+    for build in (
+        lambda: WordEmbedding(4),
+        lambda: SubwordEmbedding(tmp_path, vocab_size=12, embedding_size=4),
+    ):
+        network, copy = build(), build()
+        network.fit_vocabulary([w for text in texts for w in text.split()])
+        save_network(network, tmp_path / "network.safetensors")
+        load_network(copy, tmp_path / "network.safetensors")
+        words = [["so", "what"], ["unheard", "of"]]
+        assert torch.equal(network.eval()(words), copy.eval()(words))
 
-    embedding = WordEmbedding(4)
-    embedding.fit_vocabulary(["so"])
-    with pytest.raises(InputError, match="without a vocabulary of its own"):
-        check_packable(embedding)
+
+def test_a_damaged_network_is_named(tmp_path):
+    path = tmp_path / "network.safetensors"
+    save_network(torch.nn.Linear(2, 3), path)
+    content = path.read_bytes()
+    with pytest.raises(InputError, match="network.safetensors is damaged, or"):
+        load_network(torch.nn.Linear(3, 2), path)
+    for damaged in (content[:40], b"", content[:-4], bytes(100), b"x" * 500):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match="network.safetensors is damaged"):
+            load_network(torch.nn.Linear(2, 3), path)
 
 
 def test_what_cannot_be_packed_is_said_before_training(three_folds):

@@ -6,9 +6,17 @@ import zipfile
 
 import pytest
 import torch
+from helpers.recipes import ROOT
 
+from speechbrain_can.hparams import read_settings
+from speechbrain_can.inference.packed import PACKED
 from speechbrain_can.inference.recognizer import EmotionRecognizer
-from speechbrain_can.inference.trust import UntrustedError, check_model_folder
+from speechbrain_can.inference.trust import (
+    LimitedMemory,
+    UntrustedError,
+    check_model_folder,
+)
+from speechbrain_can.training.model_folder import prediction_settings
 
 ATTACKS = {
     "apply": "evil: !apply:os.system [touch {mark}]",
@@ -36,6 +44,24 @@ ATTACKS = {
     "traversal": "pretrained_folder: ../../elsewhere",
     "a layer of terabytes": (
         "evil: !new:torch.nn.Linear [99999999999, 99999999999]"
+    ),
+    "code of a model on the hub": (
+        "evil: !name:speechbrain.integrations.huggingface.wav2vec2.Wav2Vec2\n"
+        "    source: someone/evil\n    trust_remote_code: True"
+    ),
+    "the same by a reference": (
+        "key: trust_remote_code\n"
+        "evil: !name:speechbrain.integrations.huggingface.wav2vec2.Wav2Vec2\n"
+        "    ? !ref <key>\n    : True"
+    ),
+    "settings of another folder": (
+        "evil: !new:speechbrain_can.integrations.ctc.SpeechBrainCTC [evil]"
+    ),
+    "a part that unpickles": (
+        "evil: !new:speechbrain.lobes.models.MSTacotron2.TextMelCollate [evil]"
+    ),
+    "a part that writes files": (
+        "evil: !name:speechbrain_can.alignment.writers.write_textgrid"
     ),
     "a key": "? !apply:os.system [touch {mark}]\n: 1",
     "a private attribute": (
@@ -68,6 +94,17 @@ def test_settings_that_do_more_are_refused(folder, tmp_path, attack):
     with pytest.raises(UntrustedError, match="hyperparams.yaml"):
         EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "recipes").glob("*/*/hparams/**/*.yaml")),
+    ids=lambda path: str(path.relative_to(ROOT / "recipes")),
+)
+def test_every_model_of_the_recipes_is_allowed(path, tmp_path):
+    settings = prediction_settings(read_settings(path), 1.0)
+    (tmp_path / "hyperparams.yaml").write_text(settings, encoding="utf-8")
+    check_model_folder(tmp_path / "hyperparams.yaml")
 
 
 def test_the_line_is_named(folder):
@@ -107,11 +144,59 @@ class Evil:
         return open, (str(self.mark), "w")
 
 
+# As folders of earlier versions have it
+OLDER = """
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        normalize: !ref <modules[normalize]>
+        model: !ref <modules[model]>
+        label_encoder: !ref <label_encoder>
+"""
+
+
+@pytest.fixture
+def older(folder, tmp_path):
+    """The same model as earlier versions wrote it, with pickled parameters."""
+    recognizer = EmotionRecognizer.from_hparams(folder)
+    for name in ("normalize", "model"):
+        state = recognizer.mods[name].state_dict()
+        torch.save(state, folder / f"{name}.ckpt")
+    (folder / PACKED).unlink()
+    path = folder / "hyperparams.yaml"
+    settings = path.read_text(encoding="utf-8").partition("network: !new:")[0]
+    path.write_text(settings + OLDER, encoding="utf-8")
+    return folder
+
+
+def test_a_folder_of_an_earlier_version_is_read(older, trained, tmp_path):
+    new, old = (
+        EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
+        for folder in (trained / "fold_1" / "model", older)
+    )
+    for key, value in new.mods.model.state_dict().items():
+        assert key.endswith("_extra_state") or torch.equal(
+            value, old.mods.model.state_dict()[key]
+        )
+
+
 @pytest.mark.parametrize(
-    "name", ["model.ckpt", "normalize.ckpt", "label_encoder.ckpt"]
+    "name",
+    ["model.ckpt", "normalize.ckpt", "label_encoder.ckpt", "hyperparams.yaml"],
 )
 @pytest.mark.parametrize("save", ["torch", "pickle"])
-def test_pickles_do_not_run(folder, tmp_path, name, save):
+def test_pickles_do_not_run(older, tmp_path, name, save):
+    refused_in(older, tmp_path, name, save)
+
+
+@pytest.mark.parametrize("name", [PACKED, "label_encoder.ckpt"])
+@pytest.mark.parametrize("save", ["torch", "pickle"])
+def test_pickles_in_the_place_of_numbers_do_not_run(
+    folder, tmp_path, name, save
+):
+    refused_in(folder, tmp_path, name, save)
+
+
+def refused_in(folder, tmp_path, name, save):
     mark = tmp_path / "pwned"
     if save == "torch":
         torch.save({"weight": Evil(mark)}, folder / name)
@@ -122,14 +207,74 @@ def test_pickles_do_not_run(folder, tmp_path, name, save):
     assert not mark.exists()
 
 
-def test_parameters_that_unpack_to_terabytes_are_refused(folder, monkeypatch):
+def test_parameters_that_unpack_to_terabytes_are_refused(older, monkeypatch):
     monkeypatch.setattr(
         "speechbrain_can.inference.trust.LARGEST_PARAMETERS", 10**6
     )
     with zipfile.ZipFile(
-        folder / "model.ckpt", "w", zipfile.ZIP_DEFLATED
+        older / "model.ckpt", "w", zipfile.ZIP_DEFLATED
     ) as archive:
         archive.writestr("archive/data.pkl", bytes(2 * 10**6))
-    assert (folder / "model.ckpt").stat().st_size < 10**5
+    assert (older / "model.ckpt").stat().st_size < 10**5
     with pytest.raises(UntrustedError, match="once unpacked"):
-        check_model_folder(folder / "hyperparams.yaml")
+        check_model_folder(older / "hyperparams.yaml")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        # each number is one that a layer may have
+        "!new:torch.nn.Linear [1000000, 1000000]",
+        "!new:torch.nn.LSTM [100000, 100000]",
+        "!new:torch.nn.Embedding [1000000, 1000000]",
+        "!new:speechbrain.nnet.linear.Linear\n"
+        "    input_size: 900000\n    n_neurons: 900000",
+    ],
+)
+def test_a_network_of_terabytes_is_not_built(folder, tmp_path, layer):
+    with open(folder / "hyperparams.yaml", "a", encoding="utf-8") as stream:
+        stream.write(f"\nhuge: {layer}\n")
+    with pytest.raises(UntrustedError, match="a tensor of [0-9]+ bytes"):
+        EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
+
+
+def test_networks_of_many_gibibytes_are_not_built(monkeypatch):
+    monkeypatch.setattr(
+        "speechbrain_can.inference.trust.LARGEST_NETWORK", 10**6
+    )
+    with pytest.raises(UntrustedError), LimitedMemory():
+        for _ in range(100):
+            torch.nn.Linear(100, 100)
+
+
+@pytest.mark.parametrize("name", [PACKED, "hyperparams.yaml", "README.md"])
+def test_links_out_of_the_folder_are_refused(folder, tmp_path, name):
+    (folder / name).rename(tmp_path / name)
+    (folder / name).symlink_to(tmp_path / name)
+    with pytest.raises(UntrustedError, match=f"{name} is a link to"):
+        EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
+
+
+def test_links_of_the_hubs_cache_are_its_own(folder, tmp_path):
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "0123"
+    blobs = tmp_path / "models--a--b" / "blobs"
+    for path in (snapshot, blobs):
+        path.mkdir(parents=True)
+    for i, path in enumerate(sorted(folder.iterdir())):
+        path.rename(blobs / str(i))
+        (snapshot / path.name).symlink_to(blobs / str(i))
+    EmotionRecognizer.from_hparams(snapshot, savedir=tmp_path / "saved")
+
+
+def test_a_folder_with_the_name_of_a_model_on_the_hub(
+    folder, tmp_path, monkeypatch
+):
+    """It is taken for it, as SpeechBrain does, and checked as any other."""
+    place = tmp_path / "speechbrain" / "can-iemocap"
+    shutil.copytree(folder, place)
+    with open(place / "hyperparams.yaml", "a", encoding="utf-8") as stream:
+        stream.write(f"\nevil: !apply:os.mkdir ['{tmp_path / 'pwned'}']\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UntrustedError, match="!apply:os.mkdir"):
+        EmotionRecognizer.from_hparams("speechbrain/can-iemocap")
+    assert not (tmp_path / "pwned").exists()

@@ -13,7 +13,11 @@ from speechbrain_can.__main__ import main
 from speechbrain_can.files import InputError, write_json
 from speechbrain_can.reporting.gather import entropy, gather, read_log
 from speechbrain_can.reporting.report_page import confident_mistakes
-from speechbrain_can.results.folds import read_predictions, write_predictions
+from speechbrain_can.results.folds import (
+    read_predictions,
+    read_provenance,
+    write_predictions,
+)
 from speechbrain_can.results.metrics import evaluate
 
 
@@ -77,19 +81,17 @@ def test_the_page_needs_nothing_else(page):
 def test_what_is_on_the_page(page, runs):
     text = page.read_text(encoding="utf-8")
     gathered = gather([runs])
-    result = json.loads(
-        (runs / "can" / "1" / "fold_1" / "result.json").read_text()
-    )
+    provenance = read_provenance(runs / "can" / "1", 1)
     for part in (
         "leave_one_session_out",
         "near-duplicate sentence",
         "on the key word",
-        result["environment"]["processor"],
+        provenance["environment"]["processor"],
         "train.py",
-        f"{result['environment']['torch']}",
+        f"{provenance['environment']['torch']}",
     ):
         assert part in text
-    assert result["command"].endswith("--fold=1")
+    assert provenance["command"].endswith("--fold=1")
     assert text.count("data:image/svg+xml;base64,") == 3
     # the curve ends with the epochs of the log
     log = read_log(runs / "can" / "1" / "fold_1" / "train_log.txt")

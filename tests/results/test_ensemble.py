@@ -24,7 +24,7 @@ def write_run(folder, probabilities, manifest="x"):
             CLASSES,
         )
     result = {"fold": 0, "n_test": 3, "n_train": 9, "manifest": manifest}
-    result.update({"WA": 0, "UA": 0, "macro-F1": 0, "epochs": 2, "seconds": 3})
+    result.update({"WA": 0, "UA": 0, "macro-F1": 0, "epochs": 2})
     write_json(fold / "result.json", result)
     description = {"corpus": "c", "protocol": "p", "classes": CLASSES}
     write_json(folder / "results.json", {"model": "can", **description})

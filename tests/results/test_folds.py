@@ -64,7 +64,6 @@ def write_fold(folder, fold, wa, ua):
                 "n_train": 80,
                 "manifest": "abc",
                 "epochs": 5,
-                "seconds": 61.7,
             }
         )
     )
@@ -79,7 +78,7 @@ def test_summary_over_folds(tmp_path):
     assert summary["WA"]["mean"] == pytest.approx(0.6)
     assert summary["WA"]["std"] == pytest.approx(0.1)
     assert summary["UA"]["mean"] == pytest.approx(0.3)
-    table = format_table(summary)
+    table = format_table(summary, tmp_path)
     assert "can on EmoDB, leave_one_speaker_out, 2 classes" in table
     assert "WA 0.600 +- 0.100" in table
     assert [line.split()[0] for line in table.splitlines()[2:5]] == [
@@ -93,7 +92,9 @@ def test_one_fold_has_no_deviation(tmp_path):
     write_fold(tmp_path, 1, 0.5, 0.4)
     summary = summarise(tmp_path, DESCRIPTION)
     assert summary["WA"] == {"mean": 0.5, "std": None}
-    assert format_table(summary).endswith("WA 0.500\nUA 0.400\nmacro-F1 0.400")
+    assert format_table(summary, tmp_path).endswith(
+        "WA 0.500\nUA 0.400\nmacro-F1 0.400"
+    )
 
 
 def test_a_result_of_another_version_is_named(tmp_path):

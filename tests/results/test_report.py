@@ -50,7 +50,6 @@ def results(**systems):
                 10,
                 80,
                 "m",
-                10.0,
                 None,
             )
             for system, values in systems.items()
@@ -58,7 +57,7 @@ def results(**systems):
         ],
         columns=[
             *["system", "seed", "fold", "WA", "UA", "macro-F1"],
-            *["n_test", "n_train", "manifest", "seconds", "path"],
+            *["n_test", "n_train", "manifest", "path"],
         ],
     )
 
@@ -71,7 +70,7 @@ def test_mean_deviation_and_paired_interval():
     variance = sum((value - mean) ** 2 for value in TEXT) / 4
     assert row["WA std"] == pytest.approx(math.sqrt(variance))
     assert row["UA mean"] == pytest.approx(mean / 2)
-    assert (row["folds"], row["seeds"], row["seconds"]) == (5, 1, 10.0)
+    assert (row["folds"], row["seeds"]) == (5, 1)
 
     differences = [a - b for a, b in zip(TEXT, CAN)]
     mean = sum(differences) / 5
@@ -193,7 +192,7 @@ def test_one_fold_is_compared_utterance_by_utterance(tmp_path):
             ["ang", "sad"],
         )
         wa = sum(right) / 40
-        rows.append((system, 1, 0, wa, wa, wa, 40, 160, "m", 1.0, path))
+        rows.append((system, 1, 0, wa, wa, wa, 40, 160, "m", path))
     table = pd.DataFrame(rows, columns=results(can=CAN).columns)
     summary = summarise_systems(table)
     row = summary.loc["other"]
@@ -329,7 +328,7 @@ def write_run(folder, rights, seed=1):
         write_json(
             path / "result.json",
             {
-                **{"fold": fold, "n_test": 10, "n_train": 80, "seconds": 3.0},
+                **{"fold": fold, "n_test": 10, "n_train": 80},
                 **dict.fromkeys(METRICS, rights[fold] / 10),
                 "manifest": "m",
             },
