@@ -30,6 +30,23 @@ def decode(content):
         return content.decode("latin-1")
 
 
+def state_of_files(folder, *patterns):
+    """Names, sizes and times of the files in a folder, or where patterns lead to.
+
+    What was made of files of another state was made of other files.
+    """
+    found = {
+        path.relative_to(folder).as_posix(): path.stat()
+        for pattern in patterns or ("*",)
+        for path in Path(folder).glob(pattern)
+        if path.is_file()
+    }
+    return [
+        (name, stat.st_size, stat.st_mtime_ns)
+        for name, stat in sorted(found.items())
+    ]
+
+
 @contextmanager
 def atomic_write(path):
     """Opens a text file that replaces ``path`` only when written in full."""

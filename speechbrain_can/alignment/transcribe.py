@@ -13,7 +13,7 @@ from pathlib import Path
 from speechbrain_can.alignment.sphinx import decode, import_decoder
 from speechbrain_can.alignment.text import split_words
 from speechbrain_can.alignment.words import AlignmentError, Word
-from speechbrain_can.files import InputError
+from speechbrain_can.files import InputError, state_of_files
 
 
 class WhisperTranscriber:
@@ -52,6 +52,8 @@ class WhisperTranscriber:
 
     def __repr__(self):
         settings = (self.model, self.language, self.compute_type)
+        if Path(self.model).is_dir():  # another model in its place hears anew
+            settings += tuple(state_of_files(self.model))
         return f"WhisperTranscriber{settings}"
 
     def __getstate__(self):

@@ -11,6 +11,7 @@ Authors
 import hashlib
 import json
 import os
+import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from speechbrain_can.corpus.manifest import (
     check_utterances,
     check_words,
     read_manifest,
+    resolve_wav,
     write_manifest,
     write_reasons,
 )
@@ -38,7 +40,12 @@ from speechbrain_can.corpus.protocols import (
     protocol_name,
     protocol_slug,
 )
-from speechbrain_can.files import InputError, read_json, write_json
+from speechbrain_can.files import (
+    InputError,
+    read_json,
+    state_of_files,
+    write_json,
+)
 
 PIECE = 4096  # candidates that are read at once
 SURPLUS = 0.5  # seconds of audio without words that are not worth a word
@@ -46,6 +53,7 @@ SURPLUS = 0.5  # seconds of audio without words that are not worth a word
 
 # What is in this folder is as it was written: see seal
 DIGESTS = "digests.json"
+RECORDINGS = "recordings"  # in it: of the audio of all utterances
 
 
 class CorpusError(InputError):
@@ -71,7 +79,8 @@ class Corpus:
     folds : dict of str: FoldAssignment
         By ID, of those that the protocol uses.
     digest : str
-        Of manifest and folds: results of others are not averaged with its own.
+        Of manifest, folds and recordings: results of others are not averaged
+        with its own.
     """
 
     name: str
@@ -111,7 +120,9 @@ class Corpus:
             utterances=utterances,
             folds=folds,
             digest=_digest(
-                folder / "manifest.csv", folds_path(folder, protocol)
+                folder / "manifest.csv",
+                folds_path(folder, protocol),
+                more=_digests(folder).get(RECORDINGS, ""),
             ),
         )
 
@@ -128,8 +139,8 @@ class Corpus:
         ]
 
 
-def _digest(*paths):
-    digest = hashlib.sha256()
+def _digest(*paths, more=""):
+    digest = hashlib.sha256(more.encode())
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -142,8 +153,11 @@ def _digests(folder):
 
 def seal(path):
     """Notes what a file of a prepared corpus holds: it is not to change."""
-    known = _digests(path.parent)
-    write_json(path.parent / DIGESTS, {**known, path.name: _digest(path)})
+    _note(path.parent, path.name, _digest(path))
+
+
+def _note(folder, name, digest):
+    write_json(folder / DIGESTS, {**_digests(folder), name: digest})
 
 
 def check_unchanged(path):
@@ -179,10 +193,11 @@ def prepare_corpus(
     find_candidates,
     build_utterance,
     reference_counts=None,
+    sources=(),
 ):
     """Writes a prepared corpus, unless it is there already.
 
-    One that was prepared in another way is prepared anew.
+    One that was prepared in another way, or from other files, is prepared anew.
 
     Arguments
     ---------
@@ -212,6 +227,9 @@ def prepare_corpus(
         ``AudioError``, whose message becomes the reason to leave it out.
     reference_counts : dict of str: int or None
         Utterances a class in the publication that is reproduced.
+    sources : tuple of str
+        Where in the data folder the files are that it is made of, as patterns of
+        ``Path.glob``. One that changed since, by its size or time, is noticed.
 
     Raises
     ------
@@ -225,6 +243,7 @@ def prepare_corpus(
         "data_folder": os.path.abspath(data_folder),
         "fold_seed": fold_seed,
         "rule": rule,
+        "sources": _state(data_folder, sources),
     }
     folder.mkdir(parents=True, exist_ok=True)
     # Of runs that need the same corpus, one prepares and the others wait.
@@ -235,9 +254,13 @@ def prepare_corpus(
         before = read_json(written) if written.exists() else description
         anew = before != description or not (folder / DIGESTS).exists()
         if anew and written.exists():
+            changed = [
+                k for k in description if before.get(k) != description[k]
+            ]
             print(
-                f"{folder} was prepared in another way, or by another version: "
-                "preparing it anew"
+                f"{folder} was prepared in another way, by another version, or from "
+                f"files that have changed since ({', '.join(changed)}): preparing it "
+                "anew"
             )
         if anew or not written.exists():
             for stale in (
@@ -248,7 +271,7 @@ def prepare_corpus(
                 stale.unlink(missing_ok=True)
             candidates, skipped = find_candidates()
             utterances = _write_utterances(
-                folder, candidates, skipped, build_utterance
+                folder, candidates, skipped, build_utterance, data_folder
             )
             print(describe(utterances, classes, reference_counts))
             write_json(written, description)
@@ -264,14 +287,25 @@ def prepare_corpus(
                 print(f"{left_out} utterances are in no fold of {protocol}")
 
 
-def _write_utterances(folder, candidates, skipped, build_utterance):
+def _state(data_folder, patterns):
+    """Of the files that a corpus is made of: another one once one changes."""
+    found = state_of_files(data_folder, *patterns) if patterns else []
+    return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+
+
+def _write_utterances(
+    folder, candidates, skipped, build_utterance, data_folder
+):
     """Writes manifest, skipped.csv and adjusted.csv; says what is in them."""
+    checksums = {}
 
     def attempt(candidate):
         try:
             utterance, adjustment = build_utterance(candidate)
             check_words(utterance.words)
             adjustment = adjustment or _without_words(utterance)
+            audio = Path(resolve_wav(utterance, data_folder)).read_bytes()
+            checksums[utterance.utterance_id] = zlib.crc32(audio)
             return replace(utterance, words=Words(utterance.words)), adjustment
         except (AlignmentError, AudioError) as error:
             return None, str(error)
@@ -313,6 +347,8 @@ def _write_utterances(folder, candidates, skipped, build_utterance):
     check_utterances(utterances)
     write_manifest(folder / "manifest.csv", utterances)
     seal(folder / "manifest.csv")
+    recordings = repr(sorted(checksums.items())).encode()
+    _note(folder, RECORDINGS, hashlib.sha256(recordings).hexdigest()[:16])
     print(f"{len(utterances)} utterances in {folder / 'manifest.csv'}")
     print(f"{len(skipped)} left out, see {folder / 'skipped.csv'}")
     if adjusted:

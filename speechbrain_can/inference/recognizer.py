@@ -21,7 +21,7 @@ from speechbrain_can.features.normalization import standardize
 from speechbrain_can.features.store import describe
 from speechbrain_can.files import InputError
 from speechbrain_can.hparams import SETTINGS
-from speechbrain_can.inference.packed import PACKED, packaged
+from speechbrain_can.inference.packed import packaged
 from speechbrain_can.inference.prediction import (
     AttendedWord,
     Prediction,
@@ -30,6 +30,7 @@ from speechbrain_can.inference.prediction import (
 from speechbrain_can.inference.trust import LimitedMemory, check_model_folder
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames
+from speechbrain_can.training.parameters import PACKED
 
 SPEECH_RATE = 16000  # Hz, Silero's
 

@@ -4,8 +4,11 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+from pathlib import Path
+
 import torch
 
+from speechbrain_can.files import state_of_files
 from speechbrain_can.integrations.loading import load_pretrained
 
 
@@ -35,7 +38,7 @@ class HuggingFaceCTC:
         self._parts = None
 
     def __repr__(self):
-        return f"HuggingFaceCTC({self.source!r})"
+        return f"HuggingFaceCTC({self.source!r}{_state(self.source)})"
 
     def __getstate__(self):
         return {**self.__dict__, "_parts": None}
@@ -126,7 +129,7 @@ class SpeechBrainCTC:
         self._recognizer = None
 
     def __repr__(self):
-        return f"SpeechBrainCTC({self.source!r})"
+        return f"SpeechBrainCTC({self.source!r}{_state(self.source)})"
 
     def __getstate__(self):
         return {**self.__dict__, "_recognizer": None}
@@ -171,3 +174,8 @@ class SpeechBrainCTC:
         """Log-probabilities ``[frames, tokens]`` of a waveform ``[samples]``."""
         logits = self._load().encode_batch(waveform[None], torch.ones(1))
         return logits[0].log_softmax(dim=-1)
+
+
+def _state(source):
+    """Of a folder, whose words are not those of another model in its place."""
+    return f", {state_of_files(source)}" if Path(source).is_dir() else ""

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import snapshot_download, try_to_load_from_cache
 
-from speechbrain_can.files import InputError
+from speechbrain_can.files import InputError, state_of_files
 
 COMMIT = re.compile("[0-9a-f]{40}")
 # Of other libraries than torch
@@ -105,11 +105,7 @@ def model_version(source, save_path):
     if "@" in str(source) and not Path(source).exists():
         return Path(located(source, save_path)).name
     if Path(source).is_dir():
-        return [
-            (file.name, file.stat().st_size, file.stat().st_mtime_ns)
-            for file in sorted(Path(source).glob("*"))
-            if file.is_file()
-        ]
+        return state_of_files(source)
     # The hub's cache keeps each commit in a folder of its own.
     config = try_to_load_from_cache(source, "config.json", cache_dir=save_path)
     return Path(config).parent.name

@@ -16,8 +16,8 @@ import torch
 
 from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain_can.hparams import SETTINGS
-from speechbrain_can.inference.packed import PACKED, save_network
 from speechbrain_can.results.metrics import METRICS
+from speechbrain_can.training.parameters import PACKED, save_network
 
 MODEL = "model"
 CARD = "README.md"

@@ -13,12 +13,7 @@ from speechbrain_can.__main__ import main
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import read_manifest
 from speechbrain_can.files import InputError
-from speechbrain_can.inference.packed import (
-    MODELS,
-    load_network,
-    packaged,
-    save_network,
-)
+from speechbrain_can.inference.packed import MODELS, packaged
 from speechbrain_can.inference.recognizer import (
     EmotionRecognizer,
     load_recognizer,
@@ -26,6 +21,7 @@ from speechbrain_can.inference.recognizer import (
 from speechbrain_can.lobes.subwords import SubwordEmbedding
 from speechbrain_can.lobes.text import WordEmbedding
 from speechbrain_can.results.folds import read_predictions
+from speechbrain_can.training.parameters import load_network, save_network
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import torch
 from helpers.recipes import ROOT
 
 from speechbrain_can.hparams import read_settings
-from speechbrain_can.inference.packed import PACKED
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.inference.trust import (
     LimitedMemory,
@@ -17,6 +16,7 @@ from speechbrain_can.inference.trust import (
     check_model_folder,
 )
 from speechbrain_can.training.model_folder import prediction_settings
+from speechbrain_can.training.parameters import PACKED
 
 ATTACKS = {
     "apply": "evil: !apply:os.system [touch {mark}]",

@@ -159,6 +159,7 @@ def prepare_emodb(
         build_utterance=lambda recording: build(
             recording, folder, usual, canonical_text
         ),
+        sources=("wav/*.wav", "labsilb/*.labsilb"),
     )
 
 

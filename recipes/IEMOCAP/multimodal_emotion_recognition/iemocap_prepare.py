@@ -30,6 +30,14 @@ logger = get_logger(__name__)
 # Of what is made of the release: prepared folders of another are made anew.
 VERSION = 2
 
+# Where the files are that the manifest is made of
+SOURCES = (
+    "Session?/dialog/EmoEvaluation/*.txt",
+    "Session?/dialog/transcriptions/*.txt",
+    "Session?/sentences/wav/*/*.wav",
+    "Session?/sentences/ForcedAlignment/*/*.wdseg",
+)
+
 # From the labels of the release to the classes of an experiment.
 CLASS_SETS = {
     7: {name: name for name in "ang exc hap sad fru sur neu".split()},
@@ -172,6 +180,7 @@ def prepare_iemocap(
             build_utterance(turn, data_folder), votes, class_of
         ),
         reference_counts=None if controlled else paper_counts(class_of),
+        sources=SOURCES,
     )
 
 

@@ -1,0 +1,80 @@
+"""Parameters of a network in safetensors, a format that holds numbers and no code.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import base64
+import json
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from speechbrain_can.files import InputError
+
+PACKED = "network.safetensors"
+EXTRA = "_extra_state"  # torch's name of what a module adds to its tensors
+OTHER = "other_state"  # what is no tensor, such as a vocabulary: JSON
+
+
+def save_network(network, path, half=False):
+    """Writes a network as safetensors, with ``half`` its parameters at half precision.
+
+    Buffers, such as the statistics of a normalisation, stay as they are.
+
+    Example
+    -------
+    >>> import torch
+    >>> path = getfixture("tmpdir") / "network.safetensors"
+    >>> network, copy = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    >>> save_network(network, path)
+    >>> load_network(copy, path)
+    >>> bool((network.weight == copy.weight).all())
+    True
+    """
+    state = network.state_dict()
+    if half:
+        halves = {k: v.detach().half() for k, v in network.named_parameters()}
+        if not all(value.isfinite().all() for value in halves.values()):
+            raise InputError("the parameters are beyond half precision")
+        state.update(halves)
+    other = {key: state.pop(key) for key in list(state) if key.endswith(EXTRA)}
+    # of its own: what two parts share is not written otherwise
+    tensors = {
+        key: value.cpu().clone().contiguous() for key, value in state.items()
+    }
+    save_file(tensors, path, {OTHER: json.dumps(other, default=_as_text)})
+
+
+def load_network(network, path):
+    """Reads what ``save_network`` wrote into a network in full precision.
+
+    Raises ``InputError`` if it is no such file, or of another network.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}
+            other = (file.metadata() or {}).get(OTHER, "{}")
+        state.update(json.loads(other, object_hook=_as_bytes))
+        network.load_state_dict(state)  # as wide as the module has it
+    except (
+        SafetensorError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
+        raise InputError(
+            f"{path} is damaged, or of another network than its settings build: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+
+
+def _as_text(content):
+    return {"base64": base64.b64encode(content).decode()}
+
+
+def _as_bytes(found):
+    return (
+        base64.b64decode(found["base64"]) if set(found) == {"base64"} else found
+    )
