@@ -20,7 +20,7 @@ from speechbrain_can.commands.predict import predict
 from speechbrain_can.commands.report import report
 from speechbrain_can.commands.search import search
 from speechbrain_can.commands.train import prepare, train
-from speechbrain_can.files import InputError
+from speechbrain_can.files import InputError, advice
 
 
 class Commands(click.Group):
@@ -33,8 +33,10 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         # what is missing is an extra, and the message says which
-        except (InputError, ImportError, FileNotFoundError) as error:
-            raise click.ClickException(str(error))
+        except (InputError, ImportError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise  # who reads has seen enough
+            raise click.ClickException(f"{error}{advice(error)}")
 
 
 @click.group(cls=Commands, context_settings={"max_content_width": 80})

@@ -4,6 +4,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import errno
 import json
 import os
 import uuid
@@ -13,6 +14,26 @@ from pathlib import Path
 
 class InputError(ValueError):
     """What was given cannot be used; the message says what to do about it."""
+
+
+# Of errors: nothing can be written there
+UNWRITABLE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+}
+
+
+def advice(error):
+    """What to do about an error of the operating system, to go behind its message."""
+    if getattr(error, "errno", None) in UNWRITABLE:
+        return (
+            "\nWhat is finished is kept. Make room, or make the folder writable, and "
+            "give the same command again; or give another folder"
+        )
+    return ""
 
 
 def decode(content):

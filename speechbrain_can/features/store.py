@@ -238,7 +238,7 @@ def _write_store(
                 disable=None,
             ),
         ):
-            frames.tofile(stream)
+            stream.write(frames.data)
             frame_offsets.append(frame_offsets[-1] + len(frames))
             word_offsets.append(word_offsets[-1] + len(counts))
             frame_counts.append(counts)

@@ -103,7 +103,15 @@ class AtomicCheckpointer(Checkpointer):
 
     def save_checkpoint(self, *args, **kwargs):
         """See ``Checkpointer.save_checkpoint``."""
-        checkpoint = super().save_checkpoint(*args, **kwargs)
+        try:
+            checkpoint = super().save_checkpoint(*args, **kwargs)
+        # torch writes files by itself, and has no error of its own for it
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"no checkpoint can be written to {self.checkpoints_dir} "
+                f"({str(error).splitlines()[0]}); is the disk full? What is "
+                "finished is kept: make room, and give the same command again"
+            ) from error
         if if_main_process():
             partial = checkpoint.path / ("partial-" + METAFNAME)
             with open(partial, "a", encoding="utf-8") as stream:

@@ -4,13 +4,14 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import logging
 import sys
 
 from hyperpyyaml import load_hyperpyyaml
 
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
-from speechbrain_can.files import InputError
+from speechbrain_can.files import InputError, advice
 from speechbrain_can.hparams import (
     NO_FOLD,
     check_folder,
@@ -25,19 +26,23 @@ from speechbrain_can.training.settings_check import check_settings
 def run_recipe(arguments):
     """Runs an hparams file; what cannot be used ends it with a message alone.
 
-    With SpeechBrain's ``--debug`` the traceback is printed as well.
+    So does a disk that is full, or that nothing can be written to. With
+    SpeechBrain's ``--debug`` the traceback is printed as well.
 
     Arguments
     ---------
     arguments : list of str
         As ``train_recipe`` takes them.
     """
+    debug = "--debug" in arguments
+    # The log is on the same disk: what fails there would be told for every line.
+    logging.raiseExceptions = debug
     try:
         train_recipe(arguments)
-    except (InputError, ImportError) as error:
-        if "--debug" in arguments:
+    except (InputError, ImportError, OSError) as error:
+        if debug:
             raise
-        sys.exit(f"{type(error).__name__}: {error}")
+        sys.exit(f"{type(error).__name__}: {error}{advice(error)}")
 
 
 def train_recipe(arguments):

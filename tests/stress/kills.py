@@ -1,0 +1,319 @@
+"""Commands are killed and given again: each ends as if it had not been killed.
+
+    python tests/stress/kills.py [<kills> [<seed>]]
+
+Half of the kills come at a random time, half before a random one of the operations
+that change files, which no processor is too fast for. Results and predictions have to
+be those of a command that was left alone, byte for byte.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import runpy
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Tuple
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from helpers.recipes import RECIPES, arguments_of, on  # noqa: E402
+
+# what a child needs, once for all of them; nothing is computed here, for what
+# is forked from a process with threads may hang
+from speechbrain_can.__main__ import main as command_line  # noqa: E402
+from speechbrain_can.controlled.generator import make_corpus  # noqa: E402
+from speechbrain_can.inference import recognizer  # noqa: E402, F401
+from speechbrain_can.training import recipe  # noqa: E402, F401
+
+LIMIT = 240  # seconds after which a command hangs
+CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is killed.
+
+    Arguments
+    ---------
+    name : str
+        What the report calls it.
+    run : callable
+        Runs it, given its output folder.
+    results : tuple of str
+        Patterns of the files that have to be the same.
+    """
+
+    name: str
+    run: Callable
+    results: Tuple[str, ...]
+
+
+def train(corpus, *arguments):
+    """Preparation, features, training and the record of folds."""
+
+    def run(folder):
+        recipe_folder = RECIPES["IEMOCAP"]
+        os.chdir(recipe_folder)
+        sys.path.insert(0, str(recipe_folder))
+        sys.argv = ["train.py", *arguments_of(folder, *on(corpus), *arguments)]
+        runpy.run_path("train.py", run_name="__main__")
+
+    return run
+
+
+def call(*arguments):
+    """A command of ``speechbrain-can``."""
+
+    def run(folder):
+        os.chdir(RECIPES["IEMOCAP"])
+        command_line([a.replace("{folder}", str(folder)) for a in arguments])
+
+    return run
+
+
+def commands(corpus, model, table):
+    """What is killed, and with how much of the kills."""
+    small = [a for a in arguments_of("{folder}")[1:] if "_folder=" not in a]
+    return {
+        Command(
+            "train.py",
+            train(corpus),
+            ("results.json", "fold_*/result.json", "fold_*/*predictions.csv"),
+        ): 0.7,
+        Command(
+            "predict",
+            call(
+                *("predict", str(model), str(table), "--format=csv"),
+                *("--output={folder}/out.csv", "--html={folder}/out.html"),
+            ),
+            ("out.csv", "out.html"),
+        ): 0.2,
+        Command(
+            "compare",
+            call(
+                *("compare", "hparams/can.yaml", "hparams/text_model.yaml"),
+                *("--seeds=1", "--output_folder={folder}", "--fold=1"),
+                *("--features_folder={folder}/features", *on(corpus), *small),
+            ),
+            ("*/1/results.json", "*/1/fold_1/predictions.csv", "*.csv"),
+        ): 0.1,
+    }
+
+
+def start(function, folder, before=None):
+    """Forks; the child dies before its ``before``-th change of a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pid = os.fork()
+    if pid:
+        return pid
+    os.setsid()
+    status = 1
+    with open(folder.with_suffix(".log"), "ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    with contextlib.suppress(BaseException):
+        count_changes(folder.with_suffix(".changes"), before)
+        try:
+            function(folder)
+            status = 0
+        except SystemExit as error:
+            status = int(bool(error.code))
+            print(error.code, file=sys.stderr)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+    with contextlib.suppress(BaseException):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
+
+
+def count_changes(path, before):
+    """Counts changes of files; kills this process and its children before one."""
+    changes = 0
+    counter = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+
+    def hook(event, arguments):
+        nonlocal changes
+        writes = event == "open" and isinstance(arguments[2], int)
+        if event in CHANGES or (
+            writes and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        ):
+            changes += 1
+            os.pwrite(counter, b"%9d" % changes, 0)
+            if changes == before:
+                os.killpg(0, signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def wait(pid, seconds):
+    """How a child ended within some seconds; None if it did not."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    return None
+
+
+def kill(pid):
+    """Kills a child with all of its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def finish(command, folder):
+    """Gives a command until its end: its exit status, None for a hang."""
+    pid = start(command.run, folder)
+    status = wait(pid, LIMIT)
+    if status is None:
+        kill(pid)
+    return status
+
+
+def contents(command, folder):
+    """What has to be the same, by name."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for pattern in command.results
+        for path in sorted(folder.glob(pattern))
+    }
+
+
+def stage(folder):
+    """What a run was at when it was killed."""
+    if not (folder / "prepared" / "corpus.json").exists():
+        return "preparation"
+    if not list(folder.glob("features/*/index.npz")):
+        return "storing features"
+    for fold in sorted(folder.glob("fold_*")):
+        if not (fold / "result.json").exists():
+            recorded = (fold / "valid_predictions.csv").exists()
+            return "recording" if recorded else "training"
+    return "between folds"
+
+
+def stress(command, kills, seed, scratch, report=print):
+    """Kills a command so often; returns counts and what failed."""
+    draw = random.Random(seed)
+    alone = scratch / "alone"
+    begun = time.monotonic()
+    if finish(command, alone) != 0:
+        log = alone.with_suffix(".log").read_text(errors="replace")
+        raise RuntimeError(f"{command.name} does not run:\n{log}")
+    seconds = time.monotonic() - begun
+    changes = int(alone.with_suffix(".changes").read_bytes())
+    expected = contents(command, alone)
+    counts, failures = Counter(), []
+    killed = 0
+    while killed < kills:
+        folder = scratch / f"killed_{killed}"
+        for _ in range(min(kills - killed, draw.randint(1, 3))):
+            moment = (
+                f"at {draw.uniform(0, seconds):.2f} s"
+                if killed % 2
+                else f"before change {draw.randint(1, changes)}"
+            )
+            number = float(moment.split()[-1 if killed % 2 == 0 else 1])
+            if killed % 2:
+                pid = start(command.run, folder)
+                wait(pid, number)
+            else:
+                pid = start(command.run, folder, before=int(number))
+                # what goes on where it was has fewer changes before it
+                wait(pid, LIMIT)
+            kill(pid)
+            killed += 1
+            counts["tried"] += 1
+            counts[
+                stage(folder) if command.name == "train.py" else "other"
+            ] += 1
+        status = finish(command, folder)
+        found = contents(command, folder)
+        if status == 0 and found == expected:
+            counts["survived"] += 1
+            shutil.rmtree(folder)
+            continue
+        other = sorted(
+            name
+            for name in {*found, *expected}
+            if found.get(name) != expected.get(name)
+        )
+        counts["lost"] += 1
+        log = folder.with_suffix(".log").read_text(errors="replace")
+        failures.append((command.name, moment, status, other, log[-3000:]))
+        report(
+            f"{command.name}, killed {moment}: {status}, {other}\n{log[-3000:]}"
+        )
+    return counts, failures
+
+
+def prepare(scratch):
+    """A corpus, a model and a table of recordings."""
+    corpus = scratch / "corpus"
+
+    def make(folder):
+        make_corpus(corpus, utterances=40, seed=3)
+        train(corpus, "--fold=1")(scratch / "model")
+
+    if finish(Command("", make, ()), scratch / "made") != 0:
+        raise RuntimeError((scratch / "made.log").read_text(errors="replace"))
+    table = scratch / "recordings.csv"
+    wavs = sorted(corpus.glob("Session1/sentences/wav/*/*.wav"))
+    rows = [
+        f"{wav},{wav.parents[2]}/ForcedAlignment/{wav.parent.name}/{wav.stem}.wdseg"
+        for wav in wavs
+    ]
+    table.write_text("wav,alignment\n" + "\n".join(rows) + "\n")
+    return commands(corpus, scratch / "model" / "fold_1" / "model", table)
+
+
+def stress_all(kills, seed, report=print, only=None):
+    """All commands, each with its part of the kills."""
+    total, failures = Counter(), []
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        for command, part in prepare(scratch).items():
+            if only and command.name not in only:
+                continue
+            counts, failed = stress(
+                command,
+                max(1, round(part * kills)),
+                seed,
+                scratch / command.name,
+                report,
+            )
+            total += counts
+            failures += failed
+    return total, failures
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kills", type=int, nargs="?", default=60)
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    options = parser.parse_args()
+    counts, failures = stress_all(options.kills, options.seed)
+    for name, count in sorted(counts.items()):
+        print(f"  {name:18} {count}")
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
