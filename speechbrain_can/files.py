@@ -51,6 +51,32 @@ def decode(content):
         return content.decode("latin-1")
 
 
+def is_inside(path, folder):
+    """Whether a path, relative to a folder or absolute, stays in the folder.
+
+    By its name: a link in it leads where its owner wants it to.
+
+    Example
+    -------
+    >>> is_inside("wav/a.wav", "corpus"), is_inside("wav/../../a.wav", "corpus")
+    (True, False)
+    """
+    folder = os.path.abspath(folder)
+    place = os.path.abspath(os.path.join(folder, path))
+    return os.path.commonpath([folder, place]) == folder
+
+
+def as_text(cell):
+    """A cell of a CSV table that no spreadsheet takes for a formula.
+
+    Example
+    -------
+    >>> as_text("=1+1"), as_text("so what")
+    ("'=1+1", 'so what')
+    """
+    return f"'{cell}" if cell[:1] in tuple("=+-@\t\r") and cell else cell
+
+
 def state_of_files(folder, *patterns):
     """Names, sizes and times of the files in a folder, or where patterns lead to.
 

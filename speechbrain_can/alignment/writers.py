@@ -68,7 +68,8 @@ def _apart(entries):
     for start, end, label in sorted(entries):
         start = max(start, free)
         if end > start:
-            apart.append((start, end, label))
+            # praatio takes "intervals [2]" in a label for the next interval
+            apart.append((start, end, label.replace(" [", "\u00a0[")))
             free = end
     return apart
 

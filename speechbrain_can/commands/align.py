@@ -42,7 +42,21 @@ import click
 @click.option(
     "--language", default="en", show_default=True, help="What Whisper hears."
 )
-def align(inputs, transcript, output, output_format, whisper, ctc, language):
+@click.option(
+    "--allow-outside",
+    is_flag=True,
+    help="A table may name files outside its own folder.",
+)
+def align(
+    inputs,
+    transcript,
+    output,
+    output_format,
+    whisper,
+    ctc,
+    language,
+    allow_outside,
+):
     """Write the times of the words of recordings.
 
     INPUTS are audio files, folders, or tables (CSV with the columns wav and,
@@ -77,7 +91,7 @@ def align(inputs, transcript, output, output_format, whisper, ctc, language):
         from speechbrain_can.integrations.ctc import HuggingFaceCTC
 
         aligner = CTCAligner(HuggingFaceCTC(ctc))
-    recordings = find_recordings(inputs)
+    recordings = find_recordings(inputs, allow_outside)
     if transcript is not None and len(recordings) > 1:
         raise click.UsageError(
             "--transcript is for one recording; of several, give a table"

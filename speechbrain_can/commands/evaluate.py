@@ -23,8 +23,13 @@ import click
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the predictions as CSV.",
 )
+@click.option(
+    "--allow-outside",
+    is_flag=True,
+    help="Audio may lie outside the folder of the corpus.",
+)
 @click.option("--device", default="cpu", show_default=True)
-def evaluate(model, prepared, fold, output, device):
+def evaluate(model, prepared, fold, output, allow_outside, device):
     """Test a model on a corpus that it was not trained on.
 
     MODEL is a model folder; PREPARED is the folder with a corpus' manifest.csv,
@@ -45,7 +50,7 @@ def evaluate(model, prepared, fold, output, device):
             raise click.UsageError(f"{path} does not exist")
         only = set(split_fold(read_folds(path), fold[1])["test"])
     recognizer = load_recognizer(model, device=device)
-    table, result = predict_corpus(recognizer, prepared, only)
+    table, result = predict_corpus(recognizer, prepared, only, allow_outside)
     click.echo(
         f"{len(table)} utterances; emotions that both have: "
         + ", ".join(result["emotions"])

@@ -55,6 +55,25 @@ FORMATS = ("table", "json", "csv", "textgrid")
     help="Seconds; a longer recording is cut at its pauses.",
 )
 @click.option(
+    "--largest-file",
+    type=click.FloatRange(min=0),
+    default=1024.0,
+    show_default=True,
+    help="Megabytes; a larger file is not read.",
+)
+@click.option(
+    "--longest-file",
+    type=click.FloatRange(min=0),
+    default=240.0,
+    show_default=True,
+    help="Minutes; a longer recording is not read.",
+)
+@click.option(
+    "--allow-outside",
+    is_flag=True,
+    help="A table may name files outside its own folder.",
+)
+@click.option(
     "--microphone",
     type=click.FloatRange(min=0.5),
     metavar="SECONDS",
@@ -71,6 +90,9 @@ def predict(
     html,
     whisper,
     longest,
+    largest_file,
+    longest_file,
+    allow_outside,
     microphone,
     device,
 ):
@@ -98,14 +120,16 @@ def predict(
         raise click.UsageError(f"--output={output} is a folder; give a file")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         recordings = _recordings(
-            inputs, microphone, transcript, alignment, folder
+            inputs, allow_outside, microphone, transcript, alignment, folder
         )
         recognizer = load_recognizer(model, whisper, device)
         place = _opened(output_format, output, stack)
         writer = WRITERS[output_format](place, recognizer.classes)
         bad, shown = 0, []
         outcomes = tqdm(
-            predict_recordings(recognizer, recordings, longest),
+            predict_recordings(
+                recognizer, recordings, longest, largest_file, longest_file
+            ),
             total=len(recordings),
             unit="recording",
             disable=None if len(recordings) > 1 else True,
@@ -130,7 +154,9 @@ def predict(
         sys.exit(1)
 
 
-def _recordings(inputs, microphone, transcript, alignment, folder):
+def _recordings(
+    inputs, allow_outside, microphone, transcript, alignment, folder
+):
     """What is to be predicted; what is heard now is kept in a folder."""
     from speechbrain_can.inference.inputs import (
         STANDARD_INPUT,
@@ -139,7 +165,9 @@ def _recordings(inputs, microphone, transcript, alignment, folder):
         from_standard_input,
     )
 
-    recordings = find_recordings(i for i in inputs if i != STANDARD_INPUT)
+    recordings = find_recordings(
+        (i for i in inputs if i != STANDARD_INPUT), allow_outside
+    )
     if STANDARD_INPUT in inputs:
         recordings.append(from_standard_input(folder))
     if microphone:

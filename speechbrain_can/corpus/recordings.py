@@ -26,7 +26,7 @@ from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.audio import AudioError, audio_duration, load_audio
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
 from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
-from speechbrain_can.files import InputError, read_json, write_json
+from speechbrain_can.files import InputError, is_inside, read_json, write_json
 
 # Of how words are found: what other versions found is found anew.
 VERSION = 1
@@ -81,6 +81,7 @@ def prepare_recordings(
     workers=None,
     classes=None,
     rule=(),
+    allow_outside=False,
 ):
     """Writes a prepared corpus, unless it is there already: ``prepare_corpus``.
 
@@ -110,6 +111,9 @@ def prepare_recordings(
         recordings, sorted.
     rule : dict
         What else decides what is in the manifest.
+    allow_outside : bool
+        Whether audio and alignments may lie outside ``data_folder``; others are
+        left out.
 
     Raises
     ------
@@ -120,6 +124,21 @@ def prepare_recordings(
     recordings, skipped = find_recordings()
     if not recordings:
         raise CorpusError(f"{data_folder}: no recording is listed")
+    if not allow_outside:
+        outside = {
+            recording.utterance_id: path
+            for recording in recordings
+            for path in (recording.wav, recording.alignment)
+            if path is not None and not is_inside(path, data_folder)
+        }
+        skipped += [
+            (
+                name,
+                f"{path} lies outside {data_folder}; give --allow_outside=True",
+            )
+            for name, path in outside.items()
+        ]
+        recordings = [r for r in recordings if r.utterance_id not in outside]
     problems = {}
 
     def find_candidates():

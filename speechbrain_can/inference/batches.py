@@ -9,10 +9,11 @@ from typing import List
 
 from speechbrain_can.audio import audio_duration
 from speechbrain_can.files import InputError
-from speechbrain_can.inference.inputs import Recording
+from speechbrain_can.inference.inputs import Recording, check_limits
 from speechbrain_can.inference.prediction import Prediction
 
 LONGEST_UTTERANCE = 15.0  # seconds, of what is cut
+LARGEST_FILE, LONGEST_FILE = 1024.0, 240.0  # megabytes, minutes
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,13 @@ class Outcome:
     problems: List[str]
 
 
-def predict_recordings(recognizer, recordings, longest=30.0):
+def predict_recordings(
+    recognizer,
+    recordings,
+    longest=30.0,
+    largest_file=LARGEST_FILE,
+    longest_file=LONGEST_FILE,
+):
     """Predicts recordings one by one: a bad one does not stop the others.
 
     Arguments
@@ -45,6 +52,10 @@ def predict_recordings(recognizer, recordings, longest=30.0):
         What to predict.
     longest : float
         Seconds; a longer recording is cut at its pauses.
+    largest_file : float
+        Megabytes; a larger file is not read.
+    longest_file : float
+        Minutes; a longer recording is not read.
 
     Yields
     ------
@@ -57,6 +68,7 @@ def predict_recordings(recognizer, recordings, longest=30.0):
             "alignment": recording.alignment,
         }
         try:
+            check_limits(recording.path, largest_file, longest_file)
             if audio_duration(recording.path) <= longest:
                 prediction = recognizer.classify_file(recording.path, **known)
                 yield Outcome(recording, [prediction], [])

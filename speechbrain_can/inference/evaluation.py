@@ -15,11 +15,11 @@ from speechbrain_can.corpus.manifest import (
     read_manifest,
     resolve_wav,
 )
-from speechbrain_can.files import InputError, read_json
+from speechbrain_can.files import InputError, is_inside, read_json
 from speechbrain_can.results.metrics import evaluate, recalls
 
 
-def predict_corpus(recognizer, prepared_folder, only=None):
+def predict_corpus(recognizer, prepared_folder, only=None, allow_outside=False):
     """Predicts the utterances of a corpus whose emotions the model knows.
 
     It chooses among the emotions that both have; the probabilities of the others
@@ -34,6 +34,8 @@ def predict_corpus(recognizer, prepared_folder, only=None):
         A prepared corpus; its words and times are taken as they are.
     only : collection of str or None
         IDs, where not all are wanted.
+    allow_outside : bool
+        Whether audio may lie outside the folder of the corpus.
 
     Returns
     -------
@@ -45,10 +47,20 @@ def predict_corpus(recognizer, prepared_folder, only=None):
     Raises
     ------
     InputError
-        If they share no two emotions, or no utterance is left.
+        If they share no two emotions, no utterance is left, or the manifest
+        names a file outside the folder of the corpus.
     """
     utterances = read_manifest(prepared_folder / "manifest.csv")
     description = read_json(prepared_folder / "corpus.json")
+    data_folder = description["data_folder"]
+    for name, utterance in utterances.items():
+        wav = resolve_wav(utterance, data_folder)
+        if not (allow_outside or is_inside(wav, data_folder)):
+            raise InputError(
+                f"{prepared_folder / 'manifest.csv'}: the audio of {name}, {wav}, "
+                f"lies outside {data_folder}; if that is right, give "
+                "--allow-outside"
+            )
     emotions = [
         name for name in recognizer.classes if name in description["classes"]
     ]
@@ -68,9 +80,7 @@ def predict_corpus(recognizer, prepared_folder, only=None):
     groups = heard_together(utterances, chosen, recognizer.normalize_by)
     rows = []
     for group in tqdm(groups, unit="group", disable=None):
-        predictions = predict_together(
-            recognizer, group, description["data_folder"]
-        )
+        predictions = predict_together(recognizer, group, data_folder)
         for utterance, prediction in zip(group, predictions):
             if utterance.utterance_id not in chosen:
                 continue

@@ -13,7 +13,7 @@ from typing import List, Optional
 import soundfile
 
 from speechbrain_can.corpus.tables import read_table
-from speechbrain_can.files import InputError
+from speechbrain_can.files import InputError, is_inside
 
 # In folders; those that no library here reads are told, not passed over
 AUDIO_SUFFIXES = set(
@@ -43,7 +43,7 @@ class Recording:
     alignment: Optional[Path] = None
 
 
-def find_recordings(inputs):
+def find_recordings(inputs, allow_outside=False):
     """The recordings that are meant by some paths.
 
     Arguments
@@ -52,6 +52,8 @@ def find_recordings(inputs):
         Audio files, folders (everything that sounds in them, sorted) and CSV
         tables with the column ``wav`` and, where known, ``transcript`` and
         ``alignment``; their paths are relative to the table.
+    allow_outside : bool
+        Whether a table may name files outside its own folder.
 
     Returns
     -------
@@ -61,7 +63,8 @@ def find_recordings(inputs):
     Raises
     ------
     InputError
-        If a folder has no audio or a table no column ``wav``.
+        If a folder has no audio or a table no column ``wav``, or names a file
+        outside its folder.
     """
     recordings: List[Recording] = []
     for given in map(Path, inputs):
@@ -76,18 +79,24 @@ def find_recordings(inputs):
                 raise InputError(f"{given}: there is no audio in this folder")
             recordings += found
         elif given.suffix.lower() in (".csv", ".tsv"):
-            recordings += _of_table(given)
+            recordings += _of_table(given, allow_outside)
         else:
             recordings.append(Recording(given))
     return recordings
 
 
-def _of_table(path):
+def _of_table(path, allow_outside):
     recordings = []
     for line, row in read_table(path, ["wav"]):
         if not row["wav"]:
             raise InputError(f"{path}, line {line}: no wav")
         alignment = row.get("alignment")
+        for name in (row["wav"], alignment or ""):
+            if not (allow_outside or is_inside(name, path.parent)):
+                raise InputError(
+                    f"{path}, line {line}: {name} lies outside {path.parent}; if "
+                    "that is right, give --allow-outside"
+                )
         recordings.append(
             Recording(
                 path.parent / row["wav"],
@@ -96,6 +105,31 @@ def _of_table(path):
             )
         )
     return recordings
+
+
+def check_limits(path, megabytes, minutes):
+    """Refuses, before it is read, a recording that is larger than it may be.
+
+    Its header says how long it is: a small file can unpack to days.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return  # which reading tells better
+    size = path.stat().st_size / 2**20
+    if size > megabytes:
+        raise InputError(
+            f"{path}: {size:.0f} MB, more than {megabytes:g}; give "
+            "--largest-file to read it all the same"
+        )
+    try:
+        seconds = soundfile.info(path).duration
+    except soundfile.SoundFileError:
+        return
+    if seconds > 60 * minutes:
+        raise InputError(
+            f"{path}: {seconds / 60:.0f} minutes, more than {minutes:g}; give "
+            "--longest-file to read it all the same"
+        )
 
 
 def tell(recording, problem):

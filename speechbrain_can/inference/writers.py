@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from speechbrain_can.alignment.writers import save_textgrid
 from speechbrain_can.audio import audio_duration
+from speechbrain_can.files import as_text
 
 
 class TableWriter:
@@ -68,12 +69,12 @@ class CsvWriter:
         for p in predictions:
             self.writer.writerow(
                 [
-                    p.path,
+                    as_text(p.path),
                     f"{p.start:.3f}",
                     f"{p.end:.3f}",
-                    p.label,
+                    as_text(p.label),
                     *(f"{p.probabilities[name]:.6f}" for name in self.classes),
-                    " ".join(word.text for word in p.words),
+                    as_text(" ".join(word.text for word in p.words)),
                     p.aligned_by,
                 ]
             )

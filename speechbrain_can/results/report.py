@@ -13,7 +13,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from tabulate import tabulate
 
-from speechbrain_can.files import InputError, atomic_write
+from speechbrain_can.files import InputError, as_text, atomic_write
 from speechbrain_can.results.intervals import bootstrap_intervals
 from speechbrain_can.results.metrics import METRICS, evaluate
 from speechbrain_can.results.paper import (
@@ -72,12 +72,26 @@ def format_report(report, title, table_format, reference="CAN"):
     return "\n\n".join(parts) + "\n"
 
 
+def escaped(text, table_format):
+    """What people called something, for a table: tabulate escapes LaTeX and HTML.
+
+    Example
+    -------
+    >>> print(escaped("a|<b>", "github"))
+    a\\|&lt;b>
+    """
+    text = " ".join(str(text).split())
+    if table_format == "github":
+        return text.replace("<", "&lt;").replace("|", r"\|")
+    return text
+
+
 def report_tables(report, table_format, reference="CAN"):
     """The report's tables by their headings, in a format of tabulate's."""
     compared = report["hparams"].nunique() > 1
     return {
         heading: tabulate(
-            _cells(rows, reference if compared else None),
+            _cells(rows, reference if compared else None, table_format),
             headers="keys",
             tablefmt=table_format,
             showindex=False,
@@ -87,8 +101,14 @@ def report_tables(report, table_format, reference="CAN"):
     }
 
 
-def _cells(rows, reference):
+def _cells(rows, reference, table_format):
     """What is shown of the rows of a table; ``reference`` None: no differences."""
+    rows = rows.assign(
+        **{
+            name: [escaped(cell, table_format) for cell in rows[name]]
+            for name in ("model", "hparams")
+        }
+    )
     cells = pd.DataFrame(
         {
             "model": rows["model"],
@@ -189,7 +209,7 @@ def format_intervals(intervals, table_format):
     """The table of ``interval_table`` as text."""
     rows = []
     for system, row in intervals.iterrows():
-        cells = {"system": system}
+        cells = {"system": escaped(system, table_format)}
         for metric in METRICS:
             cells[metric] = _number(row[metric])
             for name in ("utterances", "speakers"):
@@ -215,8 +235,12 @@ def format_tables(results, intervals, corpus_name, protocol, reference):
     report = build_report(summary, corpus_name)
     seeds = ", ".join(map(str, sorted(results["seed"].unique())))
     label = name_of(reference)
+    report_csv = report.assign(
+        model=report["model"].map(as_text),
+        hparams=report["hparams"].map(as_text),
+    )
     title = (
-        f"{corpus_name}, {protocol}, seed {seeds}: mean ± standard deviation "
+        f"{escaped(corpus_name, 'github')}, {escaped(protocol, 'github')}, seed {seeds}: mean ± standard deviation "
         f"over folds; paired difference to {label} with its 95% interval, corrected "
         "for shared training data (Nadeau and Bengio; of one fold, WA alone is "
         "tested, by its utterances); * p < .05, corrected in each metric for all "
@@ -227,7 +251,7 @@ def format_tables(results, intervals, corpus_name, protocol, reference):
         "utterances, and over speakers where they are known"
     )
     return {
-        "csv": report.to_csv(index=False, float_format="%.6f"),
+        "csv": report_csv.to_csv(index=False, float_format="%.6f"),
         "md": f"{format_report(report, title, 'github', label)}\n{pooled}\n\n"
         f"{format_intervals(intervals, 'github')}\n",
         "tex": f"{format_report(report, title, 'latex_booktabs', label)}\n"

@@ -1,6 +1,7 @@
 """predict, report and align: many recordings, of which some are bad."""
 
 import csv
+import io
 import json
 import shutil
 import subprocess
@@ -11,10 +12,14 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 from helpers.recipes import RECIPES, read_predictions
+from praatio import textgrid
 
 from speechbrain_can.__main__ import main
 from speechbrain_can.alignment.formats import read_alignment
+from speechbrain_can.alignment.writers import save_textgrid
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
+from speechbrain_can.inference.prediction import AttendedWord, Prediction
+from speechbrain_can.inference.writers import CsvWriter
 
 # for Python 3.9 there is no wheel of it
 pytest.importorskip("pocketsphinx")
@@ -277,3 +282,60 @@ def test_train_and_prepare_are_the_recipes(controlled_corpus, tmp_path):
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "here" / "prepared" / "manifest.csv").exists()
     assert not list((tmp_path / "here").glob("fold_*"))
+
+
+def test_a_table_keeps_to_its_folder(model, utterances, tmp_path):
+    wav, utterance = utterances[0]
+    (tmp_path / "tables").mkdir()
+    table = tmp_path / "tables" / "mine.csv"
+    for name in (str(wav), f"../{shutil.copy(wav, tmp_path / 'a.wav').name}"):
+        with open(table, "w", newline="") as stream:
+            rows = [("wav", "transcript"), (name, utterance.transcription)]
+            csv.writer(stream).writerows(rows)
+        found = invoke("predict", model, table, fails=True)
+        assert "mine.csv, line 2" in found.output
+        assert "lies outside" in found.output and "--allow-outside" in (
+            found.output
+        )
+        invoke("predict", model, table, "--allow-outside")
+
+
+def test_what_is_too_large_or_too_long_is_not_read(model, tmp_path):
+    # hours of silence in a few kilobytes, but for its first second
+    samples = np.zeros(16000 * 3600, dtype=np.float32)
+    samples[:16000] = np.random.default_rng(0).normal(size=16000) / 10
+    bomb = tmp_path / "bomb.flac"
+    soundfile.write(bomb, samples, 16000)
+    assert bomb.stat().st_size < 2**20
+    for option, value, message in (
+        ("--longest-file", "30", "60 minutes, more than 30"),
+        ("--largest-file", "0.001", "MB, more than 0.001"),
+    ):
+        found = invoke("predict", model, bomb, option, value, fails=True)
+        assert message in found.output and option in found.output
+
+
+def test_a_spreadsheet_takes_no_word_for_a_formula(tmp_path):
+    stream = io.StringIO()
+    writer = CsvWriter(stream, ["=sad"])
+    word = AttendedWord("=HYPERLINK(1)", 0.0, 1.0, None, {})
+    path, label = "+a.wav", "=sad"
+    writer.add(
+        [Prediction(path, 0.0, 1.0, label, {label: 1.0}, {}, [word], "given")],
+        "a",
+    )
+    (row,) = list(csv.reader(io.StringIO(stream.getvalue())))[1:]
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
+    assert "'=HYPERLINK(1)" in row and "'+a.wav" in row
+
+
+@pytest.mark.parametrize(
+    "text", ['so "what"', "<b>&amp;", 'text = "x"', "intervals [2]:", "\\n"]
+)
+def test_a_textgrid_says_what_was_said(text, tmp_path):
+    path = tmp_path / "a.TextGrid"
+    tiers = {"words": [(0.0, 0.5, text), (0.5, 1.0, "now")]}
+    save_textgrid(path, tiers, 1.0)
+    grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
+    labels = [entry.label for entry in grid.getTier("words").entries]
+    assert [label.replace("\u00a0", " ") for label in labels] == [text, "now"]

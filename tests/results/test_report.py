@@ -1,5 +1,6 @@
 import itertools
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -429,3 +430,20 @@ def test_runs_of_different_preparations_are_not_compared():
     other = results(text_model=TEXT).assign(manifest="another")
     with pytest.raises(InputError, match="different preparations"):
         summarise_systems(pd.concat([results(can=CAN), other]))
+
+
+def test_names_are_text_in_every_table(tmp_path):
+    name = "=a|<script>_$x"
+    write_run(tmp_path / name, [6, 8])
+    write_run(tmp_path / "can", [5, 7])
+    found = collect(find_runs([tmp_path]))
+    intervals = interval_table(load_predictions(found))
+    tables = format_tables(found, intervals, "a\nb|<i>", "random10", "can")
+    assert "<script>" not in tables["md"] and "<i>" not in tables["md"]
+    rows = [r for r in tables["md"].splitlines() if "script" in r]
+    headers = [r for r in tables["md"].splitlines() if r.startswith("| ")]
+    for row in rows:
+        cells = re.split(r"(?<!\\)\|", row)
+        assert len(cells) in {len(re.split(r"(?<!\\)\|", h)) for h in headers}
+    assert r"\_\$x" in tables["tex"] and "\nb" not in tables["tex"]
+    assert not re.search(r"(^|,)=", tables["csv"], re.M)

@@ -29,6 +29,7 @@ def prepare_custom(
     aligner=None,
     transcriber=None,
     workers=None,
+    allow_outside=False,
 ):
     """Prepares the corpus, unless it is prepared already.
 
@@ -54,6 +55,8 @@ def prepare_custom(
         Find the words that are not given.
     workers : int or None
         Processes that do; None takes one a core.
+    allow_outside : bool
+        Whether recordings may lie outside ``data_folder``.
 
     Raises
     ------
@@ -71,6 +74,7 @@ def prepare_custom(
         aligner=aligner,
         transcriber=transcriber,
         workers=workers,
+        allow_outside=allow_outside,
     )
 
 
