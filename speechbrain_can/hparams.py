@@ -161,7 +161,7 @@ def read_settings(hparams_file, overrides=""):
         If a file is its own base, or a key is known to nobody.
     """
     path = Path(hparams_file)
-    hparams = _load(path.read_text(encoding="utf-8"))
+    hparams = _read(path)
     if path.name != SETTINGS:  # which is made of files that were checked
         hparams = _complete(path, hparams)
     if isinstance(overrides, str):
@@ -190,7 +190,7 @@ def _with_bases(path, above):
     """The hparams of a file on those of its base."""
     if path.resolve() in above:
         raise SettingsError(f"{path} is its own base, directly or by others")
-    hparams = _load(path.read_text(encoding="utf-8"))
+    hparams = _read(path)
     if BASE not in hparams:
         return hparams
     base = path.parent / hparams.pop(BASE)
@@ -234,6 +234,17 @@ def _check_keys(place, keys, known):
 def _keys(text):
     """The top-level keys, which are asked for one by one."""
     return frozenset(_load(text))
+
+
+def _read(path):
+    """The hparams of a file as they are written."""
+    try:
+        hparams = _load(path.read_text(encoding="utf-8"))
+    except (ruamel.yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no HyperPyYAML: {error}") from error
+    if not isinstance(hparams, dict):
+        raise SettingsError(f"{path} is no hparams file: it has no keys")
+    return hparams
 
 
 def _load(text):

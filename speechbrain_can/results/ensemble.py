@@ -19,6 +19,7 @@ from speechbrain_can.results.folds import (
     read_predictions,
     summarise,
     write_predictions,
+    write_result,
 )
 from speechbrain_can.results.metrics import evaluate, recalls
 
@@ -118,7 +119,7 @@ def _combine_fold(runs, results, output_folder):
         "epochs": sum(result["epochs"] for result in results),
         "valid": evaluate(list(valid["true"]), list(valid["predicted"])),
     }
-    write_json(folder / FOLD_RESULT, result)
+    write_result(folder / FOLD_RESULT, result)
 
 
 def _mean(tables):

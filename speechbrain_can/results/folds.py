@@ -4,19 +4,27 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import json
 import os
 import re
+import zlib
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from speechbrain_can.files import InputError, atomic_write, read_json
+from speechbrain_can.files import (
+    InputError,
+    atomic_write,
+    read_json,
+    write_json,
+)
 from speechbrain_can.results.metrics import METRICS, evaluate
 
 RESULTS = "results.json"
 FOLD_RESULT = "result.json"
+SUM = "sum"  # in it: of the rest, which nobody is to change
 PROVENANCE = "provenance.json"
 PREDICTIONS = "predictions.csv"
 VALID_PREDICTIONS = "valid_predictions.csv"
@@ -26,6 +34,24 @@ ATTENTION_TABLE = "attention.csv"
 def fold_result(output_folder, fold):
     """Where the result of a fold is, once it is finished."""
     return Path(output_folder) / f"fold_{fold}" / FOLD_RESULT
+
+
+def write_result(path, result):
+    """Writes the result of a fold, with sums of it and of its predictions."""
+    result = {
+        **result,
+        "predictions": _sum_of_file(path.with_name(PREDICTIONS)),
+    }
+    write_json(path, {**result, SUM: _sum_of(result)})
+
+
+def _sum_of_file(path):
+    return zlib.crc32(path.read_bytes())
+
+
+def _sum_of(result):
+    content = {key: value for key, value in result.items() if key != SUM}
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
 def read_provenance(output_folder, fold):
@@ -106,6 +132,13 @@ def finished_folds(output_folder):
     }
     every = {*METRICS, "fold", "n_test", "n_train", "manifest"}
     for path, result in results.items():
+        if not isinstance(result, dict) or (
+            result.get(SUM, _sum_of(result)) != _sum_of(result)
+        ):
+            raise InputError(
+                f"{path} is not as it was written; delete it, and train.py tests "
+                "this fold again"
+            )
         if path != fold_result(output_folder, result.get("fold")):
             raise InputError(
                 f"{path} is of another fold; delete it, and train.py tests this "
@@ -131,7 +164,8 @@ def check_predictions(output_folder):
         path = fold_result(output_folder, result["fold"])
         predictions = path.with_name(PREDICTIONS)
         found = {}
-        if predictions.exists():
+        known = result.get("predictions")
+        if predictions.exists() and known in (None, _sum_of_file(predictions)):
             table = read_predictions(predictions)
             found = evaluate(
                 table["true"].tolist(), table["predicted"].tolist()

@@ -48,6 +48,7 @@ from speechbrain_can.results.folds import (
     summarise,
     write_attention,
     write_predictions,
+    write_result,
 )
 from speechbrain_can.results.metrics import evaluate, recalls
 from speechbrain_can.training.brain import EmotionBrain
@@ -387,7 +388,7 @@ def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
     if hparams["draw_attention"] and brain.test_attention:
         draw_attention(brain, hparams, corpus)
     # The presence of this file says that the fold is finished.
-    write_json(folder / FOLD_RESULT, result)
+    write_result(folder / FOLD_RESULT, result)
 
 
 def _write_decisions(path, ids, log_probabilities, targets, classes):

@@ -132,12 +132,13 @@ def run(output_folder, *arguments, fails=False, python=(), **how):
         )
         failed, printed = result.returncode != 0, result.stdout
     else:
-        failed, printed = _run_here(output_folder, *arguments, **how)
+        failed, printed = attempt(output_folder, *arguments, **how)
     assert failed == fails, printed
     return printed
 
 
-def _run_here(output_folder, *arguments, recipe="IEMOCAP", **how):
+def attempt(output_folder, *arguments, recipe="IEMOCAP", **how):
+    """Runs ``train.py`` in this process: whether it failed, and what it printed."""
     folder = RECIPES.get(recipe, recipe)
     before = os.getcwd(), sys.argv, sys.path[:], sys.excepthook
     root = logging.getLogger()

@@ -1,0 +1,248 @@
+"""What a run left behind is damaged, or what it was made of changes: the same command
+ends with the same results, or says what is wrong.
+
+    python tests/stress/remains.py [<seed>] [--short]
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import argparse
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import soundfile
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from helpers.recipes import attempt, on  # noqa: E402
+from stress.damage import BYTES  # noqa: E402
+
+from speechbrain_can.controlled.generator import make_corpus  # noqa: E402
+
+KINDS = {
+    name: BYTES[name]
+    for name in ("cut", "flipped bits", "zeros", "empty", "twice", "random")
+}
+# by their folder; what is drawn or logged is read by people alone
+FILES = (
+    *("prepared/manifest.csv", "prepared/folds_*.csv", "prepared/corpus.json"),
+    *("prepared/digests.json", "prepared/leaks_*.json", "prepared/skipped.csv"),
+    *("features/*/frames.f32", "features/*/index.npz", "hyperparams.yaml"),
+    *("results.json", "fold_1/result.json", "fold_1/predictions.csv"),
+    *("fold_1/valid_predictions.csv", "fold_1/attention.csv"),
+    *("fold_1/provenance.json", "fold_1/hyperparams.yaml"),
+    "fold_1/save/CKPT*/*",
+)
+RESULTS = ("results.json", "fold_1/result.json", "fold_1/predictions.csv")
+
+
+def results(folder):
+    """What has to be the same."""
+    return {
+        name: (folder / name).read_bytes()
+        for name in RESULTS
+        if (folder / name).exists()
+    }
+
+
+def unfinish(folder):
+    """A fold that was trained and not yet tested."""
+    for name in (*RESULTS, "fold_1/valid_predictions.csv"):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "fold_1" / "model")
+
+
+def judge(folder, arguments, expected):
+    """How the command ends, and what it printed."""
+    failed, printed = attempt(folder, *arguments)
+    if "Traceback (most recent call last)" in printed:
+        return "traceback", printed
+    if failed:
+        last = printed.strip().splitlines()[-1]
+        return ("refused" if len(last) > 20 else "traceback"), printed
+    same = results(folder) == expected
+    return ("survived" if same else "silent"), printed
+
+
+def copy(origin, folder):
+    """A copy with the same times."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(origin, folder, symlinks=True)
+
+
+def stress_remains(scratch, seed, short=False, report=print):
+    """Damages every file of a run in every way; returns counts and failures."""
+    draw = random.Random(seed)
+    corpus, run = scratch / "corpus", scratch / "run"
+    arguments = [*on(corpus), "--fold=1"]
+    expected = results(run)
+    counts, failures = Counter(), []
+    for state in ("finished", "trained"):
+        copy(run, scratch / "origin")
+        if state == "trained":
+            unfinish(scratch / "origin")
+        # paths of the settings are those of the folder that is used
+        names = sorted(
+            path.relative_to(scratch / "origin")
+            for pattern in FILES
+            for path in (scratch / "origin").glob(pattern)
+        )
+        for number, name in enumerate(names):
+            kinds = [*KINDS, "missing"]
+            if short:
+                kinds = [kinds[number % len(kinds)]]
+            for kind in kinds:
+                copy(scratch / "origin", run)
+                path = run / name
+                before = path.read_bytes()
+                if kind == "missing":
+                    path.unlink()
+                else:
+                    path.write_bytes(KINDS[kind](before, draw))
+                    if path.read_bytes() == before:
+                        continue
+                outcome, printed = judge(run, arguments, expected)
+                counts["tried"] += 1
+                counts[outcome] += 1
+                if outcome in ("silent", "traceback"):
+                    failures.append((state, str(name), kind, outcome))
+                    report(f"{failures[-1]}\n{printed[-1500:]}")
+    copy(scratch / "origin", run)
+    return counts, failures
+
+
+def _wav(corpus):
+    return sorted(corpus.glob("Session1/sentences/wav/*/*.wav"))[0]
+
+
+def _alignment(corpus):
+    return sorted(corpus.glob("Session1/sentences/ForcedAlignment/*/*"))[0]
+
+
+def _text(corpus, kind):
+    return sorted(corpus.glob(f"Session1/dialog/{kind}/*.txt"))[0]
+
+
+def _louder(corpus, folder):
+    samples, rate = soundfile.read(_wav(corpus))
+    soundfile.write(_wav(corpus), samples / 2, rate)
+
+
+def _longer(corpus, folder):
+    samples, rate = soundfile.read(_wav(corpus))
+    soundfile.write(_wav(corpus), [*samples, *samples], rate)
+
+
+def _gone(corpus, folder):
+    _wav(corpus).unlink()
+
+
+def _edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def _other_word(corpus, folder):
+    lines = _alignment(corpus).read_text().splitlines()
+    fields = [line.split() for line in lines]
+    spoken = [f[3] for f in fields[1:-1] if len(f) == 4 and f[3].isalpha()]
+    _edit(_alignment(corpus), f" {spoken[0]}", " zebra")
+
+
+def _other_label(corpus, folder):
+    path = _text(corpus, "EmoEvaluation")
+    label = path.read_text().split("\t")[2]
+    _edit(path, f"\t{label}\t", "\tneu\t" if label != "neu" else "\tsad\t")
+
+
+def _other_text(corpus, folder):
+    _edit(_text(corpus, "transcriptions"), "]: ", "]: well ")
+
+
+def _manifest(corpus, folder):
+    path = folder / "prepared" / "manifest.csv"
+    _edit(path, "Ses", "Set")
+
+
+def _folds(corpus, folder):
+    (path,) = (folder / "prepared").glob("folds_*.csv")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[-1]]) + "\n")
+
+
+# What changes, and whether its results can be the same
+CHANGES = {
+    "a recording, of the same length": (_louder, False),
+    "a recording, of another length": (_longer, False),
+    "a recording is gone": (_gone, False),
+    "a word of an alignment": (_other_word, False),
+    "a label": (_other_label, False),
+    "a transcription": (_other_text, False),
+    "the manifest": (_manifest, False),
+    "the list of folds": (_folds, False),
+    "the time of a recording alone": (
+        lambda corpus, folder: os.utime(_wav(corpus)),
+        True,
+    ),
+}
+
+
+def stress_stale(scratch, report=print):
+    """Changes what a finished fold was made of, and asks for another one."""
+    corpus, run = scratch / "corpus", scratch / "run"
+    copy(corpus, scratch / "whole corpus")
+    copy(run, scratch / "origin")
+    counts, failures = Counter(), []
+    for name, (change, harmless) in CHANGES.items():
+        copy(scratch / "whole corpus", corpus)
+        copy(scratch / "origin", run)
+        change(corpus, run)
+        failed, printed = attempt(run, *on(corpus), "--fold=2")
+        counts["tried"] += 1
+        outcome = "refused" if failed else "survived"
+        if "Traceback (most" in printed:
+            outcome = "traceback"
+        elif failed == harmless:
+            outcome = "silent" if not failed else "refused for nothing"
+        elif failed and "delete" not in printed.splitlines()[-1]:
+            outcome = "without advice"
+        counts[outcome] += 1
+        if outcome not in ("refused", "survived"):
+            failures.append((name, outcome))
+            report(f"{failures[-1]}\n{printed[-1500:]}")
+    return counts, failures
+
+
+def prepare(scratch):
+    """A corpus, and a run with a finished fold."""
+    make_corpus(scratch / "corpus", utterances=40, seed=3)
+    failed, printed = attempt(
+        scratch / "run", *on(scratch / "corpus"), "--fold=1"
+    )
+    assert not failed, printed
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    parser.add_argument("--short", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        prepare(scratch)
+        stale, failures = stress_stale(scratch)
+        damaged, more = stress_remains(scratch, options.seed, options.short)
+    for title, counts in (("stale", stale), ("damaged", damaged)):
+        print(title, dict(sorted(counts.items())))
+    sys.exit(1 if failures or more else 0)
+
+
+if __name__ == "__main__":
+    main()
