@@ -86,8 +86,19 @@ class Settings:
         return _dump({k: v for k, v in hparams.items() if k in found})
 
     def resolved(self):
-        """The text in which nothing refers to another value."""
-        return resolve_references(self.text).read()
+        """The text in which nothing refers to another value.
+
+        Raises
+        ------
+        SettingsError
+            If something refers to what is not there.
+        """
+        try:
+            return resolve_references(self.text).read()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SettingsError(
+                f"{self.name}.yaml cannot be resolved: {error}"
+            ) from error
 
     def plain(self):
         """Values without references; no object is built."""
@@ -240,8 +251,15 @@ def _read(path):
     """The hparams of a file as they are written."""
     try:
         hparams = _load(path.read_text(encoding="utf-8"))
-    except (ruamel.yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is no HyperPyYAML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8: {error}") from error
+    except ruamel.yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise SettingsError(
+            f"{path}{line}: no HyperPyYAML: {problem}"
+        ) from error
     if not isinstance(hparams, dict):
         raise SettingsError(f"{path} is no hparams file: it has no keys")
     return hparams
@@ -280,10 +298,16 @@ def check_folder(folder, settings):
     path = Path(folder) / SETTINGS
     if not (path.exists() and any(path.parent.glob(f"fold_*/{SETTINGS}"))):
         return
-    before, now = (
-        _without_comments(one.of_fold(ALL_FOLDS).resolved())
-        for one in (read_settings(path), settings)
-    )
+    now = _without_comments(settings.of_fold(ALL_FOLDS).resolved())
+    try:
+        before = _without_comments(
+            read_settings(path).of_fold(ALL_FOLDS).resolved()
+        )
+    except SettingsError as error:
+        raise SettingsError(
+            f"{folder} was begun with settings that cannot be read ({error}); "
+            "give another --output_folder, or delete this one"
+        ) from error
     changes = [
         line
         for line in difflib.ndiff(before, now)

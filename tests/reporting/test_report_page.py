@@ -10,13 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from speechbrain_can.__main__ import main
-from speechbrain_can.files import InputError, write_json
+from speechbrain_can.files import InputError
 from speechbrain_can.reporting.gather import entropy, gather, read_log
 from speechbrain_can.reporting.report_page import confident_mistakes
 from speechbrain_can.results.folds import (
     read_predictions,
     read_provenance,
     write_predictions,
+    write_result,
 )
 from speechbrain_can.results.metrics import evaluate
 
@@ -48,7 +49,7 @@ def runs(trained, tmp_path_factory):
             result.update(
                 evaluate(*(list(table[k]) for k in ("true", "predicted")))
             )
-            write_json(run / "fold_1" / "result.json", result)
+            write_result(run / "fold_1" / "result.json", result)
     return folder
 
 
@@ -149,7 +150,7 @@ def test_unequal_runs_are_refused(runs, tmp_path):
     # the same utterances under another protocol are other folds
     path = tmp_path / "runs" / "can" / "1" / "fold_1" / "result.json"
     result = json.loads(path.read_text())
-    write_json(path, {**result, "manifest": "another"})
+    write_result(path, {**result, "manifest": "another"})
     with pytest.raises(InputError, match="only runs on the same folds"):
         gather([tmp_path / "runs" / "can", tmp_path / "runs" / "<other>"])
 

@@ -10,6 +10,7 @@ Authors
 import argparse
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -63,8 +64,9 @@ def judge(folder, arguments, expected):
     if "Traceback (most recent call last)" in printed:
         return "traceback", printed
     if failed:
-        last = printed.strip().splitlines()[-1]
-        return ("refused" if len(last) > 20 else "traceback"), printed
+        # the name of an error that is told, of its line or of the first of it
+        told = re.search(r"^\w*Error: .{20}", printed, re.MULTILINE)
+        return ("refused" if told else "traceback"), printed
     same = results(folder) == expected
     return ("survived" if same else "silent"), printed
 

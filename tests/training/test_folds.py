@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 from helpers.recipes import ROOT, SYSTEMS, command, on, read_predictions, run
 
+from speechbrain_can.results.folds import write_result
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.training.run_options import lstm_runs_in
 
@@ -171,7 +172,7 @@ def test_results_of_another_preparation_are_not_averaged(
     run(tmp_path, *arguments, "--fold=0")
     path = tmp_path / "fold_0" / "result.json"
     result = json.loads(path.read_text())
-    path.write_text(json.dumps({**result, "manifest": "another"}))
+    write_result(path, {**result, "manifest": "another"})
     printed = run(tmp_path, *arguments, "--fold=1", fails=True)
     assert "fold(s) 0 are of another preparation" in printed.splitlines()[-1]
 
