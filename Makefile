@@ -3,28 +3,42 @@
 #                     controlled corpus
 #   make test         the whole test suite, with lint
 #   make test-newest  the same on the newest versions that setup.py admits
-#   make stress       two thousand damaged corpora: none is used in silence
+#   make stress       damage, kills, attacks and changes: nothing is lost, and
+#                     nothing is used in silence
+#   make fuzz         ten minutes of made-up bytes for each kind of reader
+#   make audit        known vulnerabilities of the versions that are locked
 #   make bench        speed and memory beside what people would use instead
 #   make docs         pages of all docstrings, in docs/build/html
 #   make upstream     SpeechBrain's own checks of what we contribute to it:
 #                     SPEECHBRAIN=<checkout>, else what the installed one allows
-#   make lock         renews the exact versions that all but test-newest install
+#   make lock         renews what all but test-newest install: exact versions,
+#                     each file by its hash
 
 PYTHON ?= python3
 VENV ?= .venv
-LOCK ?= requirements.lock
+LOCKED ?= yes
+LOCKS := $(if $(LOCKED),$(wildcard requirements/*.lock))
 BIN := $(CURDIR)/$(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
 RECIPE := recipes/IEMOCAP/multimodal_emotion_recognition
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.9 \
+	--no-annotate --no-header --generate-hashes
 
-.PHONY: demo test test-newest stress bench docs upstream lock clean
+.PHONY: demo test test-newest stress fuzz audit bench docs upstream lock clean
 
 # A stamp an extra: pip runs again only when a version may have changed. What
 # builds the package is locked too, so that nothing is fetched unseen.
-$(VENV)/installed-%: setup.py $(LOCK)
+$(VENV)/installed-%: setup.py $(LOCKS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet $(addprefix --constraint ,$(LOCK)) setuptools wheel
-	$(BIN)/pip install --quiet $(addprefix --constraint ,$(LOCK)) \
-		--no-build-isolation --editable ".[$*]"
+ifdef LOCKED
+	$(PIP) install --require-hashes --no-deps -r requirements/build.lock
+	$(PIP) install --require-hashes --no-deps --no-build-isolation \
+		-r requirements/$(if $(filter demo,$*),demo,test).lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+else
+	$(PIP) install setuptools wheel
+	$(PIP) install --no-build-isolation --editable ".[$*]"
+endif
 	touch $@
 
 demo: $(VENV)/installed-demo
@@ -43,7 +57,7 @@ test: $(VENV)/installed-test
 
 test-newest:
 	rm -rf .venv-newest
-	$(MAKE) test VENV=.venv-newest LOCK=
+	$(MAKE) test VENV=.venv-newest LOCKED=
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python tests/benchmarks/run.py
@@ -63,14 +77,28 @@ else
 endif
 
 stress: $(VENV)/installed-test
-	$(BIN)/python tests/stress/damage.py 2000
+	$(BIN)/python tests/stress/all.py
+
+fuzz: $(VENV)/installed-test
+	$(PIP) install --require-hashes --no-deps -r requirements/fuzz.lock
+	$(BIN)/python tests/stress/fuzz.py
+
+audit: $(VENV)/installed-test
+	$(PIP) install --require-hashes --no-deps -r requirements/audit.lock
+	$(BIN)/python requirements/audit.py requirements/test.lock
 
 lock:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet uv
-	printf 'setuptools\nwheel\n' | $(BIN)/uv pip compile --quiet --upgrade \
-		--universal --python-version 3.9 --no-annotate --no-header \
-		--extra test setup.py - --output-file requirements.lock
+	$(PIP) install uv
+	rm -f requirements/*.lock
+	$(COMPILE) --extra test setup.py --output-file requirements/test.lock
+	$(COMPILE) --extra demo setup.py --output-file requirements/demo.lock \
+		--constraint requirements/test.lock
+	for name in build:setuptools,wheel audit:pip-audit fuzz:atheris==3.0.0; do \
+		echo "$${name#*:}" | tr , '\n' | $(COMPILE) - \
+			--constraint requirements/test.lock \
+			--output-file requirements/$${name%:*}.lock; \
+	done
 
 clean:
 	rm -rf .venv .venv-newest docs/build $(RECIPE)/results/demo \

@@ -59,7 +59,9 @@ EXTRAS["test"] = sorted(
         *EXTRAS["align"],
         *EXTRAS["asr"],
         *EXTRAS["ray"],
-        *("pytest>=7.4", "ruff==0.12.4", "yamllint==1.35.1"),
+        # hypothesis draws damage, and finds the least of it that does harm
+        *("hypothesis>=6.100", "pytest>=7.4"),
+        *("ruff==0.12.4", "yamllint==1.35.1"),
         "codespell==2.3.0",
     }
 )

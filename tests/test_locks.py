@@ -1,0 +1,50 @@
+"""The locked versions, and what looks them up among known vulnerabilities."""
+
+import re
+
+import pytest
+from helpers.recipes import ROOT, load_module
+
+LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+
+
+def packages(lock):
+    """Requirements of a lock with the lines below them, its hashes."""
+    return re.findall(r"^(\S+)(.*(?:\n +.*)*)", lock.read_text(), re.M)
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_every_file_that_is_installed_is_known_by_its_hash(lock):
+    for requirement, rest in packages(lock):
+        assert re.fullmatch(r"[\w.-]+==[\w.+]+", requirement), requirement
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", rest), requirement
+
+
+def test_locks_agree():
+    by_name = {lock.stem: dict(packages(lock)) for lock in LOCKS}
+    assert set(by_name) == {"audit", "build", "demo", "fuzz", "test"}
+    for name in ("torch", "torchaudio", "speechbrain", "numpy"):
+        demo, test = (
+            {line for line in by_name[lock] if line.startswith(f"{name}==")}
+            for lock in ("demo", "test")
+        )
+        assert demo == test != set()
+
+
+def test_what_an_audit_says():
+    judge = load_module(ROOT / "requirements" / "audit.py").judge
+    sound = {"name": "numpy", "version": "2.0", "vulns": []}
+    bad = {
+        **{"name": "torch", "version": "2.0"},
+        "vulns": [{"id": "CVE-1", "fix_versions": ["2.1"]}],
+    }
+    unknown = {"name": "tqdm", "skip_reason": "not found"}
+    assert judge("x", [sound])[1] == 0
+    text, status = judge("x", [sound, bad, unknown])
+    assert status == 1 and "torch 2.0: CVE-1, mended in 2.1" in text
+    # what was not looked up is never said to be sound
+    text, status = judge("x", [sound, unknown])
+    assert status == 2 and "tqdm" in text
+    for nothing in (None, [], [unknown]):
+        text, status = judge("x", nothing)
+        assert status == 2 and "not audited" in text
