@@ -51,6 +51,24 @@ def decode(content):
         return content.decode("latin-1")
 
 
+@contextmanager
+def parsing(path, kind, error_class=InputError):
+    """Whatever a parser stumbles over, as an error that names the file.
+
+    Parsers of other people's files raise anything: of bytes that are no text, of
+    what is nested too deep, of a number with thousands of digits.
+    """
+    try:
+        yield
+    except (InputError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"[:200]
+        raise error_class(
+            f"{path}: not {kind} that can be read ({why})"
+        ) from error
+
+
 def is_inside(path, folder):
     """Whether a path, relative to a folder or absolute, stays in the folder.
 

@@ -21,7 +21,7 @@ from speechbrain_can.alignment.readers import (
     read_xlabel,
 )
 from speechbrain_can.alignment.words import AlignmentError, Word
-from speechbrain_can.files import decode
+from speechbrain_can.files import decode, parsing
 
 # What files call the same thing, the first that is there counts
 TEXT = ("word", "text")
@@ -89,9 +89,11 @@ def read_alignment(path, utterance_id=None):
             f"{path}: unknown kind of alignment {path.suffix!r}; known are "
             f"{', '.join(sorted(FORMATS))}"
         )
-    if read is _ctm:
-        return _as_words(path, read(path, utterance_id or path.stem))
-    return _as_words(path, read(path))
+    kind = KINDS.get(path.suffix.lower(), "an alignment")
+    with parsing(path, kind, AlignmentError):
+        if read is _ctm:
+            return _as_words(path, read(path, utterance_id or path.stem))
+        return _as_words(path, read(path))
 
 
 def _as_words(path, entries):
@@ -284,20 +286,12 @@ def _is_word_tier(name):
 def _textgrid(path):
     """The tier of words of a TextGrid, long or short."""
     textgrid = _library("praatio.textgrid", path)
-    from praatio.utilities.errors import PraatioException
-
-    try:
-        grid = textgrid.openTextgrid(
-            str(path),
-            includeEmptyIntervals=True,
-            reportingMode="silence",
-            duplicateNamesMode="rename",
-        )
-    # an empty or cut file ends in whatever its parser stumbles over
-    except (PraatioException, IndexError, ValueError, KeyError) as error:
-        raise AlignmentError(
-            f"{path}: not a TextGrid that can be read ({error})"
-        )
+    grid = textgrid.openTextgrid(
+        str(path),
+        includeEmptyIntervals=True,
+        reportingMode="silence",
+        duplicateNamesMode="rename",
+    )
     tiers = [t for t in grid.tiers if isinstance(t, textgrid.IntervalTier)]
     chosen = [tier for tier in tiers if _is_word_tier(tier.name)]
     if len(chosen or tiers) != 1:
@@ -312,11 +306,7 @@ def _textgrid(path):
 def _elan(path):
     """The tier of words of an ELAN file."""
     pympi = _library("pympi", path)
-    try:
-        file = pympi.Elan.Eaf(str(path))
-    # it raises nothing more precise
-    except Exception as error:
-        raise AlignmentError(f"{path}: not an ELAN file ({error})")
+    file = pympi.Elan.Eaf(str(path))
     names = list(file.get_tier_names())
     chosen = [name for name in names if _is_word_tier(name)] or names
     if len(chosen) != 1:
@@ -332,11 +322,7 @@ def _elan(path):
 def _srt(path):
     """SubRip with a cue a word."""
     srt = _library("srt", path)
-    try:
-        cues = list(srt.parse(decode(path.read_bytes())))
-    except srt.SRTParseError as error:
-        raise AlignmentError(f"{path}: not SubRip ({error})")
-    for cue in cues:
+    for cue in srt.parse(decode(path.read_bytes())):
         yield Entry(
             f"cue {cue.index}",
             cue.content,
@@ -348,10 +334,7 @@ def _srt(path):
 def _webvtt(path):
     """WebVTT with a cue a word."""
     webvtt = _library("webvtt", path)
-    try:
-        cues = list(webvtt.read(str(path)))
-    except webvtt.errors.MalformedFileError as error:
-        raise AlignmentError(f"{path}: not WebVTT ({error})")
+    cues = webvtt.from_string(decode(path.read_bytes()))
     for number, cue in enumerate(cues, start=1):
         start, end = (
             3600 * time.hours
@@ -400,4 +383,12 @@ FORMATS = {
     ".vtt": _webvtt,
     ".csv": _table,
     ".tsv": _table,
+}
+# What a file is called that no parser reads
+KINDS = {
+    ".textgrid": "a TextGrid",
+    ".json": "JSON of words",
+    ".eaf": "an ELAN file",
+    ".srt": "SubRip",
+    ".vtt": "WebVTT",
 }

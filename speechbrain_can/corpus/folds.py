@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Optional
 
-from speechbrain_can.files import InputError, atomic_write
+from speechbrain_can.files import InputError, atomic_write, parsing
 
 PARTS = ("train", "valid", "test")
 COLUMNS = ("ID", "test_fold", "valid_fold")
@@ -53,7 +53,9 @@ def read_folds(path):
     """
     folds, alike = {}, {}
     # as a spreadsheet saves it, too
-    with open(path, newline="", encoding="utf-8-sig") as stream:
+    with parsing(path, "a list of folds"), open(
+        path, newline="", encoding="utf-8-sig"
+    ) as stream:
         reader = csv.DictReader(stream)
         missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
         if missing:

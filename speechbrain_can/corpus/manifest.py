@@ -21,7 +21,7 @@ from speechbrain_can.alignment.words import (
     Words,
     texts_of,
 )
-from speechbrain_can.files import InputError, atomic_write
+from speechbrain_can.files import InputError, atomic_write, parsing
 
 COLUMNS = (
     "ID",
@@ -227,7 +227,9 @@ def read_manifest(path):
     utterances = {}
     csv.field_size_limit(LONGEST_FIELD)
     # as a spreadsheet saves it, too
-    with open(path, newline="", encoding="utf-8-sig") as stream:
+    with parsing(path, "a manifest", ManifestError), open(
+        path, newline="", encoding="utf-8-sig"
+    ) as stream:
         reader = csv.DictReader(stream)
         missing = [
             name

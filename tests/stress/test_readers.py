@@ -1,0 +1,69 @@
+"""The short form of ``make fuzz``: readers of what people hand in."""
+
+import random
+import sys
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from stress.damage import BYTES
+from stress.readers import READERS, try_reader
+
+from speechbrain.utils.importutils import LazyModule
+
+# what parsers stumble over: numbers that are none or too large, no such type
+PIECES = [
+    *("nan", "inf", "-1", "1e400", "9" * 400, "9" * 5000, "null", "[]", "{}"),
+    *("true", '"', "\0", "\r", "\ufeff", "\u200b", "a" * 200_000, "[" * 5000),
+    *("\u0661", "<", "&a;", "00:99:99,999", "-->", "\t", ",", ";", "\\"),
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_lazy_is_loaded():
+    """Hypothesis asks each module for its file, which would load lazy ones."""
+    for module in list(sys.modules.values()):
+        if isinstance(module, LazyModule):
+            module.__file__ = None
+
+
+@st.composite
+def damaged(draw, name):
+    """A whole file with pieces put in, or with its bytes changed."""
+    content = draw(st.sampled_from(READERS[name][0])).encode()
+    for _ in range(draw(st.integers(0, 2))):
+        begin = draw(st.integers(0, len(content)))
+        end = min(len(content), begin + draw(st.integers(0, 8)))
+        piece = draw(st.sampled_from(PIECES) | st.text(max_size=4))
+        content = (
+            content[:begin]
+            + piece.encode("utf-8", "surrogatepass")
+            + content[end:]
+        )
+    for how in draw(st.lists(st.sampled_from(sorted(BYTES)), max_size=2)):
+        seed = draw(st.integers(0, 2**16))
+        content = BYTES[how](content, random.Random(seed))
+    return content
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_whole_is_read(name, tmp_path):
+    for content in READERS[name][0]:
+        assert try_reader(name, content.encode(), tmp_path)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_any_bytes_are_read_or_refused(name, tmp_path):
+    @settings(
+        max_examples=60,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @example(b"")
+    @given(damaged(name) | st.binary(max_size=64))
+    def check(content):
+        try_reader(name, content, tmp_path)
+
+    check()
