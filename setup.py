@@ -14,11 +14,10 @@ EXTRAS = {
     "huggingface": ["transformers>=4.30.0"],
     # opensmile computes eGeMAPS
     "egemaps": ["opensmile>=2.5"],
-    # praatio reads TextGrid, pympi-ling ELAN, srt and webvtt-py subtitles
+    # praatio reads TextGrid, pympi-ling ELAN, webvtt-py subtitles
     "readers": [
         "praatio>=6.2",
         "pympi-ling>=1.70",
-        "srt>=3.5",
         "webvtt-py>=0.6",
     ],
     # pocketsphinx aligns English and brings its model, espeakng-loader (eSpeak

@@ -319,22 +319,11 @@ def _elan(path):
         yield Entry(f"annotation {number}", text, start / 1000, end / 1000)
 
 
-def _srt(path):
-    """SubRip with a cue a word."""
-    srt = _library("srt", path)
-    for cue in srt.parse(decode(path.read_bytes())):
-        yield Entry(
-            f"cue {cue.index}",
-            cue.content,
-            cue.start.total_seconds(),
-            cue.end.total_seconds(),
-        )
-
-
-def _webvtt(path):
-    """WebVTT with a cue a word."""
+def _cues(path):
+    """SubRip or WebVTT with a cue a word."""
     webvtt = _library("webvtt", path)
-    cues = webvtt.from_string(decode(path.read_bytes()))
+    text = io.StringIO(decode(path.read_bytes()))
+    cues = webvtt.WebVTT.from_buffer(text, format=path.suffix.lower()[1:])
     for number, cue in enumerate(cues, start=1):
         start, end = (
             3600 * time.hours
@@ -379,8 +368,8 @@ FORMATS = {
     ".json": _json,
     ".eaf": _elan,
     ".txt": _audacity,
-    ".srt": _srt,
-    ".vtt": _webvtt,
+    ".srt": _cues,
+    ".vtt": _cues,
     ".csv": _table,
     ".tsv": _table,
 }

@@ -22,11 +22,13 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
+import hypothesis.strategies as st
 import numpy as np
 import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers.corpora import Release, bad_audio, wdseg  # noqa: E402
+from helpers.properties import search  # noqa: E402
 from helpers.recipes import RECIPES, load_module  # noqa: E402
 
 from speechbrain_can.corpus.manifest import read_manifest  # noqa: E402
@@ -325,21 +327,21 @@ def judge(iemocap_prepare, release, folder, whole, names):
 
 
 def stress(corpora, seed, report=print):
-    """Damages as many corpora; returns outcomes and the failures' details."""
+    """Damages as many corpora; returns outcomes and the failures' details.
+
+    Every kind of damage once, then several at a time as hypothesis draws them: of
+    those that fail it looks for the fewest that do.
+    """
     iemocap_prepare = load_module(RECIPES["IEMOCAP"] / "iemocap_prepare.py")
-    draw = random.Random(seed)
     np.random.seed(seed)
     outcomes, failures = Counter(), []
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         origin = make_release(scratch / "whole")
         whole, _ = _prepared(iemocap_prepare, origin, scratch / "prepared")
-        # every kind once, then several at a time
-        kinds = sorted(DAMAGES)
-        for number in range(corpora):
-            first = kinds[number % len(kinds)]
-            more = draw.randint(0, 2) if number >= len(kinds) else 0
-            chosen = [first, *draw.sample(kinds, more)]
+
+        def check(chosen, number):
+            draw = random.Random(number)
             folder = scratch / "damaged"
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(scratch / "whole", folder)
@@ -362,6 +364,24 @@ def stress(corpora, seed, report=print):
             if outcome in FAILURES:
                 failures.append((number, chosen, outcome, detail))
                 report(f"{number} {chosen}: {outcome}\n{detail}")
+            return outcome
+
+        kinds = sorted(DAMAGES)
+        for number, kind in enumerate(kinds[:corpora]):
+            check([kind], seed + number)
+
+        def check_several(chosen, number):
+            assert check(chosen, number) not in FAILURES
+
+        if corpora > len(kinds):
+            with contextlib.suppress(AssertionError):  # which is in failures
+                search(
+                    check_several,
+                    st.lists(st.sampled_from(kinds), min_size=1, max_size=3),
+                    st.integers(0, 2**32),
+                    examples=corpora - len(kinds),
+                    seed=seed,
+                )
     return outcomes, failures
 
 

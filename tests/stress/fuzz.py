@@ -20,11 +20,11 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 with atheris.instrument_imports(
-    include=["speechbrain_can", "praatio", "pympi", "srt", "webvtt"]
+    include=["speechbrain_can", "praatio", "pympi", "webvtt"]
 ):
     from stress.readers import READERS, try_reader
 
-    for library in ("praatio.textgrid", "pympi", "srt", "webvtt"):
+    for library in ("praatio.textgrid", "pympi", "webvtt"):
         __import__(library)
 
 KINDS = {
