@@ -1,7 +1,7 @@
 """Valid corpora are damaged: each preparation ends in an error that is clear, or
 complete, with every utterance that is left out or adjusted in a list.
 
-    python tests/stress/damage.py <corpora> [<seed>]
+    python tests/stress/damage.py <corpora> [--seed <seed>]
 
 Authors
  * The speechbrain-can developers 2026
@@ -30,12 +30,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers.corpora import Release, bad_audio, wdseg  # noqa: E402
 from helpers.properties import search  # noqa: E402
 from helpers.recipes import RECIPES, load_module  # noqa: E402
+from stress import counts  # noqa: E402
 
 from speechbrain_can.corpus.manifest import read_manifest  # noqa: E402
 from speechbrain_can.files import InputError, decode  # noqa: E402
 
 SECONDS = 20  # after which a preparation hangs
-OUTCOMES = ("refused", "listed", "adjusted", "harmless")
 FAILURES = ("silent", "traceback", "hang")
 
 
@@ -401,13 +401,11 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpora", type=int, nargs="?", default=2000)
-    parser.add_argument("seed", type=int, nargs="?", default=0)
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     outcomes, failures = stress(options.corpora, options.seed)
-    tried = sum(outcomes.values())
-    print(f"{tried} corpora with {len(DAMAGES)} kinds of damage:")
-    for name in (*OUTCOMES, *FAILURES):
-        print(f"  {name:10} {outcomes[name]}")
+    print(f"{len(DAMAGES)} kinds of damage: {dict(outcomes.most_common())}")
+    print(counts.line("damaged corpora", outcomes))
     sys.exit(1 if failures else 0)
 
 

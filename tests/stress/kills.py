@@ -1,6 +1,6 @@
 """Commands are killed and given again: each ends as if it had not been killed.
 
-    python tests/stress/kills.py [<kills> [<seed>]]
+    python tests/stress/kills.py [<kills>] [--seed <seed>]
 
 Half of the kills come at a random time, half before a random one of the operations
 that change files, which no processor is too fast for. Results and predictions have to
@@ -27,6 +27,7 @@ from typing import Callable, Tuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers.recipes import RECIPES, arguments_of, on  # noqa: E402
+from stress import counts  # noqa: E402
 
 # what a child needs, once for all of them; nothing is computed here, for what
 # is forked from a process with threads may hang
@@ -209,7 +210,7 @@ def stage(folder):
 
 
 def stress(command, kills, seed, scratch, report=print):
-    """Kills a command so often; returns counts and what failed."""
+    """Kills a command so often; returns outcomes, stages and what failed."""
     draw = random.Random(seed)
     alone = scratch / "alone"
     begun = time.monotonic()
@@ -219,11 +220,12 @@ def stress(command, kills, seed, scratch, report=print):
     seconds = time.monotonic() - begun
     changes = int(alone.with_suffix(".changes").read_bytes())
     expected = contents(command, alone)
-    counts, failures = Counter(), []
+    outcomes, stages, failures = Counter(), Counter(), []
     killed = 0
     while killed < kills:
         folder = scratch / f"killed_{killed}"
-        for _ in range(min(kills - killed, draw.randint(1, 3))):
+        times = min(kills - killed, draw.randint(1, 3))
+        for _ in range(times):
             moment = (
                 f"at {draw.uniform(0, seconds):.2f} s"
                 if killed % 2
@@ -239,14 +241,12 @@ def stress(command, kills, seed, scratch, report=print):
                 wait(pid, LIMIT)
             kill(pid)
             killed += 1
-            counts["tried"] += 1
-            counts[
-                stage(folder) if command.name == "train.py" else "other"
-            ] += 1
+            name = command.name
+            stages[stage(folder) if name == "train.py" else name] += 1
         status = finish(command, folder)
         found = contents(command, folder)
         if status == 0 and found == expected:
-            counts["survived"] += 1
+            outcomes["survived"] += times
             shutil.rmtree(folder)
             continue
         other = sorted(
@@ -254,13 +254,13 @@ def stress(command, kills, seed, scratch, report=print):
             for name in {*found, *expected}
             if found.get(name) != expected.get(name)
         )
-        counts["lost"] += 1
+        outcomes["lost"] += times
         log = folder.with_suffix(".log").read_text(errors="replace")
         failures.append((command.name, moment, status, other, log[-3000:]))
         report(
             f"{command.name}, killed {moment}: {status}, {other}\n{log[-3000:]}"
         )
-    return counts, failures
+    return outcomes, stages, failures
 
 
 def prepare(scratch, short):
@@ -287,36 +287,37 @@ def prepare(scratch, short):
 
 def stress_all(kills, seed, report=print, short=False):
     """All commands, each with its part of the kills; one fold if it is to be short."""
-    total, failures = Counter(), []
+    outcomes, stages, failures = Counter(), Counter(), []
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         for command, part in prepare(scratch, short).items():
             if not part:
                 continue
-            counts, failed = stress(
+            counted, reached, failed = stress(
                 command,
                 max(2, round(part * kills)),
                 seed,
                 scratch / command.name,
                 report,
             )
-            total += counts
+            outcomes += counted
+            stages += reached
             failures += failed
-    return total, failures
+    return outcomes, stages, failures
 
 
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kills", type=int, nargs="?", default=60)
-    parser.add_argument("seed", type=int, nargs="?", default=0)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--short", action="store_true", help="one fold")
     options = parser.parse_args()
-    counts, failures = stress_all(
+    outcomes, stages, failures = stress_all(
         options.kills, options.seed, short=options.short
     )
-    for name, count in sorted(counts.items()):
-        print(f"  {name:18} {count}")
+    print(f"killed in: {dict(stages.most_common())}")
+    print(counts.line("kills", outcomes))
     sys.exit(1 if failures else 0)
 
 

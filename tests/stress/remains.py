@@ -1,7 +1,7 @@
 """What a run left behind is damaged, or what it was made of changes: the same command
 ends with the same results, or says what is wrong.
 
-    python tests/stress/remains.py [<seed>] [--short]
+    python tests/stress/remains.py [--seed <seed>] [--kinds 3]
 
 Authors
  * The speechbrain-can developers 2026
@@ -21,6 +21,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers.recipes import attempt, on  # noqa: E402
+from stress import counts  # noqa: E402
 from stress.damage import BYTES  # noqa: E402
 
 from speechbrain_can.controlled.generator import make_corpus  # noqa: E402
@@ -77,15 +78,19 @@ def copy(origin, folder):
     shutil.copytree(origin, folder, symlinks=True)
 
 
-def stress_remains(scratch, seed, short=False, report=print):
-    """Damages every file of a run in every way; returns counts and failures."""
+def stress_remains(scratch, seed, most, every=1, report=print):
+    """Damages files of a run, every so many, in so many ways each.
+
+    Returns outcomes and failures.
+    """
     draw = random.Random(seed)
     corpus, run = scratch / "corpus", scratch / "run"
     arguments = [*on(corpus), "--fold=1"]
     expected = results(run)
-    counts, failures = Counter(), []
+    outcomes, failures = Counter(), []
+    copy(run, scratch / "finished")
     for state in ("finished", "trained"):
-        copy(run, scratch / "origin")
+        copy(scratch / "finished", scratch / "origin")
         if state == "trained":
             unfinish(scratch / "origin")
         # paths of the settings are those of the folder that is used
@@ -94,11 +99,8 @@ def stress_remains(scratch, seed, short=False, report=print):
             for pattern in FILES
             for path in (scratch / "origin").glob(pattern)
         )
-        for number, name in enumerate(names):
-            kinds = [*KINDS, "missing"]
-            if short:
-                kinds = [kinds[number % len(kinds)]]
-            for kind in kinds:
+        for name in names[::every]:
+            for kind in draw.sample([*KINDS, "missing"], most):
                 copy(scratch / "origin", run)
                 path = run / name
                 before = path.read_bytes()
@@ -109,13 +111,12 @@ def stress_remains(scratch, seed, short=False, report=print):
                     if path.read_bytes() == before:
                         continue
                 outcome, printed = judge(run, arguments, expected)
-                counts["tried"] += 1
-                counts[outcome] += 1
+                outcomes[outcome] += 1
                 if outcome in ("silent", "traceback"):
                     failures.append((state, str(name), kind, outcome))
                     report(f"{failures[-1]}\n{printed[-1500:]}")
-    copy(scratch / "origin", run)
-    return counts, failures
+    copy(scratch / "finished", run)
+    return outcomes, failures
 
 
 def _wav(corpus):
@@ -200,13 +201,12 @@ def stress_stale(scratch, report=print):
     corpus, run = scratch / "corpus", scratch / "run"
     copy(corpus, scratch / "whole corpus")
     copy(run, scratch / "origin")
-    counts, failures = Counter(), []
+    outcomes, failures = Counter(), []
     for name, (change, harmless) in CHANGES.items():
         copy(scratch / "whole corpus", corpus)
         copy(scratch / "origin", run)
         change(corpus, run)
         failed, printed = attempt(run, *on(corpus), "--fold=2")
-        counts["tried"] += 1
         outcome = "refused" if failed else "survived"
         if "Traceback (most" in printed:
             outcome = "traceback"
@@ -214,11 +214,13 @@ def stress_stale(scratch, report=print):
             outcome = "silent" if not failed else "refused for nothing"
         elif failed and "delete" not in printed.splitlines()[-1]:
             outcome = "without advice"
-        counts[outcome] += 1
+        outcomes[outcome] += 1
         if outcome not in ("refused", "survived"):
             failures.append((name, outcome))
             report(f"{failures[-1]}\n{printed[-1500:]}")
-    return counts, failures
+    copy(scratch / "whole corpus", corpus)
+    copy(scratch / "origin", run)
+    return outcomes, failures
 
 
 def prepare(scratch):
@@ -233,16 +235,21 @@ def prepare(scratch):
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("seed", type=int, nargs="?", default=0)
-    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--kinds",
+        type=int,
+        default=3,
+        help=f"of damage a file, of {len(KINDS) + 1} (default 3)",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         prepare(scratch)
         stale, failures = stress_stale(scratch)
-        damaged, more = stress_remains(scratch, options.seed, options.short)
-    for title, counts in (("stale", stale), ("damaged", damaged)):
-        print(title, dict(sorted(counts.items())))
+        damaged, more = stress_remains(scratch, options.seed, options.kinds)
+    print(counts.line("changes of what a run was made of", stale))
+    print(counts.line("damage to what a run left", damaged))
     sys.exit(1 if failures or more else 0)
 
 

@@ -1,0 +1,52 @@
+"""All tests that attack: what a stranger hands over does nothing but what it may.
+
+    python tests/stress/attacks.py
+
+They are those with the mark ``attack``; each is refused, or shown as text.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from helpers.recipes import ROOT  # noqa: E402
+from stress import counts  # noqa: E402
+
+
+class Count:
+    """Outcomes of attacks, as pytest reports them."""
+
+    def __init__(self):
+        self.outcomes = Counter()
+
+    def pytest_runtest_logreport(self, report):
+        """Counts what an attack came to; what did not run is none."""
+        if report.failed:
+            self.outcomes["silent"] += 1
+        elif report.when == "call" and report.passed:
+            self.outcomes["refused"] += 1
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, help="there is nothing to draw")
+    parser.parse_args()
+    count = Count()
+    status = pytest.main(
+        [f"--rootdir={ROOT}", "-m", "attack", "-q", str(ROOT / "tests")],
+        plugins=[count],
+    )
+    print(counts.line("attacks", count.outcomes))
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""How stress suites say what they counted.
+
+Authors
+ * The speechbrain-can developers 2026
+"""
+
+import re
+from collections import Counter
+
+# What a suite calls an outcome, and what it comes to
+SURVIVED, REFUSED, LOST, SILENT, BARE = (
+    *("survived", "refused", "lost", "silent", "bare"),
+)
+MEANING = {
+    "harmless": SURVIVED,
+    "adjusted": SURVIVED,
+    "listed": SURVIVED,
+    "refused for nothing": LOST,
+    "traceback": BARE,
+    "hang": BARE,
+    "without advice": BARE,
+}
+COLUMNS = ("tried", SURVIVED, REFUSED, LOST, SILENT, BARE)
+FAILURES = (LOST, SILENT, BARE)
+
+
+def line(title, outcomes):
+    """Counts of a suite as a line that ``read`` reads."""
+    counts = Counter()
+    for outcome, count in outcomes.items():
+        counts[MEANING.get(outcome, outcome)] += count
+    counts["tried"] = sum(counts[name] for name in COLUMNS[1:])
+    return f"{title}: " + ", ".join(
+        f"{name} {counts[name]}" for name in COLUMNS
+    )
+
+
+def read(text):
+    """The counts by title in what suites printed."""
+    pattern = "(.+): " + ", ".join(f"{name} ([0-9]+)" for name in COLUMNS)
+    return {
+        title: Counter(dict(zip(COLUMNS, map(int, numbers))))
+        for title, *numbers in re.findall(f"^{pattern}$", text, re.MULTILINE)
+    }

@@ -1,0 +1,22 @@
+"""The short form of what ``make stress`` does to a run that ended."""
+
+import pytest
+from stress.remains import prepare, stress_remains, stress_stale
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    """A corpus and a run on it, which are as they were after each test."""
+    folder = tmp_path_factory.mktemp("remains")
+    prepare(folder)
+    return folder
+
+
+def test_a_damaged_run_ends_the_same_or_says_what_is_wrong(scratch):
+    outcomes, failures = stress_remains(scratch, seed=1, most=1, every=4)
+    assert failures == [] and set(outcomes) == {"survived", "refused"}
+
+
+def test_what_a_run_was_made_of_may_not_change(scratch):
+    outcomes, failures = stress_stale(scratch)
+    assert failures == [] and outcomes["refused"] > outcomes["survived"] > 0
