@@ -8,6 +8,9 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import random
+import zlib
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -81,8 +84,26 @@ def _change(signal, augment):
     return changed
 
 
+@contextmanager
+def drawn_from(key):
+    """What is drawn on the processor depends on a text alone, and nothing after it."""
+    seed = zlib.crc32(key.encode())
+    before = torch.get_rng_state(), random.getstate()
+    # not torch.manual_seed, which would seed every accelerator, too
+    torch.default_generator.manual_seed(seed)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before[0])
+        random.setstate(before[1])
+
+
 class AugmentedFeatures:
-    """Frames of an utterance as they are trained on this time.
+    """Frames of an utterance as they are trained on in an epoch.
+
+    What is drawn depends on seed, epoch and utterance, and so not on who loads
+    it: what a sampler takes twice in an epoch is changed alike both times.
 
     Arguments
     ---------
@@ -92,6 +113,10 @@ class AugmentedFeatures:
         What ``$data_root`` stands for.
     compute_features, segment : callable
         See ``FeatureStore.build``.
+    seed : int
+        The seed of the run.
+    epoch_counter : EpochCounter
+        SpeechBrain's; its ``current`` is the epoch.
     augment_waveform : Augmenter or None
         Changes waveforms, as in ``augment_speech``.
     augment_frames : Augmenter or None
@@ -104,6 +129,8 @@ class AugmentedFeatures:
         data_folder,
         compute_features,
         segment,
+        seed,
+        epoch_counter,
         augment_waveform=None,
         augment_frames=None,
     ):
@@ -111,12 +138,19 @@ class AugmentedFeatures:
         self.data_folder = data_folder
         self.compute_features = compute_features
         self.segment = segment
+        self.seed = seed
+        self.epoch_counter = epoch_counter
         self.augment_waveform = augment_waveform
         self.augment_frames = augment_frames
 
     @torch.no_grad()
     def __call__(self, utterance):
         """Frames ``[frames, features]`` and counts ``[words]``."""
+        epoch = self.epoch_counter.current
+        with drawn_from(f"{self.seed} {epoch} {utterance.utterance_id}"):
+            return self._draw(utterance)
+
+    def _draw(self, utterance):
         if self.augment_waveform is None:
             frames, counts = self.store[utterance.utterance_id]
         else:

@@ -290,6 +290,8 @@ def set_up(hparams, run_opts, corpus, parts):
             corpus.data_folder,
             hparams["compute_features"],
             hparams["segment"],
+            seed=hparams["seed"],
+            epoch_counter=hparams["epoch_counter"],
             **augmenters,
         )
     datasets = make_datasets(

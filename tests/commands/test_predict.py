@@ -284,6 +284,7 @@ def test_train_and_prepare_are_the_recipes(controlled_corpus, tmp_path):
     assert not list((tmp_path / "here").glob("fold_*"))
 
 
+@pytest.mark.attack
 def test_a_table_keeps_to_its_folder(model, utterances, tmp_path):
     wav, utterance = utterances[0]
     (tmp_path / "tables").mkdir()
@@ -300,6 +301,7 @@ def test_a_table_keeps_to_its_folder(model, utterances, tmp_path):
         invoke("predict", model, table, "--allow-outside")
 
 
+@pytest.mark.attack
 def test_what_is_too_large_or_too_long_is_not_read(model, tmp_path):
     # hours of silence in a few kilobytes, but for its first second
     samples = np.zeros(16000 * 3600, dtype=np.float32)
@@ -315,6 +317,7 @@ def test_what_is_too_large_or_too_long_is_not_read(model, tmp_path):
         assert message in found.output and option in found.output
 
 
+@pytest.mark.attack
 def test_a_spreadsheet_takes_no_word_for_a_formula(tmp_path):
     stream = io.StringIO()
     writer = CsvWriter(stream, ["=sad"])
@@ -329,6 +332,7 @@ def test_a_spreadsheet_takes_no_word_for_a_formula(tmp_path):
     assert "'=HYPERLINK(1)" in row and "'+a.wav" in row
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "text", ['so "what"', "<b>&amp;", 'text = "x"', "intervals [2]:", "\\n"]
 )

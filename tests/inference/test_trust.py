@@ -77,6 +77,7 @@ def folder(trained, tmp_path):
     return shutil.copytree(trained / "fold_1" / "model", tmp_path / "model")
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_settings_that_do_more_are_refused(folder, tmp_path, attack):
     mark = tmp_path / "pwned"
@@ -179,6 +180,7 @@ def test_a_folder_of_an_earlier_version_is_read(older, trained, tmp_path):
         )
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "name",
     ["model.ckpt", "normalize.ckpt", "label_encoder.ckpt", "hyperparams.yaml"],
@@ -188,6 +190,7 @@ def test_pickles_do_not_run(older, tmp_path, name, save):
     refused_in(older, tmp_path, name, save)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", [PACKED, "label_encoder.ckpt"])
 @pytest.mark.parametrize("save", ["torch", "pickle"])
 def test_pickles_in_the_place_of_numbers_do_not_run(
@@ -207,6 +210,7 @@ def refused_in(folder, tmp_path, name, save):
     assert not mark.exists()
 
 
+@pytest.mark.attack
 def test_parameters_that_unpack_to_terabytes_are_refused(older, monkeypatch):
     monkeypatch.setattr(
         "speechbrain_can.inference.trust.LARGEST_PARAMETERS", 10**6
@@ -220,6 +224,7 @@ def test_parameters_that_unpack_to_terabytes_are_refused(older, monkeypatch):
         check_model_folder(older / "hyperparams.yaml")
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "layer",
     [
@@ -238,6 +243,7 @@ def test_a_network_of_terabytes_is_not_built(folder, tmp_path, layer):
         EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
 
 
+@pytest.mark.attack
 def test_networks_of_many_gibibytes_are_not_built(monkeypatch):
     monkeypatch.setattr(
         "speechbrain_can.inference.trust.LARGEST_NETWORK", 10**6
@@ -247,6 +253,7 @@ def test_networks_of_many_gibibytes_are_not_built(monkeypatch):
             torch.nn.Linear(100, 100)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", [PACKED, "hyperparams.yaml", "README.md"])
 def test_links_out_of_the_folder_are_refused(folder, tmp_path, name):
     (folder / name).rename(tmp_path / name)
@@ -266,6 +273,7 @@ def test_links_of_the_hubs_cache_are_its_own(folder, tmp_path):
     EmotionRecognizer.from_hparams(snapshot, savedir=tmp_path / "saved")
 
 
+@pytest.mark.attack
 def test_a_folder_with_the_name_of_a_model_on_the_hub(
     folder, tmp_path, monkeypatch
 ):

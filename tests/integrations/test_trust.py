@@ -40,6 +40,7 @@ def as_the_hub_keeps_it(model, cache, commit):
     return snapshot
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_pinned_commit_is_checked(name, tiny, tmp_path):
     commit = "0123456789" * 4
@@ -85,6 +86,7 @@ def read_words(words):
     return np.full(len(words), 0.5, np.float32), np.ones(1, np.int64)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize(
     "damage",
     [

@@ -71,6 +71,7 @@ def page(runs, tmp_path_factory):
     return folder / "report.html"
 
 
+@pytest.mark.attack
 def test_the_page_needs_nothing_else(page):
     text = page.read_text(encoding="utf-8")
     links = re.findall(r"(?:src|href)=.([^\"']+)", text)

@@ -76,6 +76,7 @@ class Outline(HTMLParser):
             assert self.open.pop() == tag
 
 
+@pytest.mark.attack
 def test_it_needs_nothing_else(page):
     text = page.read_text()
     found = Outline()

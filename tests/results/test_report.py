@@ -432,6 +432,7 @@ def test_runs_of_different_preparations_are_not_compared():
         summarise_systems(pd.concat([results(can=CAN), other]))
 
 
+@pytest.mark.attack
 def test_names_are_text_in_every_table(tmp_path):
     name = "=a|<script>_$x"
     write_run(tmp_path / name, [6, 8])

@@ -12,6 +12,7 @@ from speechbrain.augment.augmenter import Augmenter
 from speechbrain.augment.freq_domain import SpectrogramDrop
 from speechbrain.augment.time_domain import AddNoise, DropChunk, SpeedPerturb
 from speechbrain.nnet.schedulers import NoamScheduler
+from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.folds import split_fold
@@ -83,13 +84,14 @@ def test_other_changes_move_no_word():
         augment_speech(waveform, WORDS, augmenter(noise, concat_original=True))
 
 
-def test_features_are_drawn_anew_each_time(small_corpus, tmp_path):
+def test_features_are_drawn_anew_in_each_epoch(small_corpus, tmp_path):
     store = build_store(tmp_path, small_corpus)
     shared = {
         "store": store,
         "data_folder": tmp_path / "corpus",
         "compute_features": SegmentMFCC(),
         "segment": aligned_segments,
+        **{"seed": 1, "epoch_counter": EpochCounter(9)},
     }
     speed = augmenter(SpeedPerturb(16000, speeds=[200]))
     frames, counts = AugmentedFeatures(**shared, augment_waveform=speed)(
@@ -99,12 +101,16 @@ def test_features_are_drawn_anew_each_time(small_corpus, tmp_path):
     assert len(frames) < 0.6 * len(stored) and len(counts) == 2
     drop = augmenter(SpectrogramDrop(2, 3, 1, 1, replace="zeros", dim=1))
     draw = AugmentedFeatures(**shared, augment_frames=drop)
-    first, second = (draw(small_corpus["b"])[0] for _ in range(2))
-    assert not torch.equal(first, second)
-    torch.manual_seed(7)
     again = draw(small_corpus["b"])[0]
-    torch.manual_seed(7)
+    # anew in each epoch and of each seed, whatever else is drawn
+    state = torch.get_rng_state()
     assert torch.equal(draw(small_corpus["b"])[0], again)
+    assert torch.equal(torch.get_rng_state(), state)
+    draw.epoch_counter.current = 1
+    assert not torch.equal(draw(small_corpus["b"])[0], again)
+    draw.epoch_counter.current, draw.seed = 0, 2
+    assert not torch.equal(draw(small_corpus["b"])[0], again)
+    draw.seed = 1
     stored, _ = store["b"]
     changed = (again != stored).any(1)
     assert 2 <= changed.sum() <= 3 and (again[changed] == 0).all()
