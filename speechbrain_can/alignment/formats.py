@@ -12,6 +12,7 @@ Authors
 import csv
 import io
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -146,9 +147,14 @@ def _with_times(path, entries):
 
 def _number(path, place, value):
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise AlignmentError(f"{path}, {place}: {value!r} is not a number")
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise AlignmentError(
+            f"{path}, {place}: {str(value)[:99]!r} is not a number"
+        )
+    return number
 
 
 def _lines(path):

@@ -4,6 +4,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+import math
 from pathlib import Path
 
 from speechbrain_can.alignment.words import AlignmentError, Word
@@ -123,7 +124,7 @@ def _numbered_lines(path):
 
 def check_order(place, words, word):
     """Refuses a word that ends before it starts, or starts before the last."""
-    if word.end <= word.start:
+    if not word.start < word.end < math.inf:  # nor is either NaN
         raise AlignmentError(
             f"{place}: {word.text!r} ends at {word.end:g} s, "
             f"not after its start at {word.start:g} s"

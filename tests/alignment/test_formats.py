@@ -181,6 +181,30 @@ def test_words_without_times_share_what_is_between(tmp_path):
             "word,start,end\noh,1,2\nno,0,1\n",
             "line 3: 'no' starts at 0 s, before the word above it at 1 s",
         ),
+        *(
+            (
+                "a.csv",
+                f"word,start,end\noh,0,{end}\n",
+                "line 2: .* not a number",
+            )
+            for end in ("nan", "inf", "1e999", "")
+        ),
+        (
+            "a.csv",
+            "word,start,end\noh,.5,.5\n",
+            "'oh' ends at 0.5 s, not after",
+        ),
+        (
+            "a.json",
+            '[{"word": 1, "start": 0, "end": 1}]',
+            "a.json: not JSON of",
+        ),
+        (
+            "a.json",
+            f'[{{"word": "a", "start": 0, "end": {"9" * 400}}}]',
+            "not a n",
+        ),
+        ("a.json", "[" * 100_000, "a.json: not JSON of words that can be read"),
         ("a.json", '{"a": 1', "line 1: "),
         ("a.json", '{"text": "oh"}', "no words with times were found"),
         ("a.json", "[]", "the alignment is empty"),

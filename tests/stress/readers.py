@@ -7,6 +7,7 @@ Authors
 """
 
 import json
+import math
 import tempfile
 from pathlib import Path
 
@@ -93,7 +94,7 @@ ALIGNMENTS = {
 }
 assert set(ALIGNMENTS) == set(FORMATS)
 
-_iemocap = load_module(RECIPES["IEMOCAP"] / "iemocap_prepare.py")
+iemocap = load_module(RECIPES["IEMOCAP"] / "iemocap_prepare.py")
 _CLASS_OF = {"ang": "ang", "neu": "neu"}
 _NAME = "Ses01F_impro01"
 
@@ -106,8 +107,8 @@ def _release(kind):
         for other in ("EmoEvaluation", "transcriptions"):
             (session / "dialog" / other).mkdir(parents=True, exist_ok=True)
         path.replace(session / "dialog" / kind / f"{_NAME}.txt")
-        _iemocap.find_turns([session], _CLASS_OF)
-        _iemocap.find_votes([session])
+        iemocap.find_turns([session], _CLASS_OF)
+        iemocap.find_votes([session])
 
     return read
 
@@ -119,9 +120,21 @@ def _written(write, *rows):
         return (Path(folder) / "a.csv").read_text(encoding="utf-8")
 
 
+def _alignment(path):
+    """Words that come out can be used: in order, each with its time."""
+    words = read_alignment(path)
+    starts = [word.start for word in words]
+    assert words and starts == sorted(starts)
+    assert all(0 <= word.start < word.end < math.inf for word in words)
+    assert all(word.text for word in words)
+    assert all(
+        word.score is None or math.isfinite(word.score) for word in words
+    )
+
+
 # By a name with the ending: files that are whole, and what reads them
 READERS = {
-    **{f"alignment{end}": (ALIGNMENTS[end], read_alignment) for end in FORMATS},
+    **{f"alignment{end}": (ALIGNMENTS[end], _alignment) for end in FORMATS},
     "labels.txt": (
         [
             f"[6.2901 - 8.2357]\t{_NAME}_F000\tang\t[2.5, 2.5, 2.5]\n"
