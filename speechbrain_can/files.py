@@ -23,6 +23,7 @@ UNWRITABLE = {
     errno.EFBIG,
     errno.EROFS,
     errno.EACCES,
+    errno.EPERM,
 }
 
 
