@@ -50,7 +50,7 @@ from speechbrain_can.results.folds import (
     write_predictions,
     write_result,
 )
-from speechbrain_can.results.metrics import evaluate, recalls
+from speechbrain_can.results.metrics import METRICS, evaluate, recalls
 from speechbrain_can.training.brain import EmotionBrain
 from speechbrain_can.training.checkpoints import training_effort
 from speechbrain_can.training.dataio import (
@@ -342,6 +342,7 @@ def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
     ``valid`` has log-probabilities and targets of the validation set.
     """
     folder = Path(hparams["fold_folder"])
+    scores = brain.tested_checkpoint.meta.get("scores", {})
     temperature = fit_temperature(*valid)
     log_probabilities = brain.test_log_probabilities
     _write_decisions(
@@ -369,7 +370,8 @@ def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
         "manifest": corpus.digest,
         "epochs": epochs,
         "tested_epoch": brain.tested_checkpoint.meta["epoch"],
-        "valid": brain.tested_checkpoint.meta.get("scores", {}),
+        # in this order, whichever the YAML of a checkpoint has them in
+        "valid": {name: scores[name] for name in METRICS if name in scores},
     }
     write_json(
         folder / PROVENANCE,
