@@ -53,7 +53,8 @@ test: $(VENV)/installed-test
 	git ls-files '*.py' | xargs $(BIN)/ruff format --check
 	git ls-files '*.py' | xargs $(BIN)/ruff check
 	git ls-files '*.yaml' '*.yml' | xargs $(BIN)/yamllint --no-warnings
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+		--numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 test-newest:
 	rm -rf .venv-newest

@@ -60,6 +60,7 @@ EXTRAS["test"] = sorted(
         *EXTRAS["ray"],
         # hypothesis draws damage, and finds the least of it that does harm
         *("hypothesis>=6.100", "pytest>=7.4"),
+        "pytest-xdist>=3.5",  # files of tests side by side
         *("ruff==0.12.4", "yamllint==1.35.1"),
         "codespell==2.3.0",
     }

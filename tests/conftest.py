@@ -17,8 +17,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 collect_ignore_glob = [
     "benchmarks/[!t]*.py",
     "benchmarks/training.py",
+    "stress/[!t]*.py",
     "upstream/contribution/*",
 ]
+
+# Of files side by side, those that take longest begin.
+LONGEST = ("test_ray.py", "test_runs.py", "test_kills.py", "test_benchmarks.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")

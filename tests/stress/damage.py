@@ -102,7 +102,7 @@ BYTES = {
     "UTF-16": lambda content, draw: content.decode("latin-1").encode("utf-16"),
     "a mark of UTF-8": lambda content, draw: b"\xef\xbb\xbf" + content,
     "CRLF": lambda content, draw: content.replace(b"\n", b"\r\n"),
-    "compressed": lambda content, draw: gzip.compress(content),
+    "compressed": lambda content, draw: gzip.compress(content, mtime=0),
     "random": lambda content, draw: draw.randbytes(len(content)),
 }
 
