@@ -226,17 +226,16 @@ def stress(command, kills, seed, scratch, report=print):
         folder = scratch / f"killed_{killed}"
         times = min(kills - killed, draw.randint(1, 3))
         for _ in range(times):
-            moment = (
-                f"at {draw.uniform(0, seconds):.2f} s"
-                if killed % 2
-                else f"before change {draw.randint(1, changes)}"
-            )
-            number = float(moment.split()[-1 if killed % 2 == 0 else 1])
             if killed % 2:
+                number = draw.uniform(0, seconds)
+                moment = f"at {number:.2f} s"
                 pid = start(command.run, folder)
                 wait(pid, number)
             else:
-                pid = start(command.run, folder, before=int(number))
+                # the first ones as often: most of them are training's
+                number = round(changes ** draw.random())
+                moment = f"before change {number}"
+                pid = start(command.run, folder, before=number)
                 # what goes on where it was has fewer changes before it
                 wait(pid, LIMIT)
             kill(pid)
