@@ -53,12 +53,15 @@ MODULES = (
     *("speechbrain.dataio.encoder", "speechbrain.utils.parameter_transfer"),
     *("speechbrain.lobes.features", "speechbrain.lobes.models.convolution"),
     *("speechbrain.lobes.models.CRDNN", "speechbrain.lobes.models.ECAPA_TDNN"),
-    *("speechbrain.lobes.models.Xvector", "speechbrain.nnet", "torch.nn"),
+    *("speechbrain.lobes.models.Xvector", "speechbrain.nnet"),
+    # not all of torch.nn: torch.nn.attention imports what it is told to
+    "torch.nn.modules",
     *(
         f"speechbrain.integrations.huggingface.{name}"
         for name in ("hubert", "wav2vec2", "wavlm", "whisper", "textencoder")
     ),
 )
+LAYERS = "torch.nn"  # where torch has the layers of torch.nn.modules
 KNOWN = ("speechbrain_can.integrations.ctc.HuggingFaceCTC",)
 # transformers then runs what a model on the hub brings along
 RUNS_CODE = "trust_remote_code"
@@ -209,8 +212,10 @@ def _not_known(name):
     """Why a part is not one of those that can be named; None if it is."""
     module_name, _, own_name = name.rpartition(".")
     within = [f"{module_name}.".startswith(f"{known}.") for known in MODULES]
-    if not (any(within) or name in KNOWN):
+    if not (any(within) or module_name == LAYERS or name in KNOWN):
         return f"{name} is no part that is known here"
+    if any(part.startswith("_") for part in name.split(".")):
+        return f"{name} is private"
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
@@ -226,7 +231,7 @@ def _not_known(name):
 
 def _is_own(found, module_name):
     # torch.nn.Linear is torch.nn.modules.linear.Linear
-    if module_name == "torch.nn":
+    if module_name == LAYERS:
         return found.__module__.startswith("torch.nn.modules.")
     return found.__module__ == module_name
 

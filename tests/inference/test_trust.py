@@ -31,6 +31,10 @@ ATTACKS = {
         "evil: !new:speechbrain_can.alignment.words.Path ['{mark}']"
     ),
     "new through torch": "evil: !new:torch.nn.modules.module.torch.hub.load [x]",
+    "a part of torch that imports": (
+        "evil: !new:torch.nn.attention._fa3._fa3_import_module [evil]"
+    ),
+    "a private part": ("evil: !name:torch.nn.modules.module._addindent"),
     "name": "evil: !name:os.system\n    command: touch {mark}",
     "name through ours": "evil: !name:speechbrain_can.files.os.system",
     "module": "evil: !module:os",
