@@ -7,7 +7,7 @@ Authors
 from pathlib import Path
 
 from speechbrain.utils.parameter_transfer import Pretrainer
-from speechbrain_can.training.parameters import PACKED, load_network
+from speechbrain_can.training.parameters import NETWORK, PACKED, load_network
 
 MODELS = Path(__file__).parents[1] / "models"
 
@@ -37,9 +37,9 @@ class PackedPretrainer(Pretrainer):
     """
 
     def __init__(self, **options):
-        super().__init__(custom_hooks={"network": load_network}, **options)
+        super().__init__(custom_hooks={NETWORK: load_network}, **options)
 
     def collect_files(self, default_source=None, **options):
         """See ``Pretrainer.collect_files``."""
-        self.add_paths({"network": f"{default_source}/{PACKED}"})
+        self.add_paths({NETWORK: f"{default_source}/{PACKED}"})
         return super().collect_files(default_source, **options)

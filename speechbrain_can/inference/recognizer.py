@@ -12,7 +12,6 @@ import torch
 import torchaudio
 
 from speechbrain.inference.interfaces import Pretrained
-from speechbrain.utils.fetching import fetch
 from speechbrain_can.alignment.finding import FoundWords, find_words
 from speechbrain_can.alignment.pauses import speech_spans
 from speechbrain_can.alignment.words import AlignmentError
@@ -27,7 +26,8 @@ from speechbrain_can.inference.prediction import (
     Prediction,
     Timeline,
 )
-from speechbrain_can.inference.trust import LimitedMemory, check_model_folder
+from speechbrain_can.inference.trust import building, check_model
+from speechbrain_can.integrations.loading import located
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.training.parameters import PACKED
@@ -86,8 +86,8 @@ class EmotionRecognizer(Pretrained):
         Arguments
         ---------
         source : str or Path
-            A folder, a name on the Hugging Face hub, or a model that comes with
-            the package, such as ``emodb-whisper-base``.
+            A folder, a name on the Hugging Face hub, ``name@revision``, or a model
+            that comes with the package, such as ``emodb-whisper-base``.
         hparams_file : str
             Its settings.
         run_code_of_the_model_folder : bool
@@ -107,17 +107,13 @@ class EmotionRecognizer(Pretrained):
         UntrustedError
             If the settings would do more than build a model.
         """
-        source = packaged(source)
-        if not run_code_of_the_model_folder:
+        source = located(packaged(source), None)
+        trusted = run_code_of_the_model_folder
+        if not trusted:
             options = ("savedir", "local_strategy", "fetch_config")
-            path = fetch(
-                hparams_file,
-                source,
-                **{name: kwargs[name] for name in options if name in kwargs},
-            )
-            folder = Path(source) if Path(source).is_dir() else None
-            check_model_folder(path, folder)
-        with nullcontext() if run_code_of_the_model_folder else LimitedMemory():
+            given = {key: kwargs[key] for key in options if key in kwargs}
+            check_model(source, hparams_file, **given)
+        with nullcontext() if trusted else building(source):
             recognizer = super().from_hparams(source, hparams_file, **kwargs)
         classes = getattr(recognizer.hparams, "classes", None)
         if classes is not None and len(recognizer.classes) != classes:
@@ -316,7 +312,12 @@ class EmotionRecognizer(Pretrained):
         texts = [[word.text for word in each] for each in tiled]
         output = self.mods.model(texts, audio)
         log_probabilities = decide(output).float() / self.hparams.temperature
-        probabilities = log_probabilities.softmax(dim=1).tolist()
+        probabilities = log_probabilities.softmax(dim=1)
+        if not probabilities.isfinite().all():
+            raise InputError(
+                f"{path or 'a batch'}: what the model says is no number; its "
+                "parameters, or its temperature, are none"
+            )
         decisions = {
             name: logits.float().softmax(dim=1).tolist()
             for name, logits in output.logits.items()
@@ -336,7 +337,9 @@ class EmotionRecognizer(Pretrained):
                 words=_attended(found[i].words, output.attention, i),
                 aligned_by=found[i].aligned_by,
             )
-            for i, (waveform, row) in enumerate(zip(waveforms, probabilities))
+            for i, (waveform, row) in enumerate(
+                zip(waveforms, probabilities.tolist())
+            )
         ]
 
 

@@ -1,87 +1,111 @@
 """What a model folder may do: build known parts, and nothing else.
 
 HyperPyYAML can call any function that can be imported, so that the settings of a
-stranger's folder are a program. They are read here before anything is built: each
-part must be one of SpeechBrain's, torch's or this package's, named by the module that
-defines it. Parameters are in safetensors; those of older folders are read by
-``torch.load`` with ``weights_only``, the default of every torch that this package
-admits.
+stranger's folder are a program. They are read here before anything is built, by the
+parser that HyperPyYAML has, and only a small part of its language is allowed: parts
+of SpeechBrain's, torch's and this package's, each named by the module that defines
+it; references to whole values, and short texts made of others.
 
 Authors
  * The speechbrain-can developers 2026
 """
 
-import importlib
-import inspect
-import math
+import filecmp
 import re
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-import yaml
 from hyperpyyaml import resolve_references
-from torch.utils._python_dispatch import TorchDispatchMode
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
-from speechbrain_can.files import InputError
-
-# Modules, or those below them, whose own classes and functions may be named. Not all
-# of SpeechBrain's lobes: MSTacotron2 unpickles a file that its settings name, fairseq
-# one that it downloads. Nor SpeechBrainCTC, which loads settings of another folder.
-MODULES = (
-    *("speechbrain_can.alignment.ctc", "speechbrain_can.alignment.equal"),
-    *(
-        "speechbrain_can.alignment.sphinx",
-        "speechbrain_can.alignment.transcribe",
-    ),
-    *("speechbrain_can.features.egemaps", "speechbrain_can.features.joined"),
-    *(
-        "speechbrain_can.features.normalization",
-        "speechbrain_can.features.samples",
-    ),
-    *("speechbrain_can.features.segments", "speechbrain_can.features.spectral"),
-    "speechbrain_can.inference.packed",
-    *(
-        "speechbrain_can.integrations.hidden",
-        "speechbrain_can.integrations.speech",
-    ),
-    *(
-        "speechbrain_can.integrations.text",
-        "speechbrain_can.integrations.whisper",
-    ),
-    "speechbrain_can.lobes",
-    *("speechbrain.dataio.encoder", "speechbrain.utils.parameter_transfer"),
-    *("speechbrain.lobes.features", "speechbrain.lobes.models.convolution"),
-    *("speechbrain.lobes.models.CRDNN", "speechbrain.lobes.models.ECAPA_TDNN"),
-    *("speechbrain.lobes.models.Xvector", "speechbrain.nnet"),
-    # not all of torch.nn: torch.nn.attention imports what it is told to
-    "torch.nn.modules",
-    *(
-        f"speechbrain.integrations.huggingface.{name}"
-        for name in ("hubert", "wav2vec2", "wavlm", "whisper", "textencoder")
-    ),
+from speechbrain.utils.fetching import fetch
+from speechbrain.utils.parameter_transfer import PARAMFILE_EXT
+from speechbrain_can.files import InputError, parsing
+from speechbrain_can.inference.allowed import (
+    PACKED_PRETRAINER,
+    PRETRAINER,
+    why_not_allowed,
 )
-LAYERS = "torch.nn"  # where torch has the layers of torch.nn.modules
-KNOWN = ("speechbrain_can.integrations.ctc.HuggingFaceCTC",)
+from speechbrain_can.inference.memory import LimitedMemory
+from speechbrain_can.training.parameters import NETWORK, PACKED
+
 # transformers then runs what a model on the hub brings along
 RUNS_CODE = "trust_remote_code"
-BUILDING = ("!new:", "!name:")
-OTHER = ("!ref", "!copy", "!tuple")
+PARTS = ("!new:", "!name:")
+REFERENCES = ("!ref", "!copy")
 # What <part.attribute> becomes; as written it is refused
-RESOLVED = ("!apply:getattr",)
+ATTRIBUTE = "!apply:getattr"
 PLAIN = "tag:yaml.org,2002:"
-LARGEST_SETTINGS = 2**20  # bytes
+NUMBERS = (f"{PLAIN}int", f"{PLAIN}float")
+
+PUBLIC = re.compile(r"[A-Za-z]\w*")
+# A value, an item of it, or a public attribute
+WHOLE = re.compile(rf"<\w+(\[\w+\])*(\.{PUBLIC.pattern})?>")
+NAMED = re.compile(r"<(\w+)>")
+# Between references, and what these stand for: paths and sums, with no power
+AROUND = re.compile(r"(?!.*\*\*)[\w./ +*-]*")
+TEXT = re.compile(r"[\w./ -]*")
+# HyperPyYAML hands what is in brackets to a loader that calls what it is told to
+TUPLE = re.compile(r"\([\w\s.,+-]*\)")
+
+LARGEST_SETTINGS = 2**16  # bytes
 LARGEST_NUMBER = 2**20  # a layer of as many units is no mistake
+LONGEST_TEXT = 1000  # characters of a text once its references are replaced
+MOST_COPIES = 8  # each may double what there is
 LARGEST_PARAMETERS = 2**33  # bytes, once unpacked
-LARGEST_TENSOR = 2**32  # bytes
-LARGEST_NETWORK = 2**35  # bytes, of all tensors that are made as it is built
+
+ADVICE = (
+    "Only if you trust who made the model: "
+    "from_hparams(..., run_code_of_the_model_folder=True)"
+)
 
 
 class UntrustedError(InputError):
     """A model folder that wants more than to build a model."""
 
 
-def check_model_folder(path, folder=None):
+def check_model(source, hparams_file, **options):
+    """Refuses a model of which more would be read than settings and numbers.
+
+    Arguments
+    ---------
+    source : str
+        A folder, or a name on the hub.
+    hparams_file : str
+        Its settings.
+    **options : dict
+        As for SpeechBrain's ``fetch``: all of its files are fetched here.
+
+    Raises
+    ------
+    UntrustedError
+        With the file, and of settings with the line.
+    """
+    folder = Path(source) if Path(source).is_dir() else None
+    path = _fetched(hparams_file, hparams_file, source, folder, options)
+    for part, file in check_settings(path).items():
+        saved = f"{part}{PARAMFILE_EXT}"  # as Pretrainer calls it in savedir
+        _check_size(_fetched(file, saved, source, folder, options))
+
+
+def _fetched(file, saved, source, folder, options):
+    """Where a file of a model is, as SpeechBrain finds it too."""
+    if folder and not (folder / file).is_file():
+        raise InputError(f"{folder} is no model folder: it has no {file}")
+    if folder:
+        _check_place(folder / file)
+    path = fetch(file, source, save_filename=saved, **options)
+    if folder and not filecmp.cmp(path, folder / file, shallow=False):
+        raise InputError(
+            f"{path} is another model's, and would be taken for that of {folder}; "
+            "give another savedir"
+        )
+    return path
+
+
+def check_settings(path):
     """Refuses settings that would do more than build a model.
 
     What a caller overrides is the caller's, and not looked at.
@@ -90,8 +114,11 @@ def check_model_folder(path, folder=None):
     ---------
     path : str or Path
         The hparams file.
-    folder : Path or None
-        Where the parameters are, if not beside it.
+
+    Returns
+    -------
+    dict of str: str
+        The parts whose parameters are loaded, and from which files beside it.
 
     Raises
     ------
@@ -101,51 +128,18 @@ def check_model_folder(path, folder=None):
     path = Path(path)
     if path.stat().st_size > LARGEST_SETTINGS:
         raise UntrustedError(f"{path} has more than {LARGEST_SETTINGS} bytes")
-    text = path.read_text(encoding="utf-8")
-    # first as written: to resolve references reads files that it includes
-    _check_text(path, text)
-    _check_text(path, resolve_references(text).read(), RESOLVED)
-    for pattern in ("*.ckpt", "*.safetensors"):
-        for parameters in (folder or path.parent).glob(pattern):
-            _check_parameters(parameters)
-    for file in folder.iterdir() if folder else ():
-        _check_place(file, folder.resolve())
+    with parsing(path, "settings of a model", UntrustedError):
+        text = path.read_text(encoding="utf-8")
+        # first as written: to resolve references reads files that it includes
+        root = _checked(path, text)
+        resolved = resolve_references(text).read()
+        _checked(f"{path}, with references resolved", resolved, resolved=True)
+        return _loadables(path, root)
 
 
-class LimitedMemory(TorchDispatchMode):
-    """Within it, a tensor of more than 4 GiB is refused before it is made.
-
-    The settings of a stranger's folder say how large a network is. Raises
-    ``UntrustedError``, also for 32 GiB of tensors in all.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.made = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        """Called for every operation of torch's."""
-        kwargs = kwargs or {}
-        # what makes a tensor, such as empty, takes its size first
-        sizes = args[0] if args and isinstance(args[0], (list, tuple)) else ()
-        made = sizes and all(isinstance(size, int) for size in sizes)
-        if made and kwargs.get("device") != torch.device("meta"):
-            dtype = kwargs.get("dtype") or torch.get_default_dtype()
-            size = math.prod(sizes) * dtype.itemsize
-            self.made += size
-            if size > LARGEST_TENSOR or self.made > LARGEST_NETWORK:
-                raise UntrustedError(
-                    f"the settings build a tensor of {size} bytes, {self.made} with "
-                    f"those before it; {LARGEST_TENSOR} are allowed, and "
-                    f"{LARGEST_NETWORK} in all. Only if you trust who made the "
-                    "model: from_hparams(..., run_code_of_the_model_folder=True)"
-                )
-        return function(*args, **kwargs)
-
-
-def _check_place(path, folder):
-    """Refuses a link out of a model folder; the hub's cache links to its blobs."""
-    place = path.resolve()
+def _check_place(path):
+    """Refuses a link out of a folder; the hub's cache links to its blobs."""
+    folder, place = path.parent.resolve(), path.resolve()
     blobs = folder.parents[1] / "blobs" if len(folder.parents) > 1 else folder
     if folder not in place.parents and blobs not in place.parents:
         raise UntrustedError(
@@ -154,96 +148,173 @@ def _check_place(path, folder):
         )
 
 
-def _check_text(path, text, allowed=()):
-    if any(line.startswith("%") for line in text.splitlines()):
-        raise UntrustedError(f"{path}: YAML directives are not allowed")
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise UntrustedError(f"{path} is no YAML: {error}") from error
-    waiting, seen = [root], set()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:  # an alias
-            continue
-        seen.add(id(node))
-        reason = None if node.tag in allowed else _refused(node)
-        if reason:
-            raise UntrustedError(
-                f"{path}, line {node.start_mark.line + 1}: {reason}. This folder "
-                "could run code of its own. Only if you trust who made it: "
-                "from_hparams(..., run_code_of_the_model_folder=True)"
-            )
-        if isinstance(node, yaml.MappingNode):
-            waiting.extend(part for pair in node.value for part in pair)
-        elif isinstance(node, yaml.SequenceNode):
-            waiting.extend(node.value)
-
-
-def _refused(node):
-    """Why a node is not allowed; None if it is."""
-    kind = next((kind for kind in BUILDING if node.tag.startswith(kind)), None)
-    if kind:
-        return _not_known(node.tag[len(kind) :])
-    if not (node.tag in OTHER or node.tag.startswith(PLAIN)):
-        return f"{node.tag} is not allowed"
-    if node.tag.startswith(f"{PLAIN}python"):
-        return f"{node.tag} is not allowed"
-    if node.value == RUNS_CODE:
-        return f"{RUNS_CODE} is not allowed"
-    if isinstance(node, yaml.ScalarNode) and ".." in Path(node.value).parts:
-        return f"the path {node.value!r} leaves its folder"
-    if node.tag == "!ref" and re.search(r"[.\[]\s*_", node.value):
-        return f"{node.value} refers to what is private"
-    if node.tag == f"{PLAIN}int" and _number(node.value) > LARGEST_NUMBER:
-        return f"{node.value} is larger than {LARGEST_NUMBER}"
-    return None
-
-
-def _number(text):
-    return (
-        abs(int(yaml.safe_load(text)))
-        if len(text) < 100
-        else LARGEST_NUMBER + 1
-    )
-
-
-def _not_known(name):
-    """Why a part is not one of those that can be named; None if it is."""
-    module_name, _, own_name = name.rpartition(".")
-    within = [f"{module_name}.".startswith(f"{known}.") for known in MODULES]
-    if not (any(within) or module_name == LAYERS or name in KNOWN):
-        return f"{name} is no part that is known here"
-    if any(part.startswith("_") for part in name.split(".")):
-        return f"{name} is private"
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        return f"{name} cannot be imported ({error})"
-    found = vars(module).get(own_name)
-    if not (inspect.isclass(found) or inspect.isfunction(found)):
-        return f"{name} is no class and no function"
-    # what a module has imported itself is not its own
-    if not _is_own(found, module_name):
-        return f"{name} is not defined there"
-    return None
-
-
-def _is_own(found, module_name):
-    # torch.nn.Linear is torch.nn.modules.linear.Linear
-    if module_name == LAYERS:
-        return found.__module__.startswith("torch.nn.modules.")
-    return found.__module__ == module_name
-
-
-def _check_parameters(path):
+def _check_size(path):
     """Refuses parameters that unpack to more than a model has."""
     size = path.stat().st_size
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            size = max(size, sum(part.file_size for part in archive.infolist()))
+        with parsing(path, "an archive", UntrustedError):
+            with zipfile.ZipFile(path) as archive:
+                parts = [part.file_size for part in archive.infolist()]
+        size = max(size, sum(parts))
     if size > LARGEST_PARAMETERS:
         raise UntrustedError(
             f"{path} has {size} bytes once unpacked, more than a model of this "
             f"kind ({LARGEST_PARAMETERS})"
         )
+
+
+@contextmanager
+def building(source):
+    """Within it, what goes wrong as a stranger's model is built names the folder.
+
+    Raises ``UntrustedError``, also if the network is too large.
+    """
+    try:
+        with parsing(source, "a model", UntrustedError), LimitedMemory():
+            yield
+    except UntrustedError:
+        raise
+    except InputError as error:
+        raise UntrustedError(f"{source}: {error}. {ADVICE}") from error
+
+
+def _checked(name, text, resolved=False):
+    """The root of settings in which every node is allowed."""
+    if any(line.startswith("%") for line in text.splitlines()):
+        raise UntrustedError(f"{name}: YAML directives are not allowed")
+    root = YAML(typ="safe", pure=True).compose(text)
+    if not isinstance(root, MappingNode):
+        raise UntrustedError(f"{name} is no mapping of settings")
+    values = {key.value: value for key, value in root.value}
+    waiting, seen, copies = [root], set(), 0
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        copies += node.tag == "!copy"
+        if resolved and node.tag == ATTRIBUTE:
+            reason = _why_no_attribute(node)
+        elif copies > MOST_COPIES:
+            reason = f"more than {MOST_COPIES} times !copy"
+        else:
+            reason = _why_refused(node, values)
+        if reason:
+            raise UntrustedError(
+                f"{name}, line {node.start_mark.line + 1}: {reason}. This folder "
+                f"could run code of its own. {ADVICE}"
+            )
+        if isinstance(node, MappingNode):
+            waiting.extend(part for pair in node.value for part in pair)
+        elif isinstance(node, SequenceNode):
+            waiting.extend(node.value)
+    return root
+
+
+def _why_refused(node, values):
+    """Why a node is not allowed; None if it is."""
+    tag, value = str(node.tag), node.value
+    kind = next((kind for kind in PARTS if tag.startswith(kind)), None)
+    if kind:
+        name = tag[len(kind) :]
+        if name in (PRETRAINER, PACKED_PRETRAINER):
+            return _why_no_pretrainer(kind, node)
+        return why_not_allowed(name)
+    if tag in REFERENCES:
+        return _why_no_reference(node, values)
+    own = tag.startswith(PLAIN) and not tag.startswith(f"{PLAIN}python")
+    if not own and not (tag == "!tuple" and isinstance(node, ScalarNode)):
+        return f"{tag} is not allowed"
+    if not isinstance(node, ScalarNode):
+        return None
+    if value == RUNS_CODE:
+        return f"{RUNS_CODE} is not allowed"
+    if ".." in Path(value).parts:
+        return f"the path {value!r} leaves its folder"
+    if "<" in value or ">" in value:
+        return f"{value!r} is a reference without !ref"
+    tuple_like = tag == "!tuple" or value.lstrip().startswith("(")
+    if tuple_like and not TUPLE.fullmatch(value):
+        return f"{value!r} is no tuple of numbers or names"
+    if tag in NUMBERS and _size(value) > LARGEST_NUMBER:
+        return f"{value} is larger than {LARGEST_NUMBER}"
+    return None
+
+
+def _why_no_reference(node, values):
+    """Of a reference; in texts it is followed, so that they stay short."""
+    if not isinstance(node, ScalarNode):
+        return f"{node.tag} is not followed by a reference"
+    if WHOLE.fullmatch(node.value):
+        return None
+    waiting, length, allowed = [node], 0, True
+    while waiting and allowed and length <= LONGEST_TEXT:
+        found = waiting.pop()
+        if not isinstance(found, ScalarNode):
+            return f"{node.value} is a text made of what is none"
+        length += len(found.value)
+        around = NAMED.sub("", found.value)
+        # of its own value a text may have what a path has
+        own = found.tag in REFERENCES
+        allowed = (AROUND if own else TEXT).fullmatch(around)
+        names = NAMED.findall(found.value) if own else ()
+        waiting.extend(values.get(name) for name in names)
+    if not allowed:
+        return (
+            f"{node.value} refers to what is private, or is no path and no sum"
+        )
+    if length > LONGEST_TEXT:
+        return f"{node.value} becomes a text of over {LONGEST_TEXT} characters"
+    return None
+
+
+def _why_no_attribute(node):
+    named = isinstance(node, SequenceNode) and len(node.value) == 2
+    attribute = node.value[1] if named else None
+    if not isinstance(attribute, ScalarNode):
+        return f"{ATTRIBUTE} is not allowed"
+    if not PUBLIC.fullmatch(attribute.value):
+        return f"{attribute.value} is private"
+    return None
+
+
+def _why_no_pretrainer(kind, node):
+    """It may load what is beside the settings, by its name, and nothing else."""
+    given = node.value if isinstance(node, MappingNode) else []
+    if kind != "!new:" or [key.value for key, _ in given] != ["loadables"]:
+        return "a pretrainer that is given more than loadables is not allowed"
+    ((_, loadables),) = given
+    if not isinstance(loadables, MappingNode) or not all(
+        isinstance(key, ScalarNode) and PUBLIC.fullmatch(key.value)
+        for key, _ in loadables.value
+    ):
+        return "the loadables of a pretrainer are no names and parts"
+    return None
+
+
+def _loadables(path, root):
+    """The files that the pretrainer loads, by the parts that they belong to."""
+    values = {key.value: value for key, value in root.value}
+    pretrainer = values.get("pretrainer")
+    files = {
+        f"!new:{PRETRAINER}": {},
+        f"!new:{PACKED_PRETRAINER}": {NETWORK: PACKED},
+    }
+    if pretrainer is None or pretrainer.tag not in files:
+        raise UntrustedError(f"{path} is of no model: it has no pretrainer")
+    ((_, loadables),) = pretrainer.value
+    return {
+        key.value: files[pretrainer.tag].get(
+            key.value, f"{key.value}{PARAMFILE_EXT}"
+        )
+        for key, _ in loadables.value
+    }
+
+
+def _size(text):
+    """Of a number as YAML writes it; what is too long to be one is too large."""
+    if len(text) > 100:
+        return LARGEST_NUMBER + 1
+    number = YAML(typ="safe", pure=True).load(text)
+    # not one number is infinite or none
+    return abs(number) if number == number else LARGEST_NUMBER + 1

@@ -23,6 +23,8 @@ MODEL = "model"
 CARD = "README.md"
 # What prediction reads of the settings of a fold
 PARTS = ("compute_features", "segment", "modules", "normalize_by")
+# Vectors and pieces of words come with the parameters, and who predicts may have no GPU
+OF_TRAINING = {"glove_file": None, "fold_folder": ".", "feature_device": "cpu"}
 # What makes words of a recording, where the settings do not choose; null for
 # one that a model cannot use
 READERS = {
@@ -87,10 +89,7 @@ def prediction_settings(settings, temperature):
     parts = [name for name in PARTS if settings.has(name)]
     lines = [
         "# yamllint disable",
-        # vectors come with the parameters, and who predicts may have no GPU
-        settings.replaced({"glove_file": None, "feature_device": "cpu"})
-        .part([*parts, *given])
-        .rstrip(),
+        settings.replaced(OF_TRAINING).part([*parts, *given]).rstrip(),
         f"temperature: {temperature!r}",
         *(text for name, text in READERS.items() if name not in given),
         PRETRAINER,

@@ -6,15 +6,19 @@ Authors
 
 import base64
 import json
+import zlib
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from speechbrain_can.files import InputError
 
-PACKED = "network.safetensors"
+NETWORK = "network"
+PACKED = f"{NETWORK}.safetensors"
 EXTRA = "_extra_state"  # torch's name of what a module adds to its tensors
 OTHER = "other_state"  # what is no tensor, such as a vocabulary: JSON
+CHECKSUM = "checksum"
 
 
 def save_network(network, path, half=False):
@@ -43,7 +47,8 @@ def save_network(network, path, half=False):
     tensors = {
         key: value.cpu().clone().contiguous() for key, value in state.items()
     }
-    save_file(tensors, path, {OTHER: json.dumps(other, default=_as_text)})
+    text = json.dumps(other, default=_as_text)
+    save_file(tensors, path, {OTHER: text, CHECKSUM: _checksum(tensors, text)})
 
 
 def load_network(network, path):
@@ -54,7 +59,10 @@ def load_network(network, path):
     try:
         with safe_open(path, framework="pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}
-            other = (file.metadata() or {}).get(OTHER, "{}")
+            metadata = file.metadata()
+        other = metadata[OTHER]
+        if metadata[CHECKSUM] != _checksum(state, other):
+            raise ValueError("its numbers are not those that were written")
         state.update(json.loads(other, object_hook=_as_bytes))
         network.load_state_dict(state)  # as wide as the module has it
     except (
@@ -66,8 +74,21 @@ def load_network(network, path):
     ) as error:
         raise InputError(
             f"{path} is damaged, or of another network than its settings build: "
-            f"{str(error).splitlines()[0]}"
+            f"{str(error).splitlines()[0]}. Copy the model folder once more, or make "
+            "it again"
         ) from error
+
+
+def _checksum(tensors, other):
+    """Finds damage: of the names and numbers, and of what is no tensor."""
+    total = zlib.crc32(other.encode())
+    for name, tensor in sorted(tensors.items()):
+        total = zlib.crc32(
+            f"{name} {tensor.dtype} {tensor.shape}".encode(), total
+        )
+        content = tensor.reshape(-1).view(torch.uint8).numpy()
+        total = zlib.crc32(content, total)
+    return f"{total:08x}"
 
 
 def _as_text(content):

@@ -114,7 +114,12 @@ def test_a_damaged_network_is_named(tmp_path):
     content = path.read_bytes()
     with pytest.raises(InputError, match="network.safetensors is damaged, or"):
         load_network(torch.nn.Linear(3, 2), path)
-    for damaged in (content[:40], b"", content[:-4], bytes(100), b"x" * 500):
+    flipped = content[:-1] + bytes([content[-1] ^ 1])
+    renamed = content.replace(b'"checksum"', b'"checksom"')
+    for damaged in (
+        *(content[:40], b"", content[:-4], bytes(100), b"x" * 500),
+        *(flipped, renamed),
+    ):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="network.safetensors is damaged"):
             load_network(torch.nn.Linear(2, 3), path)

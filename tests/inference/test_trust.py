@@ -8,15 +8,14 @@ import pytest
 import torch
 from helpers.recipes import ROOT
 
+from speechbrain_can.alignment.words import Word
+from speechbrain_can.files import InputError
 from speechbrain_can.hparams import read_settings
+from speechbrain_can.inference.memory import LimitedMemory
 from speechbrain_can.inference.recognizer import EmotionRecognizer
-from speechbrain_can.inference.trust import (
-    LimitedMemory,
-    UntrustedError,
-    check_model_folder,
-)
+from speechbrain_can.inference.trust import UntrustedError, check_settings
 from speechbrain_can.training.model_folder import prediction_settings
-from speechbrain_can.training.parameters import PACKED
+from speechbrain_can.training.parameters import PACKED, save_network
 
 ATTACKS = {
     "apply": "evil: !apply:os.system [touch {mark}]",
@@ -71,6 +70,60 @@ ATTACKS = {
     "a private attribute": (
         "evil: !ref <compute_features.__init__.__globals__>"
     ),
+    "a private attribute in pieces": (
+        "evil: [!new:torch.nn.ReLU {}]\nl: '<evil.'\nr: '__class__>'\n"
+        "b: !ref <l><r>"
+    ),
+    "a private attribute of an item": (
+        "a: !new:torch.nn.ReLU {}\nevil: {b: !ref <a.__init__>}"
+    ),
+    "a private attribute without !ref": (
+        "a: !new:torch.nn.ReLU {}\nx: <a.__init__>\nevil: !ref <x>"
+    ),
+    "a tuple": "evil: (!!python/object/apply:os.system [touch {mark}])",
+    "a tuple with its tag": (
+        "evil: !tuple (!!python/object/apply:os.system [touch {mark}])"
+    ),
+    "a tuple in quotes": (
+        "evil: '(!!python/object/apply:os.system [touch {mark}])'"
+    ),
+    "a tuple of references": (
+        "l: '(!!python/object/apply:os.system'\nr: '[touch {mark}])'\n"
+        "evil: !ref <l> <r>"
+    ),
+    "a tuple around references": (
+        "l: '!!python/object/apply:os.system'\nevil: !ref (<l> [touch {mark}])"
+    ),
+    "a tuple that is a list": (
+        "evil: !tuple [!!python/object/apply:os.system [touch {mark}]]"
+    ),
+    "a text that doubles forty times": "\n".join(
+        [
+            "a0: xxxxxxxx",
+            *(f"a{i}: !ref <a{i - 1}><a{i - 1}>" for i in range(1, 40)),
+        ]
+    ),
+    "a text that goes round": "a: !ref x<b>\nb: !ref x<a>",
+    "copies that double forty times": "\n".join(
+        [
+            "a0: [1]",
+            *(
+                f"a{i}: [!copy <a{i - 1}>, !copy <a{i - 1}>]"
+                for i in range(1, 40)
+            ),
+        ]
+    ),
+    "a list in a text": ("a: &a [1, 2]\nb: &b [*a, *a]\nevil: !ref x<b>"),
+    "a power of a power": "a: 9\nevil: !ref <a> ** 9 ** 9",
+    "a power in pieces": "l: 9*\nr: '*9'\nevil: !ref <l><r>",
+    "a number of layers in another spelling": "evil: 0x7fffffffffff",
+    "a broken number of layers": "evil: 1.0e+12",
+    "an infinite one": "evil: .inf",
+    "lists in lists": f"evil: {'[' * 3000}{']' * 3000}",
+    "a reference to nothing": "evil: !ref <nothing>",
+    "a key twice": "evil: 1\nevil: 2",
+    "a number that is none": "evil: !!int foo",
+    "two documents": "evil: 1\n---\nevil: 2",
     "no YAML": "evil: [",
 }
 
@@ -93,7 +146,7 @@ def test_settings_that_do_more_are_refused(folder, tmp_path, attack):
     )
     own = path.read_text(encoding="utf-8")
     path.write_text(
-        f"{text}\n{own}" if "---" in text else f"{own}\n{text}\n",
+        f"{text}\n{own}" if "%TAG" in text else f"{own}\n{text}\n",
         encoding="utf-8",
     )
     with pytest.raises(UntrustedError, match="hyperparams.yaml"):
@@ -109,7 +162,7 @@ def test_settings_that_do_more_are_refused(folder, tmp_path, attack):
 def test_every_model_of_the_recipes_is_allowed(path, tmp_path):
     settings = prediction_settings(read_settings(path), 1.0)
     (tmp_path / "hyperparams.yaml").write_text(settings, encoding="utf-8")
-    check_model_folder(tmp_path / "hyperparams.yaml")
+    check_settings(tmp_path / "hyperparams.yaml")
 
 
 def test_the_line_is_named(folder):
@@ -119,7 +172,7 @@ def test_the_line_is_named(folder):
     with pytest.raises(
         UntrustedError, match=f"line {len(lines) + 1}: !module:os"
     ):
-        check_model_folder(path)
+        check_settings(path)
 
 
 def test_who_trusts_a_folder_says_so(folder, tmp_path):
@@ -137,6 +190,70 @@ def test_overrides_are_the_callers(folder, tmp_path):
         folder, savedir=tmp_path / "saved", overrides={"whisper": "../tiny"}
     )
     assert recognizer.hparams.whisper == "../tiny"
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "pretrainer",
+    [
+        "{loadables: {a: 1}, paths: {a: /etc/passwd}}",
+        "{loadables: {a: 1}, custom_hooks: {a: !name:torch.nn.Linear}}",
+        "{loadables: {/etc/passwd: 1}}",
+        "{loadables: {a/b: 1}}",
+        "{loadables: [a]}",
+        "[null, {a: 1}, {a: /etc/passwd}]",
+        "{}",
+    ],
+)
+def test_a_pretrainer_loads_what_is_beside_it(folder, pretrainer):
+    """Under a name of its own, so that nothing else of it is looked at."""
+    name = "speechbrain.utils.parameter_transfer.Pretrainer"
+    path = folder / "hyperparams.yaml"
+    with open(path, "a", encoding="utf-8") as stream:
+        stream.write(f"\nother: !new:{name} {pretrainer}\n")
+    with pytest.raises(UntrustedError, match="pretrainer"):
+        check_settings(path)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "text", [b"", b"- 1", b"a: \xff", b"\xff\xfe", b"a: 1"]
+)
+def test_what_are_no_settings_is_named(folder, text):
+    (folder / "hyperparams.yaml").write_bytes(text)
+    with pytest.raises(UntrustedError, match="hyperparams.yaml"):
+        EmotionRecognizer.from_hparams(folder)
+
+
+def test_what_settings_of_ones_own_may_say(folder):
+    path = folder / "hyperparams.yaml"
+    with open(path, "a", encoding="utf-8") as stream:
+        stream.write(
+            "\nsize: 128\ntwice: !ref <size> * 2\nkernel: (3, 3)\n"
+            "first: !new:torch.nn.Linear [!ref <size>, !ref <twice>]\n"
+            "second: !copy <first>\nwide: !ref <first.out_features>\n"
+            "place: results/pretrained\ntokens: !ref <place>/<size>-1\n"
+        )
+    recognizer = EmotionRecognizer.from_hparams(folder)
+    assert recognizer.hparams.wide == 256
+    assert recognizer.hparams.kernel == (3, 3)
+    assert recognizer.hparams.tokens == "results/pretrained/128-1"
+    assert recognizer.hparams.second is not recognizer.hparams.first
+
+
+def test_a_model_whose_numbers_are_none(folder, tmp_path):
+    recognizer = EmotionRecognizer.from_hparams(folder)
+    network = torch.nn.ModuleDict(
+        {name: recognizer.mods[name] for name in ("normalize", "model")}
+    )
+    for parameter in network.parameters():
+        parameter.data.fill_(torch.nan)
+    save_network(network, folder / PACKED)
+    damaged = EmotionRecognizer.from_hparams(folder)
+    waveform = torch.rand(1, damaged.sample_rate) - 0.5
+    words = [Word("oh", 0.2, 0.5), Word("no", 0.5, 0.8)]
+    with pytest.raises(InputError, match="is no number"):
+        damaged.classify_batch(waveform, alignments=[words])
 
 
 class Evil:
@@ -175,13 +292,25 @@ def older(folder, tmp_path):
 
 def test_a_folder_of_an_earlier_version_is_read(older, trained, tmp_path):
     new, old = (
-        EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
-        for folder in (trained / "fold_1" / "model", older)
+        EmotionRecognizer.from_hparams(folder, savedir=tmp_path / name)
+        for name, folder in (
+            ("new", trained / "fold_1" / "model"),
+            ("old", older),
+        )
     )
+    assert "network" not in vars(old.hparams)
     for key, value in new.mods.model.state_dict().items():
         assert key.endswith("_extra_state") or torch.equal(
             value, old.mods.model.state_dict()[key]
         )
+
+
+def test_what_is_saved_of_another_model_is_not_taken(trained, older, tmp_path):
+    saved = tmp_path / "saved"
+    EmotionRecognizer.from_hparams(trained / "fold_1" / "model", savedir=saved)
+    EmotionRecognizer.from_hparams(trained / "fold_1" / "model", savedir=saved)
+    with pytest.raises(InputError, match="another model's.*another savedir"):
+        EmotionRecognizer.from_hparams(older, savedir=saved)
 
 
 @pytest.mark.attack
@@ -209,7 +338,7 @@ def refused_in(folder, tmp_path, name, save):
         torch.save({"weight": Evil(mark)}, folder / name)
     else:
         (folder / name).write_bytes(pickle.dumps(Evil(mark)))
-    with pytest.raises((RuntimeError, ValueError, pickle.UnpicklingError)):
+    with pytest.raises(InputError, match="can be read|damaged|no YAML|bytes"):
         EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
     assert not mark.exists()
 
@@ -224,8 +353,8 @@ def test_parameters_that_unpack_to_terabytes_are_refused(older, monkeypatch):
     ) as archive:
         archive.writestr("archive/data.pkl", bytes(2 * 10**6))
     assert (older / "model.ckpt").stat().st_size < 10**5
-    with pytest.raises(UntrustedError, match="once unpacked"):
-        check_model_folder(older / "hyperparams.yaml")
+    with pytest.raises(UntrustedError, match="model.ckpt has .* once unpacked"):
+        EmotionRecognizer.from_hparams(older)
 
 
 @pytest.mark.attack
@@ -250,15 +379,40 @@ def test_a_network_of_terabytes_is_not_built(folder, tmp_path, layer):
 @pytest.mark.attack
 def test_networks_of_many_gibibytes_are_not_built(monkeypatch):
     monkeypatch.setattr(
-        "speechbrain_can.inference.trust.LARGEST_NETWORK", 10**6
+        "speechbrain_can.inference.memory.LARGEST_NETWORK", 10**6
     )
-    with pytest.raises(UntrustedError), LimitedMemory():
+    with pytest.raises(InputError, match="in all"), LimitedMemory():
         for _ in range(100):
             torch.nn.Linear(100, 100)
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("name", [PACKED, "hyperparams.yaml", "README.md"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.arange(10**6),
+        lambda: torch.eye(1000),
+        lambda: torch.ones(1).repeat(10**6),
+        lambda: torch.hann_window(10**6),
+        lambda: torch.ones(1).new_empty(10**6),
+        lambda: torch.arange(1000.0)[:, None] * torch.arange(1000.0),
+        lambda: torch.stack(torch.ones(1000).expand(1000, 1000).unbind()),
+    ],
+)
+def test_a_tensor_is_not_large_however_it_is_made(monkeypatch, make):
+    monkeypatch.setattr(
+        "speechbrain_can.inference.memory.LARGEST_TENSOR", 10**6
+    )
+    with LimitedMemory():
+        torch.ones(1).expand(10**9)  # takes no memory
+    with pytest.raises(InputError, match="a tensor of"), LimitedMemory():
+        make()
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "name", [PACKED, "hyperparams.yaml", "label_encoder.ckpt"]
+)
 def test_links_out_of_the_folder_are_refused(folder, tmp_path, name):
     (folder / name).rename(tmp_path / name)
     (folder / name).symlink_to(tmp_path / name)
