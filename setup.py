@@ -29,7 +29,7 @@ EXTRAS = {
         "inflect>=7.0",
     ],
     # faster-whisper recognises speech and brings Silero's voice detection
-    "asr": ["faster-whisper>=1.1"],
+    "asr": ["faster-whisper>=1.2"],
     # praatio writes TextGrid, sounddevice records from a microphone
     "predict": ["praatio>=6.2", "sounddevice>=0.4.6"],
     # ray runs many trainings, on a cluster too, and searches with optuna
@@ -60,7 +60,7 @@ EXTRAS["test"] = sorted(
         *EXTRAS["ray"],
         # hypothesis draws damage, and finds the least of it that does harm
         *("hypothesis>=6.100", "pytest>=7.4"),
-        "pytest-xdist>=3.5",  # files of tests side by side
+        "pytest-xdist>=3.8",  # files of tests side by side
         *("ruff==0.12.4", "yamllint==1.35.1"),
         "codespell==2.3.0",
     }

@@ -16,25 +16,23 @@ class InputError(ValueError):
     """What was given cannot be used; the message says what to do about it."""
 
 
-# Of errors: nothing can be written there
-UNWRITABLE = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-}
+# Of errors of the operating system, by number: what to do about them
+FULL = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room")
+FORBIDDEN = dict.fromkeys(
+    (errno.EROFS, errno.EACCES, errno.EPERM),
+    "Let it be read, and its folder be written to,",
+)
 
 
 def advice(error):
     """What to do about an error of the operating system, to go behind its message."""
-    if getattr(error, "errno", None) in UNWRITABLE:
-        return (
-            "\nWhat is finished is kept. Make room, or make the folder writable, and "
-            "give the same command again; or give another folder"
-        )
-    return ""
+    todo = {**FULL, **FORBIDDEN}.get(getattr(error, "errno", None))
+    if todo is None:
+        return ""
+    return (
+        f"\nWhat is finished is kept. {todo} and give the same command again; or "
+        "give another folder"
+    )
 
 
 def decode(content):

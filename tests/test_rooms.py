@@ -8,6 +8,7 @@ from helpers.recipes import ROOT
 # from the ground up; rooms of one floor do not know each other
 FLOORS = [
     {"files", "lobes"},
+    {"hub"},
     {"alignment", "audio", "results"},
     {"corpus"},
     {"hparams", "features"},

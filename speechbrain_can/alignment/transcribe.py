@@ -14,6 +14,7 @@ from speechbrain_can.alignment.sphinx import decode, import_decoder
 from speechbrain_can.alignment.text import split_words
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.files import InputError, state_of_files
+from speechbrain_can.hub import located
 
 
 class WhisperTranscriber:
@@ -100,22 +101,20 @@ class WhisperTranscriber:
 
     def _load(self):
         try:
-            from faster_whisper import WhisperModel
+            from faster_whisper import WhisperModel, download_model
         except ImportError as error:
             raise ImportError(
                 "recognising speech needs faster-whisper (pip install "
                 "'speechbrain_can[asr]'); or give a transcript"
             ) from error
         try:
-            name, pinned, revision = self.model.rpartition("@")
-            if not pinned or Path(self.model).exists():
-                name, revision = self.model, None
             return WhisperModel(
-                name,
+                located(self.model, None, download_model),
                 device=self.device,
                 compute_type=self.compute_type,
-                revision=revision,
             )
+        except InputError:
+            raise
         # the hub and CTranslate2 raise many kinds of errors
         except Exception as error:
             reason = str(error).strip().splitlines()[0]

@@ -140,6 +140,7 @@ def _print_report(runs, output_folder):
     """Prints and writes the tables of the systems that are finished."""
     from speechbrain_can.corpus.prepare import Corpus
     from speechbrain_can.results.folds import (
+        check_tables,
         collect,
         common_folds,
         load_predictions,
@@ -153,7 +154,10 @@ def _print_report(runs, output_folder):
         write_tables,
     )
 
-    results = collect(runs_of_comparison(output_folder))
+    found = runs_of_comparison(output_folder)
+    for _, _, run in found:
+        check_tables(run)
+    results = collect(found)
     if not len(results):
         return
     # an interrupted comparison: what all systems have so far

@@ -38,7 +38,7 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
     """
     from speechbrain_can.corpus.folds import read_folds, split_fold
     from speechbrain_can.corpus.prepare import folds_path
-    from speechbrain_can.files import atomic_write
+    from speechbrain_can.files import as_text, atomic_write
     from speechbrain_can.inference.evaluation import predict_corpus
     from speechbrain_can.inference.recognizer import load_recognizer
     from speechbrain_can.results.metrics import METRICS
@@ -61,4 +61,7 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
         click.echo(f"recall of {name} {recall:.3f}")
     if output is not None:
         with atomic_write(output) as stream:
+            table = table.rename(columns=as_text)
+            for name in ("ID", "true", "predicted"):
+                table[name] = table[name].map(as_text)
             table.to_csv(stream, index=False, float_format="%.6f")

@@ -65,13 +65,18 @@ def report(folders, html, markdown, latex, reference, most):
 
 
 def _report_fold(folder, html, most):
-    from speechbrain_can.files import read_json
     from speechbrain_can.reporting.fold_page import write_fold_page
-    from speechbrain_can.results.folds import RESULTS, format_table
+    from speechbrain_can.results.folds import (
+        RESULTS,
+        check_tables,
+        format_table,
+        read_summary,
+    )
 
     run = folder.absolute().parent
+    check_tables(run)
     if (run / RESULTS).exists():
-        click.echo(format_table(read_json(run / RESULTS), run))
+        click.echo(format_table(read_summary(run), run))
     if html is not None:
         count = write_fold_page(html, folder, most)
         click.echo(f"{count} utterances to look at: {html.absolute()}")

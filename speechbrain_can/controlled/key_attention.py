@@ -25,6 +25,7 @@ from speechbrain_can.files import InputError
 from speechbrain_can.hparams import SETTINGS, read_settings
 from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
+    check_tables,
     finished_folds,
     read_attention,
 )
@@ -138,6 +139,7 @@ def describe_run(folder):
             f"{folder} has no fold_*/{ATTENTION_TABLE}: no finished fold, or "
             "a model without word attention"
         )
+    check_tables(folder)
     settings = read_settings(folder / SETTINGS).plain()
     corpus = Corpus.load(
         settings["prepared_folder"], settings["preparation"]["protocol"]

@@ -21,7 +21,8 @@ from speechbrain_can.alignment.words import (
     Words,
     texts_of,
 )
-from speechbrain_can.files import InputError, atomic_write, parsing
+from speechbrain_can.corpus.tables import LONGEST_FIELD
+from speechbrain_can.files import InputError, as_text, atomic_write, parsing
 
 COLUMNS = (
     "ID",
@@ -44,7 +45,6 @@ OPTIONAL = ("transcription", "aligned_by", "votes")
 
 
 LONGEST_WORD = 1000  # characters
-LONGEST_FIELD = 2**27  # characters: the words of a recording of days
 # Columns that utterances can be grouped by, beside those of one's own
 GROUPING = (
     "speaker",
@@ -320,4 +320,4 @@ def write_reasons(path, reasons):
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
         writer.writerow(["ID", "reason"])
-        writer.writerows(sorted(reasons))
+        writer.writerows(map(as_text, row) for row in sorted(reasons))

@@ -12,8 +12,8 @@ import hashlib
 import itertools
 import os
 import shutil
-import zipfile
 import zlib
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -54,15 +54,23 @@ class FeatureStore:
 
     def __init__(self, folder):
         self.folder = Path(folder)
+        with self._index() as index:
+            self._rows = {name: i for i, name in enumerate(index["ids"])}
+            self._frame_offsets = index["frame_offsets"]
+            self._word_offsets = index["word_offsets"]
+            self._frame_counts = index["frame_counts"]
+            self._checksums = index["checksums"]
+            # read, and so checked, but not kept
+            self._size = index["sums"].shape[1]
+            index["squares"]
+
+    @contextmanager
+    def _index(self):
         try:
             with np.load(self.folder / INDEX) as index:
-                self._rows = {name: i for i, name in enumerate(index["ids"])}
-                self._frame_offsets = index["frame_offsets"]
-                self._word_offsets = index["word_offsets"]
-                self._frame_counts = index["frame_counts"]
-                self._checksums = index["checksums"]
-                self._size = index["sums"].shape[1]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                yield index
+        # of a flipped bit zipfile and numpy raise anything
+        except Exception:
             raise self._damage(INDEX) from None
 
     def _damage(self, name):
@@ -93,7 +101,7 @@ class FeatureStore:
         rows = [self._rows[utterance_id] for utterance_id in ids]
         offsets = self._frame_offsets
         n_frames = sum(offsets[row + 1] - offsets[row] for row in rows)
-        with np.load(self.folder / INDEX) as index:
+        with self._index() as index:
             mean = index["sums"][rows].sum(axis=0) / n_frames
             squares = index["squares"][rows].sum(axis=0)
         variance = squares / n_frames - mean**2

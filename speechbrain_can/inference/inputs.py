@@ -22,6 +22,7 @@ AUDIO_SUFFIXES = set(
 )
 STANDARD_INPUT = "-"
 MICROPHONE_RATE = 16000
+HIGHEST_RATE = 48000  # Hz of a recording as most are
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,17 @@ def check_limits(path, megabytes, minutes):
             "--largest-file to read it all the same"
         )
     try:
-        seconds = soundfile.info(path).duration
+        header = soundfile.info(path)
     except soundfile.SoundFileError:
         return
-    if seconds > 60 * minutes:
+    # of the channels too: a thousand of them are as much as a thousand minutes
+    as_stereo = header.frames * header.channels / (2 * HIGHEST_RATE)
+    longest = max(header.duration, as_stereo) / 60
+    if longest > minutes:
         raise InputError(
-            f"{path}: {seconds / 60:.0f} minutes, more than {minutes:g}; give "
-            "--longest-file to read it all the same"
+            f"{path}: {longest:.0f} minutes, or as much as so many of stereo at "
+            f"{HIGHEST_RATE} Hz, more than {minutes:g}; give --longest-file to read "
+            "it all the same"
         )
 
 

@@ -20,6 +20,7 @@ from speechbrain_can.features.normalization import standardize
 from speechbrain_can.features.store import describe
 from speechbrain_can.files import InputError
 from speechbrain_can.hparams import SETTINGS
+from speechbrain_can.hub import located
 from speechbrain_can.inference.packed import packaged
 from speechbrain_can.inference.prediction import (
     AttendedWord,
@@ -27,7 +28,6 @@ from speechbrain_can.inference.prediction import (
     Timeline,
 )
 from speechbrain_can.inference.trust import building, check_model
-from speechbrain_can.integrations.loading import located
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.training.parameters import PACKED

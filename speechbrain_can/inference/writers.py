@@ -61,7 +61,11 @@ class CsvWriter:
         self.stream, self.classes = stream, classes
         self.writer = csv.writer(stream, lineterminator="\n")
         self.writer.writerow(
-            ["path", "start", "end", "emotion", *classes, "words", "aligned_by"]
+            [
+                *("path", "start", "end", "emotion"),
+                *map(as_text, classes),
+                *("words", "aligned_by"),
+            ]
         )
 
     def add(self, predictions, name):

@@ -8,7 +8,8 @@ Authors
 import torch
 from torch.utils.data import get_worker_info
 
-from speechbrain_can.integrations.loading import PretrainedError, model_version
+from speechbrain_can.hub import PretrainedError
+from speechbrain_can.integrations.loading import model_version
 from speechbrain_can.integrations.speech import FrontEnd, hidden_layers
 from speechbrain_can.integrations.whisper import decoder_states
 from speechbrain_can.lobes.pooling import (

@@ -9,23 +9,13 @@ Authors
  * The speechbrain-can developers 2026
 """
 
-import hashlib
-import re
-from functools import lru_cache
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download, try_to_load_from_cache
+from huggingface_hub import try_to_load_from_cache
 
-from speechbrain_can.files import InputError, state_of_files
-
-COMMIT = re.compile("[0-9a-f]{40}")
-# Of other libraries than torch
-UNUSED = ["*.h5", "*.msgpack", "*.ot", "*.onnx", "*.tflite", "*.mlmodel"]
-
-
-class PretrainedError(InputError):
-    """A pretrained model that cannot be used; the message says what to do."""
+from speechbrain_can.files import state_of_files
+from speechbrain_can.hub import PretrainedError, located, split_revision
 
 
 def load_pretrained(build, source, save_path):
@@ -49,60 +39,9 @@ def load_pretrained(build, source, save_path):
         ) from error
 
 
-def located(source, save_path):
-    """The folder of a model whose revision is given; other sources as they are.
-
-    Raises ``PretrainedError`` if a file of a commit is not what it was.
-    """
-    name, pinned, revision = str(source).rpartition("@")
-    if not pinned or Path(source).exists():
-        return source
-    folder = Path(
-        snapshot_download(
-            name, revision=revision, cache_dir=save_path, ignore_patterns=UNUSED
-        )
-    )
-    if COMMIT.fullmatch(revision):
-        if folder.name != revision:
-            raise PretrainedError(
-                f"{source}: the hub gave commit {folder.name}"
-            )
-        for path in sorted(folder.rglob("*")):
-            _check_blob(path)
-    return str(folder)
-
-
-def _check_blob(path):
-    """Holds a file of the hub's cache against the checksum that names it."""
-    # Where links cannot be made there are no names to check.
-    if path.is_symlink() and _checksum(path, len(path.resolve().name)) not in (
-        None,
-        path.resolve().name,
-    ):
-        raise PretrainedError(
-            f"{path} is not what its commit has: it is damaged, or was changed; "
-            f"delete {path.resolve()} to download it again"
-        )
-
-
-@lru_cache(maxsize=None)
-def _checksum(path, length):
-    """Of large files the hub knows SHA-256, of others what git calls them."""
-    if length == 64:
-        digest = hashlib.sha256()
-    elif length == 40:
-        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
-    else:
-        return None
-    with open(path, "rb") as stream:
-        while block := stream.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def model_version(source, save_path):
     """Which one of the models of that name: it may come to mean another."""
-    if "@" in str(source) and not Path(source).exists():
+    if split_revision(source)[1]:
         return Path(located(source, save_path)).name
     if Path(source).is_dir():
         return state_of_files(source)

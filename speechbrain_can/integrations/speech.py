@@ -9,8 +9,8 @@ from collections import defaultdict
 
 import torch
 
+from speechbrain_can.hub import PretrainedError
 from speechbrain_can.integrations.loading import (
-    PretrainedError,
     PretrainedModule,
     load_pretrained,
 )

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from speechbrain.integrations.huggingface.textencoder import TextEncoder
+from speechbrain_can.hub import PretrainedError
 from speechbrain_can.integrations.loading import (
-    PretrainedError,
     PretrainedModule,
     load_pretrained,
     model_version,

@@ -15,6 +15,7 @@ import numpy as np
 from speechbrain_can.files import InputError
 
 VERSION = 2  # of what is in a store
+TABLE = "utterances (words TEXT PRIMARY KEY, hidden BLOB, counts BLOB, checksum INTEGER)"
 
 
 class WordStoreError(InputError):
@@ -56,8 +57,10 @@ class WordStore:
         except sqlite3.DatabaseError as error:
             # full or locked is not damaged
             if isinstance(error, sqlite3.OperationalError):
-                reason = f"{self.path} cannot be used ({error})"
-                raise WordStoreError(f"{reason}; is the disk full?") from error
+                raise WordStoreError(
+                    f"{self.path} cannot be used ({error}); if no other process "
+                    "writes to it and the disk is not full, delete it"
+                ) from error
             raise self._damage() from error
 
     def _damage(self):
@@ -70,20 +73,19 @@ class WordStore:
         keys = [json.dumps(words) for words in utterances]
         with closing(sqlite3.connect(self.path, timeout=60)) as store:
             store.execute("PRAGMA trusted_schema = OFF")
-            store.execute(
-                "CREATE TABLE IF NOT EXISTS utterances "
-                "(words TEXT PRIMARY KEY, hidden BLOB, counts BLOB, "
-                "checksum INTEGER)"
-            )
-            # what is called so may be a view, which computes what it likes
-            query = "SELECT type FROM sqlite_master WHERE name = 'utterances'"
-            if store.execute(query).fetchone() != ("table",):
+            store.execute(f"CREATE TABLE IF NOT EXISTS {TABLE}")
+            # a view, or a trigger of the table, computes what it likes
+            query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
+            if store.execute(query).fetchall() != [(f"CREATE TABLE {TABLE}",)]:
                 raise self._damage()
             found = {}
             for key in keys:
-                query = "SELECT * FROM utterances WHERE words = ?"
+                query = (
+                    "SELECT hidden, counts, checksum FROM utterances "
+                    "WHERE words = ?"
+                )
                 if row := store.execute(query, (key,)).fetchone():
-                    _, values, counts, checksum = row
+                    values, counts, checksum = row
                     whole = isinstance(values, bytes) and isinstance(
                         counts, bytes
                     )

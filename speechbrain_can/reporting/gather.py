@@ -22,7 +22,7 @@ from speechbrain_can.results.calibration import calibration_error
 from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
     check_comparable,
-    check_predictions,
+    check_tables,
     collect,
     find_runs,
     finished_folds,
@@ -106,7 +106,7 @@ def gather(folders):
             )
     check_comparable(results)
     for _, _, run in runs:
-        check_predictions(run)
+        check_tables(run)
     manifest = results["manifest"].iloc[0]
     described = [run for _, _, run in runs if (run / SETTINGS).exists()]
     if not described:

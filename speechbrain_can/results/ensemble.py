@@ -6,7 +6,7 @@ Authors
 
 from pathlib import Path
 
-from speechbrain_can.files import InputError, read_json, write_json
+from speechbrain_can.files import InputError
 from speechbrain_can.results.calibration import calibration, fit_temperature
 from speechbrain_can.results.folds import (
     FOLD_RESULT,
@@ -14,12 +14,15 @@ from speechbrain_can.results.folds import (
     RESULTS,
     VALID_PREDICTIONS,
     as_tensors,
+    check_tables,
     finished_folds,
     fold_result,
     read_predictions,
+    read_summary,
     summarise,
     write_predictions,
     write_result,
+    write_summary,
 )
 from speechbrain_can.results.metrics import evaluate, recalls
 
@@ -55,6 +58,8 @@ def combine(runs, output_folder, name):
     for run in runs:
         if not (run / RESULTS).exists():
             raise InputError(f"{run} has no {RESULTS}: give finished runs")
+        check_tables(run)
+    description = read_summary(runs[0])
     folds = [finished_folds(run) for run in runs]
     for run, found in zip(runs, folds):
         identity = [(fold["fold"], fold["manifest"]) for fold in found]
@@ -66,7 +71,6 @@ def combine(runs, output_folder, name):
             )
     for same in zip(*folds):
         _combine_fold(runs, same, output_folder)
-    description = read_json(runs[0] / RESULTS)
     summary = summarise(
         output_folder,
         {
@@ -78,7 +82,7 @@ def combine(runs, output_folder, name):
             },
         },
     )
-    write_json(output_folder / RESULTS, summary)
+    write_summary(output_folder, summary)
     return summary
 
 

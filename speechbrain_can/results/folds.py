@@ -29,6 +29,7 @@ PROVENANCE = "provenance.json"
 PREDICTIONS = "predictions.csv"
 VALID_PREDICTIONS = "valid_predictions.csv"
 ATTENTION_TABLE = "attention.csv"
+TABLES = (PREDICTIONS, VALID_PREDICTIONS, ATTENTION_TABLE)
 
 
 def fold_result(output_folder, fold):
@@ -37,12 +38,40 @@ def fold_result(output_folder, fold):
 
 
 def write_result(path, result):
-    """Writes the result of a fold, with sums of it and of its predictions."""
-    result = {
-        **result,
-        "predictions": _sum_of_file(path.with_name(PREDICTIONS)),
-    }
-    write_json(path, {**result, SUM: _sum_of(result)})
+    """Writes the result of a fold, with sums of it and of the tables beside it."""
+    tables = [path.with_name(name) for name in TABLES]
+    sums = {file.name: _sum_of_file(file) for file in tables if file.exists()}
+    _write_with_sum(path, {**result, "tables": sums})
+
+
+def write_summary(output_folder, summary):
+    """Writes ``results.json``, what ``summarise`` found, with a sum of it."""
+    _write_with_sum(Path(output_folder) / RESULTS, summary)
+
+
+def read_summary(output_folder):
+    """Reads what ``write_summary`` wrote.
+
+    Raises ``InputError`` if somebody changed it.
+    """
+    path = Path(output_folder) / RESULTS
+    summary = read_json(path)
+    if not _has_its_sum(summary):
+        raise InputError(
+            f"{path} is not as it was written; delete it, and train.py writes it "
+            "again"
+        )
+    return summary
+
+
+def _write_with_sum(path, content):
+    write_json(path, {**content, SUM: _sum_of(content)})
+
+
+def _has_its_sum(content):
+    return isinstance(content, dict) and (
+        content.get(SUM, _sum_of(content)) == _sum_of(content)
+    )
 
 
 def _sum_of_file(path):
@@ -132,9 +161,7 @@ def finished_folds(output_folder):
     }
     every = {*METRICS, "fold", "n_test", "n_train", "manifest"}
     for path, result in results.items():
-        if not isinstance(result, dict) or (
-            result.get(SUM, _sum_of(result)) != _sum_of(result)
-        ):
+        if not _has_its_sum(result):
             raise InputError(
                 f"{path} is not as it was written; delete it, and train.py tests "
                 "this fold again"
@@ -158,27 +185,30 @@ def finished_folds(output_folder):
     return sorted(results.values(), key=lambda result: result["fold"])
 
 
-def check_predictions(output_folder):
-    """Refuses results that the predictions beside them do not give."""
+def check_tables(output_folder):
+    """Refuses results that the tables beside them do not give."""
     for result in finished_folds(output_folder):
         path = fold_result(output_folder, result["fold"])
-        predictions = path.with_name(PREDICTIONS)
-        found = {}
-        known = result.get("predictions")
-        if predictions.exists() and known in (None, _sum_of_file(predictions)):
-            table = read_predictions(predictions)
-            found = evaluate(
-                table["true"].tolist(), table["predicted"].tolist()
-            )
-            found["n_test"] = len(table)
-        if any(
-            abs(result[name] - found.get(name, -1)) > 1e-9
-            for name in (*METRICS, "n_test")
-        ):
-            raise InputError(
-                f"{path} is not what {predictions} gives; delete {path}, and "
-                "train.py tests this fold again"
-            )
+        sums = result.get("tables", {PREDICTIONS: None})
+        for name, known in sums.items():
+            table = path.with_name(name)
+            same = table.exists() and known in (None, _sum_of_file(table))
+            if same and name == PREDICTIONS:
+                same = _gives(table, result)
+            if not same:
+                raise InputError(
+                    f"{path} is not what {table} gives; delete {path}, and "
+                    "train.py tests this fold again"
+                )
+
+
+def _gives(predictions, result):
+    """Whether the scores of a result are those of its predictions."""
+    table = read_predictions(predictions)
+    found = evaluate(table["true"].tolist(), table["predicted"].tolist())
+    return len(table) == result["n_test"] and all(
+        abs(result[name] - found[name]) <= 1e-9 for name in METRICS
+    )
 
 
 def check_same_manifest(results, digest):

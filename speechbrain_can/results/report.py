@@ -8,6 +8,7 @@ Authors
 """
 
 import math
+import re
 
 import pandas as pd
 from joblib import Parallel, delayed
@@ -82,7 +83,7 @@ def escaped(text, table_format):
     """
     text = " ".join(str(text).split())
     if table_format == "github":
-        return text.replace("<", "&lt;").replace("|", r"\|")
+        return re.sub(r"([\\`*\[\]|])", r"\\\1", text).replace("<", "&lt;")
     return text
 
 
@@ -119,7 +120,8 @@ def _cells(rows, reference, table_format):
     for metric in METRICS:
         cells[metric] = _with_std(rows, metric)
     for metric in METRICS if reference else ():
-        cells[f"{metric} - {reference}'s [95%]"] = _with_interval(rows, metric)
+        header = f"{metric} - {escaped(reference, table_format)}'s [95%]"
+        cells[header] = _with_interval(rows, metric)
     for metric in METRICS:
         if f"paper's {metric} mean" in rows:
             header = f"paper's {metric} (IEMOCAP, random10, 7 classes)"
@@ -241,7 +243,7 @@ def format_tables(results, intervals, corpus_name, protocol, reference):
     )
     title = (
         f"{escaped(corpus_name, 'github')}, {escaped(protocol, 'github')}, seed {seeds}: mean ± standard deviation "
-        f"over folds; paired difference to {label} with its 95% interval, corrected "
+        f"over folds; paired difference to {escaped(label, 'github')} with its 95% interval, corrected "
         "for shared training data (Nadeau and Bengio; of one fold, WA alone is "
         "tested, by its utterances); * p < .05, corrected in each metric for all "
         "systems (Holm)"

@@ -38,10 +38,9 @@ from speechbrain_can.results.folds import (
     FOLD_RESULT,
     PREDICTIONS,
     PROVENANCE,
-    RESULTS,
     VALID_PREDICTIONS,
-    check_predictions,
     check_same_manifest,
+    check_tables,
     finished_folds,
     fold_result,
     format_table,
@@ -49,6 +48,7 @@ from speechbrain_can.results.folds import (
     write_attention,
     write_predictions,
     write_result,
+    write_summary,
 )
 from speechbrain_can.results.metrics import METRICS, evaluate, recalls
 from speechbrain_can.training.brain import EmotionBrain
@@ -113,7 +113,7 @@ def run_folds(settings, run_opts):
             f"--classes={len(corpus.classes)}"
         )
     check_same_manifest(finished_folds(output_folder), corpus.digest)
-    check_predictions(output_folder)
+    check_tables(output_folder)
     strict = hparams.get("strict", False)
     run_on_main(
         _check_leakage, args=[hparams["prepared_folder"], corpus, strict]
@@ -138,7 +138,7 @@ def run_folds(settings, run_opts):
     # Folds may end side by side: the last one has to see all of them.
     with FileLock(output_folder / "results.lock"):
         summary = summarise(output_folder, description)
-        write_json(output_folder / RESULTS, summary)
+        write_summary(output_folder, summary)
     print(format_table(summary, output_folder))
     picture = fold_result(output_folder, fold).with_name(ATTENTION_PICTURE)
     if picture.exists():

@@ -21,6 +21,7 @@ from speechbrain_can.results.folds import (
     PREDICTIONS,
     as_tensors,
     check_same_manifest,
+    check_tables,
     finished_folds,
     fold_result,
     read_predictions,
@@ -120,6 +121,7 @@ def pack(
             f"{run_folder} has not two or more finished folds of this version, "
             "which say how good the model is"
         )
+    check_tables(run_folder)
     check_same_manifest(folds, corpus.digest)
     unknown = [key for key in values if not settings.has(key)]
     if unknown:

@@ -258,9 +258,11 @@ class Progress:
             *_, system, seed, _, _ = path.parts
             result.update(read_provenance(path.parents[1], result["fold"]))
             reached = ", ".join(f"{m} {result[m]:.3f}" for m in METRICS)
+            took = f", {result['seconds']:.0f} s" if "seconds" in result else ""
             self.bar.write(
-                "{}, seed {}, fold {fold}: {}, {epochs} epochs, "
-                "{seconds:.0f} s".format(system, seed, reached, **result)
+                "{}, seed {}, fold {fold}: {}, {epochs} epochs{}".format(
+                    system, seed, reached, took, **result
+                )
             )
         new = len(finished) - len(self.finished)
         self.finished = finished

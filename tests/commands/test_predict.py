@@ -18,6 +18,8 @@ from speechbrain_can.__main__ import main
 from speechbrain_can.alignment.formats import read_alignment
 from speechbrain_can.alignment.writers import save_textgrid
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
+from speechbrain_can.files import InputError
+from speechbrain_can.inference.inputs import find_recordings
 from speechbrain_can.inference.prediction import AttendedWord, Prediction
 from speechbrain_can.inference.writers import CsvWriter
 
@@ -310,11 +312,25 @@ def test_what_is_too_large_or_too_long_is_not_read(model, tmp_path):
     soundfile.write(bomb, samples, 16000)
     assert bomb.stat().st_size < 2**20
     for option, value, message in (
-        ("--longest-file", "30", "60 minutes, more than 30"),
+        ("--longest-file", "30", "60 minutes, or as much as"),
         ("--largest-file", "0.001", "MB, more than 0.001"),
     ):
         found = invoke("predict", model, bomb, option, value, fails=True)
         assert message in found.output and option in found.output
+    wide = tmp_path / "wide.wav"
+    soundfile.write(wide, np.zeros((16000, 1000), dtype=np.float32), 16000)
+    found = invoke("predict", model, wide, "--longest-file=1", fails=True)
+    assert "3 minutes, or as much as" in found.output
+
+
+def test_a_transcript_may_be_long(tmp_path, monkeypatch):
+    table = tmp_path / "mine.csv"
+    table.write_text(f"wav,transcript\na.wav,{'oh ' * 60000}\n")
+    (recording,) = find_recordings([table])
+    assert len(recording.transcript.split()) == 60000
+    monkeypatch.setattr("speechbrain_can.corpus.tables.LONGEST_FIELD", 1000)
+    with pytest.raises(InputError, match="mine.csv: not a table"):
+        find_recordings([table])
 
 
 @pytest.mark.attack
@@ -327,8 +343,10 @@ def test_a_spreadsheet_takes_no_word_for_a_formula(tmp_path):
         [Prediction(path, 0.0, 1.0, label, {label: 1.0}, {}, [word], "given")],
         "a",
     )
-    (row,) = list(csv.reader(io.StringIO(stream.getvalue())))[1:]
-    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
+    header, row = csv.reader(io.StringIO(stream.getvalue()))
+    for cell in [*header, *row]:
+        assert not cell.startswith(("=", "+", "-", "@"))
+    assert "'=sad" in header
     assert "'=HYPERLINK(1)" in row and "'+a.wav" in row
 
 

@@ -5,7 +5,7 @@ from helpers.corpora import bad_audio, build_store, write_wav
 from speechbrain_can.audio import AudioError, read_waveform
 from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.spectral import SegmentMFCC
-from speechbrain_can.features.store import StoreError
+from speechbrain_can.features.store import FeatureStore, StoreError
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -77,6 +77,29 @@ def test_damage_is_noticed(tmp_path, small_corpus, damage, name):
         store = build_store(tmp_path, small_corpus)
         for utterance in small_corpus:
             store[utterance]
+
+
+def test_no_flipped_bit_of_the_index_is_taken(tmp_path, small_corpus):
+    store = build_store(tmp_path, small_corpus)
+    path, ids = store.folder / "index.npz", list(small_corpus)
+    mean, std = store.statistics(ids)
+    content = path.read_bytes()
+    noticed = 0
+    for place in range(0, len(content), 7):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            found = FeatureStore(store.folder)
+            assert torch.equal(found.statistics(ids)[0], mean)
+            assert torch.equal(found.statistics(ids)[1], std)
+            for name in ids:
+                for one, other in zip(found[name], store[name]):
+                    assert torch.equal(one, other)
+        except StoreError as error:
+            assert "delete" in str(error)
+            noticed += 1
+    assert noticed > len(content) / 7 / 2
 
 
 def test_features_that_are_no_numbers_are_not_stored(tmp_path, small_corpus):

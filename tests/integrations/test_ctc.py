@@ -9,8 +9,8 @@ import torch
 from speechbrain.dataio.encoder import CTCTextEncoder
 from speechbrain_can.alignment.ctc import CTCAligner
 from speechbrain_can.alignment.words import AlignmentError
+from speechbrain_can.hub import PretrainedError
 from speechbrain_can.integrations.ctc import HuggingFaceCTC, SpeechBrainCTC
-from speechbrain_can.integrations.loading import PretrainedError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ'"
 

@@ -24,9 +24,9 @@ from speechbrain_can.features.egemaps import SegmentEgemaps
 from speechbrain_can.features.samples import SegmentSamples
 from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.store import FeatureStore
+from speechbrain_can.hub import PretrainedError
 from speechbrain_can.integrations import text as pretrained_text
 from speechbrain_can.integrations.hidden import SegmentHidden
-from speechbrain_can.integrations.loading import PretrainedError
 from speechbrain_can.integrations.speech import FrontEnd, PretrainedFrames
 from speechbrain_can.integrations.text import PretrainedWords, StoredWords
 from speechbrain_can.lobes.audio import LayerWeights

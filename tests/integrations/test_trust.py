@@ -11,12 +11,10 @@ import torch
 from helpers.encoders import WORDS, front_end
 
 from speechbrain.integrations.huggingface.wavlm import WavLM
+from speechbrain_can.hub import PretrainedError, located
+from speechbrain_can.inference.recognizer import load_recognizer
 from speechbrain_can.integrations.hidden import SegmentHidden
-from speechbrain_can.integrations.loading import (
-    PretrainedError,
-    _checksum,
-    model_version,
-)
+from speechbrain_can.integrations.loading import model_version
 from speechbrain_can.integrations.text import PretrainedWords
 from speechbrain_can.integrations.word_store import WordStore, WordStoreError
 
@@ -59,9 +57,44 @@ def test_a_pinned_commit_is_checked(name, tiny, tmp_path):
         PretrainedWords(f"someone/bert@{'9' * 40}", str(tmp_path))
     blob = (snapshot / name).resolve()
     blob.write_bytes(blob.read_bytes()[:-1] + b" ")
-    _checksum.cache_clear()  # of a process that begins now
     with pytest.raises(PretrainedError, match=f"{name} is not what its commit"):
         PretrainedWords(pinned, str(tmp_path))
+
+
+@pytest.mark.attack
+def test_a_pinned_whisper_is_checked(tmp_path):
+    """Its download is the library's own; here it is in its cache already."""
+    commit = "0123456789" * 4
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    snapshot = as_the_hub_keeps_it(
+        model, tmp_path / "models--someone--whisper", commit
+    )
+    download = pytest.importorskip("faster_whisper").download_model
+    pinned = f"someone/whisper@{commit}"
+    assert located(pinned, str(tmp_path), download) == str(snapshot)
+    (snapshot / "config.json").resolve().write_text("[] ")
+    with pytest.raises(PretrainedError, match="is not what its commit"):
+        located(pinned, str(tmp_path), download)
+
+
+@pytest.mark.attack
+def test_a_pinned_model_folder_is_checked(trained, tmp_path, monkeypatch):
+    commit = "0123456789" * 4
+    snapshot = as_the_hub_keeps_it(
+        trained / "fold_1" / "model",
+        tmp_path / "models--someone--emotions",
+        commit,
+    )
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert load_recognizer(f"someone/emotions@{commit}").classes
+    blob = (snapshot / "network.safetensors").resolve()
+    blob.write_bytes(blob.read_bytes() + b" ")
+    with pytest.raises(PretrainedError, match="is not what its commit"):
+        load_recognizer(f"someone/emotions@{commit}")
+    with pytest.raises(PretrainedError, match="cannot be loaded"):
+        load_recognizer(f"someone/emotions@{'9' * 40}")
 
 
 def test_a_pinned_front_end(tiny, tmp_path):
@@ -94,6 +127,11 @@ def read_words(words):
         "UPDATE utterances SET counts = zeroblob(800)",
         "UPDATE utterances SET hidden = 'text', checksum = NULL",
         "UPDATE utterances SET checksum = checksum + 1",
+        "CREATE TRIGGER more AFTER INSERT ON utterances BEGIN "
+        "DELETE FROM utterances; END",
+        "CREATE VIEW other AS SELECT 1",
+        "DROP TABLE utterances; CREATE TABLE utterances (words TEXT, hidden BLOB, "
+        "counts BLOB, checksum INTEGER GENERATED ALWAYS AS (1))",
         "DROP TABLE utterances; CREATE VIEW utterances AS WITH RECURSIVE "
         "n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
         "SELECT i AS words, 0 AS hidden, 0 AS counts, 0 AS checksum FROM n",

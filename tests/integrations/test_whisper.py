@@ -15,8 +15,8 @@ from speechbrain.integrations.huggingface.whisper import Whisper
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.features.egemaps import SegmentEgemaps
 from speechbrain_can.features.joined import JoinedFeatures
+from speechbrain_can.hub import PretrainedError
 from speechbrain_can.integrations.hidden import SegmentHidden, SegmentWhisper
-from speechbrain_can.integrations.loading import PretrainedError
 from speechbrain_can.integrations.speech import FrontEnd, PretrainedFrames
 from speechbrain_can.integrations.whisper import (
     CutWhisper,

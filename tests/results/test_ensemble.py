@@ -5,8 +5,14 @@ import pytest
 from click.testing import CliRunner
 
 from speechbrain_can.__main__ import main
-from speechbrain_can.files import read_json, write_json
-from speechbrain_can.results.folds import read_predictions, write_predictions
+from speechbrain_can.files import read_json
+from speechbrain_can.results.folds import (
+    read_predictions,
+    write_predictions,
+    write_result,
+    write_summary,
+)
+from speechbrain_can.results.metrics import evaluate
 
 CLASSES = ["ang", "sad"]
 TRUE = ["ang", "sad", "sad"]
@@ -24,10 +30,10 @@ def write_run(folder, probabilities, manifest="x"):
             CLASSES,
         )
     result = {"fold": 0, "n_test": 3, "n_train": 9, "manifest": manifest}
-    result.update({"WA": 0, "UA": 0, "macro-F1": 0, "epochs": 2})
-    write_json(fold / "result.json", result)
+    result.update({**evaluate(TRUE, predicted), "epochs": 2})
+    write_result(fold / "result.json", result)
     description = {"corpus": "c", "protocol": "p", "classes": CLASSES}
-    write_json(folder / "results.json", {"model": "can", **description})
+    write_summary(folder, {"model": "can", **description})
     return str(folder)
 
 
@@ -49,6 +55,26 @@ def test_probabilities_are_averaged(tmp_path):
         0.4167, abs=0.01
     )
     assert read_json(output / "results.json")["WA"]["mean"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "results.json",
+        "fold_0/predictions.csv",
+        "fold_0/valid_predictions.csv",
+    ],
+)
+def test_what_was_changed_is_not_averaged(tmp_path, name):
+    values = [(0.9, 0.1), (0.6, 0.4), (0.3, 0.7)]
+    runs = [write_run(tmp_path / number, values) for number in "12"]
+    path = tmp_path / "1" / name
+    path.write_text(path.read_text().replace("ang", "sad", 1))
+    result = CliRunner().invoke(
+        main, ["combine", *runs, "--output", str(tmp_path / "mean")]
+    )
+    assert result.exit_code == 1 and "delete" in result.output
+    assert path.name in result.output
 
 
 def test_only_the_same_is_averaged(tmp_path):

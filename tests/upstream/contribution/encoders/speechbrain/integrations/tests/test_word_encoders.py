@@ -16,7 +16,7 @@ from speechbrain.integrations.huggingface.hubert import HuBERT
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.integrations.huggingface.wavlm import WavLM
 from speechbrain_can.features.samples import SegmentSamples
-from speechbrain_can.integrations.loading import PretrainedError
+from speechbrain_can.hub import PretrainedError
 from speechbrain_can.integrations.speech import FrontEnd, PretrainedFrames
 from speechbrain_can.integrations.text import PretrainedWords
 from speechbrain_can.lobes.ragged import WordFrames
