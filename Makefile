@@ -86,7 +86,7 @@ fuzz: $(VENV)/installed-test
 
 audit: $(VENV)/installed-test
 	$(PIP) install --require-hashes --no-deps -r requirements/audit.lock
-	$(BIN)/python requirements/audit.py requirements/test.lock
+	$(BIN)/python requirements/audit.py requirements/*.lock
 
 lock:
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -98,7 +98,7 @@ lock:
 	for name in build:setuptools,wheel audit:pip-audit fuzz:atheris==3.0.0; do \
 		echo "$${name#*:}" | tr , '\n' | $(COMPILE) - \
 			--constraint requirements/test.lock \
-			--output-file requirements/$${name%:*}.lock; \
+			--output-file requirements/$${name%:*}.lock || exit 1; \
 	done
 
 clean:

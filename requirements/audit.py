@@ -1,9 +1,10 @@
 """Known vulnerabilities of locked versions, as pip-audit finds them.
 
-    python requirements/audit.py <lock> [<argument of pip-audit> ...]
+    python requirements/audit.py <lock> [<lock> ...]
 
 Ends with 1 if there are any, and with 2 if advisories could not be read: then nothing
-is known, which pip-audit alone would call none.
+is known, which pip-audit alone would call none. What a lock has for other versions of
+Python than the one that runs this is not looked up.
 
 Authors
  * The speechbrain-can developers 2026
@@ -14,13 +15,13 @@ import subprocess
 import sys
 
 
-def audit(lock, arguments=()):
+def audit(lock):
     """What pip-audit prints of a lock as JSON, None if it could not do its work."""
     result = subprocess.run(
         [
             *(sys.executable, "-m", "pip_audit", "--progress-spinner=off"),
             *("--disable-pip", "--require-hashes", "--format=json"),
-            *("--requirement", lock, *arguments),
+            *("--requirement", lock),
         ],
         capture_output=True,
         text=True,
@@ -44,9 +45,10 @@ def judge(lock, packages):
         for advisory in p.get("vulns", [])
     ]
     audited = len(packages) - len(unknown)
+    python = "Python {}.{}".format(*sys.version_info)
     lines = [
         *found,
-        f"{lock}: {audited} of {len(packages)} packages audited, "
+        f"{lock}: {audited} of {len(packages)} packages for {python} audited, "
         f"{len(found)} known vulnerabilities",
     ]
     if unknown:
@@ -57,6 +59,7 @@ def judge(lock, packages):
 
 
 if __name__ == "__main__":
-    text, status = judge(sys.argv[1], audit(sys.argv[1], sys.argv[2:]))
-    print(text)
-    sys.exit(status)
+    ended = [judge(lock, audit(lock)) for lock in sys.argv[1:]]
+    print("\n".join(text for text, _ in ended))
+    # vulnerabilities before what is not known
+    sys.exit(min((status for _, status in ended if status), default=0))

@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from speechbrain.utils.fetching import fetch
+from speechbrain.utils.logger import get_logger
 from speechbrain.utils.parameter_transfer import PARAMFILE_EXT
 from speechbrain_can.files import InputError, parsing
 from speechbrain_can.inference.allowed import (
@@ -29,7 +30,8 @@ from speechbrain_can.inference.allowed import (
     why_not_allowed,
 )
 from speechbrain_can.inference.memory import LimitedMemory
-from speechbrain_can.training.parameters import NETWORK, PACKED
+from speechbrain_can.training.model_folder import CLASSES
+from speechbrain_can.training.parameters import NETWORK, PACKED, is_changed
 
 # transformers then runs what a model on the hub brings along
 RUNS_CODE = "trust_remote_code"
@@ -39,6 +41,8 @@ REFERENCES = ("!ref", "!copy")
 ATTRIBUTE = "!apply:getattr"
 PLAIN = "tag:yaml.org,2002:"
 NUMBERS = (f"{PLAIN}int", f"{PLAIN}float")
+
+logger = get_logger(__name__)
 
 PUBLIC = re.compile(r"[A-Za-z]\w*")
 # A value, an item of it, or a public attribute
@@ -85,9 +89,22 @@ def check_model(source, hparams_file, **options):
     """
     folder = Path(source) if Path(source).is_dir() else None
     path = _fetched(hparams_file, hparams_file, source, folder, options)
+    parameters = {}
     for part, file in check_settings(path).items():
         saved = f"{part}{PARAMFILE_EXT}"  # as Pretrainer calls it in savedir
-        _check_size(_fetched(file, saved, source, folder, options))
+        parameters[file] = _fetched(file, saved, source, folder, options)
+        _check_size(parameters[file])
+    if {PACKED, CLASSES} <= parameters.keys():
+        if is_changed(parameters[CLASSES], parameters[PACKED]):
+            raise InputError(
+                f"{parameters[CLASSES]} is not that of {parameters[PACKED]}: it is "
+                "damaged; copy the model folder once more, or make it again"
+            )
+        # by its owner, or by accident
+        if is_changed(path, parameters[PACKED]):
+            logger.warning(
+                "%s is not as it was when the model was trained", path
+            )
 
 
 def _fetched(file, saved, source, folder, options):
@@ -182,7 +199,8 @@ def _checked(name, text, resolved=False):
     """The root of settings in which every node is allowed."""
     if any(line.startswith("%") for line in text.splitlines()):
         raise UntrustedError(f"{name}: YAML directives are not allowed")
-    root = YAML(typ="safe", pure=True).compose(text)
+    # by the parsers that HyperPyYAML has for the one and the other
+    root = YAML(typ="safe" if resolved else "rt", pure=True).compose(text)
     if not isinstance(root, MappingNode):
         raise UntrustedError(f"{name} is no mapping of settings")
     values = {key.value: value for key, value in root.value}

@@ -21,6 +21,7 @@ from speechbrain_can.training.parameters import PACKED, save_network
 
 MODEL = "model"
 CARD = "README.md"
+CLASSES = "label_encoder.ckpt"
 # What prediction reads of the settings of a fold
 PARTS = ("compute_features", "segment", "modules", "normalize_by")
 # Vectors and pieces of words come with the parameters, and who predicts may have no GPU
@@ -126,11 +127,11 @@ def write_model_folder(
         text = prediction_settings(settings, temperature)
         (partial / SETTINGS).write_text(text, encoding="utf-8")
         (partial / CARD).write_text(card, encoding="utf-8")
-        network = torch.nn.ModuleDict(dict(modules))
-        save_network(network, partial / PACKED, half)
         label_encoder = CategoricalEncoder()
         label_encoder.update_from_iterable(classes)
-        label_encoder.save(partial / "label_encoder.ckpt")
+        label_encoder.save(partial / CLASSES)
+        network = torch.nn.ModuleDict(dict(modules))
+        save_network(network, partial / PACKED, half, (SETTINGS, CLASSES))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
     finally:

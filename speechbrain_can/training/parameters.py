@@ -7,6 +7,8 @@ Authors
 import base64
 import json
 import zlib
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,12 +21,28 @@ PACKED = f"{NETWORK}.safetensors"
 EXTRA = "_extra_state"  # torch's name of what a module adds to its tensors
 OTHER = "other_state"  # what is no tensor, such as a vocabulary: JSON
 CHECKSUM = "checksum"
+BESIDE = "beside"  # sums of the files that it was written beside
 
 
-def save_network(network, path, half=False):
-    """Writes a network as safetensors, with ``half`` its parameters at half precision.
+def save_network(network, path, half=False, beside=()):
+    """Writes a network as safetensors.
 
-    Buffers, such as the statistics of a normalisation, stay as they are.
+    Arguments
+    ---------
+    network : torch.nn.Module
+        What was trained.
+    path : str or Path
+        The file.
+    half : bool
+        Whether parameters are written at half precision. Buffers, such as the
+        statistics of a normalisation, stay as they are.
+    beside : iterable of str
+        Text files in the same folder, which ``is_changed`` knows again.
+
+    Raises
+    ------
+    InputError
+        If a parameter is beyond half precision.
 
     Example
     -------
@@ -48,23 +66,32 @@ def save_network(network, path, half=False):
         key: value.cpu().clone().contiguous() for key, value in state.items()
     }
     text = json.dumps(other, default=_as_text)
-    save_file(tensors, path, {OTHER: text, CHECKSUM: _checksum(tensors, text)})
+    sums = {name: _sum_of_text(Path(path).with_name(name)) for name in beside}
+    metadata = {
+        OTHER: text,
+        CHECKSUM: _checksum(tensors, text),
+        BESIDE: json.dumps(sums),
+    }
+    save_file(tensors, path, metadata)
 
 
-def load_network(network, path):
-    """Reads what ``save_network`` wrote into a network in full precision.
+def is_changed(file, path):
+    """Whether a file is another than the one that a network was written beside."""
+    with _opened(path) as network:
+        sums = json.loads(network.metadata()[BESIDE])
+    return sums.get(Path(file).name) not in (None, _sum_of_text(file))
 
-    Raises ``InputError`` if it is no such file, or of another network.
-    """
+
+def _sum_of_text(path):
+    # whatever ends its lines
+    return zlib.crc32(Path(path).read_bytes().replace(b"\r\n", b"\n"))
+
+
+@contextmanager
+def _opened(path):
     try:
         with safe_open(path, framework="pt") as file:
-            state = {key: file.get_tensor(key) for key in file.keys()}
-            metadata = file.metadata()
-        other = metadata[OTHER]
-        if metadata[CHECKSUM] != _checksum(state, other):
-            raise ValueError("its numbers are not those that were written")
-        state.update(json.loads(other, object_hook=_as_bytes))
-        network.load_state_dict(state)  # as wide as the module has it
+            yield file
     except (
         SafetensorError,
         RuntimeError,
@@ -77,6 +104,20 @@ def load_network(network, path):
             f"{str(error).splitlines()[0]}. Copy the model folder once more, or make "
             "it again"
         ) from error
+
+
+def load_network(network, path):
+    """Reads what ``save_network`` wrote into a network in full precision.
+
+    Raises ``InputError`` if it is no such file, or of another network.
+    """
+    with _opened(path) as file:
+        state = {key: file.get_tensor(key) for key in file.keys()}
+        other = file.metadata()[OTHER]
+        if file.metadata()[CHECKSUM] != _checksum(state, other):
+            raise ValueError("its numbers are not those that were written")
+        state.update(json.loads(other, object_hook=_as_bytes))
+        network.load_state_dict(state)  # as wide as the module has it
 
 
 def _checksum(tensors, other):

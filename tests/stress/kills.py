@@ -37,6 +37,7 @@ from speechbrain_can.inference import recognizer  # noqa: E402, F401
 from speechbrain_can.training import recipe  # noqa: E402, F401
 
 LIMIT = 240  # seconds after which a command hangs
+KILLED = -signal.SIGKILL
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
 
 
@@ -220,32 +221,36 @@ def stress(command, kills, seed, scratch, report=print):
     seconds = time.monotonic() - begun
     changes = int(alone.with_suffix(".changes").read_bytes())
     expected = contents(command, alone)
+    assert expected, f"{command.name} wrote none of {command.results}"
     outcomes, stages, failures = Counter(), Counter(), []
     killed = 0
     while killed < kills:
         folder = scratch / f"killed_{killed}"
-        times = min(kills - killed, draw.randint(1, 3))
-        for _ in range(times):
-            if killed % 2:
-                number = draw.uniform(0, seconds)
-                moment = f"at {number:.2f} s"
+        own = 0  # kills of this folder
+        for turn in range(min(kills - killed, draw.randint(1, 3))):
+            if (killed + turn) % 2:
+                after = draw.uniform(0, seconds)
+                moment = f"at {after:.2f} s"
                 pid = start(command.run, folder)
-                wait(pid, number)
+                ended = wait(pid, after)
             else:
                 # the first ones as often: most of them are training's
-                number = round(changes ** draw.random())
-                moment = f"before change {number}"
-                pid = start(command.run, folder, before=number)
-                # what goes on where it was has fewer changes before it
-                wait(pid, LIMIT)
+                change = round(changes ** draw.random())
+                moment = f"before change {change}"
+                pid = start(command.run, folder, before=change)
+                ended = wait(pid, LIMIT)
             kill(pid)
-            killed += 1
+            # what goes on where it was may be at its end before that
+            if ended == 0:
+                break
+            own += 1
             name = command.name
             stages[stage(folder) if name == "train.py" else name] += 1
+        killed += own
         status = finish(command, folder)
         found = contents(command, folder)
-        if status == 0 and found == expected:
-            outcomes["survived"] += times
+        if (status, found) == (0, expected) and ended in (None, 0, KILLED):
+            outcomes["survived"] += own
             shutil.rmtree(folder)
             continue
         other = sorted(
@@ -253,7 +258,7 @@ def stress(command, kills, seed, scratch, report=print):
             for name in {*found, *expected}
             if found.get(name) != expected.get(name)
         )
-        outcomes["lost"] += times
+        outcomes["lost"] += max(1, own)
         log = folder.with_suffix(".log").read_text(errors="replace")
         failures.append((command.name, moment, status, other, log[-3000:]))
         report(

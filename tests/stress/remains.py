@@ -18,12 +18,14 @@ from collections import Counter
 from pathlib import Path
 
 import soundfile
+from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers.recipes import attempt, on  # noqa: E402
 from stress import counts  # noqa: E402
 from stress.damage import BYTES  # noqa: E402
 
+from speechbrain_can.__main__ import main as command_line  # noqa: E402
 from speechbrain_can.controlled.generator import make_corpus  # noqa: E402
 
 KINDS = {
@@ -65,11 +67,18 @@ def judge(folder, arguments, expected):
     if "Traceback (most recent call last)" in printed:
         return "traceback", printed
     if failed:
-        # the name of an error that is told, of its line or of the first of it
-        told = re.search(r"^\w*Error: .{20}", printed, re.MULTILINE)
-        return ("refused" if told else "traceback"), printed
+        # the name of an error that is told, and from there on what to do
+        told = re.search(r"^\w*Error: .{20}.*", printed, re.M | re.S)
+        if not told:
+            return "traceback", printed
+        return ("refused" if advises(told[0]) else "without advice"), printed
     same = results(folder) == expected
     return ("survived" if same else "silent"), printed
+
+
+def advises(text):
+    """Whether a message says what to do."""
+    return bool(re.search(r"\b(delete|give|put it back|mend)\b", text))
 
 
 def copy(origin, folder):
@@ -112,11 +121,59 @@ def stress_remains(scratch, seed, most, every=1, report=print):
                         continue
                 outcome, printed = judge(run, arguments, expected)
                 outcomes[outcome] += 1
-                if outcome in ("silent", "traceback"):
+                if outcome not in ("survived", "refused"):
                     failures.append((state, str(name), kind, outcome))
                     report(f"{failures[-1]}\n{printed[-1500:]}")
     copy(scratch / "finished", run)
     return outcomes, failures
+
+
+def stress_model(scratch, seed, most, report=print):
+    """Damages a model folder, each of its files in so many ways, and predicts."""
+    draw = random.Random(seed)
+    model, origin = scratch / "model", scratch / "run" / "fold_1" / "model"
+    wav, alignment = _wav(scratch / "corpus"), _alignment(scratch / "corpus")
+    table = scratch / "corpus" / "one.csv"
+    table.write_text(f"wav,alignment\n{wav},{alignment}\n")
+    copy(origin, model)
+    expected = predict(model, table)
+    assert expected.exit_code == 0, expected.output
+    outcomes, failures = Counter(), []
+    for name in sorted(path.name for path in origin.iterdir()):
+        for kind in draw.sample([*KINDS, "missing"], most):
+            copy(origin, model)
+            path = model / name
+            before = path.read_bytes()
+            if kind == "missing":
+                path.unlink()
+            else:
+                path.write_bytes(KINDS[kind](before, draw))
+                if path.read_bytes() == before:
+                    continue
+            found = predict(model, table)
+            told = found.output.startswith("Error: ") and str(model) in (
+                found.output
+            )
+            if found.exit_code:
+                outcome = "refused" if told else "traceback"
+            elif found.stdout == expected.stdout:
+                outcome = "survived"
+            else:
+                # text that may be changed, and of which this is said
+                warned = f"{name} is not as it was" in found.stderr
+                outcome = "adjusted" if warned else "silent"
+            outcomes[outcome] += 1
+            if outcome in ("silent", "traceback"):
+                failures.append((name, kind, outcome))
+                report(f"{failures[-1]}\n{found.output[-1500:]}")
+    table.unlink()
+    return outcomes, failures
+
+
+def predict(model, table):
+    """What ``speechbrain-can predict`` comes to."""
+    arguments = ["predict", str(model), str(table), "--format=csv"]
+    return CliRunner().invoke(command_line, arguments)
 
 
 def _wav(corpus):
@@ -248,9 +305,11 @@ def main():
         prepare(scratch)
         stale, failures = stress_stale(scratch)
         damaged, more = stress_remains(scratch, options.seed, options.kinds)
+        models, most = stress_model(scratch, options.seed, len(KINDS) + 1)
     print(counts.line("changes of what a run was made of", stale))
     print(counts.line("damage to what a run left", damaged))
-    sys.exit(1 if failures or more else 0)
+    print(counts.line("damage to a model folder", models))
+    sys.exit(1 if failures or more or most else 0)
 
 
 if __name__ == "__main__":

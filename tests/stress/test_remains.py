@@ -1,7 +1,7 @@
 """The short form of what ``make stress`` does to a run that ended."""
 
 import pytest
-from stress.remains import prepare, stress_remains, stress_stale
+from stress.remains import prepare, stress_model, stress_remains, stress_stale
 
 
 @pytest.fixture(scope="module")
@@ -15,6 +15,11 @@ def scratch(tmp_path_factory):
 def test_a_damaged_run_ends_the_same_or_says_what_is_wrong(scratch):
     outcomes, failures = stress_remains(scratch, seed=1, most=1, every=4)
     assert failures == [] and set(outcomes) == {"survived", "refused"}
+
+
+def test_a_damaged_model_predicts_the_same_or_says_what_is_wrong(scratch):
+    outcomes, failures = stress_model(scratch, seed=1, most=3)
+    assert failures == [] and {"survived", "refused"} <= set(outcomes)
 
 
 def test_what_a_run_was_made_of_may_not_change(scratch):
