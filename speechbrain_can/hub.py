@@ -36,10 +36,14 @@ def split_revision(source):
     return name, revision
 
 
-def download(name, revision, cache_dir):
-    """The folder of a model of torch's."""
+def download(name, revision, cache_dir, **options):
+    """The folder of a model of torch's; ``options`` are ``snapshot_download``'s."""
     return snapshot_download(
-        name, revision=revision, cache_dir=cache_dir, ignore_patterns=UNUSED
+        name,
+        revision=revision,
+        cache_dir=cache_dir,
+        ignore_patterns=UNUSED,
+        **options,
     )
 
 

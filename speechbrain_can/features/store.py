@@ -69,6 +69,8 @@ class FeatureStore:
         try:
             with np.load(self.folder / INDEX) as index:
                 yield index
+        except PermissionError:
+            raise
         # of a flipped bit zipfile and numpy raise anything
         except Exception:
             raise self._damage(INDEX) from None

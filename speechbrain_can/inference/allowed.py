@@ -55,8 +55,14 @@ KNOWN = (
 )
 
 
-def why_not_allowed(name):
+# What they do not know they hand on to transformers, which unpickles if told to
+HAND_ON = ("speechbrain.integrations", "speechbrain_can.integrations")
+
+
+def why_not_allowed(name, keywords=()):
     """Why settings may not name a class or function; None if they may.
+
+    ``keywords`` are those that it is given.
 
     Example
     -------
@@ -79,7 +85,25 @@ def why_not_allowed(name):
     # what a module has imported itself is not its own
     if not _is_own(found, module_name):
         return f"{name} is not defined there"
+    unknown = set(keywords) - _arguments(found)
+    if unknown and name.startswith(HAND_ON):
+        return f"{name} has no argument {', '.join(sorted(unknown))}"
     return None
+
+
+def _arguments(found):
+    """Names of the arguments of a function, or of a class and those it is made of."""
+    functions = [
+        vars(each).get("__init__", object)
+        for each in getattr(found, "__mro__", ())
+    ]
+    return {
+        name
+        for function in functions or [found]
+        if function is not object
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    }
 
 
 def _is_own(found, module_name):

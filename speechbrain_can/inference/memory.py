@@ -15,6 +15,10 @@ LARGEST_TENSOR = 2**32  # bytes
 LARGEST_NETWORK = 2**35  # bytes, of all tensors that are made as it is built
 
 
+class TooLargeError(InputError):
+    """A network of more than the memory that it may take."""
+
+
 class LimitedMemory(TorchDispatchMode):
     """Within it, tensors of more than 4 GiB, or 32 GiB in all, are refused.
 
@@ -24,7 +28,7 @@ class LimitedMemory(TorchDispatchMode):
 
     Raises
     ------
-    InputError
+    TooLargeError
         With the number of bytes.
     """
 
@@ -52,7 +56,7 @@ class LimitedMemory(TorchDispatchMode):
 
     def _check(self, size):
         if size > LARGEST_TENSOR or self.made > LARGEST_NETWORK:
-            raise InputError(
+            raise TooLargeError(
                 f"the settings build a tensor of {size} bytes, {self.made} with "
                 f"those before it; {LARGEST_TENSOR} are allowed, and "
                 f"{LARGEST_NETWORK} in all"

@@ -6,12 +6,14 @@ Authors
 
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 import torchaudio
 
 from speechbrain.inference.interfaces import Pretrained
+from speechbrain.utils.fetching import FetchConfig
 from speechbrain_can.alignment.finding import FoundWords, find_words
 from speechbrain_can.alignment.pauses import speech_spans
 from speechbrain_can.alignment.words import AlignmentError
@@ -20,7 +22,7 @@ from speechbrain_can.features.normalization import standardize
 from speechbrain_can.features.store import describe
 from speechbrain_can.files import InputError
 from speechbrain_can.hparams import SETTINGS
-from speechbrain_can.hub import located
+from speechbrain_can.hub import download, located, split_revision
 from speechbrain_can.inference.packed import packaged
 from speechbrain_can.inference.prediction import (
     AttendedWord,
@@ -107,19 +109,23 @@ class EmotionRecognizer(Pretrained):
         UntrustedError
             If the settings would do more than build a model.
         """
-        source = located(packaged(source), None)
+        given = {
+            name: kwargs[name]
+            for name in ("savedir", "local_strategy", "fetch_config")
+            if name in kwargs
+        }
+        source = _settled(packaged(source), given.get("fetch_config"))
         trusted = run_code_of_the_model_folder
         if not trusted:
-            options = ("savedir", "local_strategy", "fetch_config")
-            given = {key: kwargs[key] for key in options if key in kwargs}
             check_model(source, hparams_file, **given)
         with nullcontext() if trusted else building(source):
             recognizer = super().from_hparams(source, hparams_file, **kwargs)
-        classes = getattr(recognizer.hparams, "classes", None)
-        if classes is not None and len(recognizer.classes) != classes:
+            classes = recognizer.classes
+        expected = getattr(recognizer.hparams, "classes", None)
+        if expected not in (None, len(classes)):
             raise InputError(
-                f"{source}: label_encoder.ckpt names {len(recognizer.classes)} "
-                f"classes, and the model has {classes}: it is damaged"
+                f"{source}: label_encoder.ckpt names {len(classes)} classes, and "
+                f"the model has {expected}: it is damaged"
             )
         return recognizer
 
@@ -341,6 +347,27 @@ class EmotionRecognizer(Pretrained):
                 zip(waveforms, probabilities.tolist())
             )
         ]
+
+
+def _settled(source, fetch_config):
+    """The folder of one commit: what is checked is what is loaded.
+
+    A folder, and what has an address of its own, are as they are.
+    """
+    source = str(source)
+    if Path(source).is_dir() or "://" in source:
+        return source
+    config = fetch_config or FetchConfig()
+    name, revision = split_revision(source)
+    return located(
+        f"{name}@{revision or config.revision or 'main'}",
+        config.huggingface_cache_dir,
+        partial(
+            download,
+            token=config.token,
+            local_files_only=not config.allow_network,
+        ),
+    )
 
 
 def _normalized(frames, groups):

@@ -11,6 +11,7 @@ Authors
 """
 
 import filecmp
+import math
 import re
 import zipfile
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from speechbrain_can.inference.allowed import (
     PRETRAINER,
     why_not_allowed,
 )
-from speechbrain_can.inference.memory import LimitedMemory
+from speechbrain_can.inference.memory import LimitedMemory, TooLargeError
 from speechbrain_can.training.model_folder import CLASSES
 from speechbrain_can.training.parameters import NETWORK, PACKED, is_changed
 
@@ -40,17 +41,21 @@ REFERENCES = ("!ref", "!copy")
 # What <part.attribute> becomes; as written it is refused
 ATTRIBUTE = "!apply:getattr"
 PLAIN = "tag:yaml.org,2002:"
-NUMBERS = (f"{PLAIN}int", f"{PLAIN}float")
 
 logger = get_logger(__name__)
 
-PUBLIC = re.compile(r"[A-Za-z]\w*")
-# A value, an item of it, or a public attribute
-WHOLE = re.compile(rf"<\w+(\[\w+\])*(\.{PUBLIC.pattern})?>")
+NAME = re.compile(r"[A-Za-z]\w*")
+# Sizes of parts, and parts of them. Public ones of others lead to all that Python can
+# do: a path writes, a generator has a frame.
+ATTRIBUTES = re.compile(
+    "([a-z]+_)*(size|sizes|layers|features|front_end|encoder)"
+)
+# A value, an item of it, or one of its attributes
+WHOLE = re.compile(rf"<\w+(\[\w+\])*(\.{ATTRIBUTES.pattern})?>")
 NAMED = re.compile(r"<(\w+)>")
-# Between references, and what these stand for: paths and sums, with no power
-AROUND = re.compile(r"(?!.*\*\*)[\w./ +*-]*")
-TEXT = re.compile(r"[\w./ -]*")
+# What texts are made of, and around the references in one also sums
+TEXT = re.compile(r"[\w./ @,:~\\-]*")
+AROUND = re.compile(r"([\w./ @,:~\\()-]| [+*] )*")
 # HyperPyYAML hands what is in brackets to a loader that calls what it is told to
 TUPLE = re.compile(r"\([\w\s.,+-]*\)")
 
@@ -145,7 +150,7 @@ def check_settings(path):
     path = Path(path)
     if path.stat().st_size > LARGEST_SETTINGS:
         raise UntrustedError(f"{path} has more than {LARGEST_SETTINGS} bytes")
-    with parsing(path, "settings of a model", UntrustedError):
+    with _reading(path, "settings of a model"):
         text = path.read_text(encoding="utf-8")
         # first as written: to resolve references reads files that it includes
         root = _checked(path, text)
@@ -169,7 +174,7 @@ def _check_size(path):
     """Refuses parameters that unpack to more than a model has."""
     size = path.stat().st_size
     if zipfile.is_zipfile(path):
-        with parsing(path, "an archive", UntrustedError):
+        with _reading(path, "an archive"):
             with zipfile.ZipFile(path) as archive:
                 parts = [part.file_size for part in archive.infolist()]
         size = max(size, sum(parts))
@@ -184,15 +189,25 @@ def _check_size(path):
 def building(source):
     """Within it, what goes wrong as a stranger's model is built names the folder.
 
-    Raises ``UntrustedError``, also if the network is too large.
+    Raises ``UntrustedError`` if the network is too large.
     """
     try:
-        with parsing(source, "a model", UntrustedError), LimitedMemory():
+        with _reading(source, "a model"), LimitedMemory():
             yield
-    except UntrustedError:
-        raise
-    except InputError as error:
+    except TooLargeError as error:
         raise UntrustedError(f"{source}: {error}. {ADVICE}") from error
+
+
+@contextmanager
+def _reading(path, kind):
+    """As ``parsing``; also a stranger's text may be nested too deep for the memory."""
+    try:
+        with parsing(path, kind, UntrustedError):
+            yield
+    except MemoryError as error:
+        raise UntrustedError(
+            f"{path}: not {kind} that can be read, it needs too much memory"
+        ) from error
 
 
 def _checked(name, text, resolved=False):
@@ -207,16 +222,18 @@ def _checked(name, text, resolved=False):
     waiting, seen, copies = [root], set(), 0
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:  # an alias
+        if resolved and id(node) in seen:  # what was referred to
             continue
-        seen.add(id(node))
         copies += node.tag == "!copy"
-        if resolved and node.tag == ATTRIBUTE:
-            reason = _why_no_attribute(node)
+        if id(node) in seen:
+            reason = "an alias is not allowed, give a !ref"
         elif copies > MOST_COPIES:
             reason = f"more than {MOST_COPIES} times !copy"
+        elif resolved and node.tag == ATTRIBUTE:
+            reason = _why_no_attribute(node)
         else:
             reason = _why_refused(node, values)
+        seen.add(id(node))
         if reason:
             raise UntrustedError(
                 f"{name}, line {node.start_mark.line + 1}: {reason}. This folder "
@@ -231,30 +248,43 @@ def _checked(name, text, resolved=False):
 
 def _why_refused(node, values):
     """Why a node is not allowed; None if it is."""
-    tag, value = str(node.tag), node.value
+    tag = str(node.tag)
+    keys = (
+        [key for key, _ in node.value] if isinstance(node, MappingNode) else []
+    )
+    if not all(key.tag == f"{PLAIN}str" for key in keys):
+        return "a key that is no text is not allowed"
+    names = [key.value for key in keys]
+    if len(set(names)) < len(names):
+        return "a key stands twice"
     kind = next((kind for kind in PARTS if tag.startswith(kind)), None)
     if kind:
-        name = tag[len(kind) :]
-        if name in (PRETRAINER, PACKED_PRETRAINER):
+        part = tag[len(kind) :]
+        if part in (PRETRAINER, PACKED_PRETRAINER):
             return _why_no_pretrainer(kind, node)
-        return why_not_allowed(name)
+        return why_not_allowed(part, names)
     if tag in REFERENCES:
         return _why_no_reference(node, values)
     own = tag.startswith(PLAIN) and not tag.startswith(f"{PLAIN}python")
     if not own and not (tag == "!tuple" and isinstance(node, ScalarNode)):
         return f"{tag} is not allowed"
-    if not isinstance(node, ScalarNode):
-        return None
+    return (
+        _why_no_value(tag, node.value) if isinstance(node, ScalarNode) else None
+    )
+
+
+def _why_no_value(tag, value):
     if value == RUNS_CODE:
         return f"{RUNS_CODE} is not allowed"
     if ".." in Path(value).parts:
         return f"the path {value!r} leaves its folder"
-    if "<" in value or ">" in value:
+    # to refer to what is a reference itself follows it
+    if re.search("<[^>]*>", value) and not NAMED.fullmatch(value):
         return f"{value!r} is a reference without !ref"
     tuple_like = tag == "!tuple" or value.lstrip().startswith("(")
     if tuple_like and not TUPLE.fullmatch(value):
         return f"{value!r} is no tuple of numbers or names"
-    if tag in NUMBERS and _size(value) > LARGEST_NUMBER:
+    if _is_too_large(tag, value):
         return f"{value} is larger than {LARGEST_NUMBER}"
     return None
 
@@ -271,15 +301,16 @@ def _why_no_reference(node, values):
         if not isinstance(found, ScalarNode):
             return f"{node.value} is a text made of what is none"
         length += len(found.value)
-        around = NAMED.sub("", found.value)
-        # of its own value a text may have what a path has
         own = found.tag in REFERENCES
-        allowed = (AROUND if own else TEXT).fullmatch(around)
+        around = NAMED.split(found.value)[::2] if own else [found.value]
+        pattern = AROUND if own else TEXT
+        allowed = all(pattern.fullmatch(piece) for piece in around)
         names = NAMED.findall(found.value) if own else ()
         waiting.extend(values.get(name) for name in names)
     if not allowed:
         return (
-            f"{node.value} refers to what is private, or is no path and no sum"
+            f"{node.value} is no reference to a value, a size or a part, and no path "
+            "and no sum of values"
         )
     if length > LONGEST_TEXT:
         return f"{node.value} becomes a text of over {LONGEST_TEXT} characters"
@@ -291,8 +322,8 @@ def _why_no_attribute(node):
     attribute = node.value[1] if named else None
     if not isinstance(attribute, ScalarNode):
         return f"{ATTRIBUTE} is not allowed"
-    if not PUBLIC.fullmatch(attribute.value):
-        return f"{attribute.value} is private"
+    if not ATTRIBUTES.fullmatch(attribute.value):
+        return f"{attribute.value} is no size and no part"
     return None
 
 
@@ -303,7 +334,7 @@ def _why_no_pretrainer(kind, node):
         return "a pretrainer that is given more than loadables is not allowed"
     ((_, loadables),) = given
     if not isinstance(loadables, MappingNode) or not all(
-        isinstance(key, ScalarNode) and PUBLIC.fullmatch(key.value)
+        isinstance(key, ScalarNode) and NAME.fullmatch(key.value)
         for key, _ in loadables.value
     ):
         return "the loadables of a pretrainer are no names and parts"
@@ -329,10 +360,12 @@ def _loadables(path, root):
     }
 
 
-def _size(text):
-    """Of a number as YAML writes it; what is too long to be one is too large."""
-    if len(text) > 100:
-        return LARGEST_NUMBER + 1
+def _is_too_large(tag, text):
+    """Whether it is a number, as YAML writes them, of which no layer has as many."""
+    if tag not in (f"{PLAIN}int", f"{PLAIN}float"):
+        return False
+    if len(text) > 100:  # no number has as many digits
+        return True
     number = YAML(typ="safe", pure=True).load(text)
-    # not one number is infinite or none
-    return abs(number) if number == number else LARGEST_NUMBER + 1
+    negative = tag == f"{PLAIN}float" and number < 0  # such as what masks
+    return not (negative or abs(number) <= LARGEST_NUMBER or math.isinf(number))

@@ -17,6 +17,7 @@ import torch
 from speechbrain_can.files import (
     InputError,
     atomic_write,
+    parsing,
     read_json,
     write_json,
 )
@@ -189,7 +190,8 @@ def check_tables(output_folder):
     """Refuses results that the tables beside them do not give."""
     for result in finished_folds(output_folder):
         path = fold_result(output_folder, result["fold"])
-        sums = result.get("tables", {PREDICTIONS: None})
+        # what was written before valid_predictions.csv had a sum
+        sums = result.get("tables", {PREDICTIONS: result.get("predictions")})
         for name, known in sums.items():
             table = path.with_name(name)
             same = table.exists() and known in (None, _sum_of_file(table))
@@ -204,8 +206,9 @@ def check_tables(output_folder):
 
 def _gives(predictions, result):
     """Whether the scores of a result are those of its predictions."""
-    table = read_predictions(predictions)
-    found = evaluate(table["true"].tolist(), table["predicted"].tolist())
+    with parsing(predictions, "a table of predictions"):
+        table = read_predictions(predictions)
+        found = evaluate(table["true"].tolist(), table["predicted"].tolist())
     return len(table) == result["n_test"] and all(
         abs(result[name] - found[name]) <= 1e-9 for name in METRICS
     )

@@ -83,7 +83,9 @@ def escaped(text, table_format):
     """
     text = " ".join(str(text).split())
     if table_format == "github":
-        return re.sub(r"([\\`*\[\]|])", r"\\\1", text).replace("<", "&lt;")
+        # an underscore within a word is none of Markdown's
+        text = re.sub(r"([\\`*~\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", text)
+        return text.replace("&", "&amp;").replace("<", "&lt;")
     return text
 
 

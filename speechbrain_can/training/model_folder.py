@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from speechbrain.dataio.encoder import CategoricalEncoder
-from speechbrain_can.hparams import SETTINGS
+from speechbrain_can.hparams import SETTINGS, Settings
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.training.parameters import PACKED, save_network
 
@@ -88,9 +88,19 @@ def prediction_settings(settings, temperature):
     """The settings of a fold, as far as prediction reads them: HyperPyYAML."""
     given = [name for name in READERS if settings.has(name)]
     parts = [name for name in PARTS if settings.has(name)]
+    needed = Settings(
+        settings.name,
+        settings.replaced(OF_TRAINING).part([*parts, *given]),
+    )
+    # a model folder has no other beside it
+    outside = {
+        key: os.path.abspath(value)
+        for key, value in needed.plain().items()
+        if isinstance(value, str) and ".." in Path(value).parts
+    }
     lines = [
         "# yamllint disable",
-        settings.replaced(OF_TRAINING).part([*parts, *given]).rstrip(),
+        needed.replaced(outside).text.rstrip(),
         f"temperature: {temperature!r}",
         *(text for name, text in READERS.items() if name not in given),
         PRETRAINER,
@@ -132,6 +142,8 @@ def write_model_folder(
         label_encoder.save(partial / CLASSES)
         network = torch.nn.ModuleDict(dict(modules))
         save_network(network, partial / PACKED, half, (SETTINGS, CLASSES))
+        # which safetensors lets nobody else read
+        shutil.copymode(partial / SETTINGS, partial / PACKED)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
     finally:

@@ -14,7 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from speechbrain.utils.logger import get_logger
 from speechbrain_can.files import InputError
+
+logger = get_logger(__name__)
 
 NETWORK = "network"
 PACKED = f"{NETWORK}.safetensors"
@@ -78,7 +81,7 @@ def save_network(network, path, half=False, beside=()):
 def is_changed(file, path):
     """Whether a file is another than the one that a network was written beside."""
     with _opened(path) as network:
-        sums = json.loads(network.metadata()[BESIDE])
+        sums = dict(json.loads((network.metadata() or {}).get(BESIDE, "{}")))
     return sums.get(Path(file).name) not in (None, _sum_of_text(file))
 
 
@@ -113,8 +116,11 @@ def load_network(network, path):
     """
     with _opened(path) as file:
         state = {key: file.get_tensor(key) for key in file.keys()}
-        other = file.metadata()[OTHER]
-        if file.metadata()[CHECKSUM] != _checksum(state, other):
+        metadata = file.metadata() or {}
+        other = metadata.get(OTHER, "{}")
+        if CHECKSUM not in metadata:
+            logger.warning("%s has no checksum that tells damage", path)
+        elif metadata[CHECKSUM] != _checksum(state, other):
             raise ValueError("its numbers are not those that were written")
         state.update(json.loads(other, object_hook=_as_bytes))
         network.load_state_dict(state)  # as wide as the module has it

@@ -15,7 +15,12 @@ from speechbrain_can.corpus.folds import FoldAssignment, write_folds
 from speechbrain_can.corpus.manifest import write_manifest
 from speechbrain_can.corpus.prepare import folds_path, seal
 from speechbrain_can.files import write_json
-from speechbrain_can.results.folds import read_attention, write_attention
+from speechbrain_can.results.folds import (
+    read_attention,
+    write_attention,
+    write_predictions,
+    write_result,
+)
 from speechbrain_can.results.metrics import METRICS
 
 
@@ -93,11 +98,16 @@ def test_command(segment, tmp_path):
             list(names),
             [{"text": WEIGHTS[name], "audio": WEIGHTS[name]} for name in names],
         )
-        write_json(
+        write_predictions(
+            run / f"fold_{fold}" / "predictions.csv",
+            *(list(names), ["ang", "sad"], ["ang", "sad"]),
+            *([[0.9, 0.1], [0.1, 0.9]], ["ang", "sad"]),
+        )
+        write_result(
             run / f"fold_{fold}" / "result.json",
             {
-                **dict.fromkeys([*METRICS, "n_test"], 1),
-                **{"fold": fold, "n_train": 8, "manifest": ""},
+                **dict.fromkeys(METRICS, 1),
+                **{"fold": fold, "n_train": 8, "n_test": 2, "manifest": ""},
             },
         )
     prepared = tmp_path / "prepared"
@@ -122,6 +132,11 @@ def test_command(segment, tmp_path):
         f"segment: !name:speechbrain_can.features.segments.{segment}_segments\n"
         "    overlap: 0.1\n"
     )
+    table = run / "fold_1" / "attention.csv"
+    written = table.read_text()
+    table.write_text(written.replace("0.", "1.", 1))
+    assert "attention.csv gives; delete" in command().output
+    table.write_text(written)
     found = command()
     assert found.exit_code == 1 and "not a controlled corpus" in found.output
     (tmp_path / "plan.json").write_text(json.dumps(TURNS))

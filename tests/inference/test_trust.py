@@ -3,6 +3,7 @@
 import pickle
 import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -80,6 +81,30 @@ ATTACKS = {
     "a private attribute without !ref": (
         "a: !new:torch.nn.ReLU {}\nx: <a.__init__>\nevil: !ref <x>"
     ),
+    "a frame of a generator": (
+        "linear: !new:torch.nn.Linear [1, 1]\n"
+        "evil: !new:speechbrain.lobes.models.ECAPA_TDNN.TDNNBlock\n"
+        "    in_channels: 1\n    out_channels: 1\n    kernel_size: 1\n"
+        "    dilation: 1\n    activation: !ref <linear.parameters>\n"
+        "generator: !ref <evil.activation>\n"
+        "frame: !ref <generator.gi_frame>\nbuiltins: !ref <frame.f_builtins>"
+    ),
+    "a path that writes": (
+        "words: !new:speechbrain_can.lobes.subwords.SubwordEmbedding\n"
+        "    model_folder: {mark}\n    vocab_size: 9\n    embedding_size: 9\n"
+        "place: !ref <words.model_folder>\n"
+        "evil: !new:speechbrain.lobes.models.ECAPA_TDNN.TDNNBlock\n"
+        "    in_channels: 1\n    out_channels: 1\n    kernel_size: 1\n"
+        "    dilation: 1\n    activation: !ref <place.touch>"
+    ),
+    "a model that is unpickled": (
+        "evil: !new:speechbrain.integrations.huggingface.wav2vec2.Wav2Vec2\n"
+        "    source: someone/evil\n    save_path: .\n    weights_only: false"
+    ),
+    "words of a model that is unpickled": (
+        "evil: !name:speechbrain_can.integrations.whisper.CutWhisper\n"
+        "    source: someone/evil\n    weights_only: false"
+    ),
     "a tuple": "evil: (!!python/object/apply:os.system [touch {mark}])",
     "a tuple with its tag": (
         "evil: !tuple (!!python/object/apply:os.system [touch {mark}])"
@@ -116,9 +141,21 @@ ATTACKS = {
     "a list in a text": ("a: &a [1, 2]\nb: &b [*a, *a]\nevil: !ref x<b>"),
     "a power of a power": "a: 9\nevil: !ref <a> ** 9 ** 9",
     "a power in pieces": "l: 9*\nr: '*9'\nevil: !ref <l><r>",
+    "a power in pieces of references": (
+        "l: !ref 9*\nm: !ref '*9*'\nn: !ref '*99999999'\nevil: !ref <l><m><n>"
+    ),
+    "a power around nothing": "l: ''\nn: 9\nevil: !ref <n> *<l>* <n>",
+    "a number for a key": "1: x\n'1': !ref <evil>\nevil: 1",
+    "copies of a copy": (
+        "a: [1]\nb: [&c !copy <a>, *c, *c]\nevil: [&d !copy <b>, *d, *d]"
+    ),
+    "lists of a list": "a: &a [1, 1]\nb: &b [*a, *a]\nevil: [*b, *b]",
+    "a merged mapping": "a: &a {b: 1}\nevil: {<<: *a}",
+    "texts of texts without !ref": (
+        "a: x\nb: <a><a>\nc: <b><b>\nevil: !ref <c>"
+    ),
     "a number of layers in another spelling": "evil: 0x7fffffffffff",
     "a broken number of layers": "evil: 1.0e+12",
-    "an infinite one": "evil: .inf",
     "lists in lists": f"evil: {'[' * 3000}{']' * 3000}",
     "a reference to nothing": "evil: !ref <nothing>",
     "a key twice": "evil: 1\nevil: 2",
@@ -233,12 +270,58 @@ def test_what_settings_of_ones_own_may_say(folder):
             "first: !new:torch.nn.Linear [!ref <size>, !ref <twice>]\n"
             "second: !copy <first>\nwide: !ref <first.out_features>\n"
             "place: results/pretrained\ntokens: !ref <place>/<size>-1\n"
+            "revised: !ref <place>@<size>\nsum: !ref (<size> + 2) * <twice>\n"
+            "unknown: <unk>\narrow: a -> b\nmask: -1.0e+9\nmost: .inf\n"
         )
     recognizer = EmotionRecognizer.from_hparams(folder)
     assert recognizer.hparams.wide == 256
     assert recognizer.hparams.kernel == (3, 3)
+    assert recognizer.hparams.revised == "results/pretrained@128"
+    assert recognizer.hparams.sum == 130 * 256
+    assert recognizer.hparams.unknown == "<unk>"
+    assert recognizer.hparams.mask == -1e9
     assert recognizer.hparams.tokens == "results/pretrained/128-1"
     assert recognizer.hparams.second is not recognizer.hparams.first
+
+
+def test_paths_out_of_a_recipe_are_written_out(tmp_path):
+    folder = ROOT / "recipes" / "EmoDB" / "multimodal_emotion_recognition"
+    settings = read_settings(folder / "hparams/encoders/can_whisper.yaml")
+    settings = settings.replaced({"audio_source": "../whisper"})
+    text = prediction_settings(settings, 1.0)
+    assert f"audio_source: {Path('../whisper').resolve()}\n" in text
+    (tmp_path / "hyperparams.yaml").write_text(text, encoding="utf-8")
+    check_settings(tmp_path / "hyperparams.yaml")
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "file, content",
+    [
+        ("label_encoder.ckpt", "-" * 100_000),
+        ("label_encoder.ckpt", "'ang' => 1\n'sad' => 2\n"),
+        ("label_encoder.ckpt", "[] => 0\n"),
+        ("network.safetensors", ""),
+    ],
+)
+def test_other_files_are_no_bare_error(folder, file, content):
+    own = (folder / PACKED).read_bytes()
+    (folder / file).write_text(content)
+    with pytest.raises(InputError, match=str(folder)):
+        EmotionRecognizer.from_hparams(folder)
+    # also where nothing tells that it was changed
+    (folder / PACKED).write_bytes(own.replace(b"beside", b"besode"))
+    if file != PACKED:
+        with pytest.raises(InputError, match=str(folder)):
+            EmotionRecognizer.from_hparams(folder)
+
+
+def test_what_is_damaged_is_not_told_to_be_trusted(folder):
+    content = (folder / PACKED).read_bytes()
+    (folder / PACKED).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match="is damaged") as told:
+        EmotionRecognizer.from_hparams(folder)
+    assert "run_code_of_the_model_folder" not in str(told.value)
 
 
 def test_a_model_whose_numbers_are_none(folder, tmp_path):

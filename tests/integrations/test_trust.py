@@ -11,8 +11,12 @@ import torch
 from helpers.encoders import WORDS, front_end
 
 from speechbrain.integrations.huggingface.wavlm import WavLM
+from speechbrain_can.files import InputError
 from speechbrain_can.hub import PretrainedError, located
-from speechbrain_can.inference.recognizer import load_recognizer
+from speechbrain_can.inference.recognizer import (
+    EmotionRecognizer,
+    load_recognizer,
+)
 from speechbrain_can.integrations.hidden import SegmentHidden
 from speechbrain_can.integrations.loading import model_version
 from speechbrain_can.integrations.text import PretrainedWords
@@ -88,7 +92,11 @@ def test_a_pinned_model_folder_is_checked(trained, tmp_path, monkeypatch):
         commit,
     )
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    assert load_recognizer(f"someone/emotions@{commit}").classes
+    for source in (f"someone/emotions@{commit}", "someone/emotions"):
+        assert load_recognizer(source).classes
+    # what is checked is what is loaded: the folder of a commit
+    with pytest.raises(InputError, match=f"{commit}: not a model"):
+        EmotionRecognizer.from_hparams("someone/emotions", overrides={"no": 1})
     blob = (snapshot / "network.safetensors").resolve()
     blob.write_bytes(blob.read_bytes() + b" ")
     with pytest.raises(PretrainedError, match="is not what its commit"):

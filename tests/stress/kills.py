@@ -228,7 +228,8 @@ def stress(command, kills, seed, scratch, report=print):
         folder = scratch / f"killed_{killed}"
         own = 0  # kills of this folder
         for turn in range(min(kills - killed, draw.randint(1, 3))):
-            if (killed + turn) % 2:
+            timed = (killed + turn) % 2
+            if timed:
                 after = draw.uniform(0, seconds)
                 moment = f"at {after:.2f} s"
                 pid = start(command.run, folder)
@@ -243,13 +244,18 @@ def stress(command, kills, seed, scratch, report=print):
             # what goes on where it was may be at its end before that
             if ended == 0:
                 break
+            if ended not in ((None,) if timed else (KILLED,)):
+                raise RuntimeError(
+                    f"{command.name}, {moment}: it ended by itself, or not at all "
+                    f"({ended})\n{folder.with_suffix('.log').read_text()[-3000:]}"
+                )
             own += 1
             name = command.name
             stages[stage(folder) if name == "train.py" else name] += 1
         killed += own
         status = finish(command, folder)
         found = contents(command, folder)
-        if (status, found) == (0, expected) and ended in (None, 0, KILLED):
+        if (status, found) == (0, expected):
             outcomes["survived"] += own
             shutil.rmtree(folder)
             continue
