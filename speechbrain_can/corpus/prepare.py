@@ -162,13 +162,14 @@ def _note(folder, name, digest):
 
 def check_unchanged(path):
     """Refuses, with a ``CorpusError``, a file that is not as it was written."""
+    again = f"delete {path.parent / 'corpus.json'} to prepare the corpus again"
     if not path.exists():
-        raise CorpusError(f"{path} is missing; prepare the corpus again")
+        raise CorpusError(f"{path} is missing; {again}")
     if _digests(path.parent).get(path.name) != _digest(path):
         raise CorpusError(
             f"{path} is not as the preparation wrote it, and what was made of it "
-            f"would not be either; delete {path.parent / 'corpus.json'} to prepare "
-            "the corpus again (folds of your own are --protocol=file:<path>)"
+            f"would not be either; {again} (folds of your own are "
+            "--protocol=file:<path>)"
         )
 
 
