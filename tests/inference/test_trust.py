@@ -34,6 +34,9 @@ ATTACKS = {
     "a part of torch that imports": (
         "evil: !new:torch.nn.attention._fa3._fa3_import_module [evil]"
     ),
+    "a function of torch that changes all parts": (
+        "evil: !name:torch.nn.modules.module.register_module_forward_hook"
+    ),
     "a private part": ("evil: !name:torch.nn.modules.module._addindent"),
     "name": "evil: !name:os.system\n    command: touch {mark}",
     "name through ours": "evil: !name:speechbrain_can.files.os.system",
