@@ -1,4 +1,4 @@
-"""How far a metric could be from what was found on these utterances.
+"""Bootstrap confidence intervals of the metrics.
 
 Authors
  * The speechbrain-can developers 2026
@@ -12,28 +12,30 @@ from speechbrain_can.results.metrics import METRICS
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
+BATCH = 100  # resamples that are in memory at a time
 
 
 def bootstrap_intervals(predictions, unit="ID"):
-    """Percentile intervals of every metric, by the bootstrap.
+    """Return percentile bootstrap intervals of every metric.
 
-    Utterances of one speaker are more alike than those of several: drawing
-    speakers instead of utterances says how far the metrics would be on other
-    speakers, drawing utterances how far on others of the same ones.
+    Resampling utterances estimates how much a metric would vary on other
+    utterances of the same speakers. Resampling speakers, with all of their
+    utterances, estimates how much it would vary on other speakers, which is
+    usually more.
 
     Arguments
     ---------
     predictions : pandas.DataFrame
-        Columns ``true`` and ``predicted``, of all folds and seeds together, and
-        ``unit``.
+        Predictions of all folds and seeds, with the columns ``true``,
+        ``predicted`` and ``unit``.
     unit : str
-        The column whose values are drawn, with all of their rows.
+        The column whose values are resampled, with all of their rows.
 
     Returns
     -------
     dict of str: tuple of float
-        Lower and upper end by metric, at ``CONFIDENCE``; None for a metric
-        where there is one unit alone.
+        Lower and upper bound of each metric at the level ``CONFIDENCE``. None
+        if there is only one unit.
 
     Example
     -------
@@ -46,23 +48,29 @@ def bootstrap_intervals(predictions, unit="ID"):
     units, names = pd.factorize(predictions[unit])
     if len(names) < 2:
         return dict.fromkeys(METRICS)
-    pairs = predictions.groupby(["true", "predicted"])
-    true, predicted = (np.array(values) for values in zip(*pairs.groups))
-    counts = np.zeros((len(names), len(pairs)))
-    np.add.at(counts, (units, pairs.ngroup()), 1)
+    classes, codes = np.unique(
+        predictions[["true", "predicted"]].astype(str), return_inverse=True
+    )
+    true, predicted = codes.reshape(-1, 2).T
+    size = len(classes)
+    counts = np.zeros((len(names), size * size))
+    np.add.at(counts, (units, size * true + predicted), 1)
 
     def interval(metric):
-        """Of one metric."""
+        """Return the bounds of one metric."""
 
-        def statistic(drawn):
-            weights = np.bincount(drawn, minlength=len(names)) @ counts
-            there = weights > 0
-            return metric(true[there], predicted[there], weights[there])
+        def statistic(drawn, axis):
+            times = np.apply_along_axis(
+                np.bincount, axis, drawn, minlength=len(names)
+            )
+            confusion = (times @ counts).reshape(*times.shape[:-1], size, size)
+            return metric(confusion)
 
         found = bootstrap(
             (np.arange(len(names)),),
             statistic,
-            vectorized=False,
+            vectorized=True,
+            batch=BATCH,
             n_resamples=RESAMPLES,
             confidence_level=CONFIDENCE,
             method="percentile",

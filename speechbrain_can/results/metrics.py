@@ -1,51 +1,49 @@
-"""The one list of metrics: results, tables, reports and early stopping read it.
+"""The metrics of results, tables, reports and early stopping.
 
-To add one, write a function here and name it in ``METRICS``. Their formulas are
-in ``docs/metrics.md``; ``calibration`` has the expected calibration error.
+A metric is a function of a confusion matrix ``[..., true, predicted]``. To add
+one, write a function here and add it to ``METRICS``. ``docs/metrics.md`` has the
+formulas; ``calibration`` has the expected calibration error.
 
 Authors
  * The speechbrain-can developers 2026
 """
 
+import numpy as np
 import pandas as pd
-from sklearn.metrics import (
-    accuracy_score,
-    confusion_matrix,
-    f1_score,
-    recall_score,
-)
+from sklearn.metrics import confusion_matrix, recall_score
 
 
-def weighted_accuracy(true, predicted, weights=None):
-    """The share of utterances that are predicted correctly."""
-    return accuracy_score(true, predicted, sample_weight=weights)
+def weighted_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Return the share of correct predictions (accuracy)."""
+    return _hits(confusion).sum(-1) / confusion.sum((-2, -1))
 
 
-def unweighted_accuracy(true, predicted, weights=None):
-    """The mean of the recalls of the classes that are present."""
-    return recall_score(
-        true,
-        predicted,
-        labels=sorted(set(true)),
-        average="macro",
-        sample_weight=weights,
-        zero_division=0,
-    )
+def unweighted_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Return the mean recall of the classes present (UAR)."""
+    present = confusion.sum(-1)
+    return _mean_over_present(_hits(confusion), present, present)
 
 
-def macro_f1(true, predicted, weights=None):
-    """The mean over the classes present of 2 PR / (P + R)."""
-    return f1_score(
-        true,
-        predicted,
-        labels=sorted(set(true)),
-        average="macro",
-        sample_weight=weights,
-        zero_division=0,
-    )
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
+    """Return the mean F1 score of the classes present."""
+    present = confusion.sum(-1)
+    both = present + confusion.sum(-2)
+    return _mean_over_present(2 * _hits(confusion), both, present)
 
 
-# Of two values of a metric the higher one is the better one.
+def _hits(confusion):
+    """Return the correct predictions of each class, ``[..., classes]``."""
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
+def _mean_over_present(part, whole, present):
+    """Average ``part / whole`` over the classes with ``present > 0``."""
+    there = present > 0
+    shares = np.divide(part, whole, out=np.zeros(part.shape), where=there)
+    return shares.sum(-1) / there.sum(-1)
+
+
+# Higher values are better.
 METRICS = {
     "WA": weighted_accuracy,
     "UA": unweighted_accuracy,
@@ -54,7 +52,7 @@ METRICS = {
 
 
 def evaluate(true, predicted):
-    """Every metric by name, of equally many true and predicted classes.
+    """Return every metric by name, from true and predicted classes.
 
     Example
     -------
@@ -64,9 +62,8 @@ def evaluate(true, predicted):
     >>> found["WA"], found["UA"], found["macro-F1"]
     (0.75, 0.5, 0.5)
     """
-    return {
-        name: float(metric(true, predicted)) for name, metric in METRICS.items()
-    }
+    counts = confusion_matrix(true, predicted)
+    return {name: float(metric(counts)) for name, metric in METRICS.items()}
 
 
 def recalls(true, predicted):

@@ -11,7 +11,6 @@ import math
 import re
 
 import pandas as pd
-from joblib import Parallel, delayed
 from tabulate import tabulate
 
 from speechbrain_can.files import InputError, as_text, atomic_write
@@ -190,22 +189,16 @@ def interval_table(predictions, speakers=None):
         )
     units = {"utterances": "ID", **({"speakers": "speaker"} if known else {})}
     by_system = dict(list(predictions.groupby("system", sort=False)))
-    wanted = [(system, name) for system in by_system for name in units]
-    # thousands of metrics: seconds a system, side by side
-    found = Parallel(n_jobs=-1 if len(by_system) > 1 else 1)(
-        delayed(bootstrap_intervals)(by_system[system], units[name])
-        for system, name in wanted
-    )
-    rows = {
-        system: evaluate(own["true"].tolist(), own["predicted"].tolist())
-        for system, own in by_system.items()
-    }
-    for (system, name), intervals in zip(wanted, found):
-        rows[system][name] = by_system[system][units[name]].nunique()
-        for metric, ends in intervals.items():
-            low, high = ends or (math.nan, math.nan)
-            rows[system][f"{metric} low over {name}"] = low
-            rows[system][f"{metric} high over {name}"] = high
+    rows = {}
+    for system, own in by_system.items():
+        row = evaluate(own["true"].tolist(), own["predicted"].tolist())
+        for name, unit in units.items():
+            row[name] = own[unit].nunique()
+            for metric, ends in bootstrap_intervals(own, unit).items():
+                low, high = ends or (math.nan, math.nan)
+                row[f"{metric} low over {name}"] = low
+                row[f"{metric} high over {name}"] = high
+        rows[system] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
