@@ -21,7 +21,7 @@ LOCKS := $(if $(LOCKED),$(wildcard requirements/*.lock))
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 RECIPE := recipes/IEMOCAP/multimodal_emotion_recognition
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.9 \
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
 	--no-annotate --no-header --generate-hashes
 
 .PHONY: demo test test-newest stress fuzz audit bench docs upstream lock clean

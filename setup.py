@@ -22,19 +22,14 @@ EXTRAS = {
     ],
     # pocketsphinx aligns English and brings its model, espeakng-loader (eSpeak
     # NG as a wheel) pronounces unknown words, inflect spells numbers out
-    # (there is no wheel of pocketsphinx for Python 3.9)
-    "align": [
-        "pocketsphinx>=5.0.4; python_version >= '3.10'",
-        "espeakng-loader>=0.2",
-        "inflect>=7.0",
-    ],
+    "align": ["pocketsphinx>=5.0.4", "espeakng-loader>=0.2", "inflect>=7.0"],
     # faster-whisper recognises speech and brings Silero's voice detection
     "asr": ["faster-whisper>=1.2"],
     # praatio writes TextGrid, sounddevice records from a microphone
     "predict": ["praatio>=6.2", "sounddevice>=0.4.6"],
     # ray runs many trainings, on a cluster too, and searches with optuna
     "ray": ["ray[tune]>=2.43", "optuna>=3.0"],
-    # playwright drives a browser over the page, axe finds what is inaccessible
+    # playwright drives a browser, axe finds accessibility violations
     "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
     # sphinx makes pages of the docstrings
     "docs": ["sphinx>=7.1"],
@@ -58,9 +53,10 @@ EXTRAS["test"] = sorted(
         *EXTRAS["align"],
         *EXTRAS["asr"],
         *EXTRAS["ray"],
-        # hypothesis draws damage, and finds the least of it that does harm
+        *EXTRAS["browser"],
+        # hypothesis generates damaged inputs and shrinks those that fail
         *("hypothesis>=6.100", "pytest>=7.4"),
-        "pytest-xdist>=3.8",  # files of tests side by side
+        "pytest-xdist>=3.8",  # runs test files in parallel
         *("ruff==0.12.4", "yamllint==1.35.1"),
         "codespell==2.3.0",
     }
@@ -85,7 +81,7 @@ setup(
             "models/*/*",
         ]
     },
-    python_requires=">=3.9",
+    python_requires=">=3.10",
     install_requires=[
         "speechbrain>=1.1.2",  # Brain, data pipeline, checkpoints
         # tensors, LSTM, FFT; torchaudio 2.11, its last release, is made for
@@ -105,7 +101,6 @@ setup(
         "statsmodels>=0.13.5",  # McNemar's test, Holm's correction
         "rapidfuzz>=3.0",  # sentences that are nearly the same
         "tabulate>=0.9.0",  # tables in Markdown and LaTeX
-        "joblib>=1.1",  # intervals of systems side by side
         "tqdm>=4.42.0",  # progress bars
         "filelock>=3.0",  # runs side by side prepare a corpus once
         "click>=8.0",  # the command line
@@ -121,7 +116,7 @@ setup(
     classifiers=[
         *(
             f"Programming Language :: Python :: 3.{minor}"
-            for minor in range(9, 14)
+            for minor in range(10, 14)
         ),
         "License :: OSI Approved :: Apache Software License",
         "Topic :: Multimedia :: Sound/Audio :: Speech",
