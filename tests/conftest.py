@@ -1,12 +1,13 @@
-"""Fixtures: the recipes as modules, tiny corpora, and the data at hand."""
+"""Fixtures: recipes as modules, tiny corpora, trained runs, resources."""
 
 import os
-import shutil
 
 import pytest
 import torch
+from helpers import resources, seeds
 from helpers.corpora import EMODB_LABELS, Release, utterance, write_wav
-from helpers.recipes import RECIPES, SHARED, load_module, on, run
+from helpers.recipes import RECIPES, load_module, on, run
+from playwright.sync_api import sync_playwright
 
 from speechbrain_can.alignment.words import Word
 
@@ -25,8 +26,24 @@ collect_ignore_glob = [
 LONGEST = ("test_ray.py", "test_runs.py", "test_kills.py", "test_benchmarks.py")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--seed-offset",
+        type=int,
+        default=0,
+        help="Add this number to every seed of the tests.",
+    )
+
+
+def pytest_configure(config):
+    os.environ[seeds.VARIABLE] = str(config.getoption("--seed-offset"))
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items:
+        resources.mark(item)
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +56,30 @@ def emodb_prepare():
     return load_module(RECIPES["EmoDB"] / "emodb_prepare.py")
 
 
+@pytest.fixture(scope="session")
+def data():
+    """The folder of the corpora and word vectors that tests use."""
+    return resources.locate(
+        "data", "emodb", "glove", "iemocap_layout", "sentences"
+    )
+
+
+@pytest.fixture(scope="session")
+def whisper():
+    """A folder of Whisper base: ``ct2`` for CTranslate2, ``hf`` for transformers."""
+    return resources.locate("whisper", "ct2", "hf")
+
+
 @pytest.fixture
-def shared():
-    """The data beside the checkout, where it is present."""
-    if not SHARED.is_dir():
-        pytest.skip("the data beside the checkout is not present")
-    return SHARED
+def browser():
+    """Chromium, driven by Playwright."""
+    chromium = resources.locate("browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +88,7 @@ def controlled_corpus(tmp_path_factory):
     from speechbrain_can.controlled.generator import make_corpus
 
     folder = tmp_path_factory.mktemp("corpus") / "controlled"
-    make_corpus(folder, utterances=40, seed=3)
+    make_corpus(folder, utterances=40, seed=seeds.shifted(3))
     return folder
 
 
@@ -75,7 +110,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def seeded():
-    torch.manual_seed(0)
+    torch.manual_seed(seeds.shifted(0))
 
 
 @pytest.fixture
@@ -113,17 +148,3 @@ def small_corpus(tmp_path):
         words = [Word("so", 0.0, 0.2), Word("what", 0.2, seconds)]
         utterances[name] = utterance(name, words, duration=seconds)
     return utterances
-
-
-@pytest.fixture
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium here")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()

@@ -40,7 +40,6 @@ PAGES += sorted(ROOT.glob("docs/*.md")) + sorted(ROOT.glob("recipes/*/*/*.md"))
 
 
 def test_pages_of_all_docstrings_build_without_a_warning(tmp_path):
-    pytest.importorskip("sphinx", reason="sphinx is not installed")
     pages, html = tmp_path / "api", tmp_path / "html"
     for command in (
         [
@@ -74,7 +73,6 @@ def test_the_example_of_the_readme_runs(capsys):
 def test_the_prediction_of_the_readme_runs(
     trained, controlled_corpus, tmp_path, monkeypatch, capsys
 ):
-    pytest.importorskip("pocketsphinx")
     (example,) = [b for b in blocks("README.md") if "EmotionRecognizer" in b]
     rows = read_manifest(trained / "prepared" / "manifest.csv")
     row = next(iter(rows.values()))

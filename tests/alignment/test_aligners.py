@@ -20,9 +20,6 @@ from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.controlled.speech import Synthesizer
 
-# for Python 3.9 there is no wheel of it
-pytest.importorskip("pocketsphinx")
-
 
 @pytest.fixture(scope="module")
 def align():

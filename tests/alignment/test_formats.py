@@ -119,7 +119,6 @@ def make_textgrid(tiers):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("tier", ["words", "anna - words", "anything"])
 def test_textgrid(tmp_path, kind, encoding, tier):
-    pytest.importorskip("praatio")
     tiers = {tier: [(w.start, w.end, w.text) for w in WORDS]}
     if tier != "anything":
         tiers["phones"] = [(0.1, 0.2, "OW")]
@@ -132,7 +131,6 @@ def test_textgrid(tmp_path, kind, encoding, tier):
 
 
 def test_elan(tmp_path):
-    pympi = pytest.importorskip("pympi")
     file = pympi.Elan.Eaf()
     file.add_tier("words")
     for w in WORDS:

@@ -1,6 +1,5 @@
-"""Whisper, where one is at hand: WHISPER_BASE names a folder of CTranslate2's format."""
+"""Transcription with Whisper, and the words that it returns."""
 
-import os
 import pickle
 
 import pytest
@@ -15,8 +14,6 @@ from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 from speechbrain_can.files import InputError
 
-pytest.importorskip("faster_whisper")
-
 
 @pytest.fixture(scope="module")
 def utterances(trained, controlled_corpus):
@@ -28,11 +25,8 @@ def utterances(trained, controlled_corpus):
 
 
 @pytest.fixture(scope="module")
-def transcribe():
-    folder = os.environ.get("WHISPER_BASE")
-    if not folder:
-        pytest.skip("WHISPER_BASE names no folder of a Whisper")
-    return WhisperTranscriber(folder)
+def transcribe(whisper):
+    return WhisperTranscriber(str(whisper / "ct2"))
 
 
 def test_a_model_that_is_not_there():
@@ -56,7 +50,6 @@ def test_what_is_said_is_heard(transcribe, utterances):
 
 
 def test_it_is_placed_more_closely(transcribe, utterances):
-    pytest.importorskip("pocketsphinx")
     align = PocketsphinxAligner()
     waveform, _ = utterances[3]
     loose, placed = transcribe(waveform), hear(waveform, transcribe, align)

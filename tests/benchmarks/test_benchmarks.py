@@ -39,7 +39,6 @@ def test_all_of_it_runs(tmp_path):
 
 
 def test_shards_hold_what_the_store_holds(tmp_path):
-    pytest.importorskip("webdataset")
     for i, name in enumerate("abc"):
         write_wav(tmp_path / "corpus" / f"{name}.wav", seed=i)
     store = build_store(

@@ -23,9 +23,6 @@ from speechbrain_can.inference.inputs import find_recordings
 from speechbrain_can.inference.prediction import AttendedWord, Prediction
 from speechbrain_can.inference.writers import CsvWriter
 
-# for Python 3.9 there is no wheel of it
-pytest.importorskip("pocketsphinx")
-
 
 @pytest.fixture(scope="module")
 def model(trained):
@@ -95,7 +92,6 @@ def test_every_format_says_the_same(model, table, tmp_path):
 
 
 def test_a_textgrid_of_words_that_overlap(model, utterances, tmp_path):
-    pytest.importorskip("praatio")
     wav, _ = utterances[0]
     words = tmp_path / "words.csv"
     words.write_text("word,start,end\nthe,0.1,0.5\nfarm,0.4,0.9\n")
@@ -203,7 +199,6 @@ def test_a_bad_recording_stops_no_other(model, utterances, tmp_path):
 
 
 def test_standard_input(model, utterances, monkeypatch):
-    pytest.importorskip("faster_whisper")
     wav, utterance = utterances[0]
     with open(wav, "rb") as stream:
         content = stream.read()

@@ -29,8 +29,8 @@ def test_twenty_sentences_a_class_and_a_key_in_each():
         assert "".join(sentence.words).replace("'", "") == spoken
 
 
-def test_another_tsv(shared):
-    sentences = read_sentences(shared / "sentences" / "goemotions_dev.tsv")
+def test_another_tsv(data):
+    sentences = read_sentences(data / "sentences" / "goemotions_dev.tsv")
     assert len(sentences) == 1123  # 1,159 without fear and disgust
 
 

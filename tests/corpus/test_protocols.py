@@ -187,9 +187,9 @@ def test_published_folds_of_emodb():
 
 
 def test_published_folds_are_of_the_recordings_beside_the_checkout(
-    emodb_prepare, shared
+    emodb_prepare, data
 ):
-    recordings, _ = emodb_prepare.find_recordings(shared / "emodb")
+    recordings, _ = emodb_prepare.find_recordings(data / "emodb")
     published = read_folds(
         ROOT / "manifests" / "emodb_leave_one_speaker_out.csv"
     )

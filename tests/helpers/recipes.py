@@ -15,9 +15,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-SHARED = ROOT.parent / "shared" / "data"
-
-
 RECIPES = {
     name: ROOT / "recipes" / name / "multimodal_emotion_recognition"
     for name in ("IEMOCAP", "EmoDB")

@@ -1,8 +1,5 @@
 """Models in a box, and models on other corpora."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 from click.testing import CliRunner
@@ -233,17 +230,14 @@ def test_the_model_of_the_package_is_small_and_complete():
     assert "must not be used for" in (folder / "README.md").read_text()
 
 
-def test_the_model_in_the_box_hears(shared):
-    whisper = os.environ.get("WHISPER_BASE_HF")
-    if not whisper or not Path(whisper).is_dir():
-        pytest.skip("WHISPER_BASE_HF names no folder of a real Whisper base")
+def test_the_packaged_model_predicts_real_recordings(whisper, data):
     recognizer = EmotionRecognizer.from_hparams(
-        "emodb-whisper-base", overrides={"audio_source": whisper}
+        "emodb-whisper-base", overrides={"audio_source": str(whisper / "hf")}
     )
     names = {"03a01Wa": "ang", "03a01Nc": "neu", "08a01Wa": "ang"}
     for name, emotion in names.items():
         prediction = recognizer.classify_file(
-            shared / "emodb" / "wav" / f"{name}.wav",
+            data / "emodb" / "wav" / f"{name}.wav",
             transcript="Der Lappen liegt auf dem Eisschrank.",
         )
         assert prediction.label == emotion

@@ -107,7 +107,6 @@ def test_a_record_says_all_and_unpacks(recognizer, utterances):
 
 
 def test_a_transcript_is_aligned(recognizer, utterances):
-    pytest.importorskip("pocketsphinx")
     (wav, utterance), *_ = utterances
     prediction = recognizer.classify_file(
         wav, transcript=utterance.transcription
@@ -167,7 +166,6 @@ def long(utterances, tmp_path):
 
 
 def test_a_long_recording_is_cut_at_its_pauses(recognizer, utterances, long):
-    pytest.importorskip("faster_whisper")
     path, words = long
     timeline = recognizer.timeline(path, alignment=words)
     assert not timeline.skipped
@@ -185,7 +183,6 @@ def test_a_long_recording_is_cut_at_its_pauses(recognizer, utterances, long):
 
 
 def test_no_known_word_is_lost(recognizer, long):
-    pytest.importorskip("faster_whisper")
     path, words = long
     # in the silence that follows the last one
     stray = [*words, Word("stray", words[-1].end + 0.3, words[-1].end + 0.5)]
@@ -196,7 +193,6 @@ def test_no_known_word_is_lost(recognizer, long):
 
 
 def test_nobody_speaks(recognizer, tmp_path):
-    pytest.importorskip("faster_whisper")
     soundfile.write(tmp_path / "noise.wav", 1e-3 * torch.randn(48000), 16000)
     timeline = recognizer.timeline(tmp_path / "noise.wav")
     assert (timeline.predictions, timeline.skipped) == ([], [])

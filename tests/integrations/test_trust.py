@@ -75,12 +75,11 @@ def test_a_pinned_whisper_is_checked(tmp_path):
     snapshot = as_the_hub_keeps_it(
         model, tmp_path / "models--someone--whisper", commit
     )
-    download = pytest.importorskip("faster_whisper").download_model
     pinned = f"someone/whisper@{commit}"
-    assert located(pinned, str(tmp_path), download) == str(snapshot)
+    assert located(pinned, str(tmp_path), download_model) == str(snapshot)
     (snapshot / "config.json").resolve().write_text("[] ")
     with pytest.raises(PretrainedError, match="is not what its commit"):
-        located(pinned, str(tmp_path), download)
+        located(pinned, str(tmp_path), download_model)
 
 
 @pytest.mark.attack

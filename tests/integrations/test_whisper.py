@@ -1,9 +1,7 @@
 """Whisper on what was said, its words and its decoder."""
 
-import os
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -265,18 +263,9 @@ def test_only_the_upper_layers_are_trained(tiny):
         PretrainedFrames(build, trained_layers=3)
 
 
-@pytest.fixture(scope="session")
-def whisper_base():
-    """The real Whisper base in transformers' format, where there is one."""
-    folder = os.environ.get("WHISPER_BASE_HF")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("WHISPER_BASE_HF names no folder of a real Whisper base")
-    return folder
-
-
-def test_the_real_layers_change_little(whisper_base, shared, tmp_path):
+def test_the_real_layers_change_little(whisper, data, tmp_path):
     options = {
-        "source": whisper_base,
+        "source": str(whisper / "hf"),
         "save_path": str(tmp_path),
         "encoder_only": True,
         "output_all_hiddens": True,
@@ -284,7 +273,7 @@ def test_the_real_layers_change_little(whisper_base, shared, tmp_path):
     whole, cut = (
         FrontEnd(partial(kind, **options)) for kind in (Whisper, CutWhisper)
     )
-    path = sorted((shared / "emodb" / "wav").glob("*.wav"))[0]
+    path = sorted((data / "emodb" / "wav").glob("*.wav"))[0]
     waveform = read_waveform(path, 16000)
     layers, short = (
         hearing(waveform).unflatten(1, (7, -1)).transpose(0, 1)

@@ -151,10 +151,10 @@ def test_loading_the_same_vocabulary_keeps_the_parameter():
     assert embedding.weight is parameter
 
 
-def test_real_glove_covers_the_sentences_of_the_package(shared):
+def test_real_glove_covers_the_sentences_of_the_package(data):
     from speechbrain_can.controlled.generator import SENTENCES, read_sentences
 
-    glove = shared / "glove" / "glove.6B.300d.subset.txt"
+    glove = data / "glove" / "glove.6B.300d.subset.txt"
     words = [w for s in read_sentences(SENTENCES) for w in s.words]
     embedding = WordEmbedding(300, glove)
     embedding.fit_vocabulary(words)

@@ -17,9 +17,6 @@ RECIPES = {
     for name in ("CustomCorpus", "RAVDESS", "CREMA-D", "MELD", "MSP-Podcast")
 }
 
-# for Python 3.9 there is no wheel of it
-pytest.importorskip("pocketsphinx")
-
 
 @pytest.fixture(scope="session")
 def speak():

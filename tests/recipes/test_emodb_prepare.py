@@ -119,10 +119,10 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
 
 
 def test_canonical_text_says_nothing_of_the_emotion(
-    shared, emodb_prepare, tmp_path
+    data, emodb_prepare, tmp_path
 ):
     """Whatever leaked through words would be different words."""
-    emodb_prepare.prepare_emodb(shared / "emodb", tmp_path, canonical_text=True)
+    emodb_prepare.prepare_emodb(data / "emodb", tmp_path, canonical_text=True)
     corpus = Corpus.load(tmp_path, "leave_one_speaker_out")
     assert corpus.name == "EmoDB, canonical text"
     texts = {
@@ -152,10 +152,8 @@ def test_wrong_folders(emodb_prepare, emodb_release, tmp_path):
         emodb_prepare.prepare_emodb(emodb_release / "wav", tmp_path)
 
 
-def test_the_real_recordings_beside_the_checkout(
-    shared, emodb_prepare, tmp_path
-):
-    emodb_prepare.prepare_emodb(shared / "emodb", tmp_path)
+def test_the_real_recordings_beside_the_checkout(data, emodb_prepare, tmp_path):
+    emodb_prepare.prepare_emodb(data / "emodb", tmp_path)
     corpus = Corpus.load(tmp_path, "leave_one_speaker_out")
     assert len(corpus.utterances) == 535
     assert len({row.speaker for row in corpus.utterances.values()}) == 10
@@ -165,13 +163,13 @@ def test_the_real_recordings_beside_the_checkout(
     assert equal == ["with equal segments: no label file"] * 42
 
 
-def test_labels_are_where_the_voice_sets_in_and_falls_silent(shared):
+def test_labels_are_where_the_voice_sets_in_and_falls_silent(data):
     """A label read as an end, not a start, is a syllable too early."""
     onsets, ends = [], []
-    for path in sorted((shared / "emodb" / "labsilb").iterdir()):
+    for path in sorted((data / "emodb" / "labsilb").iterdir()):
         rows = read_xlabel(path)
         samples, rate = soundfile.read(
-            shared / "emodb" / "wav" / f"{path.stem}.wav"
+            data / "emodb" / "wav" / f"{path.stem}.wav"
         )
         frames = samples[: len(samples) // 200 * 200].reshape(-1, 200)
         level = np.sqrt((frames**2).mean(axis=1))

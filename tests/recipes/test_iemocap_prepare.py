@@ -305,16 +305,16 @@ def test_a_label_outside_the_classes_is_refused(prepare, tmp_path):
 
 
 def test_the_controlled_corpus_beside_the_checkout(
-    shared, iemocap_prepare, tmp_path
+    data, iemocap_prepare, tmp_path
 ):
     iemocap_prepare.prepare_iemocap(
-        shared / "iemocap_layout", tmp_path, protocol="leave_one_session_out"
+        data / "iemocap_layout", tmp_path, protocol="leave_one_session_out"
     )
     utterances = read_manifest(tmp_path / "manifest.csv")
     with open(tmp_path / "skipped.csv", newline="") as stream:
         skipped = {r["ID"]: r["reason"] for r in csv.DictReader(stream)}
     assert len(utterances) == 966 and len(skipped) == 33
-    plan = json.loads((shared / "iemocap_layout" / "plan.json").read_text())
+    plan = json.loads((data / "iemocap_layout" / "plan.json").read_text())
     for turn in plan:
         if turn["lost"] or turn["emo"] in ("fea", "dis"):
             assert turn["utt"] in skipped

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from click.testing import CliRunner
 
 from speechbrain_can.__main__ import main
@@ -177,7 +178,6 @@ def test_entropy():
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_opens_without_a_network_and_is_accessible(browser, page, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     tab = browser.new_page(color_scheme=scheme)
     errors, requests = [], []
     tab.on("pageerror", lambda error: errors.append(error))
@@ -190,7 +190,7 @@ def test_it_opens_without_a_network_and_is_accessible(browser, page, scheme):
         assert picture.evaluate("image => image.naturalWidth") > 100
     tab.get_by_role("link", name="Confident mistakes").click()
     assert tab.get_by_role("table").count() >= 8
-    found = axe.Axe().run(tab)
+    found = Axe().run(tab)
     assert found.violations_count == 0, found.generate_report()
 
 

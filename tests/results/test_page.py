@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 import torch
 
 from speechbrain_can.inference.prediction import AttendedWord, Prediction
@@ -164,8 +165,7 @@ def test_one_recording_plays_at_a_time(opened):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_accessible(browser, page, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     tab = browser.new_page(color_scheme=scheme)
     tab.goto(page.as_uri())
-    found = axe.Axe().run(tab)
+    found = Axe().run(tab)
     assert found.violations_count == 0, found.generate_report()

@@ -361,10 +361,10 @@ def test_bad_arguments_end_with_what_to_do(
     assert message in printed.splitlines()[-1], printed
 
 
-def test_emodb_beside_the_checkout(shared, tmp_path):
+def test_emodb_beside_the_checkout(data, tmp_path):
     printed = run(
         tmp_path,
-        f"--data_folder={shared / 'emodb'}",
+        f"--data_folder={data / 'emodb'}",
         "--fold=0",
         "--number_of_epochs=1",
         recipe="EmoDB",

@@ -18,8 +18,6 @@ from speechbrain_can.hparams import SettingsError, read_settings
 from speechbrain_can.training.runs import plan_run
 from speechbrain_can.training.search import spoiled_folds
 
-pytest.importorskip("ray")
-
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
@@ -96,7 +94,6 @@ def test_a_dead_worker_loses_nothing(recipe, controlled_corpus):
 
 
 def test_a_search(recipe, controlled_corpus):
-    pytest.importorskip("optuna")
     folder = recipe / "results" / "search"
     space = recipe / "space.yaml"
     space.write_text(
