@@ -2,6 +2,7 @@
 
 import json
 
+import pympi
 import pytest
 from helpers.corpora import EMODB_LABELS, wdseg
 

@@ -6,7 +6,6 @@ import sys
 import tarfile
 
 import numpy as np
-import pytest
 from helpers.corpora import build_store, utterance, write_wav
 from helpers.recipes import ROOT
 

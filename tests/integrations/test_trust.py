@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from faster_whisper import download_model
 from helpers.encoders import WORDS, front_end
 
 from speechbrain.integrations.huggingface.wavlm import WavLM

@@ -5,15 +5,7 @@ import shutil
 
 import pytest
 import torch
-from helpers.recipes import (
-    DDP,
-    PAIRS,
-    RECIPES,
-    WHISPER,
-    load_module,
-    on,
-    run,
-)
+from helpers.recipes import DDP, PAIRS, RECIPES, WHISPER, load_module, on, run
 from helpers.training import overfit_one_batch
 
 from speechbrain_can.controlled.generator import SENTENCES, read_sentences

@@ -4,8 +4,8 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 import torch
+from axe_playwright_python.sync_playwright import Axe
 
 from speechbrain_can.inference.prediction import AttendedWord, Prediction
 from speechbrain_can.results.page import (
