@@ -4,8 +4,6 @@ import csv
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import fields
 
 import pytest
@@ -14,6 +12,8 @@ from helpers.corpora import write_wav
 from helpers.pages import blocks, files_in
 from helpers.recipes import RECIPES, ROOT, on, run
 from hyperpyyaml import load_hyperpyyaml
+from sphinx.cmd.build import main as build_main
+from sphinx.ext.apidoc import main as apidoc_main
 
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.__main__ import main
@@ -41,14 +41,10 @@ PAGES += sorted(ROOT.glob("docs/*.md")) + sorted(ROOT.glob("recipes/*/*/*.md"))
 
 def test_pages_of_all_docstrings_build_without_a_warning(tmp_path):
     pages, html = tmp_path / "api", tmp_path / "html"
-    for command in (
-        [
-            *("sphinx.ext.apidoc", "-q", "--separate", "--module-first"),
-            *("--no-toc", "-o", pages, PACKAGE),
-        ],
-        ["sphinx", "-q", "-W", "-c", ROOT / "docs", pages, html],
-    ):
-        subprocess.run([sys.executable, "-m", *command], check=True)
+    apidoc = ["-q", "--separate", "--module-first", "--no-toc", "-o"]
+    assert apidoc_main([*apidoc, str(pages), str(PACKAGE)]) == 0
+    build = ["-q", "-W", "-c", str(ROOT / "docs")]
+    assert build_main([*build, str(pages), str(html)]) == 0
     page = html / "speechbrain_can.lobes.attention.html"
     assert "CrossAttention" in page.read_text(encoding="utf-8")
 

@@ -2,10 +2,9 @@
 
 import os
 import resource
-import subprocess
 
 import pytest
-from helpers.recipes import command, on, run
+from helpers.recipes import on, run
 
 RESULTS = ("results.json", "fold_1/result.json", "fold_1/predictions.csv")
 
@@ -15,18 +14,13 @@ def results(folder):
 
 
 def run_in_bytes(largest, folder, *arguments):
-    """What ``train.py`` printed where no file may be larger, as on a full disk."""
-    result = subprocess.run(
-        **command(folder, *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(
-            resource.RLIMIT_FSIZE, (largest, largest)
-        ),
-    )
-    assert result.returncode == 1, result.stdout
-    return result.stdout
+    """Run ``train.py`` with a limit on file sizes, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
+    try:
+        return run(folder, *arguments, fails=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Many trainings on Ray, as a user starts them."""
+"""Comparisons and searches on Ray, as a user starts them."""
 
 import json
 import os
@@ -12,11 +12,28 @@ import time
 import pytest
 from click.testing import CliRunner
 from helpers.recipes import RECIPES, ROOT, SMALL, on, run
+from ray.cluster_utils import Cluster
 
 from speechbrain_can.__main__ import main
 from speechbrain_can.hparams import SettingsError, read_settings
 from speechbrain_can.training.runs import plan_run
 from speechbrain_can.training.search import spoiled_folds
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The address of one Ray cluster for all tests of this file."""
+    # Workers import the package and report nothing, like those of a user.
+    changed = {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in changed.items():
+            patch.setenv(name, value)
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 2, "include_dashboard": False},
+        )
+        yield cluster.address
+        cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +50,33 @@ def recipe(tmp_path_factory):
     return folder
 
 
-def start(recipe, corpus, command, *arguments, **overrides):
+def arguments_of(corpus, *arguments, **overrides):
     options = {
         **SMALL,
         "--data_folder": corpus,
         "--protocol": "leave_one_session_out",
         **{f"--{key}": value for key, value in overrides.items()},
     }
-    return subprocess.Popen(
+    return [
+        *map(str, arguments),
+        *(f"{key}={value}" for key, value in options.items()),
+    ]
+
+
+def test_a_dead_worker_loses_nothing(recipe, controlled_corpus, address):
+    folder = recipe / "results" / "on_ray"
+    process = subprocess.Popen(
         [
-            *[sys.executable, "-m", "speechbrain_can", command],
-            *map(str, arguments),
-            *(f"{key}={value}" for key, value in options.items()),
+            *(sys.executable, "-m", "speechbrain_can", "compare"),
+            *arguments_of(
+                controlled_corpus,
+                *("hparams/can.yaml", "hparams/broken.yaml", "--engine=ray"),
+                *("--workers=2", "--output_folder=results/on_ray"),
+                f"--ray_address={address}",
+                fold=0,
+                number_of_epochs=30,
+                patience=100,
+            ),
         ],
         cwd=recipe,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -52,20 +84,6 @@ def start(recipe, corpus, command, *arguments, **overrides):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-    )
-
-
-def test_a_dead_worker_loses_nothing(recipe, controlled_corpus):
-    folder = recipe / "results" / "on_ray"
-    process = start(
-        recipe,
-        controlled_corpus,
-        "compare",
-        *("hparams/can.yaml", "hparams/broken.yaml", "--engine=ray"),
-        *("--workers=2", "--output_folder=results/on_ray"),
-        fold=0,
-        number_of_epochs=30,
-        patience=100,
     )
     log = folder / "can" / "1234" / "fold_0" / "train_log.txt"
     deadline = time.time() + 240
@@ -93,39 +111,63 @@ def test_a_dead_worker_loses_nothing(recipe, controlled_corpus):
     assert "| CAN " in (folder / "comparison.md").read_text("utf-8")
 
 
-def test_a_search(recipe, controlled_corpus):
-    folder = recipe / "results" / "search"
-    space = recipe / "space.yaml"
-    space.write_text(
+@pytest.fixture
+def search(recipe, address, monkeypatch):
+    """Run a search in this process; return its exit status and output."""
+    monkeypatch.chdir(recipe)
+    (recipe / "space.yaml").write_text(
         "align_weight: {loguniform: [0.01, 1.0]}\nheads: {choice: [1, 2]}\n"
     )
-    for corpus, reason in (
-        # fold 1 tests who validates in fold 0
-        (controlled_corpus, "Search folds that are not beside each other"),
-        ("nowhere", "the corpus cannot be prepared: .*nowhere"),
-    ):
-        process = start(
-            recipe,
-            corpus,
-            *("search", "hparams/can.yaml", "--trials=1"),
-            *("--folds=0,1", "--output_folder=results/search"),
+
+    def search(corpus, *arguments, **overrides):
+        options = {
+            "--space": "space.yaml",
+            "--trials": 2,
+            "--workers": 2,
+            "--metric": "UA",
+            "--folds": 0,
+            "--output_folder": "results/search",
+            "--ray_address": address,
+            **dict(argument.split("=") for argument in arguments),
+        }
+        result = CliRunner().invoke(
+            main,
+            [
+                "search",
+                *arguments_of(
+                    corpus,
+                    "hparams/can.yaml",
+                    *(f"{key}={value}" for key, value in options.items()),
+                    **{"number_of_epochs": 1, **overrides},
+                ),
+            ],
         )
-        printed, _ = process.communicate(timeout=100)
-        assert process.returncode == 1 and re.search(reason, printed), printed
+        return result.exit_code, result.output
+
+    return search
+
+
+def test_a_search(recipe, controlled_corpus, search):
+    folder = recipe / "results" / "search"
+    for corpus, folds, reason in (
+        # fold 1 tests who validates in fold 0
+        (
+            controlled_corpus,
+            "0,1",
+            "Search folds that are not beside each other",
+        ),
+        ("nowhere", "0", "the corpus cannot be prepared: .*nowhere"),
+    ):
+        status, printed = search(corpus, f"--folds={folds}")
+        assert status == 1 and re.search(reason, printed), printed
         assert "Traceback" not in printed
     # what was refused has begun no search
-    arguments = (
-        *("search", "hparams/can.yaml", "--space=space.yaml"),
-        *("--trials=3", "--workers=2", "--metric=UA", "--folds=0"),
-        "--output_folder=results/search",
-    )
-    process = start(recipe, controlled_corpus, *arguments, number_of_epochs=1)
-    printed, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, printed
+    status, printed = search(controlled_corpus)
+    assert status == 0, printed
     best = folder / "best.yaml"
     assert str(best) in printed
     text = best.read_text()
-    assert "3 trials" in text and "validation UA" in text
+    assert "2 trials" in text and "validation UA" in text
     settings = read_settings(best).plain()
     # what was given to the search is in it, and it is a run of its own
     assert settings["data_folder"] == str(controlled_corpus)
@@ -142,38 +184,26 @@ def test_a_search(recipe, controlled_corpus):
         json.loads(path.read_text())
         for path in folder.glob("trials/*/fold_0/result.json")
     ]
-    assert len(found) == 3
+    assert len(found) == 2
     best_value = max(result["valid"]["UA"] for result in found)
     assert f"{best_value:.3f}" in text
     lines = (folder / "trials.csv").read_text().splitlines()
-    assert len(lines) == 4 and lines[0].startswith("UA,align_weight,heads")
-    # begun again with a larger budget it goes on
-    process = start(
-        recipe,
-        controlled_corpus,
-        *(
-            a if not a.startswith("--trials") else "--trials=4"
-            for a in arguments
-        ),
-        number_of_epochs=1,
-    )
-    printed, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, printed
-    assert len(list(folder.glob("trials/*/fold_0/result.json"))) == 4
+    assert len(lines) == 3 and lines[0].startswith("UA,align_weight,heads")
+    # with a larger budget the same search continues
+    status, printed = search(controlled_corpus, "--trials=3")
+    assert status == 0, printed
+    assert len(list(folder.glob("trials/*/fold_0/result.json"))) == 3
 
     # another system, metric or choice of folds is another search
-    for change in ("--metric=WA", "--folds=2", "--number_of_epochs=2"):
-        name = change.partition("=")[0]
-        kept = [a for a in arguments if not a.startswith(name)]
-        process = start(
-            recipe,
-            controlled_corpus,
-            *kept,
-            *([] if "epochs" in name else [change]),
-            number_of_epochs=2 if "epochs" in name else 1,
+    for changes in (
+        {"arguments": ["--metric=WA"]},
+        {"arguments": ["--folds=2"]},
+        {"number_of_epochs": 2},
+    ):
+        status, printed = search(
+            controlled_corpus, *changes.pop("arguments", []), **changes
         )
-        printed, _ = process.communicate(timeout=100)
-        assert process.returncode == 1 and "is another search's" in printed
+        assert status == 1 and "is another search's" in printed
 
 
 def test_a_fold_is_not_tested_on_what_it_was_chosen_on(

@@ -34,15 +34,14 @@ def recipe(tmp_path_factory):
     own = folder / "hparams" / "own" / "wide.yaml"
     own.parent.mkdir()
     own.write_text("base: ../can.yaml\nhidden_size: 12\n")
-    (folder / "hparams" / "broken.yaml").write_text(
-        "base: can.yaml\nbatch_size: -1\n"
-    )
+    (folder / "hparams" / "broken.yaml").write_text("base: can.yaml\nlr: -1\n")
     return folder
 
 
-def start(recipe, corpus, *arguments):
+def arguments_of(corpus, *arguments):
+    """Return the arguments of ``compare`` for small models."""
     small = {**SMALL, "--number_of_epochs": "1"}
-    del small["--hidden_size"], small["--batch_size"]
+    del small["--hidden_size"]  # which one of the systems sets
     options = {
         **small,
         "--data_folder": corpus,
@@ -52,11 +51,18 @@ def start(recipe, corpus, *arguments):
         if "=" in argument:
             options.update([argument.split("=")])
     systems = [name for name in arguments if "=" not in name]
+    return [
+        "compare",
+        *(f"hparams/{name}.yaml" for name in systems),
+        *(f"{key}={value}" for key, value in options.items()),
+    ]
+
+
+def start(recipe, corpus, *arguments):
     return subprocess.Popen(
         [
-            *[sys.executable, "-m", "speechbrain_can", "compare"],
-            *(f"hparams/{name}.yaml" for name in systems),
-            *(f"{key}={value}" for key, value in options.items()),
+            *(sys.executable, "-m", "speechbrain_can"),
+            *map(str, arguments_of(corpus, *arguments)),
         ],
         cwd=recipe,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -67,10 +73,20 @@ def start(recipe, corpus, *arguments):
     )
 
 
-def compare(*arguments):
-    process = start(*arguments)
-    out, err = process.communicate()
-    return process.returncode, out, err
+@pytest.fixture
+def compare(recipe, monkeypatch):
+    """Run ``compare`` in this process; return exit status, output and errors."""
+    monkeypatch.chdir(recipe)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def compare(*arguments):
+        arguments = map(str, arguments_of(*arguments))
+        result = CliRunner().invoke(main, list(arguments))
+        return result.exit_code, result.stdout, result.stderr
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield compare
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_an_hparams_file_outside_of_a_recipe(tmp_path):
@@ -80,13 +96,13 @@ def test_an_hparams_file_outside_of_a_recipe(tmp_path):
         check_runs(runs, tmp_path / "results")
 
 
-def test_a_comparison(recipe, controlled_corpus):
+def test_a_comparison(recipe, controlled_corpus, compare):
     systems = ("own/wide", "can", "broken")
-    arguments = (recipe, controlled_corpus, *systems, "--fold=0", "--workers=2")
+    arguments = (controlled_corpus, *systems, "--fold=0", "--workers=2")
     status, out, err = compare(*arguments)
     # one that fails is named with its error, and does not stop the others
     assert status == 1
-    assert "broken, seed 1234, failed: SettingsError: batch_size" in err + out
+    assert "broken, seed 1234, failed: SettingsError: lr" in err + out
     folder = recipe / "results" / "comparison"
     results = {
         system: json.loads(
@@ -115,7 +131,7 @@ def test_a_comparison(recipe, controlled_corpus):
         path: path.stat().st_mtime_ns for path in folder.glob("*/*/fold_0/*")
     }
     status, out, err = compare(
-        recipe, controlled_corpus, "own/wide", "can", "--fold=1"
+        *(controlled_corpus, "own/wide", "can", "--fold=1", "--workers=2")
     )
     assert status == 0
     assert "wide, seed 1234, fold 1" in out and "fold 0" not in out
