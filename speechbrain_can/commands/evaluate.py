@@ -37,7 +37,7 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
     have, and utterances with other labels are left out.
     """
     from speechbrain_can.corpus.folds import read_folds, split_fold
-    from speechbrain_can.corpus.prepare import folds_path
+    from speechbrain_can.corpus.prepare import check_unchanged, folds_path
     from speechbrain_can.files import as_text, atomic_write
     from speechbrain_can.inference.evaluation import predict_corpus
     from speechbrain_can.inference.recognizer import load_recognizer
@@ -48,6 +48,7 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
         path = folds_path(prepared, fold[0])
         if not path.exists():
             raise click.UsageError(f"{path} does not exist")
+        check_unchanged(path)
         only = set(split_fold(read_folds(path), fold[1])["test"])
     recognizer = load_recognizer(model, device=device)
     table, result = predict_corpus(recognizer, prepared, only, allow_outside)

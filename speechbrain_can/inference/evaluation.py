@@ -15,6 +15,7 @@ from speechbrain_can.corpus.manifest import (
     read_manifest,
     resolve_wav,
 )
+from speechbrain_can.corpus.prepare import check_unchanged
 from speechbrain_can.files import InputError, is_inside, read_json
 from speechbrain_can.results.metrics import evaluate, recalls
 
@@ -47,9 +48,11 @@ def predict_corpus(recognizer, prepared_folder, only=None, allow_outside=False):
     Raises
     ------
     InputError
-        If they share no two emotions, no utterance is left, or the manifest
-        names a file outside the folder of the corpus.
+        If they share no two emotions, no utterance is left, the manifest has
+        changed since the corpus was prepared, or it names a file outside the
+        folder of the corpus.
     """
+    check_unchanged(prepared_folder / "manifest.csv")
     utterances = read_manifest(prepared_folder / "manifest.csv")
     description = read_json(prepared_folder / "corpus.json")
     data_folder = description["data_folder"]

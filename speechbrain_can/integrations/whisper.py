@@ -47,6 +47,8 @@ class CutWhisper(Whisper):
 
     def __init__(self, source, save_path, step=0.5, **options):
         super().__init__(source, save_path, **options)
+        # The sinusoidal positions are fixed, but loading marks them trainable.
+        self.model.encoder.embed_positions.requires_grad_(False)
         # an encoder position is two hops of the spectrogram
         self.position_samples = 2 * self._hop_length
         self.step_samples = self.position_samples * max(

@@ -23,6 +23,8 @@ WHOLE = {
     "classes": 2,
     "sample_rate": 1000,
 }
+# Whole numbers that may also be null
+OPTIONAL = ("trained_layers",)
 # From 0 to 1
 SHARES = ("align_weight", "overlap", "dropout", "label_smoothing")
 POSITIVE = ("lr", "fine_tuned_lr", "max_grad_norm")
@@ -65,7 +67,9 @@ def check_settings(settings):
 
 
 def _wrong(key, value):
-    """What a value should be, if it is not; None if it may be what it is."""
+    """Return what a value should be instead; None if it is valid."""
+    if value is None and key in OPTIONAL:
+        return None
     if key in SWITCHES:
         return None if isinstance(value, bool) else "True or False"
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -73,7 +77,8 @@ def _wrong(key, value):
     if key in WHOLE and not (
         number and isinstance(value, int) and value >= WHOLE[key]
     ):
-        return f"a whole number from {WHOLE[key]} on"
+        or_null = " or null" if key in OPTIONAL else ""
+        return f"a whole number from {WHOLE[key]} on{or_null}"
     if key in SHARES and not (number and 0 <= value <= 1):
         return "a number from 0 to 1"
     if key in POSITIVE and not (number and value > 0):

@@ -1,4 +1,6 @@
-"""Models in a box, and models on other corpora."""
+"""Packaged models, and models evaluated on other corpora."""
+
+import shutil
 
 import pytest
 import torch
@@ -172,6 +174,31 @@ def test_a_model_is_tested_on_another_corpus(packed, trained, tmp_path):
         ["evaluate", str(packed), str(prepared), "--fold", "random10", "0"],
     )
     assert "folds_random10.csv does not exist" in nowhere.output
+
+
+@pytest.mark.parametrize(
+    "name, fold",
+    [
+        ("manifest.csv", []),
+        (
+            "folds_leave_one_session_out.csv",
+            ["--fold", "leave_one_session_out", "1"],
+        ),
+    ],
+)
+def test_a_changed_corpus_is_not_evaluated(
+    name, fold, packed, trained, tmp_path
+):
+    prepared = shutil.copytree(trained / "prepared", tmp_path / "prepared")
+    path = prepared / name
+    path.write_text(path.read_text().replace("ang", "sad").replace("1", "2"))
+    result = CliRunner().invoke(
+        main, ["evaluate", str(packed), str(prepared), *fold]
+    )
+    assert result.exit_code == 1
+    assert f"{name} is not as the preparation wrote it" in " ".join(
+        result.output.split()
+    )
 
 
 def test_speakers_are_heard_together(three_folds, tiny, tmp_path):

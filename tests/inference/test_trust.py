@@ -203,6 +203,10 @@ def test_every_model_of_the_recipes_is_allowed(path, tmp_path):
     settings = prediction_settings(read_settings(path), 1.0)
     (tmp_path / "hyperparams.yaml").write_text(settings, encoding="utf-8")
     check_settings(tmp_path / "hyperparams.yaml")
+    with open(tmp_path / "hyperparams.yaml", "a", encoding="utf-8") as stream:
+        stream.write("\nevil: !module:os\n")
+    with pytest.raises(UntrustedError, match="!module:os"):
+        check_settings(tmp_path / "hyperparams.yaml")
 
 
 def test_the_line_is_named(folder):
@@ -295,6 +299,7 @@ def test_paths_out_of_a_recipe_are_written_out(tmp_path):
     assert f"audio_source: {Path('../whisper').resolve()}\n" in text
     (tmp_path / "hyperparams.yaml").write_text(text, encoding="utf-8")
     check_settings(tmp_path / "hyperparams.yaml")
+    assert "!PLACEHOLDER" not in text and "base:" not in text
 
 
 @pytest.mark.attack
@@ -490,7 +495,8 @@ def test_a_tensor_is_not_large_however_it_is_made(monkeypatch, make):
         "speechbrain_can.inference.memory.LARGEST_TENSOR", 10**6
     )
     with LimitedMemory():
-        torch.ones(1).expand(10**9)  # takes no memory
+        # an expanded tensor takes no memory
+        assert torch.ones(1).expand(10**9).numel() == 10**9
     with pytest.raises(InputError, match="a tensor of"), LimitedMemory():
         make()
 
@@ -506,7 +512,7 @@ def test_links_out_of_the_folder_are_refused(folder, tmp_path, name):
         EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
 
 
-def test_links_of_the_hubs_cache_are_its_own(folder, tmp_path):
+def test_links_of_the_hubs_cache_are_its_own(folder, trained, tmp_path):
     snapshot = tmp_path / "models--a--b" / "snapshots" / "0123"
     blobs = tmp_path / "models--a--b" / "blobs"
     for path in (snapshot, blobs):
@@ -514,7 +520,16 @@ def test_links_of_the_hubs_cache_are_its_own(folder, tmp_path):
     for i, path in enumerate(sorted(folder.iterdir())):
         path.rename(blobs / str(i))
         (snapshot / path.name).symlink_to(blobs / str(i))
-    EmotionRecognizer.from_hparams(snapshot, savedir=tmp_path / "saved")
+    recognizer = EmotionRecognizer.from_hparams(
+        snapshot, savedir=tmp_path / "saved"
+    )
+    original = EmotionRecognizer.from_hparams(trained / "fold_1" / "model")
+    expected = original.mods.state_dict()
+    found = recognizer.mods.state_dict()
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(found[name], value), name
 
 
 @pytest.mark.attack

@@ -13,6 +13,7 @@ import pytest
 from filelock import FileLock
 from helpers.recipes import ROOT, SYSTEMS, command, on, read_predictions, run
 
+from speechbrain_can.hparams import read_settings
 from speechbrain_can.results.folds import write_result
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.training.run_options import lstm_runs_in
@@ -161,8 +162,14 @@ def test_killed_and_started_again_it_ends_the_same(
 
 def test_a_run_that_failed_at_once_binds_nothing(controlled_corpus, tmp_path):
     arguments = ["--protocol=leave_one_session_out", "--fold=0"]
-    run(tmp_path, "--data_folder=/nowhere", *arguments, fails=True)
+    printed = run(tmp_path, "--data_folder=/nowhere", *arguments, fails=True)
+    assert "data_folder /nowhere does not exist" in printed.splitlines()[-1]
+    assert not (tmp_path / "results.json").exists()
     run(tmp_path, f"--data_folder={controlled_corpus}", *arguments)
+    settings = read_settings(tmp_path / "hyperparams.yaml").plain()
+    assert settings["data_folder"] == str(controlled_corpus)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [fold["fold"] for fold in results["folds"]] == [0]
 
 
 def test_results_of_another_preparation_are_not_averaged(

@@ -1,6 +1,7 @@
 """Settings are refused before any work."""
 
 import gzip
+from dataclasses import replace
 
 import pytest
 from helpers.recipes import RECIPES, on, run
@@ -43,6 +44,19 @@ def test_what_is_refused(key, value, reason):
     settings = read_settings(CAN, {"data_folder": "x", key: value})
     with pytest.raises(InputError, match=reason):
         check_settings(settings)
+
+
+def test_trained_layers_may_be_null():
+    """As the comment in ``can_whisper_finetuned.yaml`` says."""
+    settings = read_settings(CAN, {"data_folder": "x"})
+    for value in ("null", "2"):
+        check_settings(
+            replace(settings, text=f"{settings.text}trained_layers: {value}\n")
+        )
+    with pytest.raises(SettingsError, match="is 0; .* from 1 on or null"):
+        check_settings(
+            replace(settings, text=f"{settings.text}trained_layers: 0\n")
+        )
 
 
 @pytest.mark.parametrize("fold", [True, -1, 1.5, "one"])
