@@ -1,18 +1,22 @@
-# These commands do all the set-up on a machine with python3, make and git:
-#   make demo         a trained model, a page of it and a report, on the
-#                     controlled corpus
-#   make test         the whole test suite, with lint
-#   make test-newest  the same on the newest versions that setup.py admits
-#   make stress       damage, kills, attacks and changes: nothing is lost, and
-#                     nothing is used in silence
-#   make fuzz         ten minutes of made-up bytes for each kind of reader
-#   make audit        known vulnerabilities of the versions that are locked
-#   make bench        speed and memory beside what people would use instead
-#   make docs         pages of all docstrings, in docs/build/html
-#   make upstream     SpeechBrain's own checks of what we contribute to it:
-#                     SPEECHBRAIN=<checkout>, else what the installed one allows
-#   make lock         renews what all but test-newest install: exact versions,
-#                     each file by its hash
+# These commands do all of the setup on a machine with python3, make and git:
+#   make demo           train a model on the controlled corpus; write a page
+#                       of its test set and a report
+#   make test           lint and run the whole test suite
+#   make test-data      run the tests that need data: DATA=<folder>, and if you
+#                       have them WHISPER=<folder> and BROWSER=<Chromium>
+#   make test-seeds     run the tests that train with five other seeds
+#   make test-portable  run the suite with 1 and 4 threads, and with the vector
+#                       instructions of other processors
+#   make test-pythons   run make test with each supported version of Python
+#   make test-newest    run make test with the newest versions of setup.py
+#   make stress         damage, kills, attacks and changed inputs
+#   make fuzz           ten minutes of generated input for each kind of reader
+#   make audit          known vulnerabilities of the locked versions
+#   make bench          speed and memory, compared with common alternatives
+#   make docs           API documentation, in docs/build/html
+#   make upstream       SpeechBrain's checks of our contribution, on the
+#                       checkout SPEECHBRAIN=<folder> or the installed package
+#   make lock           update the locks: exact versions, with a hash per file
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -20,14 +24,22 @@ LOCKED ?= yes
 LOCKS := $(if $(LOCKED),$(wildcard requirements/*.lock))
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+PYTHONS ?= 3.10 3.11 3.12 3.13
+# Files run in parallel; two processes with one thread each use two cores
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile \
+	--no-loadscope-reorder --durations=20
+# Tests use data only where test-data names it
+WITHOUT_DATA := env -u SPEECHBRAIN_CAN_DATA -u SPEECHBRAIN_CAN_WHISPER \
+	-u SPEECHBRAIN_CAN_BROWSER
 RECIPE := recipes/IEMOCAP/multimodal_emotion_recognition
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
 	--no-annotate --no-header --generate-hashes
 
-.PHONY: demo test test-newest stress fuzz audit bench docs upstream lock clean
+.PHONY: demo test test-data test-seeds test-portable test-pythons test-newest \
+	stress fuzz audit bench docs upstream lock clean
 
-# A stamp an extra: pip runs again only when a version may have changed. What
-# builds the package is locked too, so that nothing is fetched unseen.
+# One stamp per extra: pip runs again only if a version may have changed. The
+# build requirements are locked too, so that pip installs only known files.
 $(VENV)/installed-%: setup.py $(LOCKS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 ifdef LOCKED
@@ -53,8 +65,22 @@ test: $(VENV)/installed-test
 	git ls-files '*.py' | xargs $(BIN)/ruff format --check
 	git ls-files '*.py' | xargs $(BIN)/ruff check
 	git ls-files '*.yaml' '*.yml' | xargs $(BIN)/yamllint --no-warnings
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
-		--numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	$(WITHOUT_DATA) OMP_NUM_THREADS=1 $(PYTEST)
+
+test-data: $(VENV)/installed-test
+	$(if $(DATA),,$(error DATA=<folder> is missing; CONTRIBUTING.md says what \
+		the folder contains))
+	SPEECHBRAIN_CAN_DATA=$(abspath $(DATA)) \
+	SPEECHBRAIN_CAN_WHISPER=$(if $(WHISPER),$(abspath $(WHISPER))) \
+	SPEECHBRAIN_CAN_BROWSER=$(if $(BROWSER),$(abspath $(BROWSER))) \
+	OMP_NUM_THREADS=1 $(PYTEST) -m "data or whisper or browser"
+
+test-seeds test-portable: test-%: $(VENV)/installed-test
+	$(WITHOUT_DATA) $(BIN)/python tests/variants.py $* -- $(PYTEST)
+
+test-pythons:
+	$(foreach version,$(PYTHONS),$(MAKE) test VENV=.venv-$(version) \
+		PYTHON=python$(version) &&) true
 
 test-newest:
 	rm -rf .venv-newest
@@ -102,5 +128,5 @@ lock:
 	done
 
 clean:
-	rm -rf .venv .venv-newest docs/build $(RECIPE)/results/demo \
+	rm -rf .venv .venv-* docs/build $(RECIPE)/results/demo \
 		$(RECIPE)/results/controlled_corpus_*

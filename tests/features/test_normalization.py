@@ -1,6 +1,9 @@
+import pytest
 import torch
 
 from speechbrain_can.features.normalization import GlobalNormalization
+
+pytestmark = pytest.mark.training
 
 
 def test_normalization():

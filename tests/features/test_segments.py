@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.features.segments import (
@@ -6,6 +7,8 @@ from speechbrain_can.features.segments import (
     equal_segments,
     whole_utterance,
 )
+
+pytestmark = pytest.mark.training
 
 
 def tiled(*bounds):

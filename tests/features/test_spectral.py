@@ -4,6 +4,8 @@ import torchaudio
 
 from speechbrain_can.features.spectral import SegmentMFCC
 
+pytestmark = pytest.mark.training
+
 
 def reference_mfcc(waveform, segments):
     """torchaudio's MFCC, called on one segment after another."""

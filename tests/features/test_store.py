@@ -7,6 +7,8 @@ from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.spectral import SegmentMFCC
 from speechbrain_can.features.store import FeatureStore, StoreError
 
+pytestmark = pytest.mark.training
+
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_the_store_holds_what_the_module_computes(

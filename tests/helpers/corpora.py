@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import soundfile
+from helpers.seeds import shifted
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import Utterance
@@ -30,9 +31,9 @@ def utterance(name="a", words=None, **changes):
 
 
 def write_wav(path, seconds=1.0, sample_rate=16000, seed=0):
-    """Writes noise."""
+    """Write noise."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = np.random.default_rng(seed).normal(
+    samples = np.random.default_rng(shifted(seed)).normal(
         0, 0.1, round(seconds * sample_rate)
     )
     soundfile.write(path, samples, sample_rate)

@@ -3,6 +3,7 @@
 from functools import partial
 
 import torch
+from helpers.seeds import shifted
 
 from speechbrain.integrations.huggingface.hubert import HuBERT
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
@@ -48,7 +49,7 @@ def pretrained_words(tiny, name, freeze=True, **options):
 
 def draw_audio(words, features, seed=0):
     """Flat frames of random words; samples where there is one feature."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(shifted(seed))
     low, high = (200, 3000) if features == 1 else (1, 30)
     counts = count_words(words)
     frame_counts = torch.randint(

@@ -3,12 +3,13 @@
 import sys
 
 import hypothesis
+from helpers.seeds import shifted
 
 from speechbrain.utils.importutils import LazyModule
 
 
 def search(check, *strategies, examples, seed=0):
-    """Calls ``check`` with values of the strategies; its least failure comes out."""
+    """Call ``check`` with generated values; raise its simplest failure."""
     # hypothesis asks each module for its file, which would load the lazy ones
     for module in list(sys.modules.values()):
         if isinstance(module, LazyModule):
@@ -19,4 +20,6 @@ def search(check, *strategies, examples, seed=0):
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
     )
-    hypothesis.seed(seed)(settings(hypothesis.given(*strategies)(check)))()
+    hypothesis.seed(shifted(seed))(
+        settings(hypothesis.given(*strategies)(check))
+    )()

@@ -12,6 +12,8 @@ import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+from helpers.seeds import shifted
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -85,6 +87,7 @@ def arguments_of(output_folder, *arguments, model="can"):
     # YAML takes a key once: of several, the last one counts here
     options = {
         **SMALL,
+        "--seed": shifted(1234),
         "--output_folder": output_folder,
         "--features_folder": f"{output_folder}/features",
     }

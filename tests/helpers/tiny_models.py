@@ -4,6 +4,7 @@ import shutil
 
 import torch
 import transformers
+from helpers.seeds import shifted
 from tokenizers import (
     Tokenizer,
     decoders,
@@ -183,7 +184,7 @@ def save_whisper(folder):
 
 def save_all(folder):
     """Saves every model; its name is that of its folder."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     save_bert(folder / "bert")
     save_roberta(folder / "roberta")
     save_unigram(

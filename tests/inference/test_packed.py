@@ -22,6 +22,8 @@ from speechbrain_can.lobes.text import WordEmbedding
 from speechbrain_can.results.folds import read_predictions
 from speechbrain_can.training.parameters import load_network, save_network
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def three_folds(tiny, tmp_path_factory):

@@ -12,6 +12,8 @@ from speechbrain_can.audio import AudioError, read_waveform
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 
+pytestmark = pytest.mark.training
+
 CLASSES = "ang exc hap sad fru sur neu".split()
 
 

@@ -33,6 +33,8 @@ from speechbrain_can.lobes.audio import LayerWeights
 from speechbrain_can.lobes.pooling import AttentionPooling, MeanPooling
 from speechbrain_can.lobes.ragged import WordFrames
 
+pytestmark = pytest.mark.training
+
 
 def test_words_on_the_grid_of_the_frames(tiny):
     """A frame whose centre lies where two words meet is the second one's."""

@@ -8,6 +8,8 @@ from speechbrain_can.lobes.attention import Attention, CrossAttention
 from speechbrain_can.lobes.classifiers import EmotionOutput
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 
+pytestmark = pytest.mark.training
+
 
 def test_padding_is_never_attended():
     model = make("can").eval()

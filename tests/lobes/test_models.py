@@ -29,6 +29,8 @@ from speechbrain_can.lobes.ragged import (
     utterance_frame_counts,
 )
 
+pytestmark = pytest.mark.training
+
 every_model = pytest.mark.parametrize("name", MODELS)
 
 

@@ -11,6 +11,8 @@ from speechbrain_can.lobes.ragged import (
     step_positions,
 )
 
+pytestmark = pytest.mark.training
+
 COUNTS = [
     [1],
     [5],

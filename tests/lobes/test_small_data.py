@@ -30,6 +30,8 @@ from speechbrain_can.lobes.projection import (
 )
 from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
 
+pytestmark = pytest.mark.training
+
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 
 

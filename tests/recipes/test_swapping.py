@@ -15,6 +15,8 @@ from speechbrain_can.hparams import read_settings
 from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.training.brain import EmotionBrain
 
+pytestmark = pytest.mark.training
+
 SOURCES = {
     "can_wav2vec2_glove": ("wav2vec2", None),
     "can_hubert_bert": ("hubert", "bert"),

@@ -11,6 +11,8 @@ from speechbrain_can.training.checkpoints import (
     training_effort,
 )
 
+pytestmark = pytest.mark.training
+
 
 class Torn(torch.nn.Linear):
     """Dies while it is saved."""

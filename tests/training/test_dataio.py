@@ -1,8 +1,11 @@
+import pytest
 import torch
 from helpers.corpora import build_store
 
 import speechbrain as sb
 from speechbrain_can.training.dataio import flat_batch, make_datasets
+
+pytestmark = pytest.mark.training
 
 
 def test_batches_of_a_fold(tmp_path, small_corpus):

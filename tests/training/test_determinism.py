@@ -5,6 +5,8 @@ import subprocess
 import pytest
 from helpers.recipes import command, on, run
 
+pytestmark = pytest.mark.training
+
 RESULTS = ("results.json", "fold_1/result.json", "fold_1/predictions.csv")
 
 

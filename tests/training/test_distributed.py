@@ -15,6 +15,8 @@ from helpers.training import logged
 from speechbrain_can.corpus.folds import read_folds, write_folds
 from speechbrain_can.training.distributed import SharedBatches
 
+pytestmark = pytest.mark.training
+
 GLOO = ("--device=cpu", "--distributed_backend=gloo")
 
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,11 +11,14 @@ import time
 import pytest
 from filelock import FileLock
 from helpers.recipes import ROOT, SYSTEMS, command, on, read_predictions, run
+from helpers.training import logged
 
 from speechbrain_can.hparams import read_settings
 from speechbrain_can.results.folds import write_result
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.training.run_options import lstm_runs_in
+
+pytestmark = pytest.mark.training
 
 
 @pytest.fixture(scope="module")
@@ -126,12 +128,14 @@ def test_a_fold_alone_is_the_fold_among_all(
     )
 
 
-def test_killed_and_started_again_it_ends_the_same(
-    finished, controlled_corpus, tmp_path
-):
-    folder, _ = finished
+def test_killed_and_started_again_it_ends_the_same(controlled_corpus, tmp_path):
+    # enough epochs to kill it in time on a busy machine
+    arguments = [*on(controlled_corpus), "--fold=1"]
+    arguments += ["--number_of_epochs=30", "--patience=30"]
+    run(tmp_path / "whole", *arguments)
+    tmp_path = tmp_path / "killed"
     process = subprocess.Popen(
-        **command(tmp_path, *on(controlled_corpus), "--fold=1"),
+        **command(tmp_path, *arguments),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -143,21 +147,18 @@ def test_killed_and_started_again_it_ends_the_same(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "fold_1" / "result.json").exists()
-    run(tmp_path, *on(controlled_corpus), "--fold=1")
+    run(tmp_path, *arguments)
     details = (tmp_path / "log.txt").read_text()
     resumed = details.rpartition("Beginning experiment!")[2]
     assert "Loading a checkpoint from" in resumed.split("Going into epoch")[0]
     assert "Going into epoch 1\n" not in resumed
     lines = log.read_text().splitlines()
-    assert [line.split(" - ")[0] for line in lines] == [
-        "epoch: 1",
-        "epoch: 2",
-        "epoch: 3",
-        lines[-1].split(" - ")[0],
-    ]
-    assert read_predictions(tmp_path, 1) == read_predictions(folder, 1)
+    epochs = [line.split(" - ")[0] for line in lines[:-1]]
+    assert epochs == [f"epoch: {i}" for i in range(1, 31)]
+    whole = tmp_path.with_name("whole")
+    assert read_predictions(tmp_path, 1) == read_predictions(whole, 1)
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["folds"][0]["epochs"] == 3
+    assert results["folds"][0]["epochs"] == 30
 
 
 def test_a_run_that_failed_at_once_binds_nothing(controlled_corpus, tmp_path):
@@ -229,13 +230,10 @@ def test_the_metric_that_stops_chooses_the_checkpoint(
             folder,
             *on(controlled_corpus),
             *("--fold=0", "--number_of_epochs=6", "--lr=0.02"),
-            f"--stop_on={metric}",
+            *(f"--stop_on={metric}", "--use_tensorboard=True"),
         )
         lines = (folder / "fold_0" / "train_log.txt").read_text().splitlines()
-        reached = [
-            float(re.search(rf"valid {metric}: ([\d.e+-]+)", line)[1])
-            for line in lines[:-1]
-        ]
+        reached = logged(folder, metric, "valid")
         best = 1 + reached.index(max(reached))
         assert lines[-1].startswith(f"epoch loaded: {best} ")
     printed = run(
@@ -422,7 +420,7 @@ def test_precision(controlled_corpus, tmp_path):
         rows = read_predictions(folder, 0)
         probabilities.append([float(row["ang"]) for row in rows])
     full, half = probabilities
-    assert full == pytest.approx(half, abs=0.01)
+    assert full == pytest.approx(half, abs=0.05)
     assert full != half
 
 

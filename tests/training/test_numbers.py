@@ -9,6 +9,8 @@ from helpers.recipes import RECIPES, run
 
 from speechbrain_can.files import read_json
 
+pytestmark = pytest.mark.training
+
 MINUTES = 10
 
 

@@ -74,7 +74,7 @@ def test_a_dead_worker_loses_nothing(recipe, controlled_corpus, address):
                 *("--workers=2", "--output_folder=results/on_ray"),
                 f"--ray_address={address}",
                 fold=0,
-                number_of_epochs=30,
+                number_of_epochs=60,
                 patience=100,
             ),
         ],
@@ -105,9 +105,9 @@ def test_a_dead_worker_loses_nothing(recipe, controlled_corpus, address):
     # it was begun twice, and no epoch was trained twice
     assert len(set(re.findall(r"^\d{4}-.* process (\d+)$", output, re.M))) == 2
     epochs = re.findall(r"^epoch: (\d+)", log.read_text(), re.MULTILINE)
-    assert epochs == [str(i) for i in range(1, 31)]
+    assert epochs == [str(i) for i in range(1, 61)]
     result = json.loads((log.parent / "result.json").read_text())
-    assert result["epochs"] == 30
+    assert result["epochs"] == 60
     assert "| CAN " in (folder / "comparison.md").read_text("utf-8")
 
 

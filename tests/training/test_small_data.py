@@ -34,6 +34,8 @@ from speechbrain_can.training.dataio import (
 )
 from speechbrain_can.training.folds import set_up
 
+pytestmark = pytest.mark.training
+
 WORDS = [Word("so", 0.0, 0.3), Word("what", 0.3, 0.7), Word("then", 0.7, 1.0)]
 
 
