@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -264,19 +262,16 @@ def test_what_align_writes_is_read_again(table, utterances, tmp_path):
     assert "1 of 3 recordings were not aligned" in found.stderr
 
 
-def test_train_and_prepare_are_the_recipes(controlled_corpus, tmp_path):
-    result = subprocess.run(
-        [
-            *(sys.executable, "-m", "speechbrain_can", "prepare"),
-            str(RECIPES["IEMOCAP"] / "hparams" / "can.yaml"),
-            f"--data_folder={controlled_corpus}",
-            "--output_folder=here",
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
+def test_train_and_prepare_are_the_recipes(
+    controlled_corpus, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    invoke(
+        "prepare",
+        RECIPES["IEMOCAP"] / "hparams" / "can.yaml",
+        f"--data_folder={controlled_corpus}",
+        "--output_folder=here",
     )
-    assert result.returncode == 0, result.stderr
     assert (tmp_path / "here" / "prepared" / "manifest.csv").exists()
     assert not list((tmp_path / "here").glob("fold_*"))
 

@@ -1,6 +1,7 @@
 """The recipes, and how a user runs them."""
 
 import csv
+import functools
 import importlib.util
 import io
 import logging
@@ -13,6 +14,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from helpers.seeds import shifted
+
+import speechbrain as sb
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,6 +79,7 @@ SMALL = {
     "--number_of_epochs": "3",
     "--batch_size": "8",
     "--feature_workers": "0",
+    "--draw_attention": "False",
 }
 
 
@@ -120,8 +124,8 @@ def command(output_folder, *arguments, recipe="IEMOCAP", python=(), **how):
 def run(output_folder, *arguments, fails=False, python=(), **how):
     """What ``train.py`` printed; asserts how it ended.
 
-    It runs in this process, which spares it seconds of imports, unless
-    ``python`` says otherwise.
+    It runs in this process, which saves seconds of imports, unless
+    ``python`` has arguments for an interpreter.
     """
     if python:
         result = subprocess.run(
@@ -137,15 +141,23 @@ def run(output_folder, *arguments, fails=False, python=(), **how):
     return printed
 
 
+# ``pip freeze`` takes half a second and finds the same packages in every run.
+environment_description = functools.cache(
+    sb.utils.logger.get_environment_description
+)
+
+
 def attempt(output_folder, *arguments, recipe="IEMOCAP", **how):
     """Runs ``train.py`` in this process: whether it failed, and what it printed."""
     folder = RECIPES.get(recipe, recipe)
     before = os.getcwd(), sys.argv, sys.path[:], sys.excepthook
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    describe = sb.utils.logger.get_environment_description
     printed = io.StringIO()
     failed = False
     try:
+        sb.utils.logger.get_environment_description = environment_description
         os.chdir(folder)
         sys.argv = ["train.py", *arguments_of(output_folder, *arguments, **how)]
         sys.path.insert(0, str(folder))
@@ -158,6 +170,7 @@ def attempt(output_folder, *arguments, recipe="IEMOCAP", **how):
         failed = True
         printed.write(traceback.format_exc())
     finally:
+        sb.utils.logger.get_environment_description = describe
         for handler in set(root.handlers) - set(handlers):
             handler.close()
         root.handlers[:] = handlers

@@ -155,32 +155,35 @@ def test_subwords_are_part_of_the_checkpoint(controlled_corpus, tmp_path):
     assert (folder / "predictions.csv").read_text() == before
 
 
-@pytest.mark.parametrize(
-    "name, options",
-    [
-        ("can_mfcc_sentencepiece", []),
-        ("can_wavlm_roberta_finetuned", ["--find_unused_parameters"]),
-    ],
-)
-def test_two_processes(name, options, controlled_corpus, tiny, tmp_path):
+def test_two_processes(controlled_corpus, tiny, tmp_path):
+    """A tokenizer that is trained and an encoder that is fine-tuned."""
+    recipe = tmp_path / "recipe"
+    shutil.copytree(
+        RECIPES["IEMOCAP"], recipe, ignore=shutil.ignore_patterns("results")
+    )
+    (recipe / "hparams" / "encoders" / "both.yaml").write_text(
+        "base: can_wavlm_roberta_finetuned.yaml\n"
+        "vocab_size: 60\n"
+        "embedding: !new:speechbrain_can.lobes.subwords.SubwordEmbedding\n"
+        "    model_folder: !ref <fold_folder>/tokenizer\n"
+        "    vocab_size: !ref <vocab_size>\n"
+        "    embedding_size: !ref <embedding_size>\n"
+        "fine_tuned: !ref <pretrained_frames.front_end>\n"
+    )
     printed = run(
-        tmp_path,
-        f"--data_folder={controlled_corpus}",
-        *(
-            "--protocol=leave_one_session_out",
-            "--fold=0",
-            "--number_of_epochs=15",
-            "--patience=15",
-        ),
+        tmp_path / "results",
+        *on(controlled_corpus),
+        *("--fold=0", "--number_of_epochs=15", "--patience=15"),
         *("--lr=0.02", "--dropout=0", "--use_tensorboard=True"),
         *("--device=cpu", "--distributed_backend=gloo"),
-        *overrides(name, tiny),
-        *options,
-        model=f"encoders/{name}",
+        *("--find_unused_parameters", f"--audio_source={tiny / 'wavlm'}"),
+        f"--pretrained_folder={tiny / 'save'}",
+        model="encoders/both",
+        recipe=recipe,
         python=DDP,
     )
-    assert printed.count(f"{name} on controlled corpus") == 1
-    losses = logged(tmp_path, "loss")
+    assert printed.count("both on controlled corpus") == 1
+    losses = logged(tmp_path / "results", "loss")
     assert len(losses) == 15 and losses[-1] < 0.8 * losses[0]
 
 

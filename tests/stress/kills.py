@@ -67,7 +67,8 @@ def train(corpus, *arguments):
         recipe_folder = RECIPES["IEMOCAP"]
         os.chdir(recipe_folder)
         sys.path.insert(0, str(recipe_folder))
-        sys.argv = ["train.py", *arguments_of(folder, *on(corpus), *arguments)]
+        every = [*on(corpus), "--draw_attention=True", *arguments]
+        sys.argv = ["train.py", *arguments_of(folder, *every)]
         runpy.run_path("train.py", run_name="__main__")
 
     return run

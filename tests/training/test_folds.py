@@ -25,7 +25,7 @@ pytestmark = pytest.mark.training
 def finished(controlled_corpus, tmp_path_factory):
     """A finished run of all five folds, and what it printed."""
     folder = tmp_path_factory.mktemp("run") / "results"
-    return folder, run(folder, *on(controlled_corpus))
+    return folder, run(folder, *on(controlled_corpus), "--draw_attention=True")
 
 
 def test_results(finished):
@@ -90,7 +90,7 @@ def test_again_it_only_prints_the_table(finished, controlled_corpus):
         }
 
     before = times()
-    again = run(folder, *on(controlled_corpus))
+    again = run(folder, *on(controlled_corpus), "--draw_attention=True")
     assert times() == before
     table = printed[printed.index("can on controlled corpus") :]
     assert again.endswith(table)
@@ -131,7 +131,7 @@ def test_a_fold_alone_is_the_fold_among_all(
 def test_killed_and_started_again_it_ends_the_same(controlled_corpus, tmp_path):
     # enough epochs to kill it in time on a busy machine
     arguments = [*on(controlled_corpus), "--fold=1"]
-    arguments += ["--number_of_epochs=30", "--patience=30"]
+    arguments += ["--number_of_epochs=20", "--patience=20"]
     run(tmp_path / "whole", *arguments)
     tmp_path = tmp_path / "killed"
     process = subprocess.Popen(
@@ -154,11 +154,11 @@ def test_killed_and_started_again_it_ends_the_same(controlled_corpus, tmp_path):
     assert "Going into epoch 1\n" not in resumed
     lines = log.read_text().splitlines()
     epochs = [line.split(" - ")[0] for line in lines[:-1]]
-    assert epochs == [f"epoch: {i}" for i in range(1, 31)]
+    assert epochs == [f"epoch: {i}" for i in range(1, 21)]
     whole = tmp_path.with_name("whole")
     assert read_predictions(tmp_path, 1) == read_predictions(whole, 1)
     results = json.loads((tmp_path / "results.json").read_text())
-    assert results["folds"][0]["epochs"] == 30
+    assert results["folds"][0]["epochs"] == 20
 
 
 def test_a_run_that_failed_at_once_binds_nothing(controlled_corpus, tmp_path):
@@ -318,6 +318,7 @@ def test_every_system_of_the_paper_runs(model, controlled_corpus, tmp_path):
         *on(controlled_corpus),
         "--fold=0",
         "--number_of_epochs=1",
+        "--draw_attention=True",
         model=model,
     )
     results = json.loads((tmp_path / "results.json").read_text())

@@ -46,7 +46,7 @@ def corpus(tmp_path):
 def test_ten_minutes_and_a_class_that_a_fold_does_not_test(corpus, tmp_path):
     run(
         tmp_path / "run",
-        *(f"--data_folder={corpus}", "--classes=2", "--number_of_epochs=2"),
+        *(f"--data_folder={corpus}", "--classes=2", "--number_of_epochs=1"),
         "--protocol=leave_one_speaker_out",
         recipe=RECIPES["IEMOCAP"].parents[1]
         / "CustomCorpus"

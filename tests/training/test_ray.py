@@ -149,18 +149,10 @@ def search(recipe, address, monkeypatch):
 
 def test_a_search(recipe, controlled_corpus, search):
     folder = recipe / "results" / "search"
-    for corpus, folds, reason in (
-        # fold 1 tests who validates in fold 0
-        (
-            controlled_corpus,
-            "0,1",
-            "Search folds that are not beside each other",
-        ),
-        ("nowhere", "0", "the corpus cannot be prepared: .*nowhere"),
-    ):
-        status, printed = search(corpus, f"--folds={folds}")
-        assert status == 1 and re.search(reason, printed), printed
-        assert "Traceback" not in printed
+    status, printed = search("nowhere")
+    reason = "the corpus cannot be prepared: .*nowhere"
+    assert status == 1 and re.search(reason, printed), printed
+    assert "Traceback" not in printed
     # what was refused has begun no search
     status, printed = search(controlled_corpus)
     assert status == 0, printed
