@@ -161,7 +161,7 @@ def run(command, checkout, environment):
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
     return result.returncode == 0, result.stdout.strip()
 

@@ -179,7 +179,7 @@ def git(checkout, *arguments):
         ["git", "-C", str(checkout), *arguments],
         check=True,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     ).stdout
 
 
@@ -365,7 +365,7 @@ def tidy(checkout, path, text):
             input=text,
             check=True,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
         ).stdout
     return text
 

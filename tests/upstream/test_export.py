@@ -295,6 +295,6 @@ def test_the_command_names_the_parts():
         [sys.executable, "-m", "upstream.export", "--help"],
         cwd=ROOT / "tests",
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert "[can|systems|encoders]" in result.stdout, result.stderr
