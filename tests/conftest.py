@@ -5,7 +5,14 @@ import os
 import pytest
 import torch
 from helpers import resources, seeds
-from helpers.corpora import EMODB_LABELS, Release, utterance, write_wav
+from helpers.corpora import (
+    EMODB_LABELS,
+    UTTERANCES,
+    Release,
+    corpus_seed,
+    utterance,
+    write_wav,
+)
 from helpers.recipes import RECIPES, load_module, on, run
 from playwright.sync_api import sync_playwright
 
@@ -88,7 +95,7 @@ def controlled_corpus(tmp_path_factory):
     from speechbrain_can.controlled.generator import make_corpus
 
     folder = tmp_path_factory.mktemp("corpus") / "controlled"
-    make_corpus(folder, utterances=40, seed=seeds.shifted(3))
+    make_corpus(folder, utterances=UTTERANCES, seed=corpus_seed())
     return folder
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
+from helpers.corpora import UTTERANCES, corpus_seed
 
 from speechbrain_can.alignment.readers import read_wdseg
 from speechbrain_can.alignment.words import clean_words
@@ -211,7 +212,7 @@ def test_the_cue_is_on_the_key_word():
 
 def test_the_same_corpus_whatever_the_workers(tmp_path, controlled_corpus):
     again = tmp_path / "again"
-    make_corpus(again, utterances=40, seed=3, workers=1)
+    make_corpus(again, UTTERANCES, seed=corpus_seed(), workers=1)
     files = [p for p in controlled_corpus.rglob("*") if p.is_file()]
     assert len(files) > 80
     for path in files:
@@ -221,10 +222,10 @@ def test_the_same_corpus_whatever_the_workers(tmp_path, controlled_corpus):
 
 def test_it_is_made_once_and_never_overwritten(controlled_corpus):
     before = (controlled_corpus / "plan.json").stat().st_mtime_ns
-    make_corpus(controlled_corpus, utterances=40, seed=3)
+    make_corpus(controlled_corpus, UTTERANCES, seed=corpus_seed())
     assert (controlled_corpus / "plan.json").stat().st_mtime_ns == before
     with pytest.raises(CorpusError, match="another folder"):
-        make_corpus(controlled_corpus, utterances=40, seed=4)
+        make_corpus(controlled_corpus, UTTERANCES, seed=corpus_seed() + 1)
 
 
 def test_the_recipe_prepares_all_of_it(

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Callable, Tuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from helpers.corpora import UTTERANCES, corpus_seed  # noqa: E402
 from helpers.recipes import RECIPES, arguments_of, on  # noqa: E402
 from stress import counts  # noqa: E402
 
@@ -279,7 +280,7 @@ def prepare(scratch, short):
     corpus = scratch / "corpus"
 
     def make(folder):
-        make_corpus(corpus, utterances=40, seed=3)
+        make_corpus(corpus, utterances=UTTERANCES, seed=corpus_seed())
         train(corpus, "--fold=1")(scratch / "model")
 
     if finish(Command("", make, ()), scratch / "made") != 0:

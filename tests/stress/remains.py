@@ -21,6 +21,7 @@ import soundfile
 from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from helpers.corpora import UTTERANCES, corpus_seed  # noqa: E402
 from helpers.recipes import attempt, on  # noqa: E402
 from stress import counts  # noqa: E402
 from stress.damage import BYTES  # noqa: E402
@@ -282,7 +283,7 @@ def stress_stale(scratch, report=print):
 
 def prepare(scratch):
     """A corpus, and a run with a finished fold."""
-    make_corpus(scratch / "corpus", utterances=40, seed=3)
+    make_corpus(scratch / "corpus", utterances=UTTERANCES, seed=corpus_seed())
     failed, printed = attempt(
         scratch / "run", *on(scratch / "corpus"), "--fold=1"
     )

@@ -274,10 +274,11 @@ def test_a_protocol_beside_the_recipe(controlled_corpus, tmp_path, monkeypatch):
     (tmp_path / "thirds.py").write_text(
         "from speechbrain_can.corpus.folds import FoldAssignment\n"
         "def by_length(utterances, seed):\n"
-        "    def length_of(name):\n"
-        "        return utterances[name].duration\n"
-        "    return {name: FoldAssignment(i % 3, (i + 1) % 3)\n"
-        "            for i, name in enumerate(sorted(utterances, key=length_of))}\n"
+        "    classes = {}\n"
+        "    for utterance in sorted(utterances.values(), key=lambda u: u.duration):\n"
+        "        classes.setdefault(utterance.emotion, []).append(utterance)\n"
+        "    return {utterance.utterance_id: FoldAssignment(i % 3, (i + 1) % 3)\n"
+        "            for own in classes.values() for i, utterance in enumerate(own)}\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     folder = tmp_path / "results"
@@ -289,7 +290,12 @@ def test_a_protocol_beside_the_recipe(controlled_corpus, tmp_path, monkeypatch):
         "--number_of_epochs=1",
     )
     result = json.loads((folder / "fold_2" / "result.json").read_text())
-    assert result["n_test"] == 13
+    labels = [
+        turn["emo"]
+        for turn in json.loads((controlled_corpus / "plan.json").read_text())
+    ]
+    thirds = [labels.count(label) // 3 for label in set(labels)]
+    assert result["n_test"] == sum(thirds)
     assert (folder / "prepared" / "folds_thirds.by_length.csv").exists()
     leaks = folder / "prepared" / "leaks_thirds.by_length.json"
     assert {row["fold"] for row in json.loads(leaks.read_text())["leaks"]} == {
