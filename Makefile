@@ -35,7 +35,7 @@ RECIPE := recipes/IEMOCAP/multimodal_emotion_recognition
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
 	--no-annotate --no-header --generate-hashes
 
-.PHONY: demo test test-data test-seeds test-portable test-pythons test-newest \
+.PHONY: demo test check-data test-data test-seeds test-portable test-pythons test-newest \
 	stress fuzz audit bench docs upstream lock clean
 
 # One stamp per extra: pip runs again only if a version may have changed. The
@@ -67,20 +67,30 @@ test: $(VENV)/installed-test
 	git ls-files '*.yaml' '*.yml' | xargs $(BIN)/yamllint --no-warnings
 	$(WITHOUT_DATA) OMP_NUM_THREADS=1 $(PYTEST)
 
-test-data: $(VENV)/installed-test
-	$(if $(DATA),,$(error DATA=<folder> is missing; CONTRIBUTING.md says what \
-		the folder contains))
-	SPEECHBRAIN_CAN_DATA=$(abspath $(DATA)) \
-	SPEECHBRAIN_CAN_WHISPER=$(if $(WHISPER),$(abspath $(WHISPER))) \
-	SPEECHBRAIN_CAN_BROWSER=$(if $(BROWSER),$(abspath $(BROWSER))) \
-	OMP_NUM_THREADS=1 $(PYTEST) -m "data or whisper or browser"
+DATA ?= $(SPEECHBRAIN_CAN_DATA)
+WHISPER ?= $(SPEECHBRAIN_CAN_WHISPER)
+BROWSER ?= $(SPEECHBRAIN_CAN_BROWSER)
+export DATA WHISPER BROWSER
+
+check-data:
+	@test -d "$$DATA" || { echo "DATA='$$DATA' is not a folder. Run" \
+		"make test-data DATA=<folder>; see CONTRIBUTING.md."; exit 1; }
+
+test-data: check-data $(VENV)/installed-test
+	SPEECHBRAIN_CAN_DATA="$$DATA" SPEECHBRAIN_CAN_WHISPER="$$WHISPER" \
+	SPEECHBRAIN_CAN_BROWSER="$$BROWSER" OMP_NUM_THREADS=1 $(PYTEST) \
+		-m "data or whisper or browser"
 
 test-seeds test-portable: test-%: $(VENV)/installed-test
 	$(WITHOUT_DATA) $(BIN)/python tests/variants.py $* -- $(PYTEST)
 
 test-pythons:
-	$(foreach version,$(PYTHONS),$(MAKE) test VENV=.venv-$(version) \
-		PYTHON=python$(version) &&) true
+	@for version in $(PYTHONS); do \
+		if ! python$$version --version; then result=missing; \
+		elif $(MAKE) test VENV=.venv-$$version PYTHON=python$$version; \
+		then result=passed; else result=failed; fi; \
+		summary="$$summary python$$version $$result,"; \
+	done; echo "$$summary"; case "$$summary" in *missing* | *failed*) exit 1; esac
 
 test-newest:
 	rm -rf .venv-newest

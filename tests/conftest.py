@@ -38,12 +38,15 @@ def pytest_addoption(parser):
         "--seed-offset",
         type=int,
         default=0,
-        help="Add this number to every seed of the tests.",
+        help="Add this number, 0 or more, to the seeds of tests that train.",
     )
 
 
 def pytest_configure(config):
-    os.environ[seeds.VARIABLE] = str(config.getoption("--seed-offset"))
+    offset = config.getoption("--seed-offset")
+    if offset < 0:
+        raise pytest.UsageError(f"--seed-offset is {offset}; pass 0 or more")
+    os.environ[seeds.VARIABLE] = str(offset)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker

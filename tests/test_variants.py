@@ -32,8 +32,10 @@ def test_counts_of_a_variant(tmp_path):
 def test_every_condition_is_covered():
     conditions = [v.environment for v in variants.VARIANTS["portable"]]
     assert {c["OMP_NUM_THREADS"] for c in conditions} == {"1", "4"}
-    assert {c.get("ATEN_CPU_CAPABILITY") for c in conditions} == {
-        *(None, "avx2", "default")
-    }
+    for name, values in (
+        ("ATEN_CPU_CAPABILITY", {None, "avx2", "default"}),
+        ("ONEDNN_MAX_CPU_ISA", {None, "AVX2", "SSE41"}),
+    ):
+        assert {c.get(name) for c in conditions} == values
     offsets = [v.arguments[-1] for v in variants.VARIANTS["seeds"]]
     assert len(set(offsets)) >= 5

@@ -38,7 +38,9 @@ def instructions(aten: str, onednn: str, mkl: str) -> Dict[str, str]:
     }
 
 
-ONE_THREAD, FOUR_THREADS = {"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "4"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+# idle threads must not take the cores that the others need
+FOUR_THREADS = {"OMP_NUM_THREADS": "4", "OMP_WAIT_POLICY": "passive"}
 AVX2 = instructions("avx2", "AVX2", "AVX2")
 BASELINE = instructions("default", "SSE41", "SSE4_2")
 VARIANTS = {

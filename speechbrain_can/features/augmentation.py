@@ -99,6 +99,20 @@ def drawn_from(key):
         random.setstate(before[1])
 
 
+@contextmanager
+def one_thread():
+    """Compute in one thread, as the workers of a data loader do.
+
+    The rounding of torch's operations depends on the number of threads.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 class AugmentedFeatures:
     """Frames of an utterance as they are trained on in an epoch.
 
@@ -147,7 +161,8 @@ class AugmentedFeatures:
     def __call__(self, utterance):
         """Frames ``[frames, features]`` and counts ``[words]``."""
         epoch = self.epoch_counter.current
-        with drawn_from(f"{self.seed} {epoch} {utterance.utterance_id}"):
+        key = f"{self.seed} {epoch} {utterance.utterance_id}"
+        with drawn_from(key), one_thread():
             return self._draw(utterance)
 
     def _draw(self, utterance):

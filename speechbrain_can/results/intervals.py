@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-from speechbrain_can.results.metrics import METRICS
+from speechbrain_can.results.metrics import METRICS, class_numbers
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
@@ -48,11 +48,9 @@ def bootstrap_intervals(predictions, unit="ID"):
     units, names = pd.factorize(predictions[unit])
     if len(names) < 2:
         return dict.fromkeys(METRICS)
-    classes, codes = np.unique(
-        predictions[["true", "predicted"]].astype(str), return_inverse=True
+    (true, predicted), size = class_numbers(
+        *(predictions[name].astype(str) for name in ("true", "predicted"))
     )
-    true, predicted = codes.reshape(-1, 2).T
-    size = len(classes)
     counts = np.zeros((len(names), size * size))
     np.add.at(counts, (units, size * true + predicted), 1)
 

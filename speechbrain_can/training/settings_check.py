@@ -77,7 +77,7 @@ def _wrong(key, value):
     if key in WHOLE and not (
         number and isinstance(value, int) and value >= WHOLE[key]
     ):
-        or_null = " or null" if key in OPTIONAL else ""
+        or_null = ", or null" if key in OPTIONAL else ""
         return f"a whole number from {WHOLE[key]} on{or_null}"
     if key in SHARES and not (number and 0 <= value <= 1):
         return "a number from 0 to 1"

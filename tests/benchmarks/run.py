@@ -272,7 +272,7 @@ def main():
     training = Path(__file__).with_name("training.py")
     growth = [
         in_process_of_its_own(training, size, options.threads)
-        for size in ((70,) if options.quick else SIZES)
+        for size in ((70, 140) if options.quick else SIZES)
     ]
     points = check_points(rows, equal, memory, growth, bf16)
     text = "\n\n".join(

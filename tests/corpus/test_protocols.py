@@ -186,9 +186,7 @@ def test_published_folds_of_emodb():
     assert published == make_folds("leave_one_speaker_out", utterances, seed=1)
 
 
-def test_published_folds_are_of_the_recordings_beside_the_checkout(
-    emodb_prepare, data
-):
+def test_published_folds_are_of_the_real_recordings(emodb_prepare, data):
     recordings, _ = emodb_prepare.find_recordings(data / "emodb")
     published = read_folds(
         ROOT / "manifests" / "emodb_leave_one_speaker_out.csv"

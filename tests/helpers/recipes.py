@@ -122,7 +122,7 @@ def command(output_folder, *arguments, recipe="IEMOCAP", python=(), **how):
 
 
 def run(output_folder, *arguments, fails=False, python=(), **how):
-    """What ``train.py`` printed; asserts how it ended.
+    """Run ``train.py``, assert its exit status and return what it printed.
 
     It runs in this process, which saves seconds of imports, unless
     ``python`` has arguments for an interpreter.

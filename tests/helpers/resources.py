@@ -20,7 +20,7 @@ VARIABLES = {
 def mark(item: pytest.Item) -> None:
     """Mark a test with the resources that its fixtures request."""
     for name in VARIABLES:
-        if name in item.fixturenames:
+        if name in getattr(item, "fixturenames", ()):
             item.add_marker(name)
 
 
@@ -33,7 +33,7 @@ def locate(name: str, *contents: str) -> Path:
     value = os.environ.get(variable)
     if not value:
         pytest.skip(f"{variable} is not set")
-    path = Path(value).resolve()
+    path = Path(value).absolute()
     missing = [
         entry for entry in ("", *contents) if not (path / entry).exists()
     ]

@@ -152,7 +152,7 @@ def test_wrong_folders(emodb_prepare, emodb_release, tmp_path):
         emodb_prepare.prepare_emodb(emodb_release / "wav", tmp_path)
 
 
-def test_the_real_recordings_beside_the_checkout(data, emodb_prepare, tmp_path):
+def test_the_real_recordings(data, emodb_prepare, tmp_path):
     emodb_prepare.prepare_emodb(data / "emodb", tmp_path)
     corpus = Corpus.load(tmp_path, "leave_one_speaker_out")
     assert len(corpus.utterances) == 535

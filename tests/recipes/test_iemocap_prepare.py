@@ -304,9 +304,7 @@ def test_a_label_outside_the_classes_is_refused(prepare, tmp_path):
         Corpus.load(tmp_path / "prepared", "leave_one_session_out")
 
 
-def test_the_controlled_corpus_beside_the_checkout(
-    data, iemocap_prepare, tmp_path
-):
+def test_a_whole_controlled_corpus(data, iemocap_prepare, tmp_path):
     iemocap_prepare.prepare_iemocap(
         data / "iemocap_layout", tmp_path, protocol="leave_one_session_out"
     )

@@ -85,9 +85,19 @@ def call(*arguments):
     return run
 
 
+def compare_arguments(corpus):
+    """Return the arguments of ``compare`` for two small systems."""
+    own = ("--seed=", "--output_folder=", "--features_folder=")
+    return [
+        *("hparams/can.yaml", "hparams/text_model.yaml"),
+        *("--seeds=1", "--output_folder={folder}", "--fold=1"),
+        *("--features_folder={folder}/features", *on(corpus)),
+        *(a for a in arguments_of("")[1:] if not a.startswith(own)),
+    ]
+
+
 def commands(corpus, model, table, short):
     """What is killed, and with how much of the kills."""
-    small = [a for a in arguments_of("{folder}")[1:] if "_folder=" not in a]
     return {
         Command(
             "train.py",
@@ -104,11 +114,7 @@ def commands(corpus, model, table, short):
         ): 0.2,
         Command(
             "compare",
-            call(
-                *("compare", "hparams/can.yaml", "hparams/text_model.yaml"),
-                *("--seeds=1", "--output_folder={folder}", "--fold=1"),
-                *("--features_folder={folder}/features", *on(corpus), *small),
-            ),
+            call("compare", *compare_arguments(corpus)),
             ("*/1/results.json", "*/1/fold_1/predictions.csv", "*.csv"),
         ): 0 if short else 0.1,
     }

@@ -3,8 +3,22 @@
 import subprocess
 import sys
 
-from helpers.recipes import ROOT
+from helpers.recipes import RECIPES, ROOT
 from stress.counts import read
+from stress.kills import compare_arguments
+
+from speechbrain_can.commands.compare import split_arguments
+
+
+def test_compare_accepts_its_arguments(monkeypatch):
+    """``make stress`` kills ``compare``, the short form does not."""
+    monkeypatch.chdir(RECIPES["IEMOCAP"])
+    arguments = compare_arguments("corpus")
+    options = ("--output_folder", "--seeds")
+    files, _ = split_arguments(
+        [a for a in arguments if a.partition("=")[0] not in options]
+    )
+    assert len(files) == 2
 
 
 def test_what_is_killed_ends_the_same():

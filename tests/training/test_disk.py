@@ -2,15 +2,32 @@
 
 import os
 import resource
+import subprocess
+import sys
 
 import pytest
-from helpers.recipes import on, run
+from helpers.recipes import command, on, run
 
 RESULTS = ("results.json", "fold_1/result.json", "fold_1/predictions.csv")
 
 
 def results(folder):
     return [(folder / name).read_bytes() for name in RESULTS]
+
+
+def process_in_bytes(largest, folder, *arguments):
+    """Run ``train.py`` in a process with a limit on file sizes."""
+    result = subprocess.run(
+        **command(folder, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_FSIZE, (largest, largest)
+        ),
+    )
+    assert result.returncode == 1, result.stdout
+    return result.stdout
 
 
 def run_in_bytes(largest, folder, *arguments):
@@ -24,14 +41,20 @@ def run_in_bytes(largest, folder, *arguments):
 
 
 @pytest.mark.parametrize(
-    "largest", [3_000, 20_000, 200_000], ids=lambda size: f"{size} bytes"
+    "largest, run_limited",
+    [
+        (3_000, run_in_bytes),
+        (20_000, process_in_bytes),
+        (200_000, run_in_bytes),
+    ],
 )
 def test_a_full_disk_is_told_once_and_loses_nothing(
-    largest, controlled_corpus, trained, tmp_path
+    largest, run_limited, controlled_corpus, trained, tmp_path, monkeypatch
 ):
     """It is full in preparation, in training, and as features are stored."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     arguments = [*on(controlled_corpus), "--fold=1"]
-    printed = run_in_bytes(largest, tmp_path, *arguments)
+    printed = run_limited(largest, tmp_path, *arguments)
     assert "Traceback" not in printed and len(printed) < 5_000
     assert "Make room" in printed.splitlines()[-1]
     run(tmp_path, *arguments)

@@ -116,7 +116,11 @@ def test_two_processes_train_as_one(controlled_corpus, odd_folds, tmp_path):
     # Adam would hide a wrong scale of the gradients and amplify rounding
     (recipe / "hparams" / "sgd.yaml").write_text(
         "base: can.yaml\nopt_class: !name:torch.optim.SGD\n    lr: !ref <lr>\n"
-        "max_grad_norm: 1000.0\n"
+        "max_grad_norm: 1000.0\nvocab_size: 60\n"
+        "embedding: !new:speechbrain_can.lobes.subwords.SubwordEmbedding\n"
+        "    model_folder: !ref <fold_folder>/tokenizer\n"
+        "    vocab_size: !ref <vocab_size>\n"
+        "    embedding_size: !ref <embedding_size>\n"
     )
     arguments = (
         f"--data_folder={controlled_corpus}",
@@ -138,7 +142,6 @@ def test_two_processes_train_as_one(controlled_corpus, odd_folds, tmp_path):
                 logged(tmp_path / folder, name, part)
                 for folder in ("one", "two")
             )
-            print(part, name, one, two)
             assert len(one) == 3 and two == pytest.approx(one, rel=1e-4)
     ours, theirs = (
         read_predictions(tmp_path / name, 0) for name in ("one", "two")

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -128,36 +127,41 @@ def test_a_fold_alone_is_the_fold_among_all(
     )
 
 
-def test_killed_and_started_again_it_ends_the_same(controlled_corpus, tmp_path):
-    # enough epochs to kill it in time on a busy machine
+def test_a_killed_run_resumes_and_ends_the_same(controlled_corpus, tmp_path):
     arguments = [*on(controlled_corpus), "--fold=1"]
     arguments += ["--number_of_epochs=20", "--patience=20"]
-    run(tmp_path / "whole", *arguments)
-    tmp_path = tmp_path / "killed"
-    process = subprocess.Popen(
-        **command(tmp_path, *arguments),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    log = tmp_path / "fold_1" / "train_log.txt"
-    deadline = time.monotonic() + 120
-    while not (log.exists() and "epoch: 1" in log.read_text()):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "fold_1" / "result.json").exists()
-    run(tmp_path, *arguments)
-    details = (tmp_path / "log.txt").read_text()
+    whole = tmp_path / "whole"
+    run(whole, *arguments)
+    # on a busy machine a run may end before it is killed
+    for attempt in range(5):
+        folder = tmp_path / f"killed_{attempt}"
+        log = folder / "fold_1" / "train_log.txt"
+        process = subprocess.Popen(
+            **command(folder, *arguments),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while not (log.exists() and "epoch: 1" in log.read_text()):
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+        finally:
+            process.kill()
+            process.wait()
+        if not (folder / "fold_1" / "result.json").exists():
+            break
+    assert not (folder / "fold_1" / "result.json").exists()
+    run(folder, *arguments)
+    details = (folder / "log.txt").read_text()
     resumed = details.rpartition("Beginning experiment!")[2]
     assert "Loading a checkpoint from" in resumed.split("Going into epoch")[0]
     assert "Going into epoch 1\n" not in resumed
     lines = log.read_text().splitlines()
     epochs = [line.split(" - ")[0] for line in lines[:-1]]
     assert epochs == [f"epoch: {i}" for i in range(1, 21)]
-    whole = tmp_path.with_name("whole")
-    assert read_predictions(tmp_path, 1) == read_predictions(whole, 1)
-    results = json.loads((tmp_path / "results.json").read_text())
+    assert read_predictions(folder, 1) == read_predictions(whole, 1)
+    results = json.loads((folder / "results.json").read_text())
     assert results["folds"][0]["epochs"] == 20
 
 
@@ -373,7 +377,7 @@ def test_bad_arguments_end_with_what_to_do(
     assert message in printed.splitlines()[-1], printed
 
 
-def test_emodb_beside_the_checkout(data, tmp_path):
+def test_training_on_real_emodb(data, tmp_path):
     printed = run(
         tmp_path,
         f"--data_folder={data / 'emodb'}",
@@ -427,7 +431,7 @@ def test_precision(controlled_corpus, tmp_path):
         rows = read_predictions(folder, 0)
         probabilities.append([float(row["ang"]) for row in rows])
     full, half = probabilities
-    assert full == pytest.approx(half, abs=0.05)
+    assert full == pytest.approx(half, abs=0.01)
     assert full != half
 
 

@@ -7,33 +7,51 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
+import torch
 from click.testing import CliRunner
 from helpers.recipes import RECIPES, ROOT, SMALL, on, run
-from ray.cluster_utils import Cluster
 
 from speechbrain_can.__main__ import main
 from speechbrain_can.hparams import SettingsError, read_settings
+from speechbrain_can.training.ray_runs import threads_of
 from speechbrain_can.training.runs import plan_run
 from speechbrain_can.training.search import spoiled_folds
+
+START = """
+import sys
+from speechbrain_can.training.ray_runs import connected
+
+with connected(workers=2) as ray:
+    print(ray.cluster_resources()["CPU"], flush=True)
+    print(ray.get_runtime_context().gcs_address, flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="module")
 def address():
-    """The address of one Ray cluster for all tests of this file."""
-    # Workers import the package and report nothing, like those of a user.
-    changed = {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in changed.items():
-            patch.setenv(name, value)
-        cluster = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 2, "include_dashboard": False},
+    """The address of one Ray for all tests, started as a comparison does."""
+    # the paths of sockets are limited to about 100 characters
+    with tempfile.TemporaryDirectory(prefix="ray") as folder:
+        process = subprocess.Popen(
+            [sys.executable, "-c", START],
+            env={
+                **os.environ,
+                **{"PYTHONPATH": str(ROOT), "RAY_TMPDIR": folder},
+                # a Ray of one user only lets its own process connect
+                "RAY_AUTH_MODE": "disabled",
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        yield cluster.address
-        cluster.shutdown()
+        assert process.stdout.readline() == "2.0\n"
+        yield process.stdout.readline().strip()
+        process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +160,7 @@ def search(recipe, address, monkeypatch):
                 ),
             ],
         )
+        assert isinstance(result.exception, (SystemExit, type(None)))
         return result.exit_code, result.output
 
     return search
@@ -152,7 +171,9 @@ def test_a_search(recipe, controlled_corpus, search):
     status, printed = search("nowhere")
     reason = "the corpus cannot be prepared: .*nowhere"
     assert status == 1 and re.search(reason, printed), printed
-    assert "Traceback" not in printed
+    # fold 1 tests who validates in fold 0
+    status, printed = search(controlled_corpus, "--folds=0,1")
+    assert status == 1 and "Search folds that are not beside each" in printed
     # what was refused has begun no search
     status, printed = search(controlled_corpus)
     assert status == 0, printed
@@ -237,6 +258,11 @@ def test_spaces_that_are_refused(tmp_path, space, reason):
     )
     assert result.exit_code != 0
     assert reason in " ".join(result.output.split())
+
+
+def test_trials_share_the_threads_of_a_machine():
+    assert threads_of(2, None) == max(1, torch.get_num_threads() // 2)
+    assert threads_of(2, "auto") == 1
 
 
 def test_an_address_is_for_ray():

@@ -41,7 +41,7 @@ def recipe(tmp_path_factory):
 def arguments_of(corpus, *arguments):
     """Return the arguments of ``compare`` for small models."""
     small = {**SMALL, "--number_of_epochs": "1"}
-    del small["--hidden_size"]  # which one of the systems sets
+    del small["--hidden_size"]  # one of the systems sets it
     options = {
         **small,
         "--data_folder": corpus,

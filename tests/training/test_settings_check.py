@@ -53,7 +53,7 @@ def test_trained_layers_may_be_null():
         check_settings(
             replace(settings, text=f"{settings.text}trained_layers: {value}\n")
         )
-    with pytest.raises(SettingsError, match="is 0; .* from 1 on or null"):
+    with pytest.raises(SettingsError, match="is 0; .* from 1 on, or null"):
         check_settings(
             replace(settings, text=f"{settings.text}trained_layers: 0\n")
         )
