@@ -129,6 +129,35 @@ def test_features_are_drawn_anew_in_each_epoch(small_corpus, tmp_path):
     assert not torch.equal(items["train"].audio.frames, stored)
 
 
+def test_augmentation_does_not_depend_on_threads(small_corpus, tmp_path):
+    """Workers of a data loader have one thread, the main process has several."""
+    draw = AugmentedFeatures(
+        build_store(tmp_path, small_corpus),
+        tmp_path / "corpus",
+        SegmentMFCC(),
+        aligned_segments,
+        seed=1,
+        epoch_counter=EpochCounter(9),
+        augment_waveform=augmenter(SpeedPerturb(16000, speeds=[90])),
+    )
+    before = torch.get_num_threads()
+    used, found = [], []
+    draw_frames = draw._draw
+    draw._draw = lambda utterance: (
+        used.append(torch.get_num_threads()),
+        draw_frames(utterance),
+    )[1]
+    try:
+        for threads in (1, 4):
+            torch.set_num_threads(threads)
+            found.append(draw(small_corpus["c"])[0])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert used == [1, 1]
+    assert torch.equal(*found)
+
+
 def test_votes_become_shares_of_the_classes(small_corpus, tmp_path):
     rows = {
         "a": replace(small_corpus["a"], votes="sad:1 ang:3"),
