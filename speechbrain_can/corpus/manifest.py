@@ -166,6 +166,17 @@ def check_words(words):
             )
 
 
+def check_texts(utterance: Utterance) -> None:
+    """Raise an ``AlignmentError`` for a NUL character in any text.
+
+    The csv module of Python 3.10 can neither write nor read one.
+    """
+    texts = {**vars(utterance), **utterance.extra}
+    for name, text in texts.items():
+        if isinstance(text, str) and "\0" in text:
+            raise AlignmentError(f"the {name} contains a NUL character")
+
+
 def check_utterances(utterances):
     """Refuses, with a ``ManifestError``, IDs that are not unique."""
     seen = set()

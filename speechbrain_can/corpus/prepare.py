@@ -27,6 +27,7 @@ from speechbrain_can.audio import AudioError
 from speechbrain_can.corpus.folds import FoldAssignment, read_folds, write_folds
 from speechbrain_can.corpus.manifest import (
     Utterance,
+    check_texts,
     check_utterances,
     check_words,
     read_manifest,
@@ -304,6 +305,7 @@ def _write_utterances(
         try:
             utterance, adjustment = build_utterance(candidate)
             check_words(utterance.words)
+            check_texts(utterance)
             adjustment = adjustment or _without_words(utterance)
             audio = Path(resolve_wav(utterance, data_folder)).read_bytes()
             checksums[utterance.utterance_id] = zlib.crc32(audio)

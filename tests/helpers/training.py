@@ -1,5 +1,7 @@
 """Check that a model trains, without relying on the luck of a few epochs."""
 
+import re
+
 import torch
 from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
@@ -18,6 +20,20 @@ def logged(output_folder, name, part="train", fold=0):
     (folder,) = output_folder.glob(f"fold_{fold}/tensorboard")
     events = EventAccumulator(str(folder)).Reload()
     return [event.value for event in events.Scalars(f"{name}/{part}")]
+
+
+def assert_trained_once(log, epochs):
+    """Check the log of a run that was killed once and resumed.
+
+    The checkpoint of an epoch is saved before its line in the log, which a kill
+    in between loses.
+    """
+    found = [
+        int(number)
+        for number in re.findall(r"^epoch: (\d+)", log.read_text(), re.M)
+    ]
+    assert found == sorted(set(found)) and found[-1] == epochs
+    assert len(found) >= epochs - 1
 
 
 def overfit_one_batch(output_folder, steps=30, **changes):

@@ -304,6 +304,15 @@ def test_a_label_outside_the_classes_is_refused(prepare, tmp_path):
         Corpus.load(tmp_path / "prepared", "leave_one_session_out")
 
 
+def test_a_transcription_with_nul_characters_is_listed(release, prepare):
+    path = release.folder / "Session1/dialog/transcriptions/Ses01F_impro01.txt"
+    path.write_text(path.read_text().replace("what", "wh\0t", 1))
+    utterances, skipped = prepare()
+    ((name, reason),) = skipped.items()
+    assert name not in utterances and len(utterances) == 9
+    assert "the transcription contains a NUL character" in reason
+
+
 def test_a_whole_controlled_corpus(data, iemocap_prepare, tmp_path):
     iemocap_prepare.prepare_iemocap(
         data / "iemocap_layout", tmp_path, protocol="leave_one_session_out"
