@@ -72,8 +72,8 @@ class FeatureStore:
         except PermissionError:
             raise
         # of a flipped bit zipfile and numpy raise anything
-        except Exception:
-            raise self._damage(INDEX) from None
+        except Exception as error:
+            raise self._damage(INDEX) from error
 
     def _damage(self, name):
         return StoreError(

@@ -51,7 +51,7 @@ METRICS = {
 }
 
 
-def class_numbers(true, predicted) -> "tuple[np.ndarray, int]":
+def class_numbers(true, predicted) -> tuple[np.ndarray, int]:
     """Return the classes as numbers, ``[2, utterances]``, and their count."""
     classes, numbers = np.unique([true, predicted], return_inverse=True)
     return numbers.reshape(2, -1), len(classes)

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.features.segments import (
@@ -7,8 +6,6 @@ from speechbrain_can.features.segments import (
     equal_segments,
     whole_utterance,
 )
-
-pytestmark = pytest.mark.training
 
 
 def tiled(*bounds):
