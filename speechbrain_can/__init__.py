@@ -1,23 +1,23 @@
-"""Cross Attention Network: a SpeechBrain plugin for emotion recognition from
-audio and text that are aligned word by word.
+"""SpeechBrain plugin for emotion recognition from word-aligned audio and text.
 
-Data flows one way through the rooms::
+The package implements the Cross Attention Network (CAN). Data flows in one
+direction through its subpackages::
 
     corpus -> manifest -> segments -> features -> batch -> lobes -> losses
     -> results -> report
 
-* ``files``, ``audio``: reading and writing, with errors that name the file
-* ``hparams``: the hparams file, its base, overrides, the folder bound to it
-* ``alignment``: words with their times: read, aligned or recognised
-* ``corpus``: the manifest, protocols, preparation, leaks
-* ``features``: segments of words, MFCC and others, the store
-* ``lobes``: the models, from parts that a YAML file names, and their losses
+* ``files``, ``audio``: file access; errors name the file
+* ``hparams``: hparams files, their bases and overrides
+* ``alignment``: word timings from files, aligners and speech recognizers
+* ``corpus``: manifests, protocols, preparation, leakage
+* ``features``: word segments, acoustic features, the feature cache
+* ``lobes``: model parts and losses, selected in YAML
 * ``integrations``: pretrained encoders and CTC models of other libraries
-* ``training``: datasets, the Brain, checkpoints, folds, runs side by side
-* ``results``: metrics, tables, significance, pictures, the page
-* ``inference``: emotions of one's own recordings, from a model folder
-* ``controlled``: a corpus made on the spot, whose key words are known
-* ``reporting``: pages of what runs found
+* ``training``: datasets, the Brain, checkpoints, folds, parallel runs
+* ``results``: metrics, significance tests, tables, figures
+* ``inference``: predictions for recordings, from a model folder
+* ``controlled``: generated corpora with known emotional key words
+* ``reporting``: HTML reports of runs
 * ``commands``: ``speechbrain-can``
 
 Reference: Lee, Yoon, Jung, "Multimodal Speech Emotion Recognition using Cross

@@ -1,9 +1,6 @@
-"""Command line: ``speechbrain-can COMMAND``, or ``python -m speechbrain_can COMMAND``.
+"""Command line: ``speechbrain-can COMMAND`` or ``python -m speechbrain_can COMMAND``.
 
-Each command is a file in ``commands``; what it needs is imported when it runs.
-
-Authors
- * The speechbrain-can developers 2026
+Commands import what they need when they run, to keep ``--help`` fast.
 """
 
 import click
@@ -24,18 +21,18 @@ from speechbrain_can.files import InputError, advice
 
 
 class Commands(click.Group):
-    """Commands in the order of work; errors of input come without a traceback."""
+    """Command group in the order of use that reports input errors without a traceback."""
 
-    def list_commands(self, ctx):
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
-    def invoke(self, ctx):
+    def invoke(self, ctx: click.Context):
         try:
             return super().invoke(ctx)
-        # what is missing is an extra, and the message says which
+        # An ImportError names the missing extra.
         except (InputError, ImportError, OSError) as error:
             if isinstance(error, BrokenPipeError):
-                raise  # who reads has seen enough
+                raise  # the reader, such as head, closed the pipe
             raise click.ClickException(f"{error}{advice(error)}")
 
 

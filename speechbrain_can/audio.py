@@ -1,11 +1,9 @@
-"""Audio files.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Audio files: loading, resampling and durations."""
 
 import os
+from pathlib import Path
 
+import torch
 import torchaudio
 
 from speechbrain.dataio import audio_io
@@ -13,38 +11,49 @@ from speechbrain_can.files import InputError
 
 
 class AudioError(InputError):
-    """Audio that cannot be used; the message names the file."""
+    """Raised for unusable audio; the message names the file."""
 
 
-def load_audio(path):
-    """A mono waveform ``[samples]``, its channels averaged, and its rate in Hz.
+def load_audio(path: str | Path) -> tuple[torch.Tensor, int]:
+    """Load audio as mono by averaging its channels.
 
-    Raises ``AudioError`` for what is unreadable, empty, silent or far too loud.
+    Returns
+    -------
+    waveform : torch.Tensor
+        Samples, ``[samples]``.
+    rate : int
+        Sample rate in Hz.
+
+    Raises
+    ------
+    AudioError
+        If the audio is unreadable, empty, constant, non-finite, or exceeds ten
+        times full scale.
     """
     if not os.path.isfile(path):
-        raise AudioError(f"{path}: no such audio file")
+        raise AudioError(f"{path}: audio file not found")
     try:
         channels, rate = audio_io.load(path)
     except RuntimeError as error:
-        raise AudioError(f"{path}: unreadable audio ({error})")
+        raise AudioError(f"{path}: the audio cannot be decoded ({error})")
     if not channels.numel():
-        raise AudioError(f"{path}: the audio has no samples")
+        raise AudioError(f"{path}: the audio contains no samples")
     if not channels.isfinite().all():
-        raise AudioError(f"{path}: the audio has samples that are not numbers")
+        raise AudioError(f"{path}: the audio contains non-finite samples")
     waveform = channels.mean(dim=0)
     if waveform.min() == waveform.max():
-        raise AudioError(f"{path}: the audio is silent, all samples are equal")
+        raise AudioError(f"{path}: the audio is silent (all samples are equal)")
     if waveform.abs().max() > 10:
         raise AudioError(
-            f"{path}: the audio is far beyond full scale, which is 1"
+            f"{path}: the audio exceeds ten times full scale (1.0)"
         )
     return waveform, rate
 
 
-def read_waveform(path, sample_rate):
-    """A mono waveform ``[samples]`` at a rate in Hz, resampled where necessary.
+def read_waveform(path: str | Path, sample_rate: int) -> torch.Tensor:
+    """Load a mono waveform ``[samples]`` and resample it to ``sample_rate`` (Hz).
 
-    Raises ``AudioError`` as ``load_audio`` does.
+    Raises ``AudioError`` under the conditions of ``load_audio``.
     """
     waveform, rate = load_audio(path)
     if rate != sample_rate:
@@ -52,7 +61,7 @@ def read_waveform(path, sample_rate):
     return waveform
 
 
-def audio_duration(path):
-    """Seconds of an audio file, which is read to the end to be sure of it."""
+def audio_duration(path: str | Path) -> float:
+    """Return the duration in seconds, decoding the whole file to verify it."""
     waveform, rate = load_audio(path)
     return len(waveform) / rate

@@ -1,8 +1,4 @@
-"""Files: written at once or not at all, read whatever their encoding.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""File access: atomic writes, encodings and error messages."""
 
 import errno
 import json
@@ -10,33 +6,36 @@ import os
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Iterator, TextIO
 
 
 class InputError(ValueError):
-    """What was given cannot be used; the message says what to do about it."""
+    """Raised for unusable input; the message says what to do."""
 
 
-# Of errors of the operating system, by number: what to do about them
-FULL = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Make room")
+# Advice for operating system errors, by error number
+FULL = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free some disk space"
+)
 FORBIDDEN = dict.fromkeys(
     (errno.EROFS, errno.EACCES, errno.EPERM),
-    "Let it be read, and its folder be written to,",
+    "Make the file readable and its folder writable",
 )
 
 
-def advice(error):
-    """What to do about an error of the operating system, to go behind its message."""
+def advice(error: Exception) -> str:
+    """Return the advice to append to an operating system error, or an empty string."""
     todo = {**FULL, **FORBIDDEN}.get(getattr(error, "errno", None))
     if todo is None:
         return ""
     return (
-        f"\nWhat is finished is kept. {todo} and give the same command again; or "
-        "give another folder"
+        f"\nFinished work is kept. {todo}, then run the same command again, or "
+        "choose another folder."
     )
 
 
-def decode(content):
-    """Text of a corpus file: UTF-8, UTF-16, or Latin-1 as older corpora have it.
+def decode(content: bytes) -> str:
+    """Decode UTF-8, UTF-16 or, for older corpora, Latin-1.
 
     Example
     -------
@@ -51,11 +50,13 @@ def decode(content):
 
 
 @contextmanager
-def parsing(path, kind, error_class=InputError):
-    """Whatever a parser stumbles over, as an error that names the file.
+def parsing(
+    path: str | Path, kind: str, error_class: type[Exception] = InputError
+) -> Iterator[None]:
+    """Convert exceptions of third-party parsers to an error that names the file.
 
-    Parsers of other people's files raise anything: of bytes that are no text, of
-    what is nested too deep, of a number with thousands of digits.
+    Parsers raise arbitrary exceptions on malformed input, such as
+    ``RecursionError`` for deeply nested JSON.
     """
     try:
         yield
@@ -64,14 +65,14 @@ def parsing(path, kind, error_class=InputError):
     except Exception as error:
         why = f"{type(error).__name__}: {error}"[:200]
         raise error_class(
-            f"{path}: not {kind} that can be read ({why})"
+            f"{path}: cannot be read as {kind} ({why})"
         ) from error
 
 
-def is_inside(path, folder):
-    """Whether a path, relative to a folder or absolute, stays in the folder.
+def is_inside(path: str | Path, folder: str | Path) -> bool:
+    """Return whether a path, absolute or relative to ``folder``, is inside it.
 
-    By its name: a link in it leads where its owner wants it to.
+    Only names are compared; symbolic links are not resolved.
 
     Example
     -------
@@ -83,8 +84,8 @@ def is_inside(path, folder):
     return os.path.commonpath([folder, place]) == folder
 
 
-def as_text(cell):
-    """A cell of a CSV table that no spreadsheet takes for a formula.
+def as_text(cell: str) -> str:
+    """Escape a CSV cell that a spreadsheet would interpret as a formula.
 
     Example
     -------
@@ -94,10 +95,12 @@ def as_text(cell):
     return f"'{cell}" if cell[:1] in tuple("=+-@\t\r") and cell else cell
 
 
-def state_of_files(folder, *patterns):
-    """Names, sizes and times of the files in a folder, or where patterns lead to.
+def state_of_files(
+    folder: str | Path, *patterns: str
+) -> list[tuple[str, int, int]]:
+    """Return names, sizes and modification times (ns) of the files in a folder.
 
-    What was made of files of another state was made of other files.
+    ``patterns`` are globs; without any, all files directly in the folder count.
     """
     found = {
         path.relative_to(folder).as_posix(): path.stat()
@@ -112,11 +115,11 @@ def state_of_files(folder, *patterns):
 
 
 @contextmanager
-def atomic_write(path):
-    """Opens a text file that replaces ``path`` only when written in full."""
+def atomic_write(path: str | Path) -> Iterator[TextIO]:
+    """Open a text file that replaces ``path`` only once it is complete."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # of its own, should another run write the same file
+    # a unique name, because another process may write the same file
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with open(partial, "w", newline="", encoding="utf-8") as stream:
@@ -126,21 +129,18 @@ def atomic_write(path):
         partial.unlink(missing_ok=True)
 
 
-def write_json(path, content):
-    """Writes a JSON file atomically."""
+def write_json(path: str | Path, content: object) -> None:
+    """Write a JSON file atomically."""
     with atomic_write(path) as stream:
         json.dump(content, stream, indent=2, ensure_ascii=False)
         stream.write("\n")
 
 
-def read_json(path):
-    """Reads a JSON file that ``write_json`` wrote.
-
-    Raises ``InputError`` if it was damaged.
-    """
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file; raise ``InputError`` if it is damaged."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(
-            f"{path} is damaged ({error}); delete it, and start again"
+            f"{path} is damaged ({error}). Delete it and run the command again."
         ) from error

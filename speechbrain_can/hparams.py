@@ -1,8 +1,4 @@
-"""The hparams file: read with its base and overrides, bound to its folder.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""hparams files: bases, overrides, and the settings an output folder is bound to."""
 
 import difflib
 import io
@@ -10,6 +6,7 @@ import re
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Iterable
 
 import ruamel.yaml
 from hyperpyyaml import load_hyperpyyaml, resolve_references
@@ -22,7 +19,7 @@ from speechbrain_can.files import InputError, atomic_write
 ALL_FOLDS, NO_FOLD = "all", "none"
 BASE = "base"
 SETTINGS = "hyperparams.yaml"
-# What code reads of a file by name, beside SpeechBrain's run options.
+# Keys that code reads by name, in addition to SpeechBrain's run options
 READ = set(
     "__set_seed aligner augment_frames augment_waveform batch_size checkpointer "
     "chosen_on_folds "
@@ -35,17 +32,17 @@ READ = set(
 
 
 class SettingsError(InputError):
-    """Settings that do not fit together, or not what a folder was made with."""
+    """Raised for settings that are invalid or differ from those of the output folder."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """An hparams file, complete: with its base and what overrides it.
+    """A complete hparams file, including its base and overrides.
 
     Arguments
     ---------
     name : str
-        The file's, without its ending: what results call the system.
+        File name without extension; results use it as the name of the system.
     text : str
         Plain HyperPyYAML.
     """
@@ -53,31 +50,31 @@ class Settings:
     name: str
     text: str
 
-    def of_fold(self, fold):
-        """The same settings for another ``fold``."""
+    def of_fold(self, fold: int | str) -> "Settings":
+        """Return the same settings with another ``fold``."""
         return self.replaced({"fold": fold})
 
-    def build(self):
-        """Every object of a fold; of fold 0 where none is named."""
+    def build(self) -> dict[str, Any]:
+        """Build all objects of a fold (fold 0 for ``all`` and ``none``)."""
         hparams = _load(self.text)
-        # a function of the recipe, which may not be at hand
+        # a function of the recipe, which may not be importable
         hparams.pop("preparation", None)
         if self.fold in (ALL_FOLDS, NO_FOLD):
             hparams["fold"] = 0
         return load_hyperpyyaml(_dump(hparams))
 
-    def has(self, key):
-        """Whether there is such a key."""
+    def has(self, key: str) -> bool:
+        """Return whether the settings define a key."""
         return key in _keys(self.text)
 
-    def replaced(self, values):
-        """The same settings with other values of keys that they have."""
+    def replaced(self, values: dict[str, Any]) -> "Settings":
+        """Return settings with new values for those keys that exist."""
         hparams = _load(self.text)
         hparams.update({k: v for k, v in values.items() if k in hparams})
         return Settings(self.name, _dump(hparams))
 
-    def part(self, keys):
-        """Some keys and all that they refer to: plain HyperPyYAML."""
+    def part(self, keys: Iterable[str]) -> str:
+        """Return some keys and everything they refer to, as plain HyperPyYAML."""
         hparams = _load(self.text)
         wanted, found = set(keys), set()
         while wanted:
@@ -85,27 +82,27 @@ class Settings:
             wanted = _referred({k: hparams[k] for k in wanted}) - found
         return _dump({k: v for k, v in hparams.items() if k in found})
 
-    def resolved(self):
-        """The text in which nothing refers to another value.
+    def resolved(self) -> str:
+        """Return the text with all references replaced by their values.
 
         Raises
         ------
         SettingsError
-            If something refers to what is not there.
+            If a reference cannot be resolved.
         """
         try:
             return resolve_references(self.text).read()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SettingsError(
-                f"{self.name}.yaml cannot be resolved: {error}"
+                f"{self.name}.yaml: cannot resolve references: {error}"
             ) from error
 
-    def plain(self):
-        """Values without references; no object is built."""
+    def plain(self) -> dict[str, Any]:
+        """Return the values without references, without building any object."""
         return _load(self.resolved())
 
-    def texts(self, key):
-        """The values under a key, each as YAML has it, a level deeper too."""
+    def texts(self, key: str) -> dict[str, str]:
+        """Return the values under a key as YAML text, including one nested level."""
         texts = {}
         for name, value in self.plain()[key].items():
             nested = isinstance(value, dict) and value.tag.value is None
@@ -119,61 +116,64 @@ class Settings:
         return texts
 
     @property
-    def fold(self):
-        """The fold that is asked for: a number, ``all`` or ``none``."""
+    def fold(self) -> int | str:
+        """The selected fold: a number, ``all`` or ``none``."""
         fold = _load(self.text)["fold"]
         number = isinstance(fold, int) and not isinstance(fold, bool)
         if fold not in (ALL_FOLDS, NO_FOLD) and not (number and fold >= 0):
             raise SettingsError(
-                f"fold is {fold!r}; give the number of a fold, '{ALL_FOLDS}' or "
-                f"'{NO_FOLD}' (to prepare the corpus only)"
+                f"invalid fold {fold!r}. Pass the number of a fold, "
+                f"'{ALL_FOLDS}', or '{NO_FOLD}' to only prepare the corpus."
             )
         return fold
 
-    def asked_folds(self, n_folds):
-        """Numbers of the folds that are asked for, of ``n_folds``.
+    def asked_folds(self, n_folds: int) -> list[int]:
+        """Return the numbers of the selected folds.
 
-        Those whose test set the settings were chosen on, ``chosen_on_folds`` as
-        a search writes it, are left out of all folds, and refused by themselves.
+        ``chosen_on_folds``, written by a search, lists folds whose test sets
+        influenced the settings. ``all`` excludes them; selecting one raises
+        ``SettingsError``.
         """
         chosen_on = _load(self.text).get("chosen_on_folds") or []
         if self.fold == ALL_FOLDS:
             return [fold for fold in range(n_folds) if fold not in chosen_on]
         if self.fold in chosen_on:
             raise SettingsError(
-                f"fold {self.fold} tests what these settings were chosen on "
-                f"(chosen_on_folds: {list(chosen_on)}); give another --fold"
+                f"fold {self.fold} cannot be reported: its test set was used to "
+                f"choose these settings (chosen_on_folds: {list(chosen_on)}). "
+                "Pass another --fold."
             )
         return [self.fold]
 
 
-def read_settings(hparams_file, overrides=""):
-    """Reads an hparams file with the file that it is based on.
+def read_settings(
+    hparams_file: str | Path, overrides: str | dict = ""
+) -> Settings:
+    """Read an hparams file and the files it is based on.
 
-    A file with the key ``base``, a path from its own folder, says only how it
-    differs from that file, which may have a base in turn: a key of its own
-    replaces the same key of the base, as a value on the command line would.
+    A file with the key ``base``, a path relative to its folder, contains only
+    the keys that differ from its base. Bases may have bases.
 
     Arguments
     ---------
     hparams_file : str or Path
-        HyperPyYAML.
+        HyperPyYAML file.
     overrides : str or dict
-        As ``sb.parse_arguments`` gives them.
+        As returned by ``sb.parse_arguments``.
 
     Returns
     -------
     Settings
-        The settings.
+        Complete settings.
 
     Raises
     ------
     SettingsError
-        If a file is its own base, or a key is known to nobody.
+        If a file is its own base, or if nothing reads a key.
     """
     path = Path(hparams_file)
     hparams = _read(path)
-    if path.name != SETTINGS:  # which is made of files that were checked
+    if path.name != SETTINGS:  # written from files that were checked
         hparams = _complete(path, hparams)
     if isinstance(overrides, str):
         overrides = _load(overrides) or {}
@@ -184,8 +184,8 @@ def read_settings(hparams_file, overrides=""):
     return Settings(path.stem, _dump(hparams))
 
 
-def _complete(path, hparams):
-    """The hparams of a file on those of its base, every key known."""
+def _complete(path: Path, hparams: dict) -> dict:
+    """Merge the hparams of a file with its base and check its keys."""
     known = READ | _referred(hparams) | _named_by_code(path)
     merged = {}
     if BASE in hparams:
@@ -197,10 +197,12 @@ def _complete(path, hparams):
     return merged
 
 
-def _with_bases(path, above):
-    """The hparams of a file on those of its base."""
+def _with_bases(path: Path, above: set[Path]) -> dict:
+    """Merge the hparams of a base with its own bases."""
     if path.resolve() in above:
-        raise SettingsError(f"{path} is its own base, directly or by others")
+        raise SettingsError(
+            f"{path} is its own base, directly or through other files"
+        )
     hparams = _read(path)
     if BASE not in hparams:
         return hparams
@@ -210,15 +212,15 @@ def _with_bases(path, above):
     return merged
 
 
-def _referred(hparams):
-    """Keys that ``!ref`` names."""
+def _referred(hparams: dict) -> set[str]:
+    """Return the keys that ``!ref`` tags name."""
     lines = (line.split(" #")[0] for line in _dump(hparams).splitlines())
     scalars = (line.partition("!ref")[2] for line in lines)
     return {key for text in scalars for key in re.findall(r"<(\w+)", text)}
 
 
-def _named_by_code(path):
-    """Keys that the recipe of a file names in quotes."""
+def _named_by_code(path: Path) -> set[str]:
+    """Return the names that the recipe's Python files contain in quotes."""
     folder = next(
         (f for f in path.absolute().parents if (f / "train.py").exists()), None
     )
@@ -229,26 +231,30 @@ def _named_by_code(path):
     return set(re.findall(r"[\"'](\w+)[\"']", code))
 
 
-def _check_keys(place, keys, known):
-    """A key that nothing reads is a slip of the pen."""
+def _check_keys(
+    place: str | Path, keys: Iterable[str], known: set[str]
+) -> None:
+    """Refuse keys that nothing reads, which are most likely misspelled."""
     known = known | {field.name for field in fields(RunOptions)}
     for key in keys:
         if key not in known:
             close = difflib.get_close_matches(key, sorted(known), n=1)
             hint = (
-                f"did you mean {close[0]}?" if close else "it would do nothing"
+                f"Did you mean {close[0]}?"
+                if close
+                else "It would have no effect; remove it."
             )
-            raise SettingsError(f"{place}: nothing reads the key {key}; {hint}")
+            raise SettingsError(f"{place}: unknown key {key}. {hint}")
 
 
 @lru_cache(maxsize=32)
-def _keys(text):
-    """The top-level keys, which are asked for one by one."""
+def _keys(text: str) -> frozenset[str]:
+    """Return the top-level keys of a YAML text."""
     return frozenset(_load(text))
 
 
-def _read(path):
-    """The hparams of a file as they are written."""
+def _read(path: Path) -> dict:
+    """Read the hparams of one file, without its base."""
     try:
         hparams = _load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -256,12 +262,12 @@ def _read(path):
     except ruamel.yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be read"
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
         raise SettingsError(
-            f"{path}{line}: no HyperPyYAML: {problem}"
+            f"{path}{line}: invalid HyperPyYAML: {problem}"
         ) from error
     if not isinstance(hparams, dict):
-        raise SettingsError(f"{path} is no hparams file: it has no keys")
+        raise SettingsError(f"{path} is not an hparams file: it has no keys")
     return hparams
 
 
@@ -277,18 +283,11 @@ def _dump(hparams):
     return text.getvalue()
 
 
-def check_folder(folder, settings):
-    """Refuses a folder that was begun with other settings than these.
+def check_folder(folder: str | Path, settings: Settings) -> None:
+    """Refuse an output folder that was started with different settings.
 
-    The choice of the fold does not count, nor do comments; nor does anything
-    until the training of a fold is begun.
-
-    Arguments
-    ---------
-    folder : str or Path
-        The output folder.
-    settings : Settings
-        The settings.
+    The selected fold and comments may differ. Nothing is checked until the
+    training of a fold has started.
 
     Raises
     ------
@@ -305,8 +304,8 @@ def check_folder(folder, settings):
         )
     except SettingsError as error:
         raise SettingsError(
-            f"{folder} was begun with settings that cannot be read ({error}); "
-            "give another --output_folder, or delete this one"
+            f"{folder} was started with settings that cannot be read ({error}). "
+            "Pass another --output_folder or delete this one."
         ) from error
     changes = [
         line
@@ -315,14 +314,14 @@ def check_folder(folder, settings):
     ]
     if changes:
         raise SettingsError(
-            f"{folder} was begun with other settings:\n"
+            f"{folder} was started with different settings:\n"
             + "\n".join(changes)
-            + "\nGive another --output_folder, or delete this one."
+            + "\nPass another --output_folder or delete this one."
         )
 
 
-def write_settings(folder, settings):
-    """Writes the settings of a run or a fold: ``hyperparams.yaml``."""
+def write_settings(folder: str | Path, settings: Settings) -> None:
+    """Write ``hyperparams.yaml`` of a run or a fold."""
     with atomic_write(Path(folder) / SETTINGS) as stream:
         stream.write("# yamllint disable\n" + settings.text)
 

@@ -1,29 +1,26 @@
-"""Models by the name that they have on the Hugging Face hub, also of a revision.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Models on the Hugging Face hub, optionally pinned to a revision."""
 
 import hashlib
 import re
 from functools import lru_cache
 from pathlib import Path
+from typing import Callable
 
 from huggingface_hub import snapshot_download
 
 from speechbrain_can.files import InputError
 
 COMMIT = re.compile("[0-9a-f]{40}")
-# Of other libraries than torch
+# Weights for frameworks other than torch
 UNUSED = ["*.h5", "*.msgpack", "*.ot", "*.onnx", "*.tflite", "*.mlmodel"]
 
 
 class PretrainedError(InputError):
-    """A pretrained model that cannot be used; the message says what to do."""
+    """Raised for unusable pretrained models; the message says what to do."""
 
 
-def split_revision(source):
-    """Name and revision of ``name@revision``; None for a folder, and for no revision.
+def split_revision(source: str | Path) -> tuple[str | Path, str | None]:
+    """Split ``name@revision``; existing folders and bare names have no revision.
 
     Example
     -------
@@ -36,8 +33,10 @@ def split_revision(source):
     return name, revision
 
 
-def download(name, revision, cache_dir, **options):
-    """The folder of a model of torch's; ``options`` are ``snapshot_download``'s."""
+def download(
+    name: str, revision: str | None, cache_dir: str | None, **options
+) -> str:
+    """Download the torch files of a model and return their folder."""
     return snapshot_download(
         name,
         revision=revision,
@@ -47,37 +46,52 @@ def download(name, revision, cache_dir, **options):
     )
 
 
-def located(source, save_path, download=download):
-    """The folder of a model whose revision is given; other sources as they are.
+def located(
+    source: str | Path,
+    save_path: str | None,
+    download: Callable[..., str] = download,
+) -> str | Path:
+    """Return the local folder of a pinned model; other sources are unchanged.
 
-    ``download`` takes a name, ``revision`` and ``cache_dir``. Raises
-    ``PretrainedError`` if it fails, or a file of a commit is not what it was.
+    Arguments
+    ---------
+    source : str
+        ``name@revision``, a name or a folder.
+    save_path : str
+        Cache folder of the hub.
+    download : Callable
+        Takes a name, ``revision`` and ``cache_dir``.
+
+    Raises
+    ------
+    PretrainedError
+        If the download fails or a file does not match the pinned commit.
     """
     name, revision = split_revision(source)
     if revision is None:
         return source
     try:
         folder = Path(download(name, revision=revision, cache_dir=save_path))
-    # the hub and its cache raise many kinds of errors
+    # The hub and its cache raise many kinds of exceptions.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PretrainedError(
-            f"{source!r} cannot be loaded ({reason}); is there such a revision, and "
-            "a network, or has it been downloaded before?"
+            f"{source!r} cannot be loaded ({reason}). Check that the revision "
+            "exists and that the network is available, or download it first."
         ) from error
     if COMMIT.fullmatch(revision):
         if folder.name != revision:
             raise PretrainedError(
-                f"{source}: the hub gave commit {folder.name}"
+                f"{source}: the hub returned commit {folder.name} instead"
             )
         for path in sorted(folder.rglob("*")):
             _check_blob(path)
     return str(folder)
 
 
-def _check_blob(path):
-    """Holds a file of the hub's cache against the checksum that names it."""
-    # Where links cannot be made there are no names to check.
+def _check_blob(path: Path) -> None:
+    """Verify a file of the hub's cache against the checksum in its name."""
+    # On systems without symbolic links, names carry no checksum.
     if not path.is_symlink():
         return
     blob = path.resolve()
@@ -85,15 +99,15 @@ def _check_blob(path):
     found = _checksum(blob, len(blob.name), state.st_size, state.st_mtime_ns)
     if found not in (None, blob.name):
         raise PretrainedError(
-            f"{path} is not what its commit has: it is damaged, or was changed; "
-            f"delete {blob} to download it again"
+            f"{path} does not match its commit: it is damaged or was modified. "
+            f"Delete {blob} to download it again."
         )
 
 
-# once, for gigabytes, as long as size and time of the file stay
+# Hash gigabytes only once while size and modification time stay the same.
 @lru_cache(maxsize=None)
-def _checksum(path, length, size, time):
-    """Of large files the hub knows SHA-256, of others what git calls them."""
+def _checksum(path: Path, length: int, size: int, time: int) -> str | None:
+    """Return the SHA-256 of a large file, or the git blob hash of a small one."""
     if length == 64:
         digest = hashlib.sha256()
     elif length == 40:

@@ -1,8 +1,4 @@
-"""Words aligned by a CTC model: any language that there is a model of.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Words aligned by a CTC model: any language that there is a model of."""
 
 import torch
 import torchaudio

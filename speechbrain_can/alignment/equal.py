@@ -1,8 +1,4 @@
-"""Segments of equal length, where a transcript has no times and none are wanted.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Segments of equal length, where a transcript has no times and none are wanted."""
 
 from speechbrain_can.alignment.text import split_words
 from speechbrain_can.alignment.words import equal_words

@@ -1,8 +1,4 @@
-"""The words of an utterance, from whatever is known of them.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""The words of an utterance, from whatever is known of them."""
 
 from pathlib import Path
 from typing import List, NamedTuple

@@ -3,11 +3,7 @@
 ``read_alignment`` reads any of them: Sphinx ``.wdseg``, EmoDB's ``.labsilb``, Praat
 TextGrid (MFA, charsiu), CTM (Kaldi, NeMo), the JSON of whisperX, Whisper,
 whisper-timestamped, gentle, Vosk and MFA, ELAN, Audacity's labels, SRT and WebVTT
-with a cue a word, and CSV. Words come with a score where the file has one.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+with a cue a word, and CSV. Words come with a score where the file has one."""
 
 import csv
 import io

@@ -1,8 +1,4 @@
-"""Where somebody speaks: long recordings are cut at their pauses.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Where somebody speaks: long recordings are cut at their pauses."""
 
 
 def speech_spans(waveform, sample_rate, longest=15.0, pause=0.3):

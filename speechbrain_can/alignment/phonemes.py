@@ -1,8 +1,4 @@
-"""Pronunciations of English words that a dictionary lacks, from eSpeak NG.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Pronunciations of English words that a dictionary lacks, from eSpeak NG."""
 
 import ctypes
 import re

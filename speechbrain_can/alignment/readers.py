@@ -1,8 +1,4 @@
-"""Readers of alignment files: to words with their times, special tokens included.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Readers of alignment files: to words with their times, special tokens included."""
 
 import math
 from pathlib import Path

@@ -1,8 +1,4 @@
-"""English words aligned by PocketSphinx, whose model comes with its wheel.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""English words aligned by PocketSphinx, whose model comes with its wheel."""
 
 import math
 

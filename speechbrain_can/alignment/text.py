@@ -1,8 +1,4 @@
-"""From a transcript as people write it to the words that are spoken.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""From a transcript as people write it to the words that are spoken."""
 
 import re
 import unicodedata

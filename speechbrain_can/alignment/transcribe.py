@@ -1,11 +1,7 @@
 """Speech recognisers: from audio to words with times.
 
 Their times are too loose to cut segments by (half of Whisper's starts are within 50
-ms of the truth); an aligner places the words that they found.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+ms of the truth); an aligner places the words that they found."""
 
 from dataclasses import replace
 from pathlib import Path

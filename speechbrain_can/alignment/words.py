@@ -3,11 +3,7 @@
 All times are seconds from the start of the utterance. An alignment, read by
 ``readers``, becomes a manifest row in two steps, ``clean_words`` and
 ``tile_words``; overlap and equal segmentation belong to the experiment and are
-applied when segments are cut (``features.segments``).
-
-Authors
- * The speechbrain-can developers 2026
-"""
+applied when segments are cut (``features.segments``)."""
 
 import math
 import re

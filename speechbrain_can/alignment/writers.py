@@ -1,8 +1,4 @@
-"""Alignments as files, which ``read_alignment`` reads again.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Alignments as files, which ``read_alignment`` reads again."""
 
 import csv
 

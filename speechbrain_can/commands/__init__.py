@@ -1,1 +1,1 @@
-"""The command line, a file a command."""
+"""Command line interface, one file per command."""

@@ -1,8 +1,4 @@
-"""Finds when the words of recordings are said.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can align``: word timings of recordings."""
 
 import sys
 from pathlib import Path
@@ -12,13 +8,13 @@ import click
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path())
-@click.option("--transcript", help="What is said, if there is one recording.")
+@click.option("--transcript", help="Transcript of a single recording.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default="alignments",
     show_default=True,
-    help="A folder, with a file a recording.",
+    help="Output folder; one file per recording.",
 )
 @click.option(
     "--format",
@@ -31,21 +27,25 @@ import click
     "--whisper",
     default="base",
     show_default=True,
-    help="Hears what has no transcript: a size, a name on the hub or a folder.",
+    help="Whisper model that transcribes recordings without a transcript: a size, "
+    "a name on the hub or a folder.",
 )
 @click.option(
     "--ctc",
     metavar="MODEL",
-    help="Align with a CTC model of the Hugging Face hub, or in a folder, for "
-    "languages other than English.",
+    help="Align with this CTC model (a name on the Hugging Face hub or a "
+    "folder), for languages other than English.",
 )
 @click.option(
-    "--language", default="en", show_default=True, help="What Whisper hears."
+    "--language",
+    default="en",
+    show_default=True,
+    help="Language of the recordings.",
 )
 @click.option(
     "--allow-outside",
     is_flag=True,
-    help="A table may name files outside its own folder.",
+    help="Allow tables to name files outside their own folder.",
 )
 def align(
     inputs,
@@ -57,14 +57,14 @@ def align(
     language,
     allow_outside,
 ):
-    """Write the times of the words of recordings.
+    """Write the word timings of recordings.
 
     INPUTS are audio files, folders, or tables (CSV with the columns wav and,
-    where it is known, transcript). What is written is read again by predict and
-    by the preparation of a corpus, as the column alignment.
+    optionally, transcript). predict and corpus preparation read the written
+    files, for example through the column alignment of a table.
 
-    A recording that cannot be aligned is told, the others are; the exit status is
-    then 1.
+    Recordings that cannot be aligned are reported and skipped. The exit status
+    is 1 if any recording was skipped.
     """
     from tqdm import tqdm
 
@@ -76,14 +76,14 @@ def align(
     from speechbrain_can.files import InputError
     from speechbrain_can.inference.inputs import (
         find_recordings,
-        own_names,
-        tell,
+        unique_names,
+        describe_problem,
     )
 
     if ctc is None and language != "en":
         raise click.UsageError(
-            "PocketSphinx aligns English alone; of another language, name a "
-            "model with --ctc"
+            "PocketSphinx aligns English only. Pass a CTC model of the "
+            "language with --ctc."
         )
     aligner = PocketsphinxAligner()
     if ctc is not None:
@@ -94,12 +94,13 @@ def align(
     recordings = find_recordings(inputs, allow_outside)
     if transcript is not None and len(recordings) > 1:
         raise click.UsageError(
-            "--transcript is for one recording; of several, give a table"
+            "--transcript applies to a single recording. For several "
+            "recordings, pass a table with the columns wav and transcript."
         )
     transcriber = WhisperTranscriber(whisper, language)
     output.mkdir(parents=True, exist_ok=True)
     bad = 0
-    names = own_names(recordings)
+    names = unique_names(recordings)
     for recording, name in tqdm(
         zip(recordings, names),
         total=len(recordings),
@@ -117,7 +118,7 @@ def align(
             )
         except (InputError, OSError) as error:
             bad += 1
-            tqdm.write(tell(recording, str(error)), file=sys.stderr)
+            tqdm.write(describe_problem(recording, str(error)), file=sys.stderr)
             continue
         WRITERS[output_format](output, name, found)
     click.echo(f"{len(recordings) - bad} alignments in {output}")

@@ -1,8 +1,4 @@
-"""The mean of several runs.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can combine``: ensembles of runs."""
 
 from pathlib import Path
 
@@ -20,13 +16,13 @@ import click
     "--output",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="A folder for predictions and results, as of a run.",
+    help="Output folder for predictions and results.",
 )
 def combine(runs, output):
-    """Average the probabilities of runs, such as one system with several seeds.
+    """Average the predicted probabilities of runs, such as several seeds.
 
-    RUNS are folders of finished runs on the same folds: results/can/1234
-    results/can/1.
+    RUNS are folders of finished runs on the same folds, for example
+    results/can/1234 results/can/1.
     """
     from speechbrain_can.results.ensemble import combine as combine_runs
     from speechbrain_can.results.folds import format_table

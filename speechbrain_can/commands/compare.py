@@ -1,36 +1,34 @@
-"""Trains systems on the same folds and sets them beside each other.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can compare``: train several systems on the same folds."""
 
 import signal
 import sys
 from pathlib import Path
+from typing import Sequence
 
 import click
 
-# What this command sets for each run.
+# Overrides that this command sets for each run
 OWN_OVERRIDES = ("--seed", "--output_folder", "--prepared_folder")
 
 
-def split_arguments(arguments):
-    """hparams files, and what is for ``train.py``: whatever begins with --."""
+def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Split arguments into hparams files and overrides, which begin with ``--``."""
     files = [Path(a) for a in arguments if not a.startswith("-")]
     others = [a for a in arguments if a.startswith("-")]
     for path in files:
         if path.suffix != ".yaml" or not path.is_file():
             raise click.BadParameter(
-                f"{path} is not an hparams file; overrides are written "
-                "--KEY=VALUE"
+                f"{path} is not an hparams file. Write overrides as "
+                "--KEY=VALUE."
             )
     if not files:
-        raise click.UsageError("give an hparams file, e.g. hparams/*.yaml")
+        raise click.UsageError("Pass an hparams file, e.g. hparams/*.yaml.")
     for argument in others:
         option = argument.partition("=")[0]
         if option in OWN_OVERRIDES:
             raise click.BadParameter(
-                f"{option} is set for each run; see --seeds and --output_folder"
+                f"{option} is set by this command. Use --seeds and "
+                "--output_folder."
             )
     return files, others
 
@@ -56,40 +54,42 @@ def _seeds(context, parameter, text):
     type=click.Path(path_type=Path),
     default=Path("results/comparison"),
     show_default=True,
-    help="Tables, runs and the prepared corpus.",
+    help="Folder for tables, runs and the prepared corpus.",
 )
 @click.option(
     "--seeds",
     callback=_seeds,
     default="1234",
     show_default=True,
-    help="Separated by commas; a fold's value is the mean over them.",
+    help="Comma-separated seeds; the value of a fold is the mean over them.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Trainings side by side; on a CPU one per core is fastest.",
+    help="Number of parallel runs; on a CPU, one per core is fastest.",
 )
 @click.option(
     "--engine",
     type=click.Choice(["processes", "ray"]),
     default="processes",
     show_default=True,
-    help="What trains: a process a system, or Ray, a trial a fold (extra ray).",
+    help="processes: one process per system. ray: one Ray trial per fold "
+    "(needs the extra [ray]).",
 )
 @click.option(
     "--ray_address",
     metavar="ADDRESS",
-    help="With Ray: a cluster's, or auto.  [default: Ray on this machine]",
+    help="Address of a Ray cluster, or auto.  [default: start Ray on this "
+    "machine]",
 )
 @click.option(
     "--gpus_per_trial",
     type=click.FloatRange(min=0),
     default=0,
     show_default=True,
-    help="With Ray: 1 gives every trial a GPU, 0.5 two trials one.",
+    help="GPUs per Ray trial; with 0.5, two trials share one GPU.",
 )
 def compare(
     arguments,
@@ -102,25 +102,26 @@ def compare(
 ):
     """Train systems on the same folds with the same seeds.
 
-    HPARAMS are files of one recipe, e.g. hparams/*.yaml. Writes the paper's
-    Tables 2 to 4, with the paired difference to can.yaml, as comparison.md,
-    .csv and .tex. Started again, it goes on where it was.
+    HPARAMS are hparams files of one recipe, e.g. hparams/*.yaml. The command
+    writes the paper's Tables 2 to 4, with the paired difference to can.yaml, as
+    comparison.md, .csv and .tex. An interrupted comparison resumes when the
+    command is run again.
 
-    With --engine=ray a trial whose worker dies goes on from its last checkpoint on
-    another one; on a cluster all folders must be seen by every machine.
+    With --engine=ray, a trial whose worker dies resumes from its last checkpoint
+    on another worker. On a cluster, all machines need access to all folders.
 
-    Every other --KEY=VALUE is an override or a run option for each train.py,
-    e.g. --data_folder=FOLDER --fold=0.
+    All other --KEY=VALUE options are passed to train.py, e.g.
+    --data_folder=FOLDER --fold=0.
     """
     from speechbrain_can.training.runs import check_runs, plan_runs, train_all
 
     files, others = split_arguments(arguments)
-    # Ended politely, it ends its runs too.
+    # On SIGTERM, terminate the runs as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     runs = plan_runs(files, seeds, output_folder, others)
     check_runs(runs, output_folder)
     if ray_address and engine != "ray":
-        raise click.UsageError("--ray_address is for --engine=ray")
+        raise click.UsageError("--ray_address requires --engine=ray.")
     try:
         if engine == "ray":
             from speechbrain_can.training.ray_runs import train_all_on_ray
@@ -131,13 +132,13 @@ def compare(
         else:
             failed = train_all(runs, workers)
     finally:
-        # what is there, also where it was ended early
+        # also after an interruption
         _print_report(runs, output_folder)
     sys.exit(1 if failed else 0)
 
 
-def _print_report(runs, output_folder):
-    """Prints and writes the tables of the systems that are finished."""
+def _print_report(runs: list, output_folder: Path) -> None:
+    """Print and write the tables of the finished systems."""
     from speechbrain_can.corpus.prepare import Corpus
     from speechbrain_can.results.folds import (
         check_tables,
@@ -160,9 +161,9 @@ def _print_report(runs, output_folder):
     results = collect(found)
     if not len(results):
         return
-    # an interrupted comparison: what all systems have so far
+    # After an interruption, report the folds that all systems have.
     for missing in unequal_folds(results).values():
-        click.echo(f"Not in the tables yet: {missing}", err=True)
+        click.echo(f"Not yet in the tables: {missing}", err=True)
     results = common_folds(results)
     if not len(results):
         return
@@ -179,7 +180,7 @@ def _print_report(runs, output_folder):
     )
     write_tables(output_folder / "comparison", tables)
     click.echo(tables["md"])
-    click.echo(f"The tables: {output_folder / 'comparison'}.csv, .md and .tex")
+    click.echo(f"Tables: {output_folder / 'comparison'}.csv, .md and .tex")
     click.echo(
-        f"A page of it: speechbrain-can report {output_folder} --html=report.html"
+        f"HTML report: speechbrain-can report {output_folder} --html=report.html"
     )

@@ -1,8 +1,4 @@
-"""A model on another corpus.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can evaluate``: test a model on another corpus."""
 
 from pathlib import Path
 
@@ -16,25 +12,25 @@ import click
     "--fold",
     type=(str, int),
     metavar="PROTOCOL NUMBER",
-    help="The test set of a fold alone.",
+    help="Evaluate only the test set of this fold.",
 )
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the predictions as CSV.",
+    help="Write the predictions to this CSV file.",
 )
 @click.option(
     "--allow-outside",
     is_flag=True,
-    help="Audio may lie outside the folder of the corpus.",
+    help="Allow audio outside the folder of the corpus.",
 )
 @click.option("--device", default="cpu", show_default=True)
 def evaluate(model, prepared, fold, output, allow_outside, device):
     """Test a model on a corpus that it was not trained on.
 
-    MODEL is a model folder; PREPARED is the folder with a corpus' manifest.csv,
-    results/can/1234/prepared. The model chooses among the emotions that both
-    have, and utterances with other labels are left out.
+    MODEL is a model folder. PREPARED is a folder with the manifest.csv of a
+    corpus, e.g. results/can/1234/prepared. The model chooses among the emotions
+    that both have in common; utterances with other labels are skipped.
     """
     from speechbrain_can.corpus.folds import read_folds, split_fold
     from speechbrain_can.corpus.prepare import check_unchanged, folds_path
@@ -53,7 +49,7 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
     recognizer = load_recognizer(model, device=device)
     table, result = predict_corpus(recognizer, prepared, only, allow_outside)
     click.echo(
-        f"{len(table)} utterances; emotions that both have: "
+        f"{len(table)} utterances; emotions in common: "
         + ", ".join(result["emotions"])
     )
     for name in METRICS:

@@ -1,8 +1,4 @@
-"""Prints an hparams file, complete.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can hparams``: print a complete hparams file."""
 
 import click
 
@@ -16,9 +12,9 @@ import click
     type=click.UNPROCESSED,
 )
 def hparams(hparams_file, overrides):
-    """Print an hparams file with its base: plain HyperPyYAML.
+    """Print an hparams file merged with its base, as plain HyperPyYAML.
 
-    Overrides replace values of it, as they do for train.py.
+    Overrides replace values as they do for train.py.
     """
     import speechbrain as sb
     from speechbrain_can.hparams import read_settings

@@ -1,8 +1,4 @@
-"""How much of a run's attention fell on the key words of a controlled corpus.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can key-attention``: attention to the key words of a controlled corpus."""
 
 from pathlib import Path
 
@@ -12,11 +8,11 @@ import click
 @click.command("key-attention")
 @click.argument("output_folder", type=click.Path(path_type=Path))
 def key_attention(output_folder):
-    """Print the attention of a finished run on key words.
+    """Print how much attention a finished run pays to key words.
 
-    OUTPUT_FOLDER is that of one run on a controlled corpus, e.g.
-    results/can/1234. The key word carries the emotion; beside it stand chance,
-    words with a decoy cue and the longest word.
+    OUTPUT_FOLDER is the folder of a run on a controlled corpus, e.g.
+    results/can/1234. The key word carries the emotion. The table compares it
+    with chance, words with a decoy cue, and the longest word.
     """
     from speechbrain_can.controlled.key_attention import describe_run
 

@@ -1,8 +1,4 @@
-"""Makes a controlled corpus by hand.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can make-corpus``: generate a controlled corpus."""
 
 import click
 
@@ -13,7 +9,8 @@ import click
 @click.option(
     "--sentences",
     type=click.Path(exists=True, dir_okay=False),
-    help="TSV with id, emotion, key, words, text; default: the package's.",
+    help="TSV with id, emotion, key, words, text.  [default: packaged "
+    "sentences]",
 )
 @click.option("--seed", type=int, default=1234, show_default=True)
 @click.option(
@@ -21,14 +18,14 @@ import click
     type=click.FloatRange(0, 1),
     default=0.6,
     show_default=True,
-    help="Share of utterances acted in the emotion of their text.",
+    help="Share of utterances whose voice and text express the same emotion.",
 )
-@click.option("--workers", type=int, help="Processes; default: one a core.")
+@click.option("--workers", type=int, help="Processes.  [default: one per core]")
 def make_corpus(**settings):
-    """Make a controlled corpus in IEMOCAP's layout, in FOLDER.
+    """Generate a controlled corpus in IEMOCAP's layout in FOLDER.
 
-    Real sentences spoken by eSpeak NG in ten voices; which word carries the
-    emotion is known. Needs the extra [demo].
+    eSpeak NG speaks real sentences in ten voices. The word that carries the
+    emotion is known for each utterance. Needs the extra [demo].
     """
     from speechbrain_can.controlled import generator
 

@@ -1,8 +1,4 @@
-"""A model in a box.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can pack``: small models for distribution."""
 
 from pathlib import Path
 
@@ -12,35 +8,42 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--title", help="Of the model card; else the name of OUTPUT.")
+@click.option(
+    "--title", help="Title of the model card.  [default: the name of OUTPUT]"
+)
 @click.option(
     "--card",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     required=True,
-    help="What the model is and, after a line of ---, must not be used for.",
+    help="Text file with the description of the model and, after a line ---, "
+    "its limitations.",
 )
-@click.option("--licence", required=True, help="Of the model, e.g. cc0-1.0.")
+@click.option(
+    "--licence", required=True, help="License of the model, e.g. cc0-1.0."
+)
 @click.option(
     "--set",
     "values",
     multiple=True,
     type=(str, str),
     metavar="KEY VALUE",
-    help="Another value in its settings: a name on the hub for a folder here.",
+    help="Replace a value in the settings, e.g. a local folder by a name on the "
+    "hub.",
 )
 def pack(run, output, title, card, licence, values):
-    """Train a run's model on its whole corpus, and write it small.
+    """Train the model of a run on its whole corpus and write a small model folder.
 
-    RUN has finished folds, which say how good it is; OUTPUT becomes a model folder
-    in half precision, without the pretrained models, which it names.
+    RUN contains finished folds, whose scores go into the model card. OUTPUT
+    becomes a model folder in half precision. Pretrained encoders are not
+    included; the folder refers to them by name.
     """
     from speechbrain_can.training.pack import pack as pack_run
 
     description, found, limits = card.read_text("utf-8").partition("\n---\n")
     if not found:
         raise click.UsageError(
-            f"{card} has no line of ---, between what the model is and what it "
-            "must not be used for"
+            f"{card} has no line --- between the description of the model and "
+            "its limitations."
         )
     parameters = pack_run(
         run,

@@ -1,8 +1,4 @@
-"""Predicts the emotions of one's own recordings.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can predict``: emotions of recordings."""
 
 import sys
 import tempfile
@@ -18,11 +14,12 @@ FORMATS = ("table", "json", "csv", "textgrid")
 @click.command()
 @click.argument("model")
 @click.argument("inputs", nargs=-1, type=click.Path(allow_dash=True))
-@click.option("--transcript", help="What is said, if there is one recording.")
+@click.option("--transcript", help="Transcript of a single recording.")
 @click.option(
     "--alignment",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="When it is said: TextGrid, CTM, JSON, CSV and others.",
+    help="Word timings of a single recording: TextGrid, CTM, JSON, CSV and "
+    "others.",
 )
 @click.option(
     "--format",
@@ -30,54 +27,54 @@ FORMATS = ("table", "json", "csv", "textgrid")
     type=click.Choice(FORMATS),
     default="table",
     show_default=True,
-    help="json: a line an utterance, with words and attention.",
+    help="json: one line per utterance, with words and attention.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="A file, else it is printed; for textgrid a folder.",
+    help="Output file, or folder for textgrid.  [default: print]",
 )
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write a page that plays and shows it.",
+    help="Also write an HTML page with audio, words and attention.",
 )
 @click.option(
     "--whisper",
-    help="Hears what is said: a size such as small, a name on the hub or a "
-    "folder. [default: the model's]",
+    help="Whisper model for transcription: a size such as small, a name on the "
+    "hub or a folder.  [default: set by the model]",
 )
 @click.option(
     "--longest",
     type=click.FloatRange(min=1),
     default=30.0,
     show_default=True,
-    help="Seconds; a longer recording is cut at its pauses.",
+    help="Maximum length in seconds; longer recordings are split at pauses.",
 )
 @click.option(
     "--largest-file",
     type=click.FloatRange(min=0),
     default=1024.0,
     show_default=True,
-    help="Megabytes; a larger file is not read.",
+    help="Skip files larger than this, in megabytes.",
 )
 @click.option(
     "--longest-file",
     type=click.FloatRange(min=0),
     default=240.0,
     show_default=True,
-    help="Minutes; a longer recording is not read.",
+    help="Skip recordings longer than this, in minutes.",
 )
 @click.option(
     "--allow-outside",
     is_flag=True,
-    help="A table may name files outside its own folder.",
+    help="Allow tables to name files outside their own folder.",
 )
 @click.option(
     "--microphone",
     type=click.FloatRange(min=0.5),
     metavar="SECONDS",
-    help="Record so long, and predict that.",
+    help="Record from the microphone for this long and predict the recording.",
 )
 @click.option("--device", default="cpu", show_default=True)
 def predict(
@@ -98,26 +95,27 @@ def predict(
 ):
     """Predict the emotions of recordings.
 
-    MODEL is a model folder, fold_0/model of a finished run, or a name on the
-    Hugging Face hub. INPUTS are audio files, folders, tables (CSV with the
-    columns wav and, where known, transcript and alignment), or - for standard
-    input. Where neither transcript nor alignment is known, Whisper hears what is
-    said (extra [asr]); transcripts are aligned by PocketSphinx (extra [align]).
+    MODEL is a model folder (fold_0/model of a finished run), a packaged model,
+    or a name on the Hugging Face hub. INPUTS are audio files, folders, tables
+    (CSV with the columns wav and, optionally, transcript and alignment), or -
+    for standard input. Recordings without transcript and alignment are
+    transcribed by Whisper (extra [asr]). PocketSphinx aligns transcripts (extra
+    [align]).
 
-    A recording that cannot be used is told, the others are predicted; the exit
-    status is then 1.
+    Unusable recordings are reported and skipped. The exit status is 1 if any
+    recording was skipped.
     """
     from tqdm import tqdm
 
     from speechbrain_can.inference.batches import predict_recordings
-    from speechbrain_can.inference.inputs import own_names, tell
+    from speechbrain_can.inference.inputs import unique_names, describe_problem
     from speechbrain_can.inference.recognizer import load_recognizer
     from speechbrain_can.inference.writers import WRITERS
 
     if output_format == "textgrid" and (output is None or output.is_file()):
-        raise click.UsageError("textgrid needs --output=FOLDER")
+        raise click.UsageError("--format=textgrid needs --output=FOLDER.")
     if output_format != "textgrid" and output is not None and output.is_dir():
-        raise click.UsageError(f"--output={output} is a folder; give a file")
+        raise click.UsageError(f"--output={output} is a folder. Pass a file.")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         recordings = _recordings(
             inputs, allow_outside, microphone, transcript, alignment, folder
@@ -134,9 +132,12 @@ def predict(
             unit="recording",
             disable=None if len(recordings) > 1 else True,
         )
-        for outcome, name in zip(outcomes, own_names(recordings)):
+        for outcome, name in zip(outcomes, unique_names(recordings)):
             for problem in outcome.problems:
-                tqdm.write(tell(outcome.recording, problem), file=sys.stderr)
+                tqdm.write(
+                    describe_problem(outcome.recording, problem),
+                    file=sys.stderr,
+                )
             bad += bool(outcome.problems)
             if outcome.predictions:
                 writer.add(outcome.predictions, name)
@@ -147,8 +148,8 @@ def predict(
             _write_page(html, shown)
     if bad:
         click.echo(
-            f"{bad} of {len(recordings)} recordings could not be used, in full "
-            "or in part",
+            f"{bad} of {len(recordings)} recordings were skipped completely or "
+            "in part",
             err=True,
         )
         sys.exit(1)
@@ -157,7 +158,7 @@ def predict(
 def _recordings(
     inputs, allow_outside, microphone, transcript, alignment, folder
 ):
-    """What is to be predicted; what is heard now is kept in a folder."""
+    """Collect the recordings to predict; microphone and stdin audio goes to ``folder``."""
     from speechbrain_can.inference.inputs import (
         STANDARD_INPUT,
         find_recordings,
@@ -173,19 +174,19 @@ def _recordings(
     if microphone:
         recordings.append(from_microphone(microphone, folder))
     if not recordings:
-        raise click.UsageError("give a recording, a folder or a table")
+        raise click.UsageError("Pass a recording, a folder or a table.")
     if transcript is None and alignment is None:
         return recordings
     if len(recordings) > 1:
         raise click.UsageError(
-            "--transcript and --alignment are for one recording; of several, "
-            "give a table"
+            "--transcript and --alignment apply to a single recording. For "
+            "several recordings, pass a table with columns of these names."
         )
     return [replace(recordings[0], transcript=transcript, alignment=alignment)]
 
 
 def _opened(output_format, output, stack):
-    """Where predictions go: a stream, or the folder of TextGrids."""
+    """Return the destination of predictions: a stream, or a folder for TextGrids."""
     from speechbrain_can.files import atomic_write
 
     if output_format == "textgrid":
@@ -208,4 +209,4 @@ def _write_page(html, outcomes):
         for outcome in outcomes
     )
     write_page(html, "Emotions", entries)
-    click.echo(f"The page: {html.absolute()}", err=True)
+    click.echo(f"HTML page: {html.absolute()}", err=True)

@@ -1,8 +1,4 @@
-"""What runs reached, again, and pages of it.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can report``: tables and HTML reports of runs."""
 
 from pathlib import Path
 
@@ -19,7 +15,7 @@ import click
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a page: of a fold its test set, else the report.",
+    help="Write an HTML page: the report, or for a single fold its test set.",
 )
 @click.option(
     "--markdown",
@@ -33,31 +29,32 @@ import click
 )
 @click.option(
     "--reference",
-    help="System that others are set beside.  [default: can, or the first]",
+    help="System that the others are compared with.  [default: can, or the "
+    "first]",
 )
 @click.option(
     "--most",
     type=click.IntRange(min=1),
     default=60,
     show_default=True,
-    help="Utterances on the page of a fold.",
+    help="Maximum number of utterances on the page of a fold.",
 )
 def report(folders, html, markdown, latex, reference, most):
-    """Print what runs reached, and write pages and tables of it.
+    """Print the results of runs, and write reports and tables.
 
-    FOLDERS are those of runs on the same folds, e.g. results/can/1234, of what
-    compare wrote, or a single fold. The report has every system with intervals and
-    tests, what folds share, confusions, curves, calibration, attention and mistakes.
-    The page of a fold plays its test utterances and shows where the model
-    attended, confident mistakes first.
+    FOLDERS are runs on the same folds (e.g. results/can/1234), the output of
+    compare, or a single fold. The report contains scores with intervals and
+    tests, data leakage, confusion matrices, learning curves, calibration,
+    attention and errors. The page of a fold plays its test utterances and
+    shows where the model attended, high-confidence errors first.
     """
     from speechbrain_can.results.folds import FOLD_RESULT
 
     if len(folders) == 1 and (folders[0] / FOLD_RESULT).exists():
         if markdown or latex or reference:
             raise click.UsageError(
-                "--markdown, --latex and --reference are for runs; give "
-                f"{folders[0].absolute().parent}"
+                "--markdown, --latex and --reference apply to runs. Pass "
+                f"{folders[0].absolute().parent} instead of a fold."
             )
         _report_fold(folders[0], html, most)
     else:
@@ -79,7 +76,7 @@ def _report_fold(folder, html, most):
         click.echo(format_table(read_summary(run), run))
     if html is not None:
         count = write_fold_page(html, folder, most)
-        click.echo(f"{count} utterances to look at: {html.absolute()}")
+        click.echo(f"HTML page of {count} utterances: {html.absolute()}")
 
 
 def _report_runs(folders, html, markdown, latex, reference):
@@ -103,21 +100,19 @@ def _report_runs(folders, html, markdown, latex, reference):
         f"{corpus.protocol}, {len(corpus.classes)} classes",
         reference,
     )
-    leaks = (
-        f"What the folds share\n\n{format_leaks(gathered.leaks, 'github')}\n"
-    )
+    leaks = f"Data leakage\n\n{format_leaks(gathered.leaks, 'github')}\n"
     click.echo(f"{tables['md']}\n{leaks}")
     latex_leaks = format_leaks(gathered.leaks, "latex_booktabs")
     for path, text in (
         (markdown, f"{tables['md']}\n{leaks}"),
-        (latex, f"{tables['tex']}\n% What the folds share\n{latex_leaks}\n"),
+        (latex, f"{tables['tex']}\n% Data leakage\n{latex_leaks}\n"),
     ):
         if path is not None:
             with atomic_write(path) as stream:
                 stream.write(text)
-            click.echo(f"Written: {path.absolute()}")
+            click.echo(f"Wrote {path.absolute()}")
     if html is not None:
         from speechbrain_can.reporting.report_page import write_report_page
 
         write_report_page(html, gathered, intervals, reference)
-        click.echo(f"The report: {html.absolute()}")
+        click.echo(f"HTML report: {html.absolute()}")

@@ -1,8 +1,4 @@
-"""Searches hyper-parameters on validation sets.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can search``: hyper-parameter search on validation sets."""
 
 from pathlib import Path
 
@@ -16,7 +12,7 @@ def _folds(context, parameter, text):
         return [int(fold) for fold in text.split(",")]
     except ValueError:
         raise click.BadParameter(
-            f"{text!r} is not numbers of folds separated by commas"
+            f"{text!r} is not a comma-separated list of fold numbers."
         )
 
 
@@ -30,28 +26,29 @@ def _folds(context, parameter, text):
 @click.option(
     "--space",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="YAML, a line as lr: {loguniform: [0.0003, 0.003]} for each key; choice, "
-    "uniform, loguniform or randint.  [default: align_weight, overlap, heads, lr]",
+    help="YAML file with one line per key, such as lr: {loguniform: [0.0003, "
+    "0.003]}; also choice, uniform and randint.  [default: align_weight, overlap, "
+    "heads, lr]",
 )
 @click.option(
     "--trials",
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="The budget: sets of values that are tried in all.",
+    help="Total number of trials.",
 )
 @click.option(
     "--metric",
     default="UA",
     show_default=True,
-    help="Of the validation sets.",
+    help="Metric to maximize on the validation sets.",
 )
 @click.option(
     "--folds",
     callback=_folds,
     default="0",
     show_default=True,
-    help="Separated by commas; a trial is worth the mean over them.",
+    help="Comma-separated folds; a trial scores the mean over them.",
 )
 @click.option("--seed", default=1234, show_default=True)
 @click.option(
@@ -59,26 +56,27 @@ def _folds(context, parameter, text):
     type=click.Path(path_type=Path),
     default=Path("results/search"),
     show_default=True,
-    help="Trials, trials.csv and best.yaml.",
+    help="Folder for trials, trials.csv and best.yaml.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Trials side by side.",
+    help="Number of parallel trials.",
 )
 @click.option(
     "--ray_address",
     metavar="ADDRESS",
-    help="A Ray cluster's, or auto.  [default: Ray on this machine]",
+    help="Address of a Ray cluster, or auto.  [default: start Ray on this "
+    "machine]",
 )
 @click.option(
     "--gpus_per_trial",
     type=click.FloatRange(min=0),
     default=0,
     show_default=True,
-    help="1 gives every trial a GPU, 0.5 two trials one.",
+    help="GPUs per trial; with 0.5, two trials share one GPU.",
 )
 def search(
     arguments,
@@ -92,17 +90,19 @@ def search(
     ray_address,
     gpus_per_trial,
 ):
-    """Search hyper-parameters of a system on validation sets alone.
+    """Search hyper-parameters on validation sets only.
 
-    Ray Tune with Optuna (extra ray) tries values, and writes the best as best.yaml,
-    which train.py takes, with the folds that may be reported with it: what validates
-    in one fold is tested in another. Started again with more --trials it goes on.
+    Ray Tune with Optuna (extra [ray]) runs the trials and writes the best
+    configuration as best.yaml for train.py. The file lists the folds that must
+    not be reported with it, because their test sets contain utterances that
+    validated a trial. Run the command again with more --trials to continue a
+    search.
 
-    Every other --KEY=VALUE is an override or a run option for each train.py.
+    All other --KEY=VALUE options are passed to train.py.
     """
     files, others = split_arguments(arguments)
     if len(files) != 1:
-        raise click.UsageError("give one hparams file")
+        raise click.UsageError("Pass exactly one hparams file.")
 
     from speechbrain_can.training.search import (
         read_space,

@@ -1,18 +1,15 @@
-"""Trains by a recipe, from anywhere.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""``speechbrain-can train`` and ``prepare``: run a recipe from any folder."""
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn, Sequence
 
 import click
 
 
-def run_train(hparams_file, arguments):
-    """Runs the ``train.py`` that an hparams file belongs to, and ends as it does."""
+def run_train(hparams_file: str | Path, arguments: Sequence[str]) -> NoReturn:
+    """Run the ``train.py`` of an hparams file and exit with its status."""
     from speechbrain_can.training.runs import find_train
 
     path = Path(hparams_file).absolute()
@@ -26,9 +23,10 @@ def run_train(hparams_file, arguments):
     "overrides", metavar="[--KEY=VALUE...]", nargs=-1, type=click.UNPROCESSED
 )
 def train(hparams_file, overrides):
-    """Train and test a model: python train.py of its recipe.
+    """Train and test a model by running train.py of its recipe.
 
-    Results are written where you are, in results/, or to --output_folder.
+    Results are written to results/ in the current folder, or to
+    --output_folder.
     """
     run_train(hparams_file, overrides)
 
@@ -39,10 +37,11 @@ def train(hparams_file, overrides):
     "overrides", metavar="[--KEY=VALUE...]", nargs=-1, type=click.UNPROCESSED
 )
 def prepare(hparams_file, overrides):
-    """Prepare the corpus of an hparams file, and train nothing.
+    """Prepare the corpus of an hparams file without training.
 
-    Writes the manifest, the folds, and skipped.csv with the reason for every
-    utterance that is left out. Stopped, it goes on when it is started again.
+    Writes the manifest, the folds, and skipped.csv with the reason for each
+    skipped utterance. An interrupted preparation resumes when the command is run
+    again.
     """
     kept = [o for o in overrides if o.partition("=")[0] != "--fold"]
     run_train(hparams_file, [*kept, "--fold=none"])

@@ -10,11 +10,7 @@ it all. Scores on it are scores on it: they say nothing of IEMOCAP.
 
 Needs espeakng-loader (extra ``demo``). To make one by hand:
 
-> python -m speechbrain_can make-corpus results/corpus --utterances=4000
-
-Authors
- * The speechbrain-can developers 2026
-"""
+> python -m speechbrain_can make-corpus results/corpus --utterances=4000"""
 
 import csv
 import hashlib

@@ -7,11 +7,7 @@ word of an utterance is the key: the one that carries the emotion in the text,
 and the cue in the audio. Of a finished run, the attention on that word is set
 against chance, which is equal attention to every word, and against the decoys,
 whose cues are heard as well but which the text does not point to. Keys are often
-the longest word: where they are not, length cannot tell.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+the longest word: where they are not, length cannot tell."""
 
 import json
 from pathlib import Path

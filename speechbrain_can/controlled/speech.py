@@ -1,10 +1,6 @@
 """Speech with known word times and a known colour, from eSpeak NG.
 
-Needs espeakng-loader (extra ``demo``), a wheel with the library and its voices.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+Needs espeakng-loader (extra ``demo``), a wheel with the library and its voices."""
 
 import ctypes
 from html import escape

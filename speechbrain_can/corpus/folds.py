@@ -1,8 +1,4 @@
-"""Fold lists: which utterances train, validate and test, by ID.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Fold lists: which utterances train, validate and test, by ID."""
 
 import csv
 import re

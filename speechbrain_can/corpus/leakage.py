@@ -1,8 +1,4 @@
-"""How honest a protocol is: what training, validation and test share.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""How honest a protocol is: what training, validation and test share."""
 
 import hashlib
 from collections import defaultdict

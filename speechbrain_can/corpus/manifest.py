@@ -3,11 +3,7 @@
 ``manifests/README.md`` has the format in full. A prepared corpus is a folder:
 ``manifest.csv``, ``skipped.csv`` (what was left out and why), ``corpus.json``
 (its name, classes and the settings it was prepared with) and one
-``folds_<protocol>.csv``.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+``folds_<protocol>.csv``."""
 
 import csv
 import math

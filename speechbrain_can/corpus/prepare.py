@@ -2,11 +2,7 @@
 
 A recipe's preparation lists candidates and turns each into an ``Utterance``;
 ``prepare_corpus`` does the rest: it lists what cannot be used with the reason,
-writes the manifest and the folds, and does nothing when that is done already.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+writes the manifest and the folds, and does nothing when that is done already."""
 
 import hashlib
 import json

@@ -38,11 +38,7 @@ validates in at most one other; in the remaining folds it trains. In YAML, or wi
     utterances by ID and a seed and returns a ``FoldAssignment`` by ID.
 
 To add one for everybody, write a function here and name it in ``PROTOCOLS``. What a
-protocol shares between training and test is found by ``leakage``.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+protocol shares between training and test is found by ``leakage``."""
 
 import importlib
 import inspect

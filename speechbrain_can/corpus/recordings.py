@@ -2,11 +2,7 @@
 
 A preparation lists ``LabelledRecording`` and calls ``prepare_recordings``. What is
 found of a recording is kept in the prepared folder, in ``words/<ID>.json``: a
-preparation that was stopped goes on, and the files can be corrected by hand.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+preparation that was stopped goes on, and the files can be corrected by hand."""
 
 import hashlib
 import json

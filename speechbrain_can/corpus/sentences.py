@@ -1,8 +1,4 @@
-"""What is said: sentences as they are compared, and those nearly the same.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""What is said: sentences as they are compared, and those nearly the same."""
 
 import re
 import unicodedata

@@ -1,8 +1,4 @@
-"""Tables that people write: CSV, or TSV by the ending.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Tables that people write: CSV, or TSV by the ending."""
 
 import csv
 import io

@@ -2,11 +2,7 @@
 
 A store is made once, so that what is augmented cannot come from it: waveforms are
 read, changed and described again whenever they are trained on. SpeechBrain's
-``Augmenter`` changes them.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+``Augmenter`` changes them."""
 
 import random
 import zlib

@@ -1,8 +1,4 @@
-"""openSMILE's eGeMAPS of each word, for the store (extra ``egemaps``).
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""openSMILE's eGeMAPS of each word, for the store (extra ``egemaps``)."""
 
 import warnings
 

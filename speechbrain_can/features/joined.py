@@ -1,8 +1,4 @@
-"""Features of words side by side.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Features of words side by side."""
 
 import torch
 

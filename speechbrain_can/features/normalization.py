@@ -1,8 +1,4 @@
-"""Normalisation of features by what the training data has.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Normalisation of features by what the training data has."""
 
 import torch
 

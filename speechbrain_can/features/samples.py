@@ -1,8 +1,4 @@
-"""The samples of every word, for encoders that hear them.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""The samples of every word, for encoders that hear them."""
 
 import torch
 

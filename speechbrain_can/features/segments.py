@@ -1,10 +1,6 @@
 """Segments of an utterance, which follow its words or do not.
 
-All times are seconds from the start of the utterance.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+All times are seconds from the start of the utterance."""
 
 import numpy as np
 

@@ -2,11 +2,7 @@
 
 Frames stay flat: the frames of all words one after the other, ``[frames,
 features]``, and the number of frames of each word, ``[words]``. The paper's
-``L x (T' x D_f)`` tensor would be nine tenths padding.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+``L x (T' x D_f)`` tensor would be nine tenths padding."""
 
 from itertools import repeat
 

@@ -1,11 +1,7 @@
 """Features of a corpus, computed once and stored on disk.
 
 Frames stay flat: the frames of all words one after the other, ``[frames,
-features]``, and the number of frames of each word, ``[words]``.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+features]``, and the number of frames of each word, ``[words]``."""
 
 import copy
 import hashlib

@@ -1,1 +1,1 @@
-"""Trained models, to be used."""
+"""Inference with trained models."""

@@ -1,15 +1,13 @@
-"""Which classes and functions the settings of a model folder may name.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Allow-list of the classes and functions that a model folder may name."""
 
 import importlib
 import inspect
+from typing import Callable, Iterable
 
-# Modules, or those below them, whose own classes and functions may be named. Not all
-# of SpeechBrain's lobes: MSTacotron2 unpickles a file that its settings name, fairseq
-# one that it downloads. Nor SpeechBrainCTC, which loads settings of another folder.
+# Modules and packages whose own classes and functions may be named. The list excludes
+# some of SpeechBrain's lobes: MSTacotron2 unpickles a file named in its settings, and
+# fairseq one that it downloads. It also excludes SpeechBrainCTC, which loads the
+# settings of another folder.
 MODULES = (
     *("speechbrain_can.alignment.ctc", "speechbrain_can.alignment.equal"),
     *(
@@ -38,7 +36,7 @@ MODULES = (
         "speechbrain.lobes.models.Xvector",
     ),
     "speechbrain.nnet",
-    # not all of torch.nn: torch.nn.attention imports what it is told to
+    # not all of torch.nn: torch.nn.attention imports modules by name
     "torch.nn.modules",
     *(
         f"speechbrain.integrations.huggingface.{name}"
@@ -46,7 +44,7 @@ MODULES = (
     ),
 )
 OURS = "speechbrain_can"
-LAYERS = "torch.nn"  # where torch has the layers of torch.nn.modules
+LAYERS = "torch.nn"  # torch re-exports the layers of torch.nn.modules here
 PRETRAINER = "speechbrain.utils.parameter_transfer.Pretrainer"
 PACKED_PRETRAINER = "speechbrain_can.inference.packed.PackedPretrainer"
 KNOWN = (
@@ -56,24 +54,24 @@ KNOWN = (
 )
 
 
-# What they do not know they hand on to transformers, which unpickles if told to
+# These pass unknown arguments on to transformers, which can unpickle files
 HAND_ON = ("speechbrain.integrations", "speechbrain_can.integrations")
 
 
-def why_not_allowed(name, keywords=()):
-    """Why settings may not name a class or function; None if they may.
+def why_not_allowed(name: str, keywords: Iterable[str] = ()) -> str | None:
+    """Return the reason why settings must not name an object, or None if they may.
 
-    ``keywords`` are those that it is given.
+    ``keywords`` are the names of the arguments that the settings pass.
 
     Example
     -------
     >>> why_not_allowed("torch.nn.Linear"), why_not_allowed("os.system")
-    (None, 'os.system is no part that is known here')
+    (None, 'os.system is not an allowed part')
     """
     module_name, _, own_name = name.rpartition(".")
     within = [f"{module_name}.".startswith(f"{known}.") for known in MODULES]
     if not (any(within) or module_name == LAYERS or name in KNOWN):
-        return f"{name} is no part that is known here"
+        return f"{name} is not an allowed part"
     if any(part.startswith("_") for part in name.split(".")):
         return f"{name} is private"
     try:
@@ -81,21 +79,21 @@ def why_not_allowed(name, keywords=()):
     except ImportError as error:
         return f"{name} cannot be imported ({error})"
     found = vars(module).get(own_name)
-    # of others the parts alone: torch.nn.modules has functions that change all parts
+    # Functions only of this package: torch.nn.modules has some with global effects.
     ours = inspect.isfunction(found) and module_name.startswith(OURS)
     if not (inspect.isclass(found) or ours):
-        return f"{name} is no class, and no function of {OURS}"
-    # what a module has imported itself is not its own
+        return f"{name} is neither a class nor a function of {OURS}"
+    # Exclude names that a module merely imports.
     if not _is_own(found, module_name):
-        return f"{name} is not defined there"
+        return f"{name} is not defined in that module"
     unknown = set(keywords) - _arguments(found)
     if unknown and name.startswith(HAND_ON):
         return f"{name} has no argument {', '.join(sorted(unknown))}"
     return None
 
 
-def _arguments(found):
-    """Names of the arguments of a function, or of a class and those it is made of."""
+def _arguments(found: Callable) -> set[str]:
+    """Return the argument names of a function, or of a class and its bases."""
     functions = [
         vars(each).get("__init__", object)
         for each in getattr(found, "__mro__", ())

@@ -1,33 +1,30 @@
-"""Many recordings, of which some may be bad.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Prediction of many recordings with per-recording error handling."""
 
 from dataclasses import dataclass
-from typing import List
+from typing import Iterable, Iterator, List
 
 from speechbrain_can.audio import audio_duration
 from speechbrain_can.files import InputError
 from speechbrain_can.inference.inputs import Recording, check_limits
 from speechbrain_can.inference.prediction import Prediction
+from speechbrain_can.inference.recognizer import EmotionRecognizer
 
-LONGEST_UTTERANCE = 15.0  # seconds, of what is cut
+LONGEST_UTTERANCE = 15.0  # seconds, when a recording is split
 LARGEST_FILE, LONGEST_FILE = 1024.0, 240.0  # megabytes, minutes
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a recording.
+    """Result of predicting one recording.
 
     Arguments
     ---------
     recording : Recording
         The recording.
     predictions : list of Prediction
-        Of its utterances; none if it could not be used.
+        One per utterance; empty if the recording was unusable.
     problems : list of str
-        What could not be predicted, and why.
+        Reasons for utterances without a prediction.
     """
 
     recording: Recording
@@ -36,31 +33,31 @@ class Outcome:
 
 
 def predict_recordings(
-    recognizer,
-    recordings,
-    longest=30.0,
-    largest_file=LARGEST_FILE,
-    longest_file=LONGEST_FILE,
-):
-    """Predicts recordings one by one: a bad one does not stop the others.
+    recognizer: EmotionRecognizer,
+    recordings: Iterable[Recording],
+    longest: float = 30.0,
+    largest_file: float = LARGEST_FILE,
+    longest_file: float = LONGEST_FILE,
+) -> Iterator[Outcome]:
+    """Predict recordings one by one; errors do not stop the remaining ones.
 
     Arguments
     ---------
     recognizer : EmotionRecognizer
         The model.
     recordings : iterable of Recording
-        What to predict.
+        Recordings to predict.
     longest : float
-        Seconds; a longer recording is cut at its pauses.
+        Seconds; longer recordings are split at pauses.
     largest_file : float
-        Megabytes; a larger file is not read.
+        Megabytes; larger files are skipped.
     longest_file : float
-        Minutes; a longer recording is not read.
+        Minutes; longer recordings are skipped.
 
     Yields
     ------
     Outcome
-        One a recording.
+        One per recording.
     """
     for recording in recordings:
         known = {
@@ -84,5 +81,5 @@ def predict_recordings(
             for start, end, reason in timeline.skipped
         ]
         if not timeline.predictions and not problems:
-            problems = ["nobody speaks in it"]
+            problems = ["no speech was detected"]
         yield Outcome(recording, timeline.predictions, problems)

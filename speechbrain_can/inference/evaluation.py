@@ -1,8 +1,7 @@
-"""A model on a corpus that it was not made for.
+"""Evaluation of a model on another corpus."""
 
-Authors
- * The speechbrain-can developers 2026
-"""
+from pathlib import Path
+from typing import Any, Collection
 
 import pandas as pd
 import torch
@@ -11,45 +10,53 @@ from tqdm import tqdm
 from speechbrain_can.alignment.finding import GIVEN, FoundWords
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import (
+    Utterance,
     column_value,
     read_manifest,
     resolve_wav,
 )
 from speechbrain_can.corpus.prepare import check_unchanged
 from speechbrain_can.files import InputError, is_inside, read_json
+from speechbrain_can.inference.prediction import Prediction
+from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.results.metrics import evaluate, recalls
 
 
-def predict_corpus(recognizer, prepared_folder, only=None, allow_outside=False):
-    """Predicts the utterances of a corpus whose emotions the model knows.
+def predict_corpus(
+    recognizer: EmotionRecognizer,
+    prepared_folder: Path,
+    only: Collection[str] | None = None,
+    allow_outside: bool = False,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Predict the utterances of a corpus whose labels the model knows.
 
-    It chooses among the emotions that both have; the probabilities of the others
-    are left out. A model that normalises the recordings of each speaker hears
-    all of them, those of other emotions too.
+    The model chooses among the emotions that both have in common; the
+    probabilities of all others are masked. A model that normalizes per speaker
+    uses all recordings of each speaker, including those with other labels.
 
     Arguments
     ---------
     recognizer : EmotionRecognizer
         The model.
     prepared_folder : Path
-        A prepared corpus; its words and times are taken as they are.
+        A prepared corpus; its word timings are used unchanged.
     only : collection of str or None
-        IDs, where not all are wanted.
+        IDs of the utterances to predict; None for all.
     allow_outside : bool
         Whether audio may lie outside the folder of the corpus.
 
     Returns
     -------
     table : pandas.DataFrame
-        As ``predictions.csv``: ID, true, predicted, a probability an emotion.
+        Columns of ``predictions.csv``: ID, true, predicted, one per emotion.
     result : dict
-        The metrics, ``recall``, and the ``emotions`` that both have.
+        The metrics, ``recall`` per class, and the common ``emotions``.
 
     Raises
     ------
     InputError
-        If they share no two emotions, no utterance is left, the manifest has
-        changed since the corpus was prepared, or it names a file outside the
+        If fewer than two emotions are in common, no utterance is left, the
+        manifest has changed since preparation, or it names a file outside the
         folder of the corpus.
     """
     check_unchanged(prepared_folder / "manifest.csv")
@@ -61,17 +68,17 @@ def predict_corpus(recognizer, prepared_folder, only=None, allow_outside=False):
         if not (allow_outside or is_inside(wav, data_folder)):
             raise InputError(
                 f"{prepared_folder / 'manifest.csv'}: the audio of {name}, {wav}, "
-                f"lies outside {data_folder}; if that is right, give "
-                "--allow-outside"
+                f"is outside {data_folder}. If this is intended, pass "
+                "--allow-outside."
             )
     emotions = [
         name for name in recognizer.classes if name in description["classes"]
     ]
     if len(emotions) < 2:
         raise InputError(
-            f"the model knows {', '.join(recognizer.classes)}, and "
-            f"{description['corpus']} has {', '.join(description['classes'])}: "
-            "they share no two"
+            f"the classes of the model ({', '.join(recognizer.classes)}) and of "
+            f"{description['corpus']} ({', '.join(description['classes'])}) have "
+            "fewer than two emotions in common"
         )
     chosen = {
         name
@@ -79,11 +86,11 @@ def predict_corpus(recognizer, prepared_folder, only=None, allow_outside=False):
         if utterance.emotion in emotions and (only is None or name in only)
     }
     if not chosen:
-        raise InputError(f"{prepared_folder} has no utterance to test")
-    groups = heard_together(utterances, chosen, recognizer.normalize_by)
+        raise InputError(f"{prepared_folder} contains no utterance to predict")
+    groups = group_by_speaker(utterances, chosen, recognizer.normalize_by)
     rows = []
     for group in tqdm(groups, unit="group", disable=None):
-        predictions = predict_together(recognizer, group, data_folder)
+        predictions = predict_group(recognizer, group, data_folder)
         for utterance, prediction in zip(group, predictions):
             if utterance.utterance_id not in chosen:
                 continue
@@ -104,15 +111,19 @@ def predict_corpus(recognizer, prepared_folder, only=None, allow_outside=False):
     return table, result
 
 
-def as_tested(utterance):
-    """The words of a row of the manifest, which end where the utterance does."""
+def as_tested(utterance: Utterance) -> FoundWords:
+    """Return the words of a manifest row as found words."""
     return FoundWords(
         utterance.words, utterance.words[-1].end, utterance.aligned_by or GIVEN
     )
 
 
-def heard_together(utterances, chosen, column):
-    """Utterances in groups: each alone, or with all others of its speaker."""
+def group_by_speaker(
+    utterances: dict[str, Utterance],
+    chosen: Collection[str],
+    column: str | None,
+) -> list[list[Utterance]]:
+    """Group utterances by a column, or put each one in a group of its own."""
     groups = {}
     for name, utterance in utterances.items():
         group = column_value(utterance, column) if column else name
@@ -124,8 +135,12 @@ def heard_together(utterances, chosen, column):
     ]
 
 
-def predict_together(recognizer, utterances, data_folder):
-    """Predictions of utterances of one group."""
+def predict_group(
+    recognizer: EmotionRecognizer,
+    utterances: list[Utterance],
+    data_folder: str | Path,
+) -> list[Prediction]:
+    """Predict the utterances of one group in one batch."""
     waveforms = [
         read_waveform(
             resolve_wav(utterance, data_folder), recognizer.sample_rate

@@ -1,42 +1,38 @@
-"""What is to be predicted: files, folders, tables, standard input, a microphone.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Input recordings: files, folders, tables, standard input, microphone."""
 
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional
+from typing import Iterable, List, Optional
 
 import soundfile
 
 from speechbrain_can.corpus.tables import read_table
 from speechbrain_can.files import InputError, is_inside
 
-# In folders; those that no library here reads are told, not passed over
+# Audio file extensions in folders; files that cannot be decoded are reported
 AUDIO_SUFFIXES = set(
     ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .sph "
     ".m4a .mp4 .aac .wma .webm .amr .3gp".split()
 )
 STANDARD_INPUT = "-"
 MICROPHONE_RATE = 16000
-HIGHEST_RATE = 48000  # Hz of a recording as most are
+HIGHEST_RATE = 48000  # Hz, the highest common sample rate
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording, and what is known of what is said in it.
+    """A recording with optional transcript and word timings.
 
     Arguments
     ---------
     path : Path
         The audio file.
     transcript : str or None
-        What is said.
+        The spoken words.
     alignment : Path or None
-        A file that says when.
+        A file with word timings.
     """
 
     path: Path
@@ -44,15 +40,17 @@ class Recording:
     alignment: Optional[Path] = None
 
 
-def find_recordings(inputs, allow_outside=False):
-    """The recordings that are meant by some paths.
+def find_recordings(
+    inputs: Iterable[str | Path], allow_outside: bool = False
+) -> list[Recording]:
+    """Find the recordings that paths refer to.
 
     Arguments
     ---------
     inputs : iterable of str or Path
-        Audio files, folders (everything that sounds in them, sorted) and CSV
-        tables with the column ``wav`` and, where known, ``transcript`` and
-        ``alignment``; their paths are relative to the table.
+        Audio files, folders (all audio files in them, sorted) and CSV tables
+        with the column ``wav`` and, optionally, ``transcript`` and
+        ``alignment``. Paths in a table are relative to the table.
     allow_outside : bool
         Whether a table may name files outside its own folder.
 
@@ -64,8 +62,8 @@ def find_recordings(inputs, allow_outside=False):
     Raises
     ------
     InputError
-        If a folder has no audio or a table no column ``wav``, or names a file
-        outside its folder.
+        If a folder contains no audio, or a table has no column ``wav`` or names
+        a file outside its folder.
     """
     recordings: List[Recording] = []
     for given in map(Path, inputs):
@@ -77,7 +75,7 @@ def find_recordings(inputs, allow_outside=False):
                 and not path.name.startswith("._")
             ]
             if not found:
-                raise InputError(f"{given}: there is no audio in this folder")
+                raise InputError(f"{given}: the folder contains no audio files")
             recordings += found
         elif given.suffix.lower() in (".csv", ".tsv"):
             recordings += _of_table(given, allow_outside)
@@ -90,13 +88,13 @@ def _of_table(path, allow_outside):
     recordings = []
     for line, row in read_table(path, ["wav"]):
         if not row["wav"]:
-            raise InputError(f"{path}, line {line}: no wav")
+            raise InputError(f"{path}, line {line}: the column wav is empty")
         alignment = row.get("alignment")
         for name in (row["wav"], alignment or ""):
             if not (allow_outside or is_inside(name, path.parent)):
                 raise InputError(
-                    f"{path}, line {line}: {name} lies outside {path.parent}; if "
-                    "that is right, give --allow-outside"
+                    f"{path}, line {line}: {name} is outside {path.parent}. If "
+                    "this is intended, pass --allow-outside."
                 )
         recordings.append(
             Recording(
@@ -108,50 +106,51 @@ def _of_table(path, allow_outside):
     return recordings
 
 
-def check_limits(path, megabytes, minutes):
-    """Refuses, before it is read, a recording that is larger than it may be.
+def check_limits(path: str | Path, megabytes: float, minutes: float) -> None:
+    """Refuse a recording that is too large, before decoding it.
 
-    Its header says how long it is: a small file can unpack to days.
+    The duration comes from the header: a small file can decode to days of audio.
+    Raises ``InputError``.
     """
     path = Path(path)
     if not path.is_file():
-        return  # which reading tells better
+        return  # decoding reports this with a better message
     size = path.stat().st_size / 2**20
     if size > megabytes:
         raise InputError(
-            f"{path}: {size:.0f} MB, more than {megabytes:g}; give "
-            "--largest-file to read it all the same"
+            f"{path}: the file has {size:.0f} MB, more than {megabytes:g} MB. "
+            "Pass --largest-file to raise the limit."
         )
     try:
         header = soundfile.info(path)
     except soundfile.SoundFileError:
         return
-    # of the channels too: a thousand of them are as much as a thousand minutes
+    # Channels count as well, because they take as much memory.
     as_stereo = header.frames * header.channels / (2 * HIGHEST_RATE)
     longest = max(header.duration, as_stereo) / 60
     if longest > minutes:
         raise InputError(
-            f"{path}: {longest:.0f} minutes, or as much as so many of stereo at "
-            f"{HIGHEST_RATE} Hz, more than {minutes:g}; give --longest-file to read "
-            "it all the same"
+            f"{path}: the recording has {longest:.0f} minutes (or as many samples "
+            f"as {longest:.0f} minutes of stereo at {HIGHEST_RATE} Hz), more than "
+            f"{minutes:g}. Pass --longest-file to raise the limit."
         )
 
 
-def tell(recording, problem):
-    """A line on a recording that cannot be used, with its name once."""
+def describe_problem(recording: Recording, problem: str) -> str:
+    """Return a message about a recording that contains its path once."""
     name = str(recording.path)
     return problem if problem.startswith(name) else f"{name}: {problem}"
 
 
-def own_names(recordings):
-    """A file name for each recording, without ending: of its own for each.
+def unique_names(recordings: Iterable[Recording]) -> list[str]:
+    """Return a unique file name without extension for each recording.
 
     Example
     -------
-    >>> own_names([Recording(Path("a/x.wav")), Recording(Path("b/x.wav"))])
+    >>> unique_names([Recording(Path("a/x.wav")), Recording(Path("b/x.wav"))])
     ['x', 'x_2']
     """
-    names = {}  # in this order
+    names = {}  # keeps the order
     for recording in recordings:
         stem = name = recording.path.stem
         number = 2
@@ -161,11 +160,11 @@ def own_names(recordings):
     return list(names)
 
 
-def from_standard_input(folder):
-    """A recording that is piped in, kept in a folder."""
+def from_standard_input(folder: str | Path) -> Recording:
+    """Save audio from standard input to a file in ``folder``."""
     content = sys.stdin.buffer.read()
     if not content:
-        raise InputError("standard input is empty; pipe an audio file in")
+        raise InputError("standard input is empty. Pipe an audio file to it.")
     with tempfile.NamedTemporaryFile(
         dir=folder, prefix="standard-input-", suffix=".wav", delete=False
     ) as stream:
@@ -173,15 +172,15 @@ def from_standard_input(folder):
     return Recording(Path(stream.name))
 
 
-def from_microphone(seconds, folder):
-    """A recording of the microphone, kept in a folder."""
+def from_microphone(seconds: float, folder: str | Path) -> Recording:
+    """Record from the microphone to a file in ``folder``."""
     try:
         import sounddevice
-    # also raised where the sound library of the system is missing
+    # An OSError is raised if the system lacks the PortAudio library.
     except (ImportError, OSError) as error:
         raise InputError(
-            f"no microphone can be used ({error}); pip install "
-            "'speechbrain_can[predict]', and on Debian libportaudio2"
+            f"the microphone cannot be used ({error}). Run pip install "
+            "'speechbrain_can[predict]' and, on Debian, apt install libportaudio2."
         ) from error
     try:
         samples = sounddevice.rec(

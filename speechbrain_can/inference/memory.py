@@ -1,8 +1,4 @@
-"""How much memory a network may take as it is built.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Memory limit for building untrusted networks."""
 
 import math
 
@@ -12,19 +8,20 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from speechbrain_can.files import InputError
 
 LARGEST_TENSOR = 2**32  # bytes
-LARGEST_NETWORK = 2**35  # bytes, of all tensors that are made as it is built
+LARGEST_NETWORK = 2**35  # bytes of all tensors created while building
 
 
 class TooLargeError(InputError):
-    """A network of more than the memory that it may take."""
+    """Raised for networks that exceed the memory limit."""
 
 
 class LimitedMemory(TorchDispatchMode):
-    """Within it, tensors of more than 4 GiB, or 32 GiB in all, are refused.
+    """Context in which tensors over 4 GiB, or 32 GiB in total, are refused.
 
-    The settings of a stranger's folder say how large a network is. A tensor whose
-    size is given, as those of layers, is refused before it is made; what an
-    operation comes to, such as an outer product, when it is there.
+    The settings of an untrusted model folder determine the size of its network.
+    Tensors with an explicit size, such as the parameters of layers, are refused
+    before they are allocated; results of operations, such as outer products,
+    afterwards.
 
     Raises
     ------
@@ -37,7 +34,7 @@ class LimitedMemory(TorchDispatchMode):
         self.made = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        """Called for every operation of torch's."""
+        """Check the size of each tensor that torch creates."""
         kwargs = kwargs or {}
         sizes = args[0] if args and isinstance(args[0], (list, tuple)) else ()
         if sizes and all(isinstance(size, int) for size in sizes):
@@ -47,7 +44,9 @@ class LimitedMemory(TorchDispatchMode):
         result = function(*args, **kwargs)
         results = result if isinstance(result, (list, tuple)) else (result,)
         for tensor, returned in zip(results, function._schema.returns):
-            new = returned.alias_info is None  # no view, nothing done in place
+            new = (
+                returned.alias_info is None
+            )  # neither a view nor an in-place result
             if new and isinstance(tensor, torch.Tensor) and not tensor.is_meta:
                 size = tensor.untyped_storage().nbytes()
                 self.made += size
@@ -57,7 +56,7 @@ class LimitedMemory(TorchDispatchMode):
     def _check(self, size):
         if size > LARGEST_TENSOR or self.made > LARGEST_NETWORK:
             raise TooLargeError(
-                f"the settings build a tensor of {size} bytes, {self.made} with "
-                f"those before it; {LARGEST_TENSOR} are allowed, and "
-                f"{LARGEST_NETWORK} in all"
+                f"the settings create a tensor of {size} bytes ({self.made} bytes "
+                f"in total). The limit is {LARGEST_TENSOR} bytes per tensor and "
+                f"{LARGEST_NETWORK} bytes in total"
             )

@@ -1,8 +1,4 @@
-"""Models in the box, and networks in safetensors.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Packaged models and network parameters in safetensors."""
 
 from pathlib import Path
 
@@ -12,21 +8,21 @@ from speechbrain_can.training.parameters import NETWORK, PACKED, load_network
 MODELS = Path(__file__).parents[1] / "models"
 
 
-def packaged(source):
-    """The folder of a model that comes with the package, by its name."""
+def packaged(source: str | Path) -> str | Path:
+    """Return the folder of a packaged model, or the source if the name is unknown."""
     folder = MODELS / str(source)
     known = folder.parent == MODELS and (folder / "hyperparams.yaml").exists()
     return str(folder) if known else source
 
 
 class PackedPretrainer(Pretrainer):
-    """A ``Pretrainer`` whose network is in safetensors.
+    """``Pretrainer`` that loads the network from safetensors.
 
     Arguments
     ---------
     **options
-        As for ``Pretrainer``; of the loadables, ``network`` is read from
-        ``network.safetensors`` beside the hparams file.
+        Arguments of ``Pretrainer``. The loadable ``network`` is read from
+        ``network.safetensors`` next to the hparams file.
 
     Example
     -------

@@ -1,18 +1,14 @@
-"""What a model says of a recording: plain records.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Records of predictions."""
 
 from dataclasses import asdict, dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 
 
 @dataclass(frozen=True)
 class AttendedWord:
-    """A word, when it was said, and how much the model attended to it.
+    """A word with its timing and attention weights.
 
     Arguments
     ---------
@@ -21,10 +17,11 @@ class AttendedWord:
     start, end : float
         Seconds from the start of the recording.
     score : float or None
-        How sure the recogniser or aligner was.
+        Confidence of the speech recognizer or aligner, 0 to 1.
     attention : dict of str: tuple of float
-        By modality, ``text`` and ``audio``, one weight a head; those of a head
-        sum to 1 over the words. Empty for a model without attention to words.
+        For each modality, ``text`` and ``audio``, one weight per head. The
+        weights of a head sum to 1 over the words. Empty if the model has no
+        attention over words.
     """
 
     text: str
@@ -34,8 +31,8 @@ class AttendedWord:
     attention: Dict[str, Tuple[float, ...]]
 
     @property
-    def mean_attention(self):
-        """dict of str: float : by modality, the mean over heads."""
+    def mean_attention(self) -> Dict[str, float]:
+        """Mean attention weight over heads, for each modality."""
         return {
             modality: sum(weights) / len(weights)
             for modality, weights in self.attention.items()
@@ -44,29 +41,29 @@ class AttendedWord:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The emotion of an utterance.
+    """The predicted emotion of an utterance.
 
-    It unpacks to what SpeechBrain's ``EncoderClassifier.classify_file`` returns:
-    log-probabilities ``[1, classes]``, the highest of them ``[1]``, its number
-    ``[1]`` and the label in a list.
+    Unpacks like the result of SpeechBrain's ``EncoderClassifier.classify_file``:
+    log-probabilities ``[1, classes]``, the highest one ``[1]``, its index ``[1]``
+    and a list with the label.
 
     Arguments
     ---------
     path : str
-        The recording; empty if it was no file.
+        The recording; empty for waveforms.
     start, end : float
-        Where the utterance is in it, in seconds.
+        Position of the utterance in the recording, in seconds.
     label : str
-        The likeliest emotion.
+        The most probable emotion.
     probabilities : dict of str: float
-        Of every emotion, calibrated.
+        Calibrated probability of each emotion.
     decisions : dict of str: dict of str: float
-        What each classifier says alone, not calibrated: CAN has ``joint``,
+        Uncalibrated probabilities of each classifier; CAN has ``joint``,
         ``text`` and ``audio``.
     words : list of AttendedWord
-        What was said.
+        The words with timings and attention.
     aligned_by : str
-        Where the times come from.
+        Source of the word timings.
 
     Example
     -------
@@ -100,25 +97,25 @@ class Prediction:
         yield from (log_probabilities, score, index, [self.label])
 
     @property
-    def confidence(self):
-        """The probability of the label."""
+    def confidence(self) -> float:
+        """Probability of the predicted label."""
         return self.probabilities[self.label]
 
-    def as_dict(self):
-        """As JSON has it."""
+    def as_dict(self) -> Dict[str, Any]:
+        """Return a dictionary that JSON can represent."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """The emotions of a long recording, utterance by utterance.
+    """Predictions for the utterances of a long recording.
 
     Arguments
     ---------
     predictions : list of Prediction
-        In the order of time.
+        In temporal order.
     skipped : list of (float, float, str)
-        Start and end in seconds of speech without a prediction, and why.
+        Start and end (seconds) of speech without a prediction, and the reason.
     """
 
     predictions: List[Prediction]

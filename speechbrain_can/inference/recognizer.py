@@ -1,13 +1,10 @@
-"""Emotions of one's own recordings, from a model folder.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Emotion recognition with a trained model folder."""
 
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, Sequence
 
 import torch
 import torchaudio
@@ -16,7 +13,7 @@ from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import FetchConfig
 from speechbrain_can.alignment.finding import FoundWords, find_words
 from speechbrain_can.alignment.pauses import speech_spans
-from speechbrain_can.alignment.words import AlignmentError
+from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.features.normalization import standardize
 from speechbrain_can.features.store import describe
@@ -30,28 +27,29 @@ from speechbrain_can.inference.prediction import (
     Timeline,
 )
 from speechbrain_can.inference.trust import building, check_model
+from speechbrain_can.lobes.attention import Attention
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.training.parameters import PACKED
 
-SPEECH_RATE = 16000  # Hz, Silero's
+SPEECH_RATE = 16000  # Hz, the rate of Silero VAD
 
 
 class EmotionRecognizer(Pretrained):
-    """Recognises the emotion of speech from its audio and words.
+    """Recognize emotions from the audio and the words of speech.
 
-    A ``train.py`` writes a model folder for each fold, ``fold_<number>/model``,
-    which ``from_hparams`` loads, as it loads one from the Hugging Face hub.
+    ``train.py`` writes a model folder for each fold, ``fold_<number>/model``.
+    ``from_hparams`` loads it, or a model from the Hugging Face hub.
 
-    What is said can be given with its times, given as a transcript, which the
-    model's aligner places, or not at all: then its recogniser hears it. The
-    model folder names both, and ``overrides`` of ``from_hparams`` replace them:
-    ``{"whisper": "small"}``.
+    Word timings can be passed directly. A transcript is aligned by the model's
+    aligner; without a transcript, the model's speech recognizer transcribes the
+    audio. The model folder defines both parts; ``overrides`` of ``from_hparams``
+    replace them, such as ``{"whisper": "small"}``.
 
     Arguments
     ---------
     *args, **kwargs
-        As for ``Pretrained``.
+        Arguments of ``Pretrained``.
 
     Example
     -------
@@ -78,25 +76,26 @@ class EmotionRecognizer(Pretrained):
     @classmethod
     def from_hparams(
         cls,
-        source,
-        hparams_file=SETTINGS,
-        run_code_of_the_model_folder=False,
-        **kwargs,
-    ):
-        """Loads a model folder, see ``Pretrained.from_hparams``.
+        source: str | Path,
+        hparams_file: str = SETTINGS,
+        run_code_of_the_model_folder: bool = False,
+        **kwargs: Any,
+    ) -> "EmotionRecognizer":
+        """Load a model folder.
 
         Arguments
         ---------
         source : str or Path
-            A folder, a name on the Hugging Face hub, ``name@revision``, or a model
-            that comes with the package, such as ``emodb-whisper-base``.
+            A folder, a name on the Hugging Face hub (optionally
+            ``name@revision``), or a packaged model such as
+            ``emodb-whisper-base``.
         hparams_file : str
-            Its settings.
+            Name of the settings file.
         run_code_of_the_model_folder : bool
-            Whether the settings may call whatever they like. Only for who made
-            them, or trusts who did.
+            Whether the settings may call arbitrary functions. Only for models
+            whose author you trust.
         **kwargs : dict
-            As for ``Pretrained.from_hparams``: ``overrides``, ``savedir``,
+            Arguments of ``Pretrained.from_hparams``: ``overrides``, ``savedir``,
             ``run_opts``.
 
         Returns
@@ -107,7 +106,7 @@ class EmotionRecognizer(Pretrained):
         Raises
         ------
         UntrustedError
-            If the settings would do more than build a model.
+            If the settings request an operation that is not allow-listed.
         """
         given = {
             name: kwargs[name]
@@ -124,50 +123,55 @@ class EmotionRecognizer(Pretrained):
         expected = getattr(recognizer.hparams, "classes", None)
         if expected not in (None, len(classes)):
             raise InputError(
-                f"{source}: label_encoder.ckpt names {len(classes)} classes, and "
-                f"the model has {expected}: it is damaged"
+                f"{source} is damaged: label_encoder.ckpt contains {len(classes)} "
+                f"classes, but the model has {expected}. Copy or write it again."
             )
         return recognizer
 
     @property
-    def sample_rate(self):
-        """Hz of the audio that the model hears; files may have another."""
+    def sample_rate(self) -> int:
+        """Sample rate of the model in Hz; files are resampled to it."""
         return self.hparams.compute_features.sample_rate
 
     @property
-    def classes(self):
-        """list of str : the emotions, in the order of the logits."""
+    def classes(self) -> list[str]:
+        """Emotions in the order of the logits."""
         encoder = self.hparams.label_encoder
         return [encoder.ind2lab[i] for i in range(len(encoder))]
 
     @property
-    def normalize_by(self):
-        """str or None : whose recordings are normalised together."""
+    def normalize_by(self) -> str | None:
+        """Column whose groups, such as speakers, are normalized together."""
         return getattr(self.hparams, "normalize_by", None)
 
-    def classify_file(self, path, transcript=None, alignment=None):
-        """The emotion of one utterance in a file.
+    def classify_file(
+        self,
+        path: str | Path,
+        transcript: str | None = None,
+        alignment: str | Path | list[Word] | None = None,
+    ) -> Prediction:
+        """Predict the emotion of an audio file that contains one utterance.
 
         Arguments
         ---------
         path : str or Path
-            Audio at any rate; channels are averaged.
+            Audio at any sample rate; channels are averaged.
         transcript : str or None
-            What is said.
+            The spoken words.
         alignment : str, Path, list of Word or None
-            When it is said: a file that ``read_alignment`` reads, or words.
+            Word timings, or a file that ``read_alignment`` reads.
 
         Returns
         -------
         Prediction
-            A record that also unpacks as SpeechBrain's classifiers do.
+            Record that also unpacks like the result of SpeechBrain's classifiers.
 
         Raises
         ------
         AudioError
-            If the file is no audio or silent.
+            If the file is not audio or is silent.
         AlignmentError
-            If words and audio do not fit; the message says why.
+            If words and audio do not match; the message states the reason.
         """
         waveform = read_waveform(path, self.sample_rate)
         found = self.find_words(waveform, transcript, alignment)
@@ -175,49 +179,49 @@ class EmotionRecognizer(Pretrained):
 
     def classify_batch(
         self,
-        wavs,
-        wav_lens=None,
-        transcripts=None,
-        alignments=None,
-        speakers=None,
-    ):
-        """The emotions of a batch of waveforms, each as if it were alone.
+        wavs: torch.Tensor,
+        wav_lens: torch.Tensor | None = None,
+        transcripts: list[str] | None = None,
+        alignments: list | None = None,
+        speakers: list[str] | None = None,
+    ) -> list[Prediction]:
+        """Predict the emotions of a batch of waveforms.
 
-        Only a model that normalises the recordings of each speaker
-        (``normalize_by`` in its settings) hears them together: it needs
-        ``speakers``, and as many recordings of each as there are.
+        Predictions do not depend on the other waveforms of the batch, except for
+        models that normalize per speaker (``normalize_by``). Those need
+        ``speakers`` and all available recordings of each speaker.
 
         Arguments
         ---------
         wavs : torch.Tensor
-            Shape ``[batch, samples]``, at ``sample_rate`` Hz.
+            Waveforms at ``sample_rate`` Hz, ``[batch, samples]``.
         wav_lens : torch.Tensor or None
-            Lengths relative to the longest, shape ``[batch]``.
+            Lengths relative to the longest, ``[batch]``.
         transcripts : list of str or None
-            What is said in each.
+            The spoken words of each waveform.
         alignments : list or None
-            When it is said, as for ``classify_file``.
+            Word timings of each waveform, as for ``classify_file``.
         speakers : list of str or None
-            Who says it.
+            Speaker of each waveform.
 
         Returns
         -------
         list of Prediction
-            One an utterance.
+            One per waveform.
 
         Raises
         ------
         AlignmentError
-            If the words and the audio of one do not fit; the message has its
-            number, from 0.
+            If words and audio of an utterance do not match; the message contains
+            its index.
         """
         if wav_lens is None:
             wav_lens = torch.ones(len(wavs))
         for given in (wav_lens, transcripts, alignments, speakers):
             if given is not None and len(given) != len(wavs):
                 raise ValueError(
-                    f"{len(given)} lengths, transcripts, alignments or speakers "
-                    f"for {len(wavs)} waveforms"
+                    f"got {len(given)} lengths, transcripts, alignments or "
+                    f"speakers for {len(wavs)} waveforms"
                 )
         lengths = torch.round(wav_lens * wavs.shape[1]).long().tolist()
         waveforms = [wav[:n].cpu() for wav, n in zip(wavs, lengths)]
@@ -232,31 +236,37 @@ class EmotionRecognizer(Pretrained):
                 raise AlignmentError(f"utterance {number}: {error}") from error
         return self._classify(waveforms, found, speakers=speakers)
 
-    def timeline(self, path, transcript=None, alignment=None, longest=15.0):
-        """The emotions of a long recording, cut into utterances at its pauses.
+    def timeline(
+        self,
+        path: str | Path,
+        transcript: str | None = None,
+        alignment: str | Path | list[Word] | None = None,
+        longest: float = 15.0,
+    ) -> Timeline:
+        """Split a long recording at pauses and predict each utterance.
 
         Arguments
         ---------
         path : str or Path
-            Audio at any rate; channels are averaged.
+            Audio at any sample rate; channels are averaged.
         transcript : str or None
-            What is said in all of it.
+            The words of the whole recording.
         alignment : str, Path, list of Word or None
-            When it is said, from the start of the recording.
+            Word timings, relative to the start of the recording.
         longest : float
-            Seconds of an utterance at most.
+            Maximum length of an utterance in seconds.
 
         Returns
         -------
         Timeline
-            Predictions, and the speech that has none with the reason.
+            Predictions, and the speech without a prediction with reasons.
 
         Raises
         ------
         AudioError
-            If the file is no audio or silent.
+            If the file is not audio or is silent.
         AlignmentError
-            If a given transcript or alignment does not fit the audio.
+            If the transcript or alignment does not match the audio.
         """
         waveform = read_waveform(path, self.sample_rate)
         speech = torchaudio.functional.resample(
@@ -266,7 +276,7 @@ class EmotionRecognizer(Pretrained):
         known = {}
         if transcript is not None or alignment is not None:
             whole = self.find_words(waveform, transcript, alignment)
-            spans, known = _shared_out(whole, spans)
+            spans, known = _assign_words(whole, spans)
         predictions, skipped = [], []
         for start, end in spans:
             first, last = (round(t * self.sample_rate) for t in (start, end))
@@ -280,8 +290,13 @@ class EmotionRecognizer(Pretrained):
                 predictions.append(_later(prediction, start))
         return Timeline(predictions, skipped)
 
-    def find_words(self, waveform, transcript=None, alignment=None):
-        """``FoundWords`` of a waveform ``[samples]`` at ``sample_rate`` Hz."""
+    def find_words(
+        self,
+        waveform: torch.Tensor,
+        transcript: str | None = None,
+        alignment: str | Path | list[Word] | None = None,
+    ) -> FoundWords:
+        """Return the words of a waveform ``[samples]`` at ``sample_rate`` Hz."""
         return find_words(
             waveform,
             self.sample_rate,
@@ -292,12 +307,19 @@ class EmotionRecognizer(Pretrained):
         )
 
     @torch.no_grad()
-    def _classify(self, waveforms, found, path="", speakers=None):
-        """Predictions of waveforms at ``sample_rate`` Hz, in one batch."""
+    def _classify(
+        self,
+        waveforms: list[torch.Tensor],
+        found: list[FoundWords],
+        path: str = "",
+        speakers: list[str] | None = None,
+    ) -> list[Prediction]:
+        """Predict waveforms at ``sample_rate`` Hz in one batch."""
         if self.normalize_by and speakers is None:
             raise InputError(
-                f"this model normalises the recordings of each {self.normalize_by} "
-                "together: give them all to classify_batch, with speakers"
+                "this model normalizes the features of each "
+                f"{self.normalize_by}. Pass all recordings of a "
+                f"{self.normalize_by} to classify_batch, with speakers."
             )
         tiled = [each.tiled() for each in found]
         frames, counts = zip(
@@ -321,8 +343,8 @@ class EmotionRecognizer(Pretrained):
         probabilities = log_probabilities.softmax(dim=1)
         if not probabilities.isfinite().all():
             raise InputError(
-                f"{path or 'a batch'}: what the model says is no number; its "
-                "parameters, or its temperature, are none"
+                f"{path or 'a batch'}: the model returned non-finite values. Check "
+                "its weights and its temperature."
             )
         decisions = {
             name: logits.float().softmax(dim=1).tolist()
@@ -349,10 +371,12 @@ class EmotionRecognizer(Pretrained):
         ]
 
 
-def _settled(source, fetch_config):
-    """The folder of one commit: what is checked is what is loaded.
+def _settled(
+    source: str | Path, fetch_config: FetchConfig | None
+) -> str | Path:
+    """Return the folder of one commit, so that the checked files are the loaded ones.
 
-    A folder, and what has an address of its own, are as they are.
+    Folders and URLs are returned unchanged.
     """
     source = str(source)
     if Path(source).is_dir() or "://" in source:
@@ -370,8 +394,10 @@ def _settled(source, fetch_config):
     )
 
 
-def _normalized(frames, groups):
-    """Frames of utterances, normalised by those of their group."""
+def _normalized(
+    frames: Sequence[torch.Tensor], groups: Sequence[str]
+) -> list[torch.Tensor]:
+    """Normalize the frames of utterances by the statistics of their group."""
     statistics = {}
     for group in set(groups):
         own = torch.cat([f for f, g in zip(frames, groups) if g == group])
@@ -379,27 +405,31 @@ def _normalized(frames, groups):
     return [standardize(f, *statistics[g]) for f, g in zip(frames, groups)]
 
 
-def load_recognizer(source, whisper=None, device="cpu"):
-    """An ``EmotionRecognizer`` from a model folder or the Hugging Face hub.
+def load_recognizer(
+    source: str | Path, whisper: str | None = None, device: str = "cpu"
+) -> EmotionRecognizer:
+    """Load an ``EmotionRecognizer`` from a model folder or the Hugging Face hub.
 
-    ``whisper`` replaces the model's recogniser by another Whisper. Raises
-    ``InputError`` if a folder is no model folder.
+    ``whisper`` replaces the Whisper model for transcription. Raises
+    ``InputError`` if a folder is not a model folder or the device is unusable.
     """
     source = packaged(source)
     folder = Path(source)
     if not folder.exists() and len(folder.parts) != 2:
         raise InputError(
-            f"{source}: no such folder, and not a name on the Hugging Face hub, "
-            "such as user/model"
+            f"{source} is neither a folder, nor a packaged model, nor a name on "
+            "the Hugging Face hub such as user/model"
         )
     if folder.is_dir() and not (folder / SETTINGS).exists():
-        raise InputError(f"{folder} is no model folder: it has no {SETTINGS}")
+        raise InputError(
+            f"{folder} is not a model folder: it has no {SETTINGS}"
+        )
     networks = [folder / name for name in (PACKED, "model.ckpt")]
     if folder.is_dir() and not any(path.exists() for path in networks):
         hint = (
-            ", its sub-folder model is" if (folder / "model").is_dir() else ""
+            f". Pass {folder / 'model'}." if (folder / "model").is_dir() else ""
         )
-        raise InputError(f"{folder} is no model folder{hint}")
+        raise InputError(f"{folder} is not a model folder{hint}")
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -412,8 +442,8 @@ def load_recognizer(source, whisper=None, device="cpu"):
             "utf-8"
         ):
             raise InputError(
-                f"{folder} has no Whisper to replace by {whisper}: it takes "
-                "alignments alone"
+                f"{folder} has no speech recognizer that {whisper} could replace: "
+                "the model needs alignments. Remove --whisper."
             )
         overrides["whisper"] = whisper
     return EmotionRecognizer.from_hparams(
@@ -421,14 +451,16 @@ def load_recognizer(source, whisper=None, device="cpu"):
     )
 
 
-def _attended(words, attention, i):
-    """Words of utterance ``i`` with the weights of each head."""
+def _attended(
+    words: list[Word], attention: Attention | None, i: int
+) -> list[AttendedWord]:
+    """Return the words of utterance ``i`` with the weights of each head."""
     weights = {
         modality: weights[i, : len(words)].float().tolist()
         for modality, weights in (
             attention._asdict() if attention is not None else {}
         ).items()
-        # where a system attends to frames, no weight is a word's
+        # None for systems that attend to frames instead of words
         if weights is not None
     }
     return [
@@ -446,15 +478,17 @@ def _attended(words, attention, i):
     ]
 
 
-def _shared_out(whole, spans):
-    """Known words shared out to stretches of speech, each to the nearest.
+def _assign_words(
+    whole: FoundWords, spans: list[tuple[float, float]]
+) -> tuple[list[tuple[float, float]], dict[float, FoundWords]]:
+    """Assign words to the nearest span of speech.
 
-    Returns the stretches, widened to hold their words, and the words of each
-    by its start, with times from there. Speech without a word is left out: the
-    transcript is what was said.
+    Returns the spans, widened to contain their words, and the words of each span
+    by its start, with times relative to it. Spans without words are dropped, as
+    the transcript is assumed to be complete.
     """
     middles = [(word.start + word.end) / 2 for word in whole.words]
-    # where nobody speaks by what is heard, there is one stretch
+    # If no speech was detected, use one span.
     spans = spans or [(0.0, whole.end)]
     owners = [
         min(
@@ -468,7 +502,7 @@ def _shared_out(whole, spans):
         words = [w for w, owner in zip(whole.words, owners) if owner == i]
         if not words:
             continue
-        # not over its neighbour, whose words are its own
+        # Do not overlap the previous span.
         before = widened[-1][1] if widened else 0.0
         start = max(before, min(start, words[0].start))
         end = max(end, words[-1].end)
@@ -488,8 +522,8 @@ def _shared_out(whole, spans):
     return widened, known
 
 
-def _later(prediction, seconds):
-    """The same prediction from another start on."""
+def _later(prediction: Prediction, seconds: float) -> Prediction:
+    """Shift the times of a prediction."""
     return replace(
         prediction,
         start=prediction.start + seconds,

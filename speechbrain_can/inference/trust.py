@@ -1,13 +1,10 @@
-"""What a model folder may do: build known parts, and nothing else.
+"""Checks that let an untrusted model folder only build allow-listed parts.
 
-HyperPyYAML can call any function that can be imported, so that the settings of a
-stranger's folder are a program. They are read here before anything is built, by the
-parser that HyperPyYAML has, and only a small part of its language is allowed: parts
-of SpeechBrain's, torch's and this package's, each named by the module that defines
-it; references to whole values, and short texts made of others.
-
-Authors
- * The speechbrain-can developers 2026
+HyperPyYAML can call any importable function, which makes the settings of an
+untrusted folder a program. This module reads them with HyperPyYAML's own parser
+before anything is built, and accepts a small subset: parts of SpeechBrain, torch
+and this package, each named by its defining module; references to whole values;
+and short texts composed of other values.
 """
 
 import filecmp
@@ -16,10 +13,11 @@ import re
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Iterator
 
 from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from speechbrain.utils.fetching import fetch
 from speechbrain.utils.logger import get_logger
@@ -34,63 +32,63 @@ from speechbrain_can.inference.memory import LimitedMemory, TooLargeError
 from speechbrain_can.training.model_folder import CLASSES
 from speechbrain_can.training.parameters import NETWORK, PACKED, is_changed
 
-# transformers then runs what a model on the hub brings along
+# makes transformers execute code of a model on the hub
 RUNS_CODE = "trust_remote_code"
 PARTS = ("!new:", "!name:")
 REFERENCES = ("!ref", "!copy")
-# What <part.attribute> becomes; as written it is refused
+# HyperPyYAML rewrites <part.attribute> to this; refused if written explicitly
 ATTRIBUTE = "!apply:getattr"
 PLAIN = "tag:yaml.org,2002:"
 
 logger = get_logger(__name__)
 
 NAME = re.compile(r"[A-Za-z]\w*")
-# Sizes of parts, and parts of them. Public ones of others lead to all that Python can
-# do: a path writes, a generator has a frame.
+# Sizes and sub-parts of parts. Other attributes give access to all of Python: paths
+# can write files and generators expose frames.
 ATTRIBUTES = re.compile(
     "([a-z]+_)*(size|sizes|layers|features|front_end|encoder)"
 )
-# A value, an item of it, or one of its attributes
+# A value, one of its items, or one of its attributes
 WHOLE = re.compile(rf"<\w+(\[\w+\])*(\.{ATTRIBUTES.pattern})?>")
 NAMED = re.compile(r"<(\w+)>")
-# What texts are made of, and around the references in one also sums
+# Characters of texts; around references, sums are allowed as well
 TEXT = re.compile(r"[\w./ @,:~\\-]*")
 AROUND = re.compile(r"([\w./ @,:~\\()-]| [+*] )*")
-# HyperPyYAML hands what is in brackets to a loader that calls what it is told to
+# HyperPyYAML passes parenthesized values to a loader that can call functions
 TUPLE = re.compile(r"\([\w\s.,+-]*\)")
 
 LARGEST_SETTINGS = 2**16  # bytes
-LARGEST_NUMBER = 2**20  # a layer of as many units is no mistake
-LONGEST_TEXT = 1000  # characters of a text once its references are replaced
-MOST_COPIES = 8  # each may double what there is
-LARGEST_PARAMETERS = 2**33  # bytes, once unpacked
+LARGEST_NUMBER = 2**20  # more than any layer of a real model has units
+LONGEST_TEXT = 1000  # characters after references are replaced
+MAX_COPIES = 8  # each copy can double the size of the settings
+LARGEST_PARAMETERS = 2**33  # bytes after decompression
 
 ADVICE = (
-    "Only if you trust who made the model: "
-    "from_hparams(..., run_code_of_the_model_folder=True)"
+    "If you trust the author of the model, pass "
+    "run_code_of_the_model_folder=True to from_hparams."
 )
 
 
 class UntrustedError(InputError):
-    """A model folder that wants more than to build a model."""
+    """Raised when a model folder requests an operation that is not allow-listed."""
 
 
-def check_model(source, hparams_file, **options):
-    """Refuses a model of which more would be read than settings and numbers.
+def check_model(source: str | Path, hparams_file: str, **options: Any) -> None:
+    """Refuse a model folder that contains more than settings and parameters.
 
     Arguments
     ---------
     source : str
         A folder, or a name on the hub.
     hparams_file : str
-        Its settings.
+        Name of its settings file.
     **options : dict
-        As for SpeechBrain's ``fetch``: all of its files are fetched here.
+        Arguments of SpeechBrain's ``fetch``; all files are fetched here.
 
     Raises
     ------
     UntrustedError
-        With the file, and of settings with the line.
+        With the file and, for settings, the line.
     """
     folder = Path(source) if Path(source).is_dir() else None
     path = _fetched(hparams_file, hparams_file, source, folder, options)
@@ -102,35 +100,39 @@ def check_model(source, hparams_file, **options):
     if {PACKED, CLASSES} <= parameters.keys():
         if is_changed(parameters[CLASSES], parameters[PACKED]):
             raise InputError(
-                f"{parameters[CLASSES]} is not that of {parameters[PACKED]}: it is "
-                "damaged; copy the model folder once more, or make it again"
+                f"{parameters[CLASSES]} does not match {parameters[PACKED]}: it is "
+                "damaged. Copy or write the model folder again."
             )
-        # by its owner, or by accident
+        # intentionally by its owner, or by accident
         if is_changed(path, parameters[PACKED]):
-            logger.warning(
-                "%s is not as it was when the model was trained", path
-            )
+            logger.warning("%s was modified after the model was trained", path)
 
 
-def _fetched(file, saved, source, folder, options):
-    """Where a file of a model is, as SpeechBrain finds it too."""
+def _fetched(
+    file: str,
+    saved: str,
+    source: str | Path,
+    folder: Path | None,
+    options: dict,
+) -> Path:
+    """Return the path of a model file as SpeechBrain fetches it."""
     if folder and not (folder / file).is_file():
-        raise InputError(f"{folder} is no model folder: it has no {file}")
+        raise InputError(f"{folder} is not a model folder: it has no {file}")
     if folder:
         _check_place(folder / file)
     path = fetch(file, source, save_filename=saved, **options)
     if folder and not filecmp.cmp(path, folder / file, shallow=False):
         raise InputError(
-            f"{path} is another model's, and would be taken for that of {folder}; "
-            "give another savedir"
+            f"{path} belongs to a different model than {folder}. Pass another "
+            "savedir."
         )
     return path
 
 
-def check_settings(path):
-    """Refuses settings that would do more than build a model.
+def check_settings(path: str | Path) -> dict[str, str]:
+    """Refuse settings that do more than build a model.
 
-    What a caller overrides is the caller's, and not looked at.
+    Overrides passed by the caller are trusted and not checked.
 
     Arguments
     ---------
@@ -140,38 +142,41 @@ def check_settings(path):
     Returns
     -------
     dict of str: str
-        The parts whose parameters are loaded, and from which files beside it.
+        The files that are loaded, by the parts whose parameters they contain.
 
     Raises
     ------
     UntrustedError
-        With the line of what is not allowed.
+        With the line that is not allowed.
     """
     path = Path(path)
     if path.stat().st_size > LARGEST_SETTINGS:
-        raise UntrustedError(f"{path} has more than {LARGEST_SETTINGS} bytes")
-    with _reading(path, "settings of a model"):
+        raise UntrustedError(
+            f"{path} is larger than {LARGEST_SETTINGS} bytes, the limit for "
+            "settings"
+        )
+    with _reading(path, "model settings"):
         text = path.read_text(encoding="utf-8")
-        # first as written: to resolve references reads files that it includes
+        # Check the text first: resolving references reads included files.
         root = _checked(path, text)
         resolved = resolve_references(text).read()
         _checked(f"{path}, with references resolved", resolved, resolved=True)
         return _loadables(path, root)
 
 
-def _check_place(path):
-    """Refuses a link out of a folder; the hub's cache links to its blobs."""
+def _check_place(path: Path) -> None:
+    """Refuse links out of the folder, except to blobs of the hub's cache."""
     folder, place = path.parent.resolve(), path.resolve()
     blobs = folder.parents[1] / "blobs" if len(folder.parents) > 1 else folder
     if folder not in place.parents and blobs not in place.parents:
         raise UntrustedError(
-            f"{path} is a link to {place}, out of its folder; copy the file into it, "
-            "if you trust who made it"
+            f"{path} is a link to {place}, outside its folder. If you trust its "
+            "author, copy the file into the folder."
         )
 
 
-def _check_size(path):
-    """Refuses parameters that unpack to more than a model has."""
+def _check_size(path: Path) -> None:
+    """Refuse parameter files that decompress to an implausible size."""
     size = path.stat().st_size
     if zipfile.is_zipfile(path):
         with _reading(path, "an archive"):
@@ -180,14 +185,14 @@ def _check_size(path):
         size = max(size, sum(parts))
     if size > LARGEST_PARAMETERS:
         raise UntrustedError(
-            f"{path} has {size} bytes once unpacked, more than a model of this "
-            f"kind ({LARGEST_PARAMETERS})"
+            f"{path} decompresses to {size} bytes; the limit is "
+            f"{LARGEST_PARAMETERS}"
         )
 
 
 @contextmanager
-def building(source):
-    """Within it, what goes wrong as a stranger's model is built names the folder.
+def building(source: str | Path) -> Iterator[None]:
+    """Context for building an untrusted model; errors name the folder.
 
     Raises ``UntrustedError`` if the network is too large.
     """
@@ -199,36 +204,38 @@ def building(source):
 
 
 @contextmanager
-def _reading(path, kind):
-    """As ``parsing``; also a stranger's text may be nested too deep for the memory."""
+def _reading(path: str | Path, kind: str) -> Iterator[None]:
+    """Like ``parsing``, but also convert memory errors of deeply nested files."""
     try:
         with parsing(path, kind, UntrustedError):
             yield
     except MemoryError as error:
         raise UntrustedError(
-            f"{path}: not {kind} that can be read, it needs too much memory"
+            f"{path}: cannot be read as {kind}: it needs too much memory"
         ) from error
 
 
-def _checked(name, text, resolved=False):
-    """The root of settings in which every node is allowed."""
+def _checked(
+    name: str | Path, text: str, resolved: bool = False
+) -> MappingNode:
+    """Return the root node of settings after checking every node."""
     if any(line.startswith("%") for line in text.splitlines()):
         raise UntrustedError(f"{name}: YAML directives are not allowed")
-    # by the parsers that HyperPyYAML has for the one and the other
+    # HyperPyYAML uses these parsers for written and resolved text.
     root = YAML(typ="safe" if resolved else "rt", pure=True).compose(text)
     if not isinstance(root, MappingNode):
-        raise UntrustedError(f"{name} is no mapping of settings")
+        raise UntrustedError(f"{name}: the settings are not a mapping")
     values = {key.value: value for key, value in root.value}
     waiting, seen, copies = [root], set(), 0
     while waiting:
         node = waiting.pop()
-        if resolved and id(node) in seen:  # what was referred to
+        if resolved and id(node) in seen:  # target of a reference
             continue
         copies += node.tag == "!copy"
         if id(node) in seen:
-            reason = "an alias is not allowed, give a !ref"
-        elif copies > MOST_COPIES:
-            reason = f"more than {MOST_COPIES} times !copy"
+            reason = "aliases are not allowed; use !ref"
+        elif copies > MAX_COPIES:
+            reason = f"!copy is used more than {MAX_COPIES} times"
         elif resolved and node.tag == ATTRIBUTE:
             reason = _why_no_attribute(node)
         else:
@@ -236,8 +243,8 @@ def _checked(name, text, resolved=False):
         seen.add(id(node))
         if reason:
             raise UntrustedError(
-                f"{name}, line {node.start_mark.line + 1}: {reason}. This folder "
-                f"could run code of its own. {ADVICE}"
+                f"{name}, line {node.start_mark.line + 1}: {reason}. The model "
+                f"folder could execute arbitrary code. {ADVICE}"
             )
         if isinstance(node, MappingNode):
             waiting.extend(part for pair in node.value for part in pair)
@@ -246,17 +253,17 @@ def _checked(name, text, resolved=False):
     return root
 
 
-def _why_refused(node, values):
-    """Why a node is not allowed; None if it is."""
+def _why_refused(node: Node, values: dict[str, Node]) -> str | None:
+    """Return the reason why a node is refused, or None if it is allowed."""
     tag = str(node.tag)
     keys = (
         [key for key, _ in node.value] if isinstance(node, MappingNode) else []
     )
     if not all(key.tag == f"{PLAIN}str" for key in keys):
-        return "a key that is no text is not allowed"
+        return "keys must be strings"
     names = [key.value for key in keys]
     if len(set(names)) < len(names):
-        return "a key stands twice"
+        return "duplicate keys are not allowed"
     kind = next((kind for kind in PARTS if tag.startswith(kind)), None)
     if kind:
         part = tag[len(kind) :]
@@ -277,29 +284,31 @@ def _why_no_value(tag, value):
     if value == RUNS_CODE:
         return f"{RUNS_CODE} is not allowed"
     if ".." in Path(value).parts:
-        return f"the path {value!r} leaves its folder"
-    # to refer to what is a reference itself follows it
+        return f"the path {value!r} leads out of its folder"
+    # A reference to a value of this form would be followed.
     if re.search("<[^>]*>", value) and not NAMED.fullmatch(value):
         return f"{value!r} is a reference without !ref"
     tuple_like = tag == "!tuple" or value.lstrip().startswith("(")
     if tuple_like and not TUPLE.fullmatch(value):
-        return f"{value!r} is no tuple of numbers or names"
+        return f"{value!r} is not a tuple of numbers or names"
     if _is_too_large(tag, value):
         return f"{value} is larger than {LARGEST_NUMBER}"
     return None
 
 
-def _why_no_reference(node, values):
-    """Of a reference; in texts it is followed, so that they stay short."""
+def _why_no_reference(node: Node, values: dict[str, Node]) -> str | None:
+    """Return the reason why a reference is refused; texts must stay short."""
     if not isinstance(node, ScalarNode):
-        return f"{node.tag} is not followed by a reference"
+        return f"{node.tag} must be followed by a reference"
     if WHOLE.fullmatch(node.value):
         return None
     waiting, length, allowed = [node], 0, True
     while waiting and allowed and length <= LONGEST_TEXT:
         found = waiting.pop()
         if not isinstance(found, ScalarNode):
-            return f"{node.value} is a text made of what is none"
+            return (
+                f"{node.value} composes a text from values that are not texts"
+            )
         length += len(found.value)
         own = found.tag in REFERENCES
         around = NAMED.split(found.value)[::2] if own else [found.value]
@@ -309,11 +318,11 @@ def _why_no_reference(node, values):
         waiting.extend(values.get(name) for name in names)
     if not allowed:
         return (
-            f"{node.value} is no reference to a value, a size or a part, and no path "
-            "and no sum of values"
+            f"{node.value} is not a reference to a value, a size or a part, nor a "
+            "path or sum of values"
         )
     if length > LONGEST_TEXT:
-        return f"{node.value} becomes a text of over {LONGEST_TEXT} characters"
+        return f"{node.value} expands to more than {LONGEST_TEXT} characters"
     return None
 
 
@@ -323,26 +332,26 @@ def _why_no_attribute(node):
     if not isinstance(attribute, ScalarNode):
         return f"{ATTRIBUTE} is not allowed"
     if not ATTRIBUTES.fullmatch(attribute.value):
-        return f"{attribute.value} is no size and no part"
+        return f"{attribute.value} is neither a size nor a part"
     return None
 
 
-def _why_no_pretrainer(kind, node):
-    """It may load what is beside the settings, by its name, and nothing else."""
+def _why_no_pretrainer(kind: str, node: Node) -> str | None:
+    """Return the reason why a pretrainer is refused; it may only load named files."""
     given = node.value if isinstance(node, MappingNode) else []
     if kind != "!new:" or [key.value for key, _ in given] != ["loadables"]:
-        return "a pretrainer that is given more than loadables is not allowed"
+        return "a pretrainer must have loadables as its only argument"
     ((_, loadables),) = given
     if not isinstance(loadables, MappingNode) or not all(
         isinstance(key, ScalarNode) and NAME.fullmatch(key.value)
         for key, _ in loadables.value
     ):
-        return "the loadables of a pretrainer are no names and parts"
+        return "the loadables of a pretrainer must map names to parts"
     return None
 
 
-def _loadables(path, root):
-    """The files that the pretrainer loads, by the parts that they belong to."""
+def _loadables(path: Path, root: MappingNode) -> dict[str, str]:
+    """Return the files that the pretrainer loads, by the parts they belong to."""
     values = {key.value: value for key, value in root.value}
     pretrainer = values.get("pretrainer")
     files = {
@@ -350,7 +359,7 @@ def _loadables(path, root):
         f"!new:{PACKED_PRETRAINER}": {NETWORK: PACKED},
     }
     if pretrainer is None or pretrainer.tag not in files:
-        raise UntrustedError(f"{path} is of no model: it has no pretrainer")
+        raise UntrustedError(f"{path} is not a model: it has no pretrainer")
     ((_, loadables),) = pretrainer.value
     return {
         key.value: files[pretrainer.tag].get(
@@ -360,12 +369,12 @@ def _loadables(path, root):
     }
 
 
-def _is_too_large(tag, text):
-    """Whether it is a number, as YAML writes them, of which no layer has as many."""
+def _is_too_large(tag: str, text: str) -> bool:
+    """Return whether a YAML number is larger than any plausible layer size."""
     if tag not in (f"{PLAIN}int", f"{PLAIN}float"):
         return False
-    if len(text) > 100:  # no number has as many digits
+    if len(text) > 100:  # more digits than any number here needs
         return True
     number = YAML(typ="safe", pure=True).load(text)
-    negative = tag == f"{PLAIN}float" and number < 0  # such as what masks
+    negative = tag == f"{PLAIN}float" and number < 0  # such as masking values
     return not (negative or abs(number) <= LARGEST_NUMBER or math.isinf(number))

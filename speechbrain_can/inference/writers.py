@@ -1,8 +1,4 @@
-"""Predictions as people read them and as programs do, a recording at a time.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Output formats of predictions: table, JSON, CSV, TextGrid."""
 
 import csv
 import json
@@ -13,49 +9,50 @@ from tabulate import tabulate
 from speechbrain_can.alignment.writers import save_textgrid
 from speechbrain_can.audio import audio_duration
 from speechbrain_can.files import as_text
+from speechbrain_can.inference.prediction import Prediction
 
 
 class TableWriter:
-    """A line an utterance: where, which emotion, how sure, what was said."""
+    """Table with one line per utterance, written to a stream."""
 
     def __init__(self, stream, classes):
         self.stream = stream
         self.rows = []
 
-    def add(self, predictions, name):
-        """Takes the predictions of a recording."""
+    def add(self, predictions: list[Prediction], name: str) -> None:
+        """Add the predictions of one recording."""
         for p in predictions:
-            said = " ".join(word.text for word in p.words)
-            sure = f"{100 * p.confidence:.0f}%"
+            words = " ".join(word.text for word in p.words)
+            confidence = f"{100 * p.confidence:.0f}%"
             times = (f"{p.start:.1f}", f"{p.end:.1f}")
-            self.rows.append((p.path, *times, p.label, sure, said))
+            self.rows.append((p.path, *times, p.label, confidence, words))
 
-    def close(self):
-        """Writes the table, whose columns are as wide as their content."""
-        headers = ["file", "start", "end", "emotion", "sure", "words"]
+    def close(self) -> None:
+        """Write the table."""
+        headers = ["file", "start", "end", "emotion", "confidence", "words"]
         table = tabulate(self.rows, headers=headers, disable_numparse=True)
         self.stream.write(table + "\n")
 
 
 class JsonWriter:
-    """All that is known of an utterance, a line of JSON each."""
+    """JSON lines with all fields of each utterance."""
 
     def __init__(self, stream, classes):
         self.stream = stream
 
-    def add(self, predictions, name):
-        """Writes the predictions of a recording."""
+    def add(self, predictions: list[Prediction], name: str) -> None:
+        """Write the predictions of one recording."""
         for p in predictions:
             line = json.dumps(p.as_dict(), ensure_ascii=False)
             self.stream.write(line + "\n")
         self.stream.flush()
 
     def close(self):
-        """Nothing is left to write."""
+        """Do nothing; everything is written already."""
 
 
 class CsvWriter:
-    """A row an utterance, with the probability of every class."""
+    """CSV with one row per utterance and one column per class."""
 
     def __init__(self, stream, classes):
         self.stream, self.classes = stream, classes
@@ -68,8 +65,8 @@ class CsvWriter:
             ]
         )
 
-    def add(self, predictions, name):
-        """Writes the predictions of a recording."""
+    def add(self, predictions: list[Prediction], name: str) -> None:
+        """Write the predictions of one recording."""
         for p in predictions:
             self.writer.writerow(
                 [
@@ -85,18 +82,18 @@ class CsvWriter:
         self.stream.flush()
 
     def close(self):
-        """Nothing is left to write."""
+        """Do nothing; everything is written already."""
 
 
 class TextGridWriter:
-    """Praat's TextGrid, a file a recording: emotions, words and attention."""
+    """Praat TextGrid files, one per recording: emotions, words and attention."""
 
     def __init__(self, folder, classes):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def add(self, predictions, name):
-        """Writes ``<name>.TextGrid``."""
+    def add(self, predictions: list[Prediction], name: str) -> None:
+        """Write ``<name>.TextGrid``."""
         words = [word for p in predictions for word in p.words]
         tiers = {
             "emotion": [
@@ -108,7 +105,7 @@ class TextGridWriter:
         for modality in ("text", "audio"):
             attended = [word for word in words if modality in word.attention]
             if attended:
-                tiers[f"attention of {modality}"] = [
+                tiers[f"{modality} attention"] = [
                     (w.start, w.end, f"{w.mean_attention[modality]:.3f}")
                     for w in attended
                 ]
@@ -116,10 +113,10 @@ class TextGridWriter:
         save_textgrid(self.folder / f"{name}.TextGrid", tiers, duration)
 
     def close(self):
-        """Nothing is left to write."""
+        """Do nothing; everything is written already."""
 
 
-# By the name of the format; the last one writes to a folder, not a stream
+# By format name; textgrid writes to a folder, the others to a stream
 WRITERS = {
     "table": TableWriter,
     "json": JsonWriter,

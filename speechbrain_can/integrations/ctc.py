@@ -1,8 +1,4 @@
-"""CTC models of other libraries, for ``alignment.ctc.CTCAligner``.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""CTC models of other libraries, for ``alignment.ctc.CTCAligner``."""
 
 from pathlib import Path
 

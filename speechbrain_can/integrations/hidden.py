@@ -1,9 +1,5 @@
 """Features of words from frozen pretrained speech models, for the store
-(extra ``huggingface``).
-
-Authors
- * The speechbrain-can developers 2026
-"""
+(extra ``huggingface``)."""
 
 import torch
 from torch.utils.data import get_worker_info

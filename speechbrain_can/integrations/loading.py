@@ -3,11 +3,7 @@
 
 A name on the hub or a folder is all that they need; SpeechBrain's own
 integration loads them. A frozen one is no part of a checkpoint: it is what its
-source says.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+source says."""
 
 from pathlib import Path
 

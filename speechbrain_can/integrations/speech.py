@@ -1,8 +1,4 @@
-"""Pretrained speech encoders from Hugging Face (extra ``huggingface``).
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Pretrained speech encoders from Hugging Face (extra ``huggingface``)."""
 
 import math
 from collections import defaultdict

@@ -1,9 +1,5 @@
 """Pretrained text encoders from Hugging Face, pooled to words (extra
-``huggingface``).
-
-Authors
- * The speechbrain-can developers 2026
-"""
+``huggingface``)."""
 
 import hashlib
 from pathlib import Path

@@ -1,8 +1,4 @@
-"""Whisper on what was said only, and its words (extra ``huggingface``).
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Whisper on what was said only, and its words (extra ``huggingface``)."""
 
 from contextlib import contextmanager
 

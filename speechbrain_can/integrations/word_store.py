@@ -1,8 +1,4 @@
-"""What a frozen text encoder read, kept on disk by the words of an utterance.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""What a frozen text encoder read, kept on disk by the words of an utterance."""
 
 import json
 import sqlite3

@@ -2,11 +2,7 @@
 
 A fusion maps encoded text and audio, each with its mask, to contexts, which its
 classifier takes, and to the ``Attention`` on words, or None where it has none.
-Padding is never attended to, whatever values it has.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+Padding is never attended to, whatever values it has."""
 
 from typing import NamedTuple, Optional
 

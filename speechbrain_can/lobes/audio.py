@@ -1,11 +1,7 @@
 """Audio encoders: the audio of a batch to ``[batch, steps, features]``.
 
 Their ``step_counts`` tells how many steps each utterance has: its words, or its
-frames.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+frames."""
 
 import torch
 

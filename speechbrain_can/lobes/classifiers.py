@@ -1,8 +1,4 @@
-"""Classifiers: from context vectors to predictions with their weights.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Classifiers: from context vectors to predictions with their weights."""
 
 from dataclasses import dataclass
 from typing import Dict, Optional

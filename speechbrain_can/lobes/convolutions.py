@@ -1,11 +1,7 @@
 """Convolutions over the frames of each word by themselves.
 
 Words lie behind each other with a gap of zeros between them, as wide as a kernel
-reaches: what each word gets is exact, and there is no padding to the longest.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+reaches: what each word gets is exact, and there is no padding to the longest."""
 
 import torch
 

@@ -2,11 +2,7 @@
 
 "Learning alignment for multimodal emotion recognition from speech", Interspeech
 2019; "Xu et al." of the paper's Table 2. The original has BLSTMs of 100 units
-and dense layers of 200; the sizes here are the paper's.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+and dense layers of 200; the sizes here are the paper's."""
 
 from typing import NamedTuple
 

@@ -1,11 +1,7 @@
 """The training objective and the decision of CAN (eqs 13-15).
 
 Both follow from what a model returns, sets of logits with weights, and hold
-for a model with one set of logits just as well.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+for a model with one set of logits just as well."""
 
 import torch
 

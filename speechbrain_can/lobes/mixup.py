@@ -1,8 +1,4 @@
-"""Mixup of what a classifier sees.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Mixup of what a classifier sees."""
 
 from dataclasses import dataclass
 

@@ -2,11 +2,7 @@
 
 "Speech emotion recognition using multi-hop attention mechanism", ICASSP 2019;
 "Yoon et al." of the paper's Table 2. The original encodes 120-d MFCC (39 with
-deltas) and prosody by a BLSTM of 200 units; the sizes here are the paper's.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+deltas) and prosody by a BLSTM of 200 units; the sizes here are the paper's."""
 
 import torch
 

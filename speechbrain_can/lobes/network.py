@@ -1,8 +1,4 @@
-"""The network: every system is four parts, named in YAML.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""The network: every system is four parts, named in YAML."""
 
 import torch
 

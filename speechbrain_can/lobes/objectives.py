@@ -1,8 +1,4 @@
-"""Objectives for small and skewed data, in the place of the plain cross entropy.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Objectives for small and skewed data, in the place of the plain cross entropy."""
 
 import torch
 

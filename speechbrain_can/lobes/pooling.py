@@ -1,11 +1,7 @@
 """From frames or subwords to words: every word gets one vector.
 
 Steps are flat, those of the first word first, as everywhere in this package;
-``counts`` says how many each word has.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+``counts`` says how many each word has."""
 
 import torch
 

@@ -1,8 +1,4 @@
-"""Projections of pretrained features to a size that little data can train.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Projections of pretrained features to a size that little data can train."""
 
 import torch
 

@@ -1,11 +1,7 @@
 """Sequences of unequal length without padding: flat steps and their counts.
 
 A batch of S sequences is one tensor ``[steps, features]``, all steps of the
-first sequence, then all of the second, and ``counts`` ``[sequences]``.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+first sequence, then all of the second, and ``counts`` ``[sequences]``."""
 
 from typing import NamedTuple
 

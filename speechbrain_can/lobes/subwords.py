@@ -1,8 +1,4 @@
-"""Word vectors from subwords: SentencePiece, trained on the training text.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Word vectors from subwords: SentencePiece, trained on the training text."""
 
 from pathlib import Path
 

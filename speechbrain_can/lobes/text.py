@@ -1,8 +1,4 @@
-"""Text encoders: the words of a batch to ``[batch, words, features]``.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Text encoders: the words of a batch to ``[batch, words, features]``."""
 
 import re
 from collections import Counter

@@ -1,8 +1,4 @@
-"""Figures of a report, as SVG. Needs matplotlib (extra ``plots``).
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Figures of a report, as SVG. Needs matplotlib (extra ``plots``)."""
 
 import io
 

@@ -1,8 +1,4 @@
-"""The page of a fold: what its model says of the test set.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""The page of a fold: what its model says of the test set."""
 
 from pathlib import Path
 
@@ -12,8 +8,8 @@ from speechbrain_can.corpus.manifest import resolve_wav
 from speechbrain_can.files import InputError, read_json
 from speechbrain_can.hparams import SETTINGS, read_settings
 from speechbrain_can.inference.evaluation import (
-    heard_together,
-    predict_together,
+    group_by_speaker,
+    predict_group,
 )
 from speechbrain_can.inference.recognizer import load_recognizer
 from speechbrain_can.reporting.gather import load_corpus
@@ -57,11 +53,11 @@ def write_fold_page(path, fold_folder, most=60):
     tested = set(split_fold(corpus.folds, settings.fold)["test"])
     found = [
         (utterance, prediction)
-        for group in heard_together(
+        for group in group_by_speaker(
             corpus.utterances, tested, recognizer.normalize_by
         )
         for utterance, prediction in zip(
-            group, predict_together(recognizer, group, corpus.data_folder)
+            group, predict_group(recognizer, group, corpus.data_folder)
         )
         if utterance.utterance_id in tested
     ]

@@ -1,8 +1,4 @@
-"""What a report is made of: everything that runs left behind.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""What a report is made of: everything that runs left behind."""
 
 import re
 from dataclasses import dataclass

@@ -1,8 +1,4 @@
-"""The report: one HTML file of runs on the same folds.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""The report: one HTML file of runs on the same folds."""
 
 import base64
 

@@ -1,8 +1,4 @@
-"""How far a model's probabilities are from how often it is right.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""How far a model's probabilities are from how often it is right."""
 
 import numpy as np
 from scipy.optimize import minimize_scalar

@@ -1,8 +1,4 @@
-"""The mean of several runs, such as one system with several seeds.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""The mean of several runs, such as one system with several seeds."""
 
 from pathlib import Path
 

@@ -1,8 +1,4 @@
-"""What a run found: predictions, metrics, and the table of its folds.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""What a run found: predictions, metrics, and the table of its folds."""
 
 import json
 import os

@@ -1,8 +1,4 @@
-"""Bootstrap confidence intervals of the metrics.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Bootstrap confidence intervals of the metrics."""
 
 import numpy as np
 import pandas as pd

@@ -2,11 +2,7 @@
 
 A metric is a function of a confusion matrix ``[..., true, predicted]``. To add
 one, write a function here and add it to ``METRICS``. ``docs/metrics.md`` has the
-formulas; ``calibration`` has the expected calibration error.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+formulas; ``calibration`` has the expected calibration error."""
 
 import numpy as np
 import pandas as pd

@@ -1,8 +1,4 @@
-"""A page of predictions: one HTML file that plays, shows and explains.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""A page of predictions: one HTML file that plays, shows and explains."""
 
 import base64
 import io

@@ -1,8 +1,4 @@
-"""The paper's own results: Tables 2 to 4.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""The paper's own results: Tables 2 to 4."""
 
 from typing import NamedTuple, Optional, Tuple
 

@@ -1,8 +1,4 @@
-"""Pictures of what a model attends to. Needs matplotlib (extra ``plots``).
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Pictures of what a model attends to. Needs matplotlib (extra ``plots``)."""
 
 import numpy as np
 from matplotlib.figure import Figure

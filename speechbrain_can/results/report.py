@@ -1,11 +1,7 @@
 """The tables of a comparison: the paper's Tables 2 to 4 with our results.
 
 Every system is set beside another one, CAN where it is there, on the same folds
-and seeds.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+and seeds."""
 
 import math
 import re

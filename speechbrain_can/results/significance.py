@@ -1,8 +1,4 @@
-"""How far a system is from another one, and how sure that is.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""How far a system is from another one, and how sure that is."""
 
 import math
 

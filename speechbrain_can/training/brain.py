@@ -1,8 +1,4 @@
-"""The Brain that trains every model of this package.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""The Brain that trains every model of this package."""
 
 import ctypes
 import os

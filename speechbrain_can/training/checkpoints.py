@@ -1,8 +1,4 @@
-"""Checkpoints that survive a kill at any moment, and which one is tested.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Checkpoints that survive a kill at any moment, and which one is tested."""
 
 import logging
 import math

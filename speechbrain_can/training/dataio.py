@@ -1,8 +1,4 @@
-"""From manifest and stored features to the flat batches of a fold.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""From manifest and stored features to the flat batches of a fold."""
 
 from dataclasses import dataclass, replace
 from typing import List

@@ -4,11 +4,7 @@ SpeechBrain 1.1.2 deals other utterances to several processes than to one, repea
 some so that all have as many, and takes the mean of their means, in which
 utterances of a short last batch count for more. Here the batches are those of one
 process, cut up, and every utterance counts the same: the loss is that of one
-process with as many times the ``batch_size``.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+process with as many times the ``batch_size``."""
 
 import torch
 from torch.utils.data import BatchSampler, Sampler

@@ -1,8 +1,4 @@
-"""What a result depends on beside its settings: versions and the machine.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""What a result depends on beside its settings: versions and the machine."""
 
 import platform
 import sys

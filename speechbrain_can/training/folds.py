@@ -2,11 +2,7 @@
 
 A recipe's ``train.py`` prepares its corpus and hands over to ``run_folds``. Every
 fold is built anew from its settings, so that it gives the same result alone as
-among others.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+among others."""
 
 import shutil
 from contextlib import contextmanager

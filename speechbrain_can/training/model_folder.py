@@ -1,11 +1,7 @@
 """A model to hand on: all that prediction needs, in a folder of its own.
 
 It is what SpeechBrain's ``from_hparams`` loads: ``hyperparams.yaml``, the
-parameters of the tested checkpoint, the classes, and a model card.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+parameters of the tested checkpoint, the classes, and a model card."""
 
 import os
 import shutil

@@ -1,11 +1,7 @@
 """One small model of a whole corpus, to hand on: a model in a box.
 
 The folds of a run say how good such a model is on speakers that it has not heard;
-the one that is packed has heard them all.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+the one that is packed has heard them all."""
 
 import tempfile
 from pathlib import Path

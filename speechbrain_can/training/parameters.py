@@ -1,8 +1,4 @@
-"""Parameters of a network in safetensors, a format that holds numbers and no code.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Parameters of a network in safetensors, a format that holds numbers and no code."""
 
 import base64
 import json

@@ -2,11 +2,7 @@
 
 A trial is one fold of one system with one seed, in a process of its own. All of
 them read the same prepared corpus and features, which a cluster needs on a folder
-that every machine sees.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+that every machine sees."""
 
 import logging
 import os

@@ -1,8 +1,4 @@
-"""What every recipe's ``train.py`` does: prepare the corpus, train its folds.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""What every recipe's ``train.py`` does: prepare the corpus, train its folds."""
 
 import logging
 import sys

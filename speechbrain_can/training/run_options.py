@@ -1,8 +1,4 @@
-"""SpeechBrain's run options, as far as they work here.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""SpeechBrain's run options, as far as they work here."""
 
 import logging
 import sys

@@ -4,11 +4,7 @@
 Every system is trained by its recipe's ``train.py``, with the same folds and
 seeds, from one prepared corpus; what is finished is not done again. What the
 systems reached, and by how much that differs from CAN, is then read from the
-results of their folds.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+results of their folds."""
 
 import os
 import subprocess

@@ -2,11 +2,7 @@
 
 A trial is worth the mean of its validation metric over folds. What validates in one
 fold is tested in another, as a rule: which folds may be reported with the winner
-is worked out and written beside it.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+is worked out and written beside it."""
 
 import hashlib
 import io

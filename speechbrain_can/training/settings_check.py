@@ -1,8 +1,4 @@
-"""Settings are looked at before any work: hours may lie before their first use.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Settings are looked at before any work: hours may lie before their first use."""
 
 import math
 from pathlib import Path

@@ -1,10 +1,6 @@
 """Data preparation of CREMA-D (Cao et al., 2014): acted speech, twelve sentences.
 
-Download: https://github.com/CheyneyComputerScience/CREMA-D. Nothing is downloaded here.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+Download: https://github.com/CheyneyComputerScience/CREMA-D. Nothing is downloaded here."""
 
 import re
 from pathlib import Path

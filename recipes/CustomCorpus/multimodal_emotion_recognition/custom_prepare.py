@@ -1,8 +1,4 @@
-"""Data preparation of a corpus of one's own: from a table to a manifest.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Data preparation of a corpus of one's own: from a table to a manifest."""
 
 from pathlib import Path
 

@@ -1,11 +1,7 @@
 """Data preparation of EmoDB, the Berlin Database of Emotional Speech.
 
 Its hand-made syllable labels stand where other corpora have words. Download:
-http://emodb.bilderbar.info. Nothing is downloaded here.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+http://emodb.bilderbar.info. Nothing is downloaded here."""
 
 import math
 import re

@@ -6,11 +6,7 @@ To run this, prepare the corpus first and do the following:
 > python svm.py results/can/1234/prepared leave_one_speaker_out
 
 Each fold trains on its training set, with the C that is best on its validation set. Features are standardised by the
-training set, classes are weighted by how rare they are.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+training set, classes are weighted by how rare they are."""
 
 from pathlib import Path
 

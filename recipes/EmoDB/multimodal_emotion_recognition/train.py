@@ -7,11 +7,7 @@ To run this recipe, do the following:
 
 The preparation of the corpus, the model and its parts are all named in the YAML
 file. What this does, step by step, is in speechbrain_can.training.recipe; the
-Brain is speechbrain_can.training.brain. The file is the same in every recipe.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+Brain is speechbrain_can.training.brain. The file is the same in every recipe."""
 
 import sys
 

@@ -1,10 +1,6 @@
 """Data preparation of IEMOCAP: from the raw release to a word-timed manifest.
 
-The corpus is licensed: https://sail.usc.edu/iemocap/. Nothing is downloaded.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+The corpus is licensed: https://sail.usc.edu/iemocap/. Nothing is downloaded."""
 
 import re
 from collections import Counter, defaultdict

@@ -1,10 +1,6 @@
 """Data preparation of MELD (Poria et al., 2019): dialogs of a television series.
 
-Download: https://affective-meld.github.io. Nothing is downloaded here.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+Download: https://affective-meld.github.io. Nothing is downloaded here."""
 
 from pathlib import Path
 

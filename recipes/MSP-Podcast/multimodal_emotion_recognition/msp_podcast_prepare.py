@@ -1,11 +1,7 @@
 """Data preparation of MSP-Podcast (Lotfian and Busso, 2019): spontaneous speech.
 
 The corpus is licensed: https://ecs.utdallas.edu/research/researchlabs/msp-lab. Nothing
-is downloaded.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+is downloaded."""
 
 from pathlib import Path
 

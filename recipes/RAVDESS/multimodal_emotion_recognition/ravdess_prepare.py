@@ -1,10 +1,6 @@
 """Data preparation of RAVDESS (Livingstone and Russo, 2018): acted speech, two sentences.
 
-Download: https://zenodo.org/records/1188976. Nothing is downloaded here.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+Download: https://zenodo.org/records/1188976. Nothing is downloaded here."""
 
 import re
 from pathlib import Path
