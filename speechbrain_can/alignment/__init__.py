@@ -1,1 +1,1 @@
-"""Words with their times: records, cleaning, tiling, readers."""
+"""Words with timings: records, cleaning, tiling, file formats, aligners."""

@@ -1,4 +1,4 @@
-"""Words aligned by a CTC model: any language that there is a model of."""
+"""Forced alignment with CTC models, for any language with such a model."""
 
 import torch
 import torchaudio
@@ -8,17 +8,19 @@ from speechbrain_can.alignment.words import AlignmentError, Word
 
 
 class CTCAligner:
-    """Aligns transcripts by the best path through a CTC model's emissions.
+    """Word-level forced aligner based on a CTC model.
 
-    Numbers and signs must be spelled out, since how is a matter of language.
+    The transcript must spell out numbers and symbols, which depends on the
+    language.
 
     Arguments
     ---------
     model : callable
-        From a waveform ``[samples]`` to log-probabilities ``[frames, tokens]``, with
-        ``name``, ``sample_rate``, the number of the ``blank``, that of the
-        ``separator`` between words or None, and ``encode``, from a word to token
-        numbers, empty for one that it cannot spell. See ``integrations.ctc``.
+        Maps a waveform ``[samples]`` to log-probabilities ``[frames, tokens]``.
+        Attributes: ``name``; ``sample_rate`` in Hz; ``blank``, the index of the
+        blank token; ``separator``, the index of the token between words or
+        None; and ``encode``, which maps a word to token indices and returns an
+        empty list for words that it cannot spell. See ``integrations.ctc``.
 
     Example
     -------
@@ -42,48 +44,48 @@ class CTCAligner:
         return f"CTCAligner({self.model!r})"
 
     @property
-    def name(self):
-        """The model's."""
+    def name(self) -> str:
+        """Name of the model."""
         return self.model.name
 
-    def __call__(self, waveform, transcript):
-        """Aligns a transcript.
+    def __call__(self, waveform: torch.Tensor, transcript: str) -> list[Word]:
+        """Align a transcript.
 
         Arguments
         ---------
         waveform : torch.Tensor
-            Samples at ``sample_rate`` Hz, shape ``[samples]``.
+            Samples at ``sample_rate`` Hz, ``[samples]``.
         transcript : str
-            What is said: see ``split_words``.
+            The spoken words; see ``split_words``.
 
         Returns
         -------
         list of Word
-            With the mean probability of each word's tokens as its score.
+            The score of a word is the mean probability of its tokens.
 
         Raises
         ------
         AlignmentError
-            If the transcript has no words, words that the model cannot spell, or
-            more than the audio can hold.
+            If the transcript contains no words, words that the model cannot
+            spell, or more words than fit the audio.
         """
         words = split_words(transcript)
         tokens = [self.model.encode(word) for word in words]
         unknown = [word for word, own in zip(words, tokens) if not own]
         if unknown:
             raise AlignmentError(
-                f"{self.name} cannot spell {', '.join(unknown)}; write numbers "
-                "as words, or take a model of that language"
+                f"{self.name} cannot spell {', '.join(unknown)}. Write numbers "
+                "as words, or use a model of the language."
             )
         targets, owners = self._joined(tokens)
         with torch.no_grad():
             emissions = self.model(waveform).float().cpu()
-        # between two equal tokens a blank is needed
+        # CTC needs a blank between two equal tokens.
         needed = len(targets) + sum(map(int.__eq__, targets, targets[1:]))
         if needed > len(emissions):
             raise AlignmentError(
                 f"the transcript does not fit the audio: its {len(words)} words "
-                f"need {needed} frames or more, the audio has {len(emissions)}"
+                f"need at least {needed} frames, the audio has {len(emissions)}"
             )
         path, scores = torchaudio.functional.forced_align(
             emissions[None], torch.tensor([targets]), blank=self.model.blank
@@ -107,8 +109,10 @@ class CTCAligner:
             )
         return found
 
-    def _joined(self, tokens):
-        """Tokens in a row, and the number of the word that each is of."""
+    def _joined(
+        self, tokens: list[list[int]]
+    ) -> tuple[list[int], list[int | None]]:
+        """Return the token sequence and, for each token, the index of its word."""
         targets, owners = [], []
         for number, own in enumerate(tokens):
             if targets and self.model.separator is not None:

@@ -1,11 +1,13 @@
-"""Segments of equal length, where a transcript has no times and none are wanted."""
+"""Segments of equal length instead of an alignment."""
+
+import torch
 
 from speechbrain_can.alignment.text import split_words
-from speechbrain_can.alignment.words import equal_words
+from speechbrain_can.alignment.words import Word, equal_words
 
 
 class EqualSegments:
-    """Gives every word the same time: an aligner that does not listen.
+    """Aligner that divides the audio equally among the words.
 
     Example
     -------
@@ -20,8 +22,8 @@ class EqualSegments:
     def __repr__(self):
         return "EqualSegments()"
 
-    def __call__(self, waveform, transcript):
-        """Cuts a waveform ``[samples]`` into as many parts as there are words."""
+    def __call__(self, waveform: torch.Tensor, transcript: str) -> list[Word]:
+        """Divide a waveform ``[samples]`` into as many segments as there are words."""
         return equal_words(
             split_words(transcript), len(waveform) / self.sample_rate
         )

@@ -1,12 +1,13 @@
-"""The words of an utterance, from whatever is known of them."""
+"""Words of an utterance from an alignment, a transcript, or the audio only."""
 
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import Callable, List, NamedTuple
 
+import torch
 import torchaudio
 
 from speechbrain_can.alignment.formats import read_alignment
-from speechbrain_can.alignment.transcribe import hear
+from speechbrain_can.alignment.transcribe import transcribe_words
 from speechbrain_can.alignment.words import (
     END_TOLERANCE,
     AlignmentError,
@@ -20,54 +21,53 @@ GIVEN = "given"
 
 
 class FoundWords(NamedTuple):
-    """What is said in an utterance.
+    """Words of an utterance with their timings.
 
     Arguments
     ---------
     words : list of Word
-        Cleaned, with the pauses between them.
+        Cleaned words; pauses are the gaps between them.
     end : float
-        Where the utterance ends, in seconds.
+        End of the utterance in seconds.
     aligned_by : str
-        Where the times come from: ``given``, or the names of aligner and
-        recogniser.
+        Source of the timings: ``given``, or the names of recognizer and aligner.
     """
 
     words: List[Word]
     end: float
     aligned_by: str
 
-    def tiled(self):
-        """The words as a model takes them: they cover the utterance."""
+    def tiled(self) -> List[Word]:
+        """Return words that cover the whole utterance, as models expect them."""
         return tile_words(self.words, self.end)
 
 
 def find_words(
-    waveform,
-    sample_rate,
-    aligner=None,
-    transcriber=None,
-    transcript=None,
-    alignment=None,
-):
-    """Words with times: as they are given, aligned, or recognised and aligned.
+    waveform: torch.Tensor,
+    sample_rate: int,
+    aligner: Callable | None = None,
+    transcriber: Callable | None = None,
+    transcript: str | None = None,
+    alignment: str | Path | list[Word] | FoundWords | None = None,
+) -> FoundWords:
+    """Return words with timings, aligning or transcribing the audio if necessary.
 
     Arguments
     ---------
     waveform : torch.Tensor
-        Shape ``[samples]``.
+        Samples, ``[samples]``.
     sample_rate : int
-        Its rate in Hz.
+        Sample rate in Hz.
     aligner : callable or None
-        From a waveform and a transcript to a list of Word.
+        Maps a waveform and a transcript to a list of Word.
     transcriber : callable or None
-        From a waveform to a list of Word.
+        Maps a waveform to a list of Word.
     transcript : str or None
-        What is said.
+        The spoken words.
     alignment : str, Path, list of Word, FoundWords or None
-        When it is said: a file that ``read_alignment`` reads, or its content.
-        Where its last entry is a pause the utterance ends with it, else with
-        the audio, unless that lasts but an aligner's rounding longer.
+        Word timings, or a file that ``read_alignment`` reads. If its last entry
+        is a pause, or ends within an aligner's rounding of the audio's end, the
+        utterance ends with it; otherwise it ends with the audio.
 
     Returns
     -------
@@ -77,7 +77,8 @@ def find_words(
     Raises
     ------
     AlignmentError
-        If the words do not fit the audio, or there is no way to find them.
+        If the words do not match the audio, or neither transcript, alignment
+        nor recognizer is available.
     """
     duration = len(waveform) / sample_rate
     if isinstance(alignment, FoundWords):
@@ -91,26 +92,30 @@ def find_words(
     elif transcript is not None:
         if aligner is None:
             raise AlignmentError(
-                "there is a transcript and no aligner; give an alignment"
+                "a transcript needs an aligner. Configure one or provide an "
+                "alignment."
             )
         speech = _resampled(waveform, sample_rate, aligner)
         words, end, how = aligner(speech, transcript), duration, aligner.name
     elif transcriber is not None:
         speech = _resampled(waveform, sample_rate, transcriber)
-        words, end = clean_words(hear(speech, transcriber, aligner)), duration
+        words, end = (
+            clean_words(transcribe_words(speech, transcriber, aligner)),
+            duration,
+        )
         how = transcriber.name + (f", {aligner.name}" if aligner else "")
     else:
         raise AlignmentError(
-            "what is said is not known, and there is no recogniser; give a "
-            "transcript or an alignment"
+            "the words are unknown and no speech recognizer is configured. "
+            "Provide a transcript or an alignment."
         )
     if not words:
-        raise AlignmentError("the alignment has no words")
+        raise AlignmentError("the alignment contains no words")
     return FoundWords(words, end, how)
 
 
-def _end(rows, duration):
-    """Where an utterance ends by its alignment, in seconds."""
+def _end(rows: list[Word], duration: float) -> float:
+    """Return the end of an utterance according to its alignment, in seconds."""
     if not rows:
         return duration
     last = rows[-1]
@@ -118,7 +123,7 @@ def _end(rows, duration):
     return last.end if closed else duration
 
 
-def _resampled(waveform, sample_rate, listener):
+def _resampled(waveform, sample_rate, model):
     return torchaudio.functional.resample(
-        waveform, sample_rate, listener.sample_rate
+        waveform, sample_rate, model.sample_rate
     )

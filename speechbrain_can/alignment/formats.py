@@ -1,16 +1,17 @@
-"""Alignment files that people have, told apart by what they are.
+"""Readers for common alignment formats, selected by file extension.
 
-``read_alignment`` reads any of them: Sphinx ``.wdseg``, EmoDB's ``.labsilb``, Praat
-TextGrid (MFA, charsiu), CTM (Kaldi, NeMo), the JSON of whisperX, Whisper,
-whisper-timestamped, gentle, Vosk and MFA, ELAN, Audacity's labels, SRT and WebVTT
-with a cue a word, and CSV. Words come with a score where the file has one."""
+``read_alignment`` reads Sphinx ``.wdseg``, EmoDB's ``.labsilb``, Praat TextGrid (MFA,
+charsiu), CTM (Kaldi, NeMo), JSON of whisperX, Whisper, whisper-timestamped, gentle,
+Vosk and MFA, ELAN, Audacity labels, SRT and WebVTT with one word per cue, and CSV.
+Scores are kept if the file contains any.
+"""
 
 import csv
 import io
 import json
 import math
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Iterable, Iterator, NamedTuple, Optional
 
 from speechbrain_can.alignment.readers import (
     check_order,
@@ -20,25 +21,25 @@ from speechbrain_can.alignment.readers import (
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.files import decode, parsing
 
-# What files call the same thing, the first that is there counts
+# Alternative names of fields; the first one found is used
 TEXT = ("word", "text")
 SCORE = ("score", "confidence", "probability", "conf")
 WORD_TIERS = ("words", "word", "ort", "mau")
 
 
 class Entry(NamedTuple):
-    """A word as a file has it, before it is checked.
+    """A word as read from a file, before validation.
 
     Arguments
     ---------
     place : str
-        Where in the file, for errors: ``line 3``.
+        Position in the file for error messages, such as ``line 3``.
     text : str
         The word; empty for a pause.
     start, end : float or None
-        Seconds; None where the file has no times for it.
+        Seconds; None if the file has no times for the word.
     score : float or None
-        How sure the aligner or recogniser was.
+        Confidence of the aligner or recognizer.
     """
 
     place: str
@@ -48,27 +49,29 @@ class Entry(NamedTuple):
     score: Optional[float] = None
 
 
-def read_alignment(path, utterance_id=None):
-    """Words with their times from a file of any format of ``FORMATS``.
+def read_alignment(
+    path: str | Path, utterance_id: str | None = None
+) -> list[Word]:
+    r"""Read words with timings from a file in any of the ``FORMATS``.
 
     Arguments
     ---------
     path : str or Path
-        The file; its ending says what it is.
+        The file; its extension determines the format.
     utterance_id : str or None
-        Of a CTM file with several utterances, the one to read; None takes the
-        file's own name.
+        The utterance to read from a CTM file that contains several; None for
+        the name of the file.
 
     Returns
     -------
     list of Word
-        In the order of their starts, special tokens included.
+        Sorted by start time, including special tokens.
 
     Raises
     ------
     AlignmentError
-        If the format is not known or the file is broken; the message names file
-        and line, cue or word.
+        If the format is unknown or the file is malformed; the message names the
+        file and the line, cue or word.
 
     Example
     -------
@@ -79,12 +82,12 @@ def read_alignment(path, utterance_id=None):
     """
     path = Path(path)
     if not path.is_file():
-        raise AlignmentError(f"{path}: no such alignment file")
+        raise AlignmentError(f"{path}: alignment file not found")
     read = FORMATS.get(path.suffix.lower())
     if read is None:
         raise AlignmentError(
-            f"{path}: unknown kind of alignment {path.suffix!r}; known are "
-            f"{', '.join(sorted(FORMATS))}"
+            f"{path}: unknown alignment format {path.suffix!r}. Supported "
+            f"extensions: {', '.join(sorted(FORMATS))}."
         )
     kind = KINDS.get(path.suffix.lower(), "an alignment")
     with parsing(path, kind, AlignmentError):
@@ -93,8 +96,8 @@ def read_alignment(path, utterance_id=None):
         return _as_words(path, read(path))
 
 
-def _as_words(path, entries):
-    """Checked words; those without times share what is between the others."""
+def _as_words(path: Path, entries: Iterable[Entry]) -> list[Word]:
+    """Validate entries and convert them to words."""
     entries = _with_times(path, list(entries))
     if not entries:
         raise AlignmentError(f"{path}: the alignment is empty")
@@ -102,10 +105,10 @@ def _as_words(path, entries):
     for entry in entries:
         if len(entry.text.split()) > 1:
             raise AlignmentError(
-                f"{path}, {entry.place}: {entry.text!r} is several words; times "
-                "are needed for each of them, so align the transcript instead"
+                f"{path}, {entry.place}: {entry.text!r} contains several words, "
+                "but each word needs its own times. Align the transcript instead."
             )
-        # a pause that a file marks by an empty label
+        # An empty label marks a pause.
         text = entry.text.strip() or "<sil>"
         word = Word(text, entry.start, entry.end, entry.score)
         check_order(f"{path}, {entry.place}", words, word)
@@ -113,8 +116,8 @@ def _as_words(path, entries):
     return words
 
 
-def _with_times(path, entries):
-    """whisperX gives no times to numbers, gentle none to what it missed."""
+def _with_times(path: Path, entries: list[Entry]) -> list[Entry]:
+    """Interpolate missing times: whisperX omits those of numbers, gentle of misses."""
     filled = list(entries)
     i = 0
     while i < len(filled):
@@ -129,7 +132,8 @@ def _with_times(path, entries):
         if end <= start:
             raise AlignmentError(
                 f"{path}, {filled[i].place}: {filled[i].text!r} has no times, and "
-                "its neighbours leave none; align the transcript instead"
+                "there is no gap between its neighbors. Align the transcript "
+                "instead."
             )
         step = (end - start) / (j - i)
         for k in range(i, j):
@@ -160,8 +164,8 @@ def _lines(path):
             yield f"line {number}", line
 
 
-def _ctm(path, utterance_id):
-    """``utterance channel start duration word [score]``, seconds."""
+def _ctm(path: Path, utterance_id: str) -> Iterator[Entry]:
+    """Read ``utterance channel start duration word [score]``, in seconds."""
     rows = []
     for place, line in _lines(path):
         fields = line.split()
@@ -174,7 +178,7 @@ def _ctm(path, utterance_id):
     names = {fields[0] for _, fields in rows}
     if len(names) > 1 and utterance_id not in names:
         raise AlignmentError(
-            f"{path}: has {len(names)} utterances, and none of them is "
+            f"{path}: none of its {len(names)} utterances is named "
             f"{utterance_id!r}"
         )
     for place, (name, _, start, duration, word, *score) in rows:
@@ -185,23 +189,23 @@ def _ctm(path, utterance_id):
             yield Entry(place, word, start, end, value)
 
 
-def _audacity(path):
-    """``start end label``, separated by tabs, seconds."""
+def _audacity(path: Path) -> Iterator[Entry]:
+    """Read tab-separated ``start end label``, in seconds."""
     for place, line in _lines(path):
         fields = line.split("\t")
         if line.startswith("\\"):
-            continue  # frequencies of the label above
+            continue  # frequency range of the previous label
         if len(fields) not in (2, 3):
             raise AlignmentError(
-                f"{path}, {place}: expected 'start, tab, end, tab, word', found "
+                f"{path}, {place}: expected 'start<tab>end<tab>word', found "
                 f"{line.strip()!r}"
             )
         start, end = (_number(path, place, field) for field in fields[:2])
         yield Entry(place, "".join(fields[2:]), start, end)
 
 
-def _table(path):
-    """A CSV, with commas, semicolons or tabs, that has word, start and end."""
+def _table(path: Path) -> Iterator[Entry]:
+    """Read CSV (commas, semicolons or tabs) with the columns word, start and end."""
     text = "\n".join(line for _, line in _lines(path))
     separators = {mark: text.partition("\n")[0].count(mark) for mark in ",;\t"}
     separator = max(separators, key=separators.get)
@@ -229,8 +233,8 @@ def _table(path):
         )
 
 
-def _json(path):
-    """A list of words, wherever the recogniser or aligner keeps it."""
+def _json(path: Path) -> Iterator[Entry]:
+    """Read the list of words in the JSON output of common tools."""
     try:
         content = json.loads(decode(path.read_bytes()))
     except json.JSONDecodeError as error:
@@ -238,9 +242,9 @@ def _json(path):
     records = _find_records(content)
     if records is None:
         raise AlignmentError(
-            f"{path}: no words with times were found in this JSON; whisperX, "
-            "Whisper (word_timestamps), whisper-timestamped, gentle, Vosk and "
-            "MFA write such"
+            f"{path}: found no words with times. Supported JSON formats: "
+            "whisperX, Whisper (with word_timestamps), whisper-timestamped, "
+            "gentle, Vosk and MFA."
         )
     for number, record in enumerate(records, start=1):
         place = f"word {number}"
@@ -248,7 +252,9 @@ def _json(path):
             record = dict(zip(("start", "end", "word"), record))
         text = next((record[key] for key in TEXT if key in record), None)
         if text is None:
-            raise AlignmentError(f"{path}, {place}: has no text: {record}")
+            raise AlignmentError(
+                f"{path}, {place}: the record has no text: {record}"
+            )
         if "start" not in record or "end" not in record:
             yield Entry(place, text.strip(), None, None)
             continue
@@ -281,12 +287,12 @@ def _find_records(content):
 
 
 def _is_word_tier(name):
-    # MFA puts the speaker's name before it: "anna - words"
+    # MFA prefixes the speaker: "anna - words"
     return name.lower().rpartition(" - ")[2].strip() in WORD_TIERS
 
 
-def _textgrid(path):
-    """The tier of words of a TextGrid, long or short."""
+def _textgrid(path: Path) -> Iterator[Entry]:
+    """Read the word tier of a TextGrid in long or short format."""
     textgrid = _library("praatio.textgrid", path)
     grid = textgrid.openTextgrid(
         str(path),
@@ -298,31 +304,31 @@ def _textgrid(path):
     chosen = [tier for tier in tiers if _is_word_tier(tier.name)]
     if len(chosen or tiers) != 1:
         raise AlignmentError(
-            f"{path}: {len(chosen)} of its tiers are named words; it has "
-            f"{', '.join(grid.tierNames) or 'none'}"
+            f"{path}: expected one word tier, found {len(chosen)}. Tiers: "
+            f"{', '.join(grid.tierNames) or 'none'}."
         )
     for number, entry in enumerate((chosen or tiers)[0].entries, start=1):
         yield Entry(f"interval {number}", entry.label, entry.start, entry.end)
 
 
-def _elan(path):
-    """The tier of words of an ELAN file."""
+def _elan(path: Path) -> Iterator[Entry]:
+    """Read the word tier of an ELAN file."""
     pympi = _library("pympi", path)
     file = pympi.Elan.Eaf(str(path))
     names = list(file.get_tier_names())
     chosen = [name for name in names if _is_word_tier(name)] or names
     if len(chosen) != 1:
         raise AlignmentError(
-            f"{path}: none of its tiers is named words; it has "
-            f"{', '.join(names) or 'none'}"
+            f"{path}: expected one word tier, found {len(chosen)}. Tiers: "
+            f"{', '.join(names) or 'none'}."
         )
     rows = sorted(file.get_annotation_data_for_tier(chosen[0]))
     for number, (start, end, text, *_) in enumerate(rows, start=1):
         yield Entry(f"annotation {number}", text, start / 1000, end / 1000)
 
 
-def _cues(path):
-    """SubRip or WebVTT with a cue a word."""
+def _cues(path: Path) -> Iterator[Entry]:
+    """Read SubRip or WebVTT with one word per cue."""
     webvtt = _library("webvtt", path)
     text = io.StringIO(decode(path.read_bytes()))
     cues = webvtt.WebVTT.from_buffer(text, format=path.suffix.lower()[1:])
@@ -344,24 +350,24 @@ def _library(name, path):
         return import_module(name)
     except ImportError as error:
         raise AlignmentError(
-            f"{path}: reading {path.suffix} needs another package (pip install "
-            "'speechbrain_can[readers]')"
+            f"{path}: reading {path.suffix} files needs an extra package. Run pip "
+            "install 'speechbrain_can[readers]'."
         ) from error
 
 
-def _wdseg(path):
-    """IEMOCAP's, see ``read_wdseg``."""
+def _wdseg(path: Path) -> Iterator[Entry]:
+    """Read an alignment of IEMOCAP; see ``read_wdseg``."""
     for number, word in enumerate(read_wdseg(path), start=1):
         yield Entry(f"word {number}", word.text, word.start, word.end)
 
 
-def _xlabel(path):
-    """EmoDB's, see ``read_xlabel``."""
+def _xlabel(path: Path) -> Iterator[Entry]:
+    """Read labels of EmoDB; see ``read_xlabel``."""
     for number, word in enumerate(read_xlabel(path), start=1):
         yield Entry(f"label {number}", word.text, word.start, word.end)
 
 
-# By the ending of a file in lower case: a function from its path to entries
+# Functions from a path to entries, by lower-case file extension
 FORMATS = {
     ".wdseg": _wdseg,
     ".labsilb": _xlabel,
@@ -375,7 +381,7 @@ FORMATS = {
     ".csv": _table,
     ".tsv": _table,
 }
-# What a file is called that no parser reads
+# Names of formats for messages about files that cannot be parsed
 KINDS = {
     ".textgrid": "a TextGrid",
     ".json": "JSON of words",

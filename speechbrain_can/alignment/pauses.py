@@ -1,19 +1,26 @@
-"""Where somebody speaks: long recordings are cut at their pauses."""
+"""Voice activity detection (VAD), to split long recordings at pauses."""
+
+import torch
 
 
-def speech_spans(waveform, sample_rate, longest=15.0, pause=0.3):
-    """Stretches of speech between pauses, by Silero's voice activity detection.
+def speech_spans(
+    waveform: torch.Tensor,
+    sample_rate: int,
+    longest: float = 15.0,
+    pause: float = 0.3,
+) -> list[tuple[float, float]]:
+    """Detect spans of speech with Silero VAD.
 
     Arguments
     ---------
     waveform : torch.Tensor
-        Samples, shape ``[samples]``, at 16,000 Hz.
+        Samples at 16,000 Hz, ``[samples]``.
     sample_rate : int
-        Hz.
+        Sample rate in Hz.
     longest : float
-        Seconds; a longer stretch is cut at its longest pause.
+        Maximum length in seconds; longer spans are split at their longest pause.
     pause : float
-        Seconds of silence that part two stretches.
+        Minimum length in seconds of a pause between two spans.
 
     Returns
     -------
@@ -23,14 +30,14 @@ def speech_spans(waveform, sample_rate, longest=15.0, pause=0.3):
     Raises
     ------
     ImportError
-        If faster-whisper, which carries the model, is not installed.
+        If faster-whisper, which includes the VAD model, is not installed.
     """
     try:
         from faster_whisper.vad import VadOptions, get_speech_timestamps
     except ImportError as error:
         raise ImportError(
-            "cutting a long recording at its pauses needs faster-whisper (pip "
-            "install 'speechbrain_can[asr]')"
+            "splitting long recordings at pauses needs faster-whisper. Run pip "
+            "install 'speechbrain_can[asr]'."
         ) from error
     options = VadOptions(
         max_speech_duration_s=longest,

@@ -1,10 +1,10 @@
-"""Pronunciations of English words that a dictionary lacks, from eSpeak NG."""
+"""Pronunciations of out-of-dictionary English words from eSpeak NG."""
 
 import ctypes
 import re
 import unicodedata
 
-# eSpeak NG's American English, in IPA, as phones of the CMU dictionary
+# From the IPA of eSpeak NG's American English to phones of the CMU dictionary
 ARPABET = {
     "tʃ": "CH", "dʒ": "JH", "aɪ": "AY", "aʊ": "AW", "ɔɪ": "OY", "oʊ": "OW",
     "eɪ": "EY", "ɜː": "ER", "ɚ": "ER", "ɝ": "ER", "ɑː": "AA", "ɔː": "AO",
@@ -21,7 +21,7 @@ _PHONES = re.compile("|".join(sorted(ARPABET, key=len, reverse=True)))
 
 
 class Pronouncer:
-    """eSpeak NG's rules of how English is read, as phones of the CMU dictionary.
+    """Grapheme-to-phoneme conversion for English with eSpeak NG.
 
     Raises
     ------
@@ -41,8 +41,8 @@ class Pronouncer:
             import espeakng_loader
         except ImportError as error:
             raise ImportError(
-                "words that the dictionary lacks need eSpeak NG (pip install "
-                "'speechbrain_can[align]')"
+                "out-of-dictionary words need eSpeak NG. Run pip install "
+                "'speechbrain_can[align]'."
             ) from error
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._library.espeak_Initialize(
@@ -50,9 +50,9 @@ class Pronouncer:
         )
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
 
-    def __call__(self, word):
-        """Phones of a word, separated by spaces; empty if it has none."""
-        # Who else uses the library may have set another voice.
+    def __call__(self, word: str) -> str:
+        """Return the space-separated phones of a word; empty if it has none."""
+        # Other users of the library may have set a different voice.
         self._library.espeak_SetVoiceByName(b"en-us")
         text = ctypes.create_string_buffer(word.encode())
         rest = ctypes.c_void_p(ctypes.addressof(text))

@@ -1,4 +1,4 @@
-"""Readers of alignment files: to words with their times, special tokens included."""
+"""Readers for the alignment formats of IEMOCAP and EmoDB."""
 
 import math
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.files import decode
 
-SPHINX_FRAME_RATE = 100  # frames a second in a .wdseg file
+SPHINX_FRAME_RATE = 100  # frames per second in a .wdseg file
 
 
-def read_wdseg(path):
-    """Reads a ``.wdseg`` file of the Sphinx-3 aligner, as IEMOCAP ships them.
+def read_wdseg(path: str | Path) -> list[Word]:
+    r"""Read a ``.wdseg`` file of the Sphinx-3 aligner, the format of IEMOCAP.
 
     Frames last 10 ms and both frame numbers are inclusive, so a row ends at
     ``(EFrm + 1) / 100`` seconds.
@@ -36,8 +36,8 @@ def read_wdseg(path):
         )
     if not lines[-1][1].strip().startswith("Total score:"):
         raise AlignmentError(
-            f"{path}, line {lines[-1][0]}: truncated, the file does not end "
-            "with 'Total score:'"
+            f"{path}, line {lines[-1][0]}: the file is truncated; it does not "
+            "end with 'Total score:'"
         )
     words = []
     for number, line in lines[1:-1]:
@@ -56,26 +56,27 @@ def read_wdseg(path):
     return words
 
 
-def read_xlabel(path):
-    """Reads an ESPS xlabel file as EmoDB has them: the start of each label.
+def read_xlabel(path: str | Path) -> list[Word]:
+    """Read an ESPS xlabel file of EmoDB, whose times mark the start of each label.
 
-    The format is made for ends, and EmoDB's were long read so, one syllable too
-    early. The first label stands where the voice sets in (15 ms before the onset,
-    median of 493 recordings), the last one, a pause, where it falls silent (30
-    ms after the end, median of the 102 that are not cut).
+    The format specifies end times, but EmoDB stores start times. The first label
+    precedes the onset of the voice by 15 ms (median of 493 recordings), and the
+    last one, a pause, follows its end by 30 ms (median of the 102 recordings that
+    are not truncated).
 
-    Labels without a letter (empty, ``.``, ``(``) are pauses; they are returned
-    as ``<sil>`` so that ``clean_words`` treats them as it treats an aligner's
-    silences. What follows the label (EmoDB's stress marks) is dropped, and so
-    is one of two labels that start together: the pause, or the second one.
-    The last label only ends the one before it.
+    Labels without a letter (empty, ``.``, ``(``) are pauses and returned as
+    ``<sil>``, which ``clean_words`` removes. Text after the label (EmoDB's stress
+    marks) is ignored. If two labels start at the same time, the pause is dropped,
+    or otherwise the second label. The last label only ends the previous one.
     """
     lines = _numbered_lines(path)
     if not lines:
         raise AlignmentError(f"{path}: the alignment is empty")
     header_end = [i for i, (_, line) in enumerate(lines) if line.strip() == "#"]
     if not header_end:
-        raise AlignmentError(f"{path}: truncated, no '#' line ends the header")
+        raise AlignmentError(
+            f"{path}: the file is truncated; no '#' line ends the header"
+        )
     labels = []
     for number, line in lines[header_end[0] + 1 :]:
         fields = line.split(None, 2)
@@ -83,14 +84,14 @@ def read_xlabel(path):
             start = float(fields[0])
         except ValueError:
             raise AlignmentError(
-                f"{path}, line {number}: expected 'start colour label', "
+                f"{path}, line {number}: expected 'start color label', "
                 f"found {line.strip()!r}"
             )
         label = (fields[2].split() if len(fields) > 2 else [""])[0]
         if labels and start < labels[-1][0]:
             raise AlignmentError(
                 f"{path}, line {number}: {label!r} starts at {start:g} s, "
-                f"before the label above it at {labels[-1][0]:g} s"
+                f"before the previous label at {labels[-1][0]:g} s"
             )
         spoken = any(character.isalpha() for character in label)
         if labels and start == labels[-1][0]:
@@ -100,12 +101,12 @@ def read_xlabel(path):
         labels.append((start, label if spoken else "<sil>"))
     if len(labels) < 2:
         raise AlignmentError(
-            f"{path}: truncated, fewer than two labels after the header"
+            f"{path}: the file is truncated; it has fewer than two labels"
         )
     if labels[-1][1] != "<sil>":
         raise AlignmentError(
-            f"{path}, line {number}: truncated, no pause after "
-            f"{labels[-1][1]!r} says where it ends"
+            f"{path}, line {number}: the file is truncated; no pause marks the "
+            f"end of {labels[-1][1]!r}"
         )
     return [
         Word(label, start, end)
@@ -118,9 +119,9 @@ def _numbered_lines(path):
     return [(number, line) for number, line in lines if line.strip()]
 
 
-def check_order(place, words, word):
-    """Refuses a word that ends before it starts, or starts before the last."""
-    if not word.start < word.end < math.inf:  # nor is either NaN
+def check_order(place: str, words: list[Word], word: Word) -> None:
+    """Refuse a word that ends before its start or starts before the previous one."""
+    if not word.start < word.end < math.inf:  # also refuses NaN
         raise AlignmentError(
             f"{place}: {word.text!r} ends at {word.end:g} s, "
             f"not after its start at {word.start:g} s"
@@ -128,6 +129,6 @@ def check_order(place, words, word):
     earliest = words[-1].start if words else 0.0
     if word.start < earliest:
         raise AlignmentError(
-            f"{place}: {word.text!r} starts at {word.start:g} s, before "
-            f"{'the word above it' if words else 'the audio'} at {earliest:g} s"
+            f"{place}: {word.text!r} starts at {word.start:g} s, before the "
+            f"{'previous word' if words else 'audio'} at {earliest:g} s"
         )

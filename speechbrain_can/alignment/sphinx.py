@@ -1,33 +1,38 @@
-"""English words aligned by PocketSphinx, whose model comes with its wheel."""
+"""English forced alignment with PocketSphinx, whose wheel includes its model."""
 
 import math
+from typing import Any
+
+import torch
 
 from speechbrain_can.alignment.phonemes import Pronouncer
 from speechbrain_can.alignment.text import english_words
 from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
 
-FRAME_RATE = 100  # frames a second
-FRAMES_PER_PHONE = 3  # the states of a phone's model
-# Beams, and by how much a frame (nats) the transcript must be better than its
-# decoys: PocketSphinx's own beams, then wide ones, in which more fits by chance.
+FRAME_RATE = 100  # frames per second
+FRAMES_PER_PHONE = 3  # states per phone model
+# Beams, and the margin in nats per frame by which the transcript must score
+# better than its decoys: PocketSphinx's default beams first, then wide beams,
+# which need a larger margin because more sequences fit by chance.
 SEARCHES = (
     ({}, 0.1),
     ({"beam": 1e-250, "pbeam": 1e-250, "wbeam": 1e-250}, 0.45),
 )
-# Decoys fill the dictionary: beyond so many words a new decoder is made.
-MOST_WORDS = 30_000
+# Decoys fill the dictionary; replace the decoder when it has this many words.
+MAX_WORDS = 30_000
 
 
 class PocketsphinxAligner:
-    """Aligns English transcripts word by word, offline.
+    """Word-level forced aligner for English based on PocketSphinx, offline.
 
-    Words that the CMU dictionary lacks are pronounced by eSpeak NG. The search
-    offers decoys beside the transcript, the same phones in other orders: where
-    one of them fits the audio better, the transcript is not of this audio and
-    is refused. Before that, beams are widened once.
+    eSpeak NG pronounces words that are not in the CMU dictionary. The search
+    network contains the transcript and decoys, which are the same phones in
+    different orders. If a decoy scores better, the transcript does not match the
+    audio. The aligner then retries with wider beams before it refuses the
+    transcript.
 
-    Needs pocketsphinx, espeakng-loader and inflect (extra ``align``), loaded when
-    the first transcript is aligned.
+    Needs pocketsphinx, espeakng-loader and inflect (extra ``align``), which are
+    loaded on first use.
 
     Example
     -------
@@ -51,27 +56,26 @@ class PocketsphinxAligner:
     def __getstate__(self):
         return {"_decoders": {}, "_pronounce": None}
 
-    def __call__(self, waveform, transcript):
-        """Aligns a transcript.
+    def __call__(self, waveform: torch.Tensor, transcript: str) -> list[Word]:
+        """Align a transcript.
 
         Arguments
         ---------
         waveform : torch.Tensor
-            Samples at ``sample_rate`` Hz, shape ``[samples]``.
+            Samples at ``sample_rate`` Hz, ``[samples]``.
         transcript : str
-            What is said, as people write it: see ``english_words``.
+            Written English; see ``english_words``.
 
         Returns
         -------
         list of Word
-            The words as they are spoken, with their times; pauses are left
-            between them.
+            The spoken words with timings; pauses are the gaps between them.
 
         Raises
         ------
         AlignmentError
-            If the transcript has no words or foreign ones, is longer than the
-            audio can hold, or is not what is said.
+            If the transcript contains no words or non-English ones, is too long
+            for the audio, or does not match it.
         ImportError
             If a package is missing.
         """
@@ -82,25 +86,26 @@ class PocketsphinxAligner:
         if shortest > n_frames:
             raise AlignmentError(
                 f"the transcript does not fit the audio: its {len(words)} words "
-                f"need {shortest / FRAME_RATE:.1f} s or more, the audio has "
+                f"need at least {shortest / FRAME_RATE:.1f} s, the audio has "
                 f"{n_frames / FRAME_RATE:.1f} s"
             )
         for number in range(len(SEARCHES)):
             found = self._search(number, waveform, n_frames, words, phones)
             if [word.text for word in found] == words:
                 return found
-        reason = "no path through {} was found"
+        reason = "found no path through {}"
         if found:
-            reason = "other sounds than {} explain it better"
+            reason = "other phone sequences score better than {}"
         raise AlignmentError(
-            f"the transcript does not fit the audio: {reason.format(_quote(words))}"
+            "the transcript does not match the audio: "
+            + reason.format(_quote(words))
         )
 
-    def _decoder(self, number):
-        """The decoder with beams of this number and all words of its own."""
+    def _decoder(self, number: int) -> tuple[Any, set[str]]:
+        """Return the decoder of a search and the words added to it."""
         decoder, known = self._decoders.get(number, (None, None))
-        if decoder is None or len(known) > MOST_WORDS:
-            # The best path through the lattice drops words of an alignment.
+        if decoder is None or len(known) > MAX_WORDS:
+            # bestpath would drop words of the alignment.
             beams, _ = SEARCHES[number]
             decoder = import_decoder()(
                 lm=None, bestpath=False, loglevel="FATAL", **beams
@@ -109,8 +114,8 @@ class PocketsphinxAligner:
             self._decoders[number] = decoder, known
         return decoder, known
 
-    def _pronunciations(self, words):
-        """Phones of each word, a list of lists."""
+    def _pronunciations(self, words: list[str]) -> list[list[str]]:
+        """Return the phones of each word."""
         decoder, _ = self._decoder(0)
         phones, silent = {}, []
         for word in words:
@@ -123,17 +128,24 @@ class PocketsphinxAligner:
                 silent.append(word)
         if silent:
             raise AlignmentError(
-                f"not pronounceable in English: {', '.join(silent)}"
+                f"cannot pronounce as English: {', '.join(silent)}"
             )
         return [phones[word] for word in words]
 
-    def _search(self, number, waveform, n_frames, words, phones):
-        """What is found on the way through the words or one of the decoys."""
+    def _search(
+        self,
+        number: int,
+        waveform: torch.Tensor,
+        n_frames: int,
+        words: list[str],
+        phones: list[list[str]],
+    ) -> list[Word]:
+        """Return the best path through the transcript or one of the decoys."""
         decoder, known = self._decoder(number)
         last = len(words)
         _, margin = SEARCHES[number]
-        # Word by word, in step with what each gains: all at once it would leave
-        # the beam of a long transcript.
+        # Distribute the margin over the words: applied at once, it would push a
+        # long transcript out of the beam.
         n_phones = sum(map(len, phones))
         handicaps = [
             math.exp(max(-700, -margin * n_frames * len(own) / n_phones))
@@ -156,10 +168,10 @@ class PocketsphinxAligner:
         return decode(decoder, waveform)
 
 
-def decode(decoder, waveform):
-    """Words that a PocketSphinx decoder finds in ``[samples]``, none if it fails."""
+def decode(decoder: Any, waveform: torch.Tensor) -> list[Word]:
+    """Decode a waveform ``[samples]`` with PocketSphinx; empty if decoding fails."""
     samples = (waveform.clamp(-1, 1) * 32767).short().numpy().tobytes()
-    # What it has heard before would change what it finds.
+    # Reset the feature statistics, so that earlier audio has no influence.
     decoder.reinit_feat()
     decoder.start_utt()
     try:
@@ -175,17 +187,17 @@ def decode(decoder, waveform):
             (segment.end_frame + 1) / FRAME_RATE,
         )
         for segment in decoder.seg()
-        if segment.word != "(NULL)"  # an arc without a word
+        if segment.word != "(NULL)"  # arcs without a word
     )
 
 
 def _chain(words, states, probabilities):
-    """Arcs from each state to the next, a word each."""
+    """Return arcs from each state to the next, one word per arc."""
     return list(zip(states, states[1:], probabilities, words))
 
 
-def _decoys(phones):
-    """The same phones in five other orders, cut into words like the given ones.
+def _decoys(phones: list[list[str]]) -> list[list[list[str]]]:
+    """Return the phones in five other orders, split into words of the same lengths.
 
     Example
     -------
@@ -208,7 +220,7 @@ def _decoys(phones):
     return [
         [order[start:end] for start, end in zip(bounds[:-1], bounds[1:])]
         for order in orders
-        # a word that reads the same would compete with itself
+        # exclude palindromes, which would compete with themselves
         if order != forward
     ]
 
@@ -218,12 +230,13 @@ def _quote(words, most=8):
     return repr(text + " ..." if len(words) > most else text)
 
 
-def import_decoder():
-    """PocketSphinx's ``Decoder``, or what to install."""
+def import_decoder() -> type:
+    """Return PocketSphinx's ``Decoder``; raise ``ImportError`` with advice."""
     try:
         from pocketsphinx import Decoder
     except ImportError as error:
         raise ImportError(
-            "this needs PocketSphinx (pip install 'speechbrain_can[align]')"
+            "PocketSphinx is not installed. Run pip install "
+            "'speechbrain_can[align]'."
         ) from error
     return Decoder

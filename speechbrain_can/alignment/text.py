@@ -1,4 +1,4 @@
-"""From a transcript as people write it to the words that are spoken."""
+"""Normalization of written transcripts to spoken words."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ import unicodedata
 from speechbrain_can.alignment.words import AlignmentError
 
 _MARKUP = re.compile(r"<[^>]*>|\[[^\]]*\]|\+\+\w+\+\+")
-# the last two are those of Windows, read as Latin-1
+# the last two are Windows-1252 quotation marks decoded as Latin-1
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘`´\x91\x92", "'"))
 _CURRENCY = re.compile(r"([$€£])\s*(\d[\d,.]*\d|\d)")
 _SYMBOLS = {
@@ -22,13 +22,12 @@ _SYMBOLS = {
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?")
 
 
-def split_words(transcript):
-    """Words of a transcript in any language, in lower case.
+def split_words(transcript: str) -> list[str]:
+    """Split a transcript in any language into lower-case words.
 
-    Punctuation, emoji and what stands in angle or square brackets (``[laughs]``)
-    are left out, apostrophes within a word stay.
-
-    Raises ``AlignmentError`` if nothing is left.
+    Punctuation, emoji and text in angle or square brackets (``[laughs]``) are
+    dropped; apostrophes within words are kept. Raises ``AlignmentError`` if no
+    word is left.
 
     Example
     -------
@@ -44,19 +43,19 @@ def split_words(transcript):
     words = [word.strip("'") for word in "".join(letters).split()]
     words = [word for word in words if word]
     if not words:
-        raise AlignmentError(f"the transcript {transcript!r} has no words")
+        raise AlignmentError(f"the transcript {transcript!r} contains no words")
     return words
 
 
-def english_words(transcript):
-    """Words of an English transcript as they are spoken, in lower case.
+def english_words(transcript: str) -> list[str]:
+    """Split an English transcript into lower-case words as they are spoken.
 
-    As ``split_words``, and numbers and signs such as ``%`` are spelled out.
+    Like ``split_words``, but numbers and symbols such as ``%`` are spelled out.
 
     Raises
     ------
     AlignmentError
-        If nothing is left, or words are not in Latin letters.
+        If no word is left, or if words contain non-Latin letters.
     ImportError
         If there are numbers and inflect is not installed.
 
@@ -74,9 +73,8 @@ def english_words(transcript):
     foreign = [word for word in words if not _is_latin(word)]
     if foreign:
         raise AlignmentError(
-            f"not in Latin letters: {', '.join(foreign)}; this aligner knows "
-            "English only, so take alignment.ctc.CTCAligner with a model of "
-            "that language"
+            f"words in non-Latin letters: {', '.join(foreign)}. This aligner "
+            "supports English only; use CTCAligner with a model of the language."
         )
     return words
 
@@ -86,13 +84,13 @@ def _spell_out(number):
         import inflect
     except ImportError as error:
         raise ImportError(
-            "spelling out numbers needs inflect (pip install "
-            "'speechbrain_can[align]')"
+            "spelling out numbers needs inflect. Run pip install "
+            "'speechbrain_can[align]'."
         ) from error
     plain = number.replace(",", "")
     try:
         return inflect.engine().number_to_words(plain, andword="")
-    except inflect.NumOutOfRangeError:  # as one reads out a long code
+    except inflect.NumOutOfRangeError:  # read digit by digit
         return inflect.engine().number_to_words(plain, group=1, comma="")
 
 

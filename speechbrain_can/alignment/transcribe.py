@@ -1,10 +1,14 @@
-"""Speech recognisers: from audio to words with times.
+"""Speech recognizers that return words with timings.
 
-Their times are too loose to cut segments by (half of Whisper's starts are within 50
-ms of the truth); an aligner places the words that they found."""
+Recognizers' timings are too inaccurate for segmentation (half of Whisper's word
+starts are within 50 ms of the reference), so an aligner refines them.
+"""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Callable
+
+import torch
 
 from speechbrain_can.alignment.sphinx import decode, import_decoder
 from speechbrain_can.alignment.text import split_words
@@ -14,19 +18,21 @@ from speechbrain_can.hub import located
 
 
 class WhisperTranscriber:
-    """Whisper, run by faster-whisper (extra ``asr``), loaded when first used.
+    """Whisper speech recognizer based on faster-whisper (extra ``asr``).
+
+    The model is loaded on first use.
 
     Arguments
     ---------
     model : str
-        A size such as ``base`` or ``large-v3``, a name on the hub, also with a
-        revision (``name@revision``), or a folder of CTranslate2's format.
+        A size such as ``base`` or ``large-v3``, a name on the hub, optionally
+        with a revision (``name@revision``), or a folder in CTranslate2 format.
     language : str or None
-        A code such as ``en``; None lets the model tell.
+        Language code such as ``en``; None detects the language.
     device : str
         ``cpu`` or ``cuda``.
     compute_type : str
-        Of CTranslate2, e.g. ``int8`` or ``float16``.
+        Precision in CTranslate2, such as ``int8`` or ``float16``.
 
     Example
     -------
@@ -39,7 +45,11 @@ class WhisperTranscriber:
     sample_rate = 16000
 
     def __init__(
-        self, model="base", language="en", device="cpu", compute_type="int8"
+        self,
+        model: str = "base",
+        language: str | None = "en",
+        device: str = "cpu",
+        compute_type: str = "int8",
     ):
         self.model = model
         self.language = language
@@ -49,31 +59,31 @@ class WhisperTranscriber:
 
     def __repr__(self):
         settings = (self.model, self.language, self.compute_type)
-        if Path(self.model).is_dir():  # another model in its place hears anew
+        if Path(self.model).is_dir():  # a replaced model invalidates caches
             settings += tuple(state_of_files(self.model))
         return f"WhisperTranscriber{settings}"
 
     def __getstate__(self):
         return {**self.__dict__, "_whisper": None}
 
-    def __call__(self, waveform):
-        """Recognises what is said.
+    def __call__(self, waveform: torch.Tensor) -> list[Word]:
+        """Transcribe a waveform.
 
         Arguments
         ---------
         waveform : torch.Tensor
-            Samples at ``sample_rate`` Hz, shape ``[samples]``.
+            Samples at ``sample_rate`` Hz, ``[samples]``.
 
         Returns
         -------
         list of Word
-            As Whisper writes them, with capitals and punctuation; the score
-            of each is its probability.
+            Tokens as Whisper writes them, with case and punctuation. The score of
+            a token is its probability.
 
         Raises
         ------
         AlignmentError
-            If no word is heard.
+            If no word is recognized.
         InputError
             If the model cannot be loaded.
         """
@@ -84,15 +94,17 @@ class WhisperTranscriber:
                 waveform.numpy(),
                 language=self.language,
                 word_timestamps=True,
-                # Whisper makes words up where nobody speaks.
+                # Whisper hallucinates words in silence.
                 vad_filter=True,
                 condition_on_previous_text=False,
             )
         except ValueError as error:
             raise InputError(f"Whisper {self.model!r}: {error}") from error
-        words = [_heard(word) for segment in segments for word in segment.words]
+        words = [
+            _as_word(word) for segment in segments for word in segment.words
+        ]
         if not words:
-            raise AlignmentError("no word was heard")
+            raise AlignmentError("no word was recognized")
         return words
 
     def _load(self):
@@ -100,8 +112,8 @@ class WhisperTranscriber:
             from faster_whisper import WhisperModel, download_model
         except ImportError as error:
             raise ImportError(
-                "recognising speech needs faster-whisper (pip install "
-                "'speechbrain_can[asr]'); or give a transcript"
+                "transcription needs faster-whisper. Run pip install "
+                "'speechbrain_can[asr]', or provide a transcript."
             ) from error
         try:
             return WhisperModel(
@@ -111,17 +123,17 @@ class WhisperTranscriber:
             )
         except InputError:
             raise
-        # the hub and CTranslate2 raise many kinds of errors
+        # The hub and CTranslate2 raise many kinds of exceptions.
         except Exception as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(
-                f"Whisper {self.model!r} cannot be loaded ({reason}); give a "
-                "size, a name on the Hugging Face hub or, where there is no "
-                "network, a folder of CTranslate2's format"
+                f"Whisper {self.model!r} cannot be loaded ({reason}). Pass a "
+                "size, a name on the Hugging Face hub or, without a network, a "
+                "folder in CTranslate2 format."
             ) from error
 
 
-def _heard(word):
+def _as_word(word):
     return Word(
         word.word.strip(),
         float(word.start),
@@ -130,8 +142,8 @@ def _heard(word):
     )
 
 
-def _plain(word):
-    """A word as it was heard without its punctuation: none, one, or several."""
+def _split_token(word: Word) -> list[Word]:
+    """Split a recognized token into words, dropping punctuation."""
     try:
         texts = split_words(word.text)
     except AlignmentError:
@@ -149,9 +161,9 @@ def _plain(word):
 
 
 class PocketsphinxTranscriber:
-    """PocketSphinx as a recogniser: English, small, wrong in a third of the words.
+    """English speech recognizer based on PocketSphinx (extra ``align``).
 
-    Its model comes with the wheel (extra ``align``).
+    Its wheel includes the model. About a third of the words are wrong.
 
     Example
     -------
@@ -172,49 +184,53 @@ class PocketsphinxTranscriber:
     def __getstate__(self):
         return {"_decoder": None}
 
-    def __call__(self, waveform):
-        """Recognises what is said: see ``WhisperTranscriber``."""
+    def __call__(self, waveform: torch.Tensor) -> list[Word]:
+        """Transcribe a waveform; see ``WhisperTranscriber``."""
         if self._decoder is None:
             self._decoder = import_decoder()(loglevel="FATAL")
         words = decode(self._decoder, waveform)
         if not words:
-            raise AlignmentError("no word was heard")
+            raise AlignmentError("no word was recognized")
         return words
 
 
-def hear(waveform, transcriber, aligner=None):
-    """Words that a recogniser finds, placed by an aligner where there is one.
+def transcribe_words(
+    waveform: torch.Tensor,
+    transcriber: Callable,
+    aligner: Callable | None = None,
+) -> list[Word]:
+    """Transcribe a waveform and, optionally, refine the timings with an aligner.
 
     Arguments
     ---------
     waveform : torch.Tensor
-        Samples at the rate of both, shape ``[samples]``.
+        Samples at the sample rate of both models, ``[samples]``.
     transcriber : callable
-        From a waveform to a list of Word.
+        Maps a waveform to a list of Word.
     aligner : callable or None
-        From a waveform and a transcript to a list of Word; None leaves the
-        recogniser's own times.
+        Maps a waveform and a transcript to a list of Word; None keeps the
+        recognizer's timings.
 
     Returns
     -------
     list of Word
-        With the recogniser's scores.
+        Words with the recognizer's scores.
 
     Raises
     ------
     AlignmentError
-        If nothing is heard, or the aligner refuses what was heard.
+        If no word is recognized, or the aligner refuses the transcript.
     """
-    heard = transcriber(waveform)
+    recognized = transcriber(waveform)
     if aligner is None:
-        return [part for word in heard for part in _plain(word)]
-    transcript = " ".join(word.text for word in heard)
+        return [part for word in recognized for part in _split_token(word)]
+    transcript = " ".join(word.text for word in recognized)
     try:
-        placed = aligner(waveform, transcript)
+        aligned = aligner(waveform, transcript)
     except AlignmentError as error:
         raise AlignmentError(
-            f"{transcriber.name} heard {transcript!r}, and {error}"
+            f"{transcriber.name} recognized {transcript!r}, but {error}"
         ) from error
-    if len(placed) != len(heard):  # numbers are spelled out
-        return placed
-    return [replace(p, score=h.score) for p, h in zip(placed, heard)]
+    if len(aligned) != len(recognized):  # numbers are spelled out
+        return aligned
+    return [replace(a, score=r.score) for a, r in zip(aligned, recognized)]

@@ -1,22 +1,22 @@
-"""Words with their times: cleaning, tiling, fitting to the audio.
+"""Words with timings: cleaning, tiling, fitting to the audio.
 
-All times are seconds from the start of the utterance. An alignment, read by
-``readers``, becomes a manifest row in two steps, ``clean_words`` and
-``tile_words``; overlap and equal segmentation belong to the experiment and are
-applied when segments are cut (``features.segments``)."""
+All times are seconds from the start of the utterance. ``clean_words`` and
+``tile_words`` convert an alignment to a manifest row. Overlap and equal
+segmentation are settings of an experiment, applied in ``features.segments``.
+"""
 
 import math
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Optional
+from typing import Iterable, Optional
 
 import numpy as np
 
 from speechbrain_can.files import InputError
 
-# An aligner pads its last window: times this far past the audio are rounding.
+# Aligners pad their last window; times may exceed the audio by this much.
 END_TOLERANCE = 0.05  # seconds
 
 _SPECIAL = re.compile(r"<.*>|\+\+.*\+\+|\[.*\]|")
@@ -24,23 +24,21 @@ _VARIANT = re.compile(r"\(\d+\)$")
 
 
 class AlignmentError(InputError):
-    """An alignment file that cannot be used; the message names file and line."""
+    """Raised for unusable alignments; the message names file and line."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word, or another aligned unit, and the time it covers.
+    """A word, or another aligned unit, with its timing.
 
     Arguments
     ---------
     text : str
-        The word, without white space.
-    start : float
-        Start in seconds.
-    end : float
-        End in seconds, greater than ``start``.
+        The word, without whitespace.
+    start, end : float
+        Seconds; ``end`` is greater than ``start``.
     score : float or None
-        How sure the aligner or recogniser was, if it said so.
+        Confidence of the aligner or recognizer, 0 to 1.
     """
 
     text: str
@@ -50,7 +48,7 @@ class Word:
 
 
 class Words(Sequence):
-    """Words as a list has them, in a tenth of its memory: a corpus has millions.
+    """Compact sequence of words with a tenth of the memory of a list.
 
     Arguments
     ---------
@@ -66,9 +64,9 @@ class Words(Sequence):
 
     __slots__ = ("texts", "times")
 
-    def __init__(self, words):
+    def __init__(self, words: Iterable[Word]):
         words = list(words)
-        # The same word of another utterance is the same object.
+        # Equal words of different utterances share one string.
         self.texts = tuple(sys.intern(word.text) for word in words)
         self.times = np.array(
             [(word.start, word.end) for word in words], dtype=float
@@ -89,18 +87,18 @@ class Words(Sequence):
         return repr(list(self))
 
 
-def texts_of(words):
-    """The texts of words, a tuple."""
+def texts_of(words: Sequence[Word]) -> tuple[str, ...]:
+    """Return the texts of words."""
     if isinstance(words, Words):
         return words.texts
     return tuple(word.text for word in words)
 
 
-def clean_words(words):
-    """Drops special and noise tokens and strips pronunciation variants.
+def clean_words(words: Iterable[Word]) -> list[Word]:
+    """Drop special and noise tokens and strip pronunciation variants.
 
-    Special tokens are ``<s>``, ``</s>``, ``<sil>`` and whatever else stands in
-    angle brackets, square brackets or double plus signs (``++LAUGHTER++``).
+    Special tokens are ``<s>``, ``</s>``, ``<sil>`` and all other text in angle
+    brackets, square brackets or double plus signs (``++LAUGHTER++``).
 
     Example
     -------
@@ -114,13 +112,14 @@ def clean_words(words):
     return [word for word in plain if not _SPECIAL.fullmatch(word.text)]
 
 
-def tile_words(words, end):
-    """Shares the time between words so that they cover the whole utterance.
+def tile_words(words: Sequence[Word], end: float) -> list[Word]:
+    """Extend words so that they cover the whole utterance.
 
-    The gap between two words (a run of special tokens is one gap) is split in
-    two equal halves; a gap at an edge goes to its only neighbour (section 4.2 of
-    the paper). Afterwards the first word starts at 0, each word ends where the
-    next one starts, and the last ends at ``end``.
+    A gap between two words (a run of special tokens is one gap) is split in
+    half; a gap at an edge goes to its only neighbor (section 4.2 of the paper).
+    The first word then starts at 0, each word ends where the next one starts, and
+    the last one ends at ``end``. Raises ``AlignmentError`` if a word is left
+    without time.
 
     Example
     -------
@@ -128,16 +127,16 @@ def tile_words(words, end):
     [Word(text='i', start=0.0, end=0.8), Word(text='like', start=0.8, end=1.2)]
     """
     if not words:
-        raise AlignmentError("the alignment has no words")
+        raise AlignmentError("the alignment contains no words")
     bounds = [0.0]
     for word, following in zip(words[:-1], words[1:]):
-        # 1 us: finer than any aligner, and prints the same on both sides
+        # 1 us is finer than any aligner and prints equally on both sides
         bounds.append(round((word.end + following.start) / 2, 6))
     bounds.append(round(end, 6))
     for word, start, stop in zip(words, bounds[:-1], bounds[1:]):
         if stop <= start:
             raise AlignmentError(
-                f"{word.text!r} is left without time: it would cover "
+                f"word {word.text!r} has no duration: it would cover "
                 f"{start:g} s to {stop:g} s"
             )
     return [
@@ -146,12 +145,18 @@ def tile_words(words, end):
     ]
 
 
-def fit_to_audio(words, duration, tolerance=END_TOLERANCE):
-    """Clips an alignment to the audio, which it may outlast by a little."""
+def fit_to_audio(
+    words: Sequence[Word], duration: float, tolerance: float = END_TOLERANCE
+) -> list[Word]:
+    """Clip words to the duration of the audio, in seconds.
+
+    Raises ``AlignmentError`` if they exceed it by more than ``tolerance``.
+    """
     end = max((word.end for word in words), default=0.0)
     if end > duration + tolerance:
         raise AlignmentError(
-            f"the alignment ends at {end:.2f} s, the audio at {duration:.2f} s"
+            f"the alignment ends at {end:.2f} s but the audio is "
+            f"{duration:.2f} s long"
         )
     kept = [
         replace(word, end=min(word.end, duration))
@@ -160,14 +165,14 @@ def fit_to_audio(words, duration, tolerance=END_TOLERANCE):
     ]
     if math.isfinite(tolerance) and clean_words(words[len(kept) :]):
         raise AlignmentError(
-            f"{words[-1].text!r} starts after the end of the audio at "
+            f"word {words[-1].text!r} starts after the end of the audio at "
             f"{duration:.2f} s"
         )
     return kept
 
 
-def equal_words(texts, duration):
-    """Words that share an utterance in equal parts, where no times are known.
+def equal_words(texts: Sequence[str], duration: float) -> list[Word]:
+    """Divide an utterance equally among words.
 
     Example
     -------

@@ -1,12 +1,14 @@
-"""Alignments as files, which ``read_alignment`` reads again."""
+"""Writers of alignment files that ``read_alignment`` reads."""
 
 import csv
+from pathlib import Path
 
+from speechbrain_can.alignment.finding import FoundWords
 from speechbrain_can.files import atomic_write
 
 
-def write_csv(folder, name, found):
-    """``word, start, end, score``, seconds: ``<name>.csv``."""
+def write_csv(folder: Path, name: str, found: FoundWords) -> None:
+    """Write ``<name>.csv`` with the columns word, start, end (seconds) and score."""
     with atomic_write(folder / f"{name}.csv") as stream:
         writer = csv.writer(stream)
         writer.writerow(["word", "start", "end", "score"])
@@ -17,8 +19,8 @@ def write_csv(folder, name, found):
             )
 
 
-def write_ctm(folder, name, found):
-    """``utterance channel start duration word [score]``: ``<name>.ctm``."""
+def write_ctm(folder: Path, name: str, found: FoundWords) -> None:
+    """Write ``<name>.ctm``: ``utterance channel start duration word [score]``."""
     with atomic_write(folder / f"{name}.ctm") as stream:
         for word in found.words:
             score = "" if word.score is None else f" {word.score:.3f}"
@@ -28,28 +30,30 @@ def write_ctm(folder, name, found):
             )
 
 
-def write_textgrid(folder, name, found):
-    """Praat's TextGrid with a tier of words: ``<name>.TextGrid``."""
+def write_textgrid(folder: Path, name: str, found: FoundWords) -> None:
+    """Write ``<name>.TextGrid`` with a word tier."""
     tier = [(word.start, word.end, word.text) for word in found.words]
     save_textgrid(folder / f"{name}.TextGrid", {"words": tier}, found.end)
 
 
-def save_textgrid(path, tiers, duration):
-    """Tiers of (start, end, label) by name, in Praat's long format.
+def save_textgrid(
+    path: Path,
+    tiers: dict[str, list[tuple[float, float, str]]],
+    duration: float,
+) -> None:
+    """Write tiers of (start, end, label) as a TextGrid in Praat's long format.
 
-    Intervals share no time: one that begins within the one before is cut there,
-    and left out if nothing is left of it.
-
-    Raises ``ImportError`` if praatio is not installed.
+    Overlapping intervals are clipped to start after the previous one, and
+    dropped if nothing is left. Raises ``ImportError`` without praatio.
     """
     try:
         from praatio import textgrid
     except ImportError as error:
         raise ImportError(
-            "writing TextGrid needs praatio (pip install "
-            "'speechbrain_can[predict]')"
+            "writing TextGrid files needs praatio. Run pip install "
+            "'speechbrain_can[predict]'."
         ) from error
-    # samples at another rate may outlast the file by less than one
+    # Resampled audio may be longer than the file by less than one sample.
     ends = [end for entries in tiers.values() for _, end, _ in entries]
     duration = max([duration, *ends])
     grid = textgrid.Textgrid(0, duration)
@@ -64,7 +68,7 @@ def _apart(entries):
     for start, end, label in sorted(entries):
         start = max(start, free)
         if end > start:
-            # praatio takes "intervals [2]" in a label for the next interval
+            # praatio parses "intervals [2]" in a label as the next interval
             apart.append((start, end, label.replace(" [", "\u00a0[")))
             free = end
     return apart

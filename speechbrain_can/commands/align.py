@@ -75,9 +75,9 @@ def align(
     from speechbrain_can.audio import load_audio
     from speechbrain_can.files import InputError
     from speechbrain_can.inference.inputs import (
+        describe_problem,
         find_recordings,
         unique_names,
-        describe_problem,
     )
 
     if ctc is None and language != "en":

@@ -108,7 +108,7 @@ def predict(
     from tqdm import tqdm
 
     from speechbrain_can.inference.batches import predict_recordings
-    from speechbrain_can.inference.inputs import unique_names, describe_problem
+    from speechbrain_can.inference.inputs import describe_problem, unique_names
     from speechbrain_can.inference.recognizer import load_recognizer
     from speechbrain_can.inference.writers import WRITERS
 

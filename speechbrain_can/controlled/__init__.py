@@ -1,1 +1,1 @@
-"""A controlled corpus, made on the spot, and what attention finds in it."""
+"""Generated corpora with known emotional key words."""

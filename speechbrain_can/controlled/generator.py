@@ -1,16 +1,17 @@
-"""A controlled corpus in IEMOCAP's layout, made on the spot.
+"""Controlled corpus: generated speech in IEMOCAP's layout.
 
-IEMOCAP is licensed; this corpus lets the recipes run, and be tested, without it.
-eSpeak NG speaks real sentences in ten voices, two a session. Every utterance is
-*acted* in one emotion, its label; in a share ``agree`` of cases that is the
-emotion of its text. The acting is a cue on the one word that carries the
-emotion in the text, with decoy cues of other emotions on other words, so that
-text tells where to listen and audio what is felt there. ``plan.json`` records
-it all. Scores on it are scores on it: they say nothing of IEMOCAP.
+IEMOCAP requires a license. This corpus allows running and testing recipes without it.
+eSpeak NG speaks real sentences in ten voices, two per session. Each utterance has an
+*acted* emotion, its label, which equals the emotion of its text with probability
+``agree``. The acting is an acoustic cue on the key word, which carries the emotion
+in the text. Decoy words have cues of other emotions, so a model has to find the key
+word in the text and its emotion in the audio. ``plan.json`` records all of this.
+Scores on this corpus say nothing about IEMOCAP.
 
-Needs espeakng-loader (extra ``demo``). To make one by hand:
+Needs espeakng-loader (extra ``demo``). From the command line:
 
-> python -m speechbrain_can make-corpus results/corpus --utterances=4000"""
+> speechbrain-can make-corpus results/corpus --utterances=4000
+"""
 
 import csv
 import hashlib
@@ -21,7 +22,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 import numpy as np
 import soundfile
@@ -30,7 +31,7 @@ import torchaudio
 from filelock import FileLock
 from tqdm import tqdm
 
-from speechbrain_can.controlled.speech import Synthesizer, colour
+from speechbrain_can.controlled.speech import Synthesizer, equalize
 from speechbrain_can.corpus.prepare import CorpusError
 from speechbrain_can.files import read_json, write_json
 
@@ -38,21 +39,21 @@ SENTENCES = Path(__file__).parent / "sentences.tsv"
 
 
 SAMPLE_RATE = 16000
-# Of what is spoken: a corpus of another is not taken for this one.
+# Version of the generated speech; stored with the corpus
 VERSION = 2
 
 
 N_SESSIONS = 5
 
 
-TURNS_A_DIALOG = 30
+TURNS_PER_DIALOG = 30
 
 
 SCRIPTED_SHARE = 0.5  # as in IEMOCAP
 
 
-# Cue of each emotion: pitch in semitones, level in dB, tilt in dB an octave
-# about 1 kHz; then the spread of each.
+# Acoustic cue of each emotion: pitch in semitones, level in dB, spectral tilt in dB
+# per octave around 1 kHz; followed by their standard deviations
 CUES = {
     "ang": (3.0, 8.0, 3.0),
     "exc": (7.0, 4.0, 1.0),
@@ -67,7 +68,7 @@ CUES = {
 CUE_SPREAD = (1.0, 1.2, 0.5)
 
 
-GLOBAL_SHARE = 0.1  # of the cue, on the whole utterance
+GLOBAL_SHARE = 0.1  # share of the cue on the whole utterance
 
 
 RATER_NAMES = {
@@ -81,7 +82,7 @@ RATER_NAMES = {
 }
 
 
-# Voice, pitch (0-99) and rate (words a minute) of the talkers.
+# Voice, pitch (0-99) and rate (words per minute) of each speaker
 VOICES = {
     "1F": ("en-us+f1", 60, 165),
     "1M": ("en-us+m1", 40, 160),
@@ -98,20 +99,20 @@ VOICES = {
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence and the emotion that its readers saw in it.
+    """A sentence with the emotion perceived by its readers.
 
     Arguments
     ---------
     id : str
-        Its name.
+        Unique name.
     emotion : str
         One of ``CUES``.
     key : int
-        Position of the word that carries the emotion.
+        Index of the word that carries the emotion.
     words : list of str
-        In lower case, as an aligner writes them.
+        Lower-case words, as an aligner writes them.
     text : str
-        As it is written.
+        Written text.
     """
 
     id: str
@@ -123,22 +124,22 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Turn:
-    """The plan of one utterance, a record of ``plan.json``.
+    """Plan of one utterance, a record of ``plan.json``.
 
     Arguments
     ---------
     utterance_id, dialog : str
         IDs as in IEMOCAP.
     session : int
-        From 1.
+        Starting at 1.
     voice : str
-        eSpeak NG's name of the voice.
+        Key of ``VOICES``.
     emo, text_emotion : str
-        What is acted, which is the label, and what the text says.
+        Acted emotion, which is the label, and emotion of the text.
     key : int
-        Position of the word that carries the cue.
+        Index of the key word.
     plan : dict of int: str
-        Emotion of every cue by the position of its word, decoys included.
+        Emotion of each cue by index of its word, including decoys.
     uid, text : str
         The sentence.
     words : list of str
@@ -158,10 +159,10 @@ class Turn:
     words: List[str]
 
 
-def read_sentences(path):
-    """Reads sentences from a TSV with ``id, emotion, key, words, text``.
+def read_sentences(path: str | Path) -> List[Sentence]:
+    """Read sentences from a TSV file with ``id, emotion, key, words, text``.
 
-    Sentences of emotions that have no cue are passed over.
+    Sentences whose emotion has no cue are ignored.
 
     Example
     -------
@@ -175,15 +176,15 @@ def read_sentences(path):
         missing = [c for c in columns if c not in (reader.fieldnames or ())]
         if missing:
             raise CorpusError(
-                f"{path}, line 1: missing column(s) {', '.join(missing)}"
+                f"{path}, line 1: missing columns: {', '.join(missing)}"
             )
         for row in reader:
             words = (row["words"] or "").split()
             key = row["key"] or ""
             if not (key.isdigit() and int(key) < len(words)):
                 raise CorpusError(
-                    f"{path}, line {reader.line_num}: key {key!r} is not the "
-                    f"position of one of {len(words)} words"
+                    f"{path}, line {reader.line_num}: key {key!r} is not the index "
+                    f"of one of the {len(words)} words"
                 )
             if row["emotion"] in CUES:
                 sentences.append(
@@ -192,15 +193,22 @@ def read_sentences(path):
                     )
                 )
     if not sentences:
-        raise CorpusError(f"{path}: no sentence of {', '.join(CUES)}")
+        raise CorpusError(
+            f"{path}: no sentence has one of the emotions {', '.join(CUES)}"
+        )
     return sentences
 
 
-def plan_corpus(sentences, utterances, seed=1234, agree=0.6):
-    """Decides who says what, how, and in which dialog.
+def plan_corpus(
+    sentences: List[Sentence],
+    utterances: int,
+    seed: int = 1234,
+    agree: float = 0.6,
+) -> List[Turn]:
+    """Plan speaker, emotion and dialog of each utterance.
 
-    Sentences come in shuffled rounds, each once a round. Half of a session is
-    scripted, and the scripts are the same in every session.
+    Sentences are used in shuffled rounds, once per round. Half of each session is
+    scripted, and all sessions have the same scripts.
 
     Example
     -------
@@ -210,7 +218,7 @@ def plan_corpus(sentences, utterances, seed=1234, agree=0.6):
     """
     if utterances < N_SESSIONS:
         raise CorpusError(
-            f"{utterances} utterances are fewer than {N_SESSIONS} sessions"
+            f"{utterances} utterances are too few for {N_SESSIONS} sessions"
         )
     generator = np.random.default_rng(seed)
 
@@ -230,12 +238,12 @@ def plan_corpus(sentences, utterances, seed=1234, agree=0.6):
         improvised = [next(source) for _ in range(count - n_scripted)]
         for kind, said in (("impro", improvised), ("script", script)):
             said = said[: n_scripted if kind == "script" else None]
-            for first in range(0, len(said), TURNS_A_DIALOG):
-                number = first // TURNS_A_DIALOG
+            for first in range(0, len(said), TURNS_PER_DIALOG):
+                number = first // TURNS_PER_DIALOG
                 turns += _plan_dialog(
                     session,
                     _dialog_name(session, kind, number),
-                    said[first : first + TURNS_A_DIALOG],
+                    said[first : first + TURNS_PER_DIALOG],
                     generator,
                     agree,
                 )
@@ -246,7 +254,7 @@ def _dialog_name(session, kind, number):
     actor = "FM"[number % 2]
     if kind == "impro":
         return f"Ses{session:02d}{actor}_impro{number // 2 + 1:02d}"
-    # a script has up to three parts, as IEMOCAP's have
+    # a script has up to three parts, as in IEMOCAP
     script, part = divmod(number // 2, 3)
     return f"Ses{session:02d}{actor}_script{script + 1:02d}_{part + 1}"
 
@@ -285,11 +293,13 @@ def _plan_dialog(session, dialog, said, generator, agree):
     return turns
 
 
-def act(turn, synthesizer, seed):
-    """Speaks one utterance as planned.
+def act(
+    turn: Turn, synthesizer: Synthesizer, seed: Sequence[int]
+) -> tuple[np.ndarray, List[float]]:
+    """Synthesize one utterance.
 
     Returns a waveform ``[samples]`` at ``SAMPLE_RATE``, and the start of each word
-    and the end of the last in seconds.
+    followed by the end of the last one, in seconds.
     """
     generator = np.random.default_rng(seed)
     cues = GLOBAL_SHARE * np.tile(CUES[turn.emo], (len(turn.words), 1))
@@ -302,7 +312,7 @@ def act(turn, synthesizer, seed):
     )
     rate = synthesizer.sample_rate
     bounds = np.append(starts, len(samples))
-    samples = _colour_words(samples * 0.25, rate, bounds, cues[:, 1:])
+    samples = _apply_cues(samples * 0.25, rate, bounds, cues[:, 1:])
 
     before, after = generator.uniform(0.1, 0.4, size=2)
     samples = np.pad(samples, (int(before * rate), int(after * rate)))
@@ -311,34 +321,41 @@ def act(turn, synthesizer, seed):
         torch.from_numpy(samples).float(), rate, SAMPLE_RATE
     ).numpy()
     bounds = (bounds + int(before * rate)) / rate
-    # a shout must not clip
+    # avoid clipping
     return waveform / max(1.0, np.abs(waveform).max() / 0.95), bounds.tolist()
 
 
-def _colour_words(samples, rate, bounds, cues):
-    """Colours each word, faded over 5 ms into its neighbours."""
-    coloured = samples.copy()
+def _apply_cues(
+    samples: np.ndarray, rate: int, bounds: np.ndarray, cues: np.ndarray
+) -> np.ndarray:
+    """Apply level and tilt to each word, with fades of 5 ms."""
+    result = samples.copy()
     for start, stop, (level, tilt) in zip(bounds[:-1], bounds[1:], cues):
         length = min(round(0.005 * rate), (stop - start) // 2)
         fade = np.ones(stop - start)
         ramp = np.linspace(0, 1, length, endpoint=False)
         fade[:length], fade[len(fade) - length :] = ramp, ramp[::-1]
         word = samples[start:stop]
-        coloured[start:stop] += fade * (colour(word, rate, level, tilt) - word)
-    return coloured
+        result[start:stop] += fade * (equalize(word, rate, level, tilt) - word)
+    return result
 
 
 def make_corpus(
-    folder, utterances=600, sentences=None, seed=1234, agree=0.6, workers=None
-):
-    """Makes the corpus, unless the folder holds it already.
+    folder: str | Path,
+    utterances: int = 600,
+    sentences: str | Path | None = None,
+    seed: int = 1234,
+    agree: float = 0.6,
+    workers: int | None = None,
+) -> None:
+    """Generate the corpus, unless the folder already contains it.
 
-    The same arguments give the same files, whatever the number of workers.
+    The files depend only on the arguments, not on the number of workers.
     """
     folder = Path(folder)
     sentences = Path(sentences or SENTENCES)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Of runs that need the same corpus, one makes it and the others wait.
+    # If several runs need the same corpus, one generates it and others wait.
     with FileLock(folder.with_name(folder.name + ".lock")):
         _make_corpus(folder, utterances, sentences, seed, agree, workers)
 
@@ -355,8 +372,8 @@ def _make_corpus(folder, utterances, sentences, seed, agree, workers):
         written = folder / "generator.json"
         if not (written.exists() and read_json(written) == settings):
             raise CorpusError(
-                f"{folder} holds something else than the controlled corpus with "
-                f"{settings}; give another folder or delete this one"
+                f"{folder} exists but is not a controlled corpus with the settings "
+                f"{settings}. Choose another folder or delete this one."
             )
         return
     turns = plan_corpus(read_sentences(sentences), utterances, seed, agree)
@@ -366,13 +383,13 @@ def _make_corpus(folder, utterances, sentences, seed, agree, workers):
     scratch = folder.with_name(folder.name + ".partial")
     shutil.rmtree(scratch, ignore_errors=True)
     write = partial(_write_dialog, scratch)
-    # eSpeak NG remembers what it spoke: a new process for every dialog makes
-    # the corpus the same however the dialogs are shared out.
+    # The output of eSpeak NG depends on what it spoke before. With a new process
+    # per dialog, the corpus does not depend on the number of workers.
     with _processes().Pool(workers, maxtasksperchild=1) as pool:
         for _ in tqdm(
             pool.imap_unordered(write, dialogs.values()),
             total=len(dialogs),
-            desc="speaking",
+            desc="synthesis",
             unit="dialog",
             disable=None,
         ):
@@ -383,14 +400,14 @@ def _make_corpus(folder, utterances, sentences, seed, agree, workers):
     os.replace(scratch, folder)
 
 
-def _record(turn):
-    """A turn as ``plan.json`` has it, the ID under ``utt``."""
+def _record(turn: Turn) -> dict:
+    """Return a turn as a record of ``plan.json``."""
     record = asdict(turn)
     return {"utt": record.pop("utterance_id"), **record}
 
 
 def _processes():
-    """Processes that start fast: all of them share what is imported here."""
+    """Return a context whose processes start fast and share imports."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -400,8 +417,8 @@ def _processes():
     return context
 
 
-def _write_dialog(root, dialog):
-    """Speaks and writes one dialog; runs in a process of its own."""
+def _write_dialog(root: Path, dialog: list) -> None:
+    """Synthesize and write one dialog in its own process."""
     torch.set_num_threads(1)
     synthesizer = Synthesizer()
     first = dialog[0][0]
@@ -441,8 +458,10 @@ def _write_dialog(root, dialog):
         )
 
 
-def format_wdseg(words, bounds, duration):
-    """An alignment in the format of the Sphinx-3 aligner.
+def format_wdseg(
+    words: Sequence[str], bounds: Sequence[float], duration: float
+) -> str:
+    """Format an alignment like the Sphinx-3 aligner.
 
     Example
     -------

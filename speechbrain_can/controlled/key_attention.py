@@ -1,13 +1,13 @@
-"""Does a model attend to the word that matters? On a controlled corpus one knows.
+"""Attention to the key words of a controlled corpus.
 
-    python -m speechbrain_can key-attention <output_folder>
+    speechbrain-can key-attention <output_folder>
 
-``plan.json`` of a controlled corpus (``controlled.generator``) says which
-word of an utterance is the key: the one that carries the emotion in the text,
-and the cue in the audio. Of a finished run, the attention on that word is set
-against chance, which is equal attention to every word, and against the decoys,
-whose cues are heard as well but which the text does not point to. Keys are often
-the longest word: where they are not, length cannot tell."""
+``plan.json`` of a controlled corpus (``controlled.generator``) names the key word of
+each utterance, which carries the emotion in the text and the cue in the audio. The
+attention to it is compared with uniform attention (chance), and with decoys, which
+have an acoustic cue but no emotion in the text. The key word is often the longest
+word, so utterances in which it is not are also reported separately.
+"""
 
 import json
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
+from speechbrain_can.corpus.manifest import Utterance
 from speechbrain_can.corpus.prepare import Corpus
 from speechbrain_can.files import InputError
 from speechbrain_can.hparams import SETTINGS, read_settings
@@ -30,13 +31,18 @@ from speechbrain_can.results.significance import corrected_difference
 WEIGHTS = ("key", "decoys", "longest", "chance")
 
 
-def key_attention(turns, utterances, attention):
-    """The attention on the key word of each utterance, and what to expect.
+def key_attention(
+    turns: list[dict],
+    utterances: dict[str, Utterance],
+    attention: dict[str, list[float]],
+) -> tuple[pd.DataFrame, int]:
+    """Return the attention to the key word of each utterance and to other words.
 
-    ``turns`` are those of ``plan.json``, ``attention`` the weights of the words by
-    utterance. Returns a table with a row an utterance (the weight of the ``key``,
-    the mean of its ``decoys``, that of the ``longest`` word, ``chance``) and the
-    number of utterances left out: of one word, or with other words than planned.
+    ``turns`` are the records of ``plan.json``, ``attention`` the weights of words by
+    utterance ID. The table has one row per utterance with the weight of the
+    ``key``, the mean of the ``decoys``, the ``longest`` word, and ``chance``. Also
+    returns the number of skipped utterances, which have one word or other words
+    than planned.
     """
     rows, others = [], 0
     for turn in turns:
@@ -63,17 +69,19 @@ def key_attention(turns, utterances, attention):
     return pd.DataFrame(rows), others
 
 
-def format_key_attention(tables, test_share):
-    """The tables of ``key_attention``, a list of folds a modality, as text.
+def format_key_attention(
+    tables: dict[str, list[pd.DataFrame]], test_share: float
+) -> str:
+    """Format the tables of ``key_attention``, a list of folds per modality.
 
-    Means over folds of the means over utterances; ``test_share`` is that of
-    ``corrected_difference``, which gives the interval.
+    Values are means over folds of means over utterances. ``test_share`` is an
+    argument of ``corrected_difference``, which computes the interval.
     """
     rows = []
     for modality, folds in tables.items():
         for name, part in {
             "all": folds,
-            "longest is another": [
+            "key is not the longest": [
                 fold[~fold["is_longest"].astype(bool)] for fold in folds
             ],
         }.items():
@@ -90,7 +98,7 @@ def format_key_attention(tables, test_share):
                     "attention": modality,
                     "utterances": f"{name}: {sum(map(len, part))}",
                     **{f"on {n}": f"{means[n].mean():.3f}" for n in WEIGHTS},
-                    "key - chance [95%]": cell,
+                    "key - chance [95% CI]": cell,
                     "key most attended": f"{means['is_most_attended'].mean():.3f}",
                 }
             )
@@ -100,11 +108,13 @@ def format_key_attention(tables, test_share):
     return text.replace("on chance", "chance   ")
 
 
-def key_tables(folder, corpus):
-    """The tables of ``key_attention``, a list of folds by modality, of a run.
+def key_tables(
+    folder: str | Path, corpus: Corpus
+) -> tuple[dict[str, list[pd.DataFrame]] | None, int]:
+    """Return the tables of ``key_attention`` for a run, by modality and fold.
 
-    Returns them and the number of utterances left out; None and 0 where the
-    corpus has no plan, or the model no attention on words.
+    Also returns the number of skipped utterances. The tables are None if the
+    corpus has no plan or the model no attention over words.
     """
     folder = Path(folder)
     paths = sorted(folder.glob(f"fold_*/{ATTENTION_TABLE}"))
@@ -113,7 +123,7 @@ def key_tables(folder, corpus):
         return None, 0
     turns = json.loads(plan.read_text(encoding="utf-8"))
     settings = read_settings(folder / SETTINGS).plain()
-    # Equal segments of audio are not the words that the key is one of.
+    # With equal segmentation, audio segments do not correspond to words.
     aligned = "aligned_segments" in settings["segment"].tag.value
     tables, left_out = {}, 0
     for modality in ("text", "audio") if aligned else ("text",):
@@ -127,13 +137,13 @@ def key_tables(folder, corpus):
     return tables or None, left_out
 
 
-def describe_run(folder):
-    """The table of a finished run, and what was left out, as text."""
+def describe_run(folder: str | Path) -> str:
+    """Return the table of a finished run and the number of skipped utterances."""
     folder = Path(folder)
     if not any(folder.glob(f"fold_*/{ATTENTION_TABLE}")):
         raise InputError(
-            f"{folder} has no fold_*/{ATTENTION_TABLE}: no finished fold, or "
-            "a model without word attention"
+            f"{folder} contains no fold_*/{ATTENTION_TABLE}: either no fold is "
+            "finished, or the model has no attention over words"
         )
     check_tables(folder)
     settings = read_settings(folder / SETTINGS).plain()
@@ -143,14 +153,15 @@ def describe_run(folder):
     tables, left_out = key_tables(folder, corpus)
     if tables is None:
         raise InputError(
-            f"{corpus.data_folder} has no plan.json, or no utterance as in it: "
-            "not a controlled corpus"
+            f"{corpus.data_folder} is not a controlled corpus: it has no plan.json "
+            "that matches its utterances"
         )
     folds = finished_folds(folder)
     test_share = np.mean([fold["n_test"] / fold["n_train"] for fold in folds])
     every = pd.concat(next(iter(tables.values())))
     return (
         f"{format_key_attention(tables, test_share)}\n"
-        f"Left out, of one word or with other words: {left_out} utterances\n"
-        f"The longest word is the key in {every['is_longest'].mean():.3f}"
+        f"Skipped utterances (one word, or other words than planned): {left_out}\n"
+        "Share of utterances whose key word is the longest word: "
+        f"{every['is_longest'].mean():.3f}"
     )

@@ -1,18 +1,20 @@
-"""Speech with known word times and a known colour, from eSpeak NG.
+"""Speech synthesis with known word timings, by eSpeak NG.
 
-Needs espeakng-loader (extra ``demo``), a wheel with the library and its voices."""
+Needs espeakng-loader (extra ``demo``), a wheel with the library and its voices.
+"""
 
 import ctypes
 from html import escape
+from typing import Sequence
 
 import numpy as np
 
 
 class Synthesizer:
-    """eSpeak NG, from Python: speech with the start of every word.
+    """Interface to eSpeak NG that returns speech with the start of each word.
 
-    The library keeps a state: what it speaks depends, by some milliseconds,
-    on all that it spoke before in the same process.
+    The library has internal state: its output depends by some milliseconds on
+    previous utterances in the same process.
 
     Raises
     ------
@@ -20,7 +22,7 @@ class Synthesizer:
         If espeakng-loader is not installed.
     """
 
-    # eSpeak NG moves the pitch of a word by this share of what SSML asks for.
+    # Ratio of the pitch change by eSpeak NG to the one requested in SSML
     PITCH_RESPONSE = 0.56
 
     _SYNCHRONOUS, _SSML, _UTF8 = 2, 0x10, 1
@@ -31,16 +33,16 @@ class Synthesizer:
             import espeakng_loader
         except ImportError:
             raise ImportError(
-                "The controlled corpus needs eSpeak NG: "
-                "pip install 'speechbrain_can[demo]', or give a data_folder"
+                "The controlled corpus needs eSpeak NG. Run "
+                "pip install 'speechbrain_can[demo]', or pass --data_folder."
             )
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self.sample_rate = self._library.espeak_Initialize(
             self._SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), 0
         )
-        # It is seeded with the time otherwise.
+        # By default it is seeded with the current time.
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(0))
-        # The reference keeps the callback alive.
+        # Keep a reference to the callback.
         self._callback = _CALLBACK(self._collect)
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -55,11 +57,19 @@ class Synthesizer:
             i += 1
         return 0
 
-    def speak(self, words, voice, pitch, rate, semitones, end="."):
-        """Speaks words: samples between -1 and 1, and each word's first sample.
+    def speak(
+        self,
+        words: Sequence[str],
+        voice: str,
+        pitch: float,
+        rate: int,
+        semitones: Sequence[float],
+        end: str = ".",
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Speak words; return samples in [-1, 1] and the first sample of each word.
 
-        ``pitch`` is the voice's, 0 to 99, ``rate`` words a minute; ``semitones``
-        raise the words, one by one; ``end`` is the punctuation.
+        ``pitch`` is that of the voice (0 to 99), ``rate`` in words per minute,
+        ``semitones`` the pitch change of each word, and ``end`` the punctuation.
         """
         self._chunks, self._marks = [], []
         library = self._library
@@ -67,7 +77,7 @@ class Synthesizer:
             raise ValueError(f"eSpeak NG has no voice {voice!r}")
         library.espeak_SetParameter(self._PITCH, round(pitch), 0)
         library.espeak_SetParameter(self._RATE, rate, 0)
-        # Outside of the last word's element the punctuation would be spoken:
+        # Outside the element of the last word, punctuation would be spoken as
         # "dot".
         said = [escape(word) for word in words[:-1]] + [escape(words[-1] + end)]
         ssml = " ".join(
@@ -92,14 +102,16 @@ class Synthesizer:
         return samples, _share_merged(words, self._marks, len(samples))
 
 
-def _share_merged(words, marks, end):
-    """Starts of words, those spoken in one with the word before them too.
+def _share_merged(
+    words: Sequence[str], marks: Sequence[int], end: int
+) -> np.ndarray:
+    """Return the starts of words, including those spoken as one with the previous.
 
-    eSpeak NG speaks "in the" as one and marks "the" where the next word starts.
-    The words of such a group share its time by their letters.
+    eSpeak NG speaks "in the" as one word and marks "the" at the start of the next
+    word. The time of such a group is divided in proportion to letters.
     """
     timed = np.flatnonzero(np.diff([*marks, end]) > 0)
-    timed[0] = 0  # a first word that is merged leads its group
+    timed[0] = 0  # a merged first word starts its group
     letters = np.cumsum([0, *map(len, words)])
     return np.interp(
         letters[:-1],
@@ -137,8 +149,10 @@ _CALLBACK = ctypes.CFUNCTYPE(
 )
 
 
-def colour(samples, sample_rate, level, tilt):
-    """As many samples with another level (dB) and tilt (dB per octave, 1 kHz)."""
+def equalize(
+    samples: np.ndarray, sample_rate: int, level: float, tilt: float
+) -> np.ndarray:
+    """Change the level (dB) and the spectral tilt (dB per octave around 1 kHz)."""
     spectrum = np.fft.rfft(samples)
     frequencies = np.fft.rfftfreq(len(samples), 1 / sample_rate)
     octaves = np.log2(np.clip(frequencies, 62.5, 8000) / 1000)

@@ -1,1 +1,1 @@
-"""Corpora: the manifest, protocols, preparation, what leaks."""
+"""Corpora: manifests, protocols, preparation, leakage."""

@@ -1,10 +1,12 @@
-"""Fold lists: which utterances train, validate and test, by ID."""
+"""Fold lists: assignment of utterances to training, validation and test sets."""
 
 import csv
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Optional
 
+from speechbrain_can.corpus.manifest import Utterance
 from speechbrain_can.files import InputError, atomic_write, parsing
 
 PARTS = ("train", "valid", "test")
@@ -13,22 +15,24 @@ COLUMNS = ("ID", "test_fold", "valid_fold")
 
 @dataclass(frozen=True)
 class FoldAssignment:
-    """The folds that an utterance tests and validates; in the others it trains.
+    """Folds in which an utterance is in the test set and in the validation set.
+
+    In all other folds it is in the training set.
 
     Arguments
     ---------
     test : int or None
-        The fold in which it is tested; None if it is never.
+        The fold that tests it; None if no fold does.
     valid : int or None
-        The fold in which it validates, if any.
+        The fold that validates on it, if any.
     """
 
     test: Optional[int]
     valid: Optional[int]
 
 
-def write_folds(path, folds):
-    """Writes folds as a CSV: ``ID``, ``test_fold``, ``valid_fold``, or empty."""
+def write_folds(path: str | Path, folds: dict[str, FoldAssignment]) -> None:
+    """Write a fold list: CSV with the columns ID, test_fold and valid_fold."""
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)
@@ -41,14 +45,14 @@ def write_folds(path, folds):
             )
 
 
-def read_folds(path):
-    """Reads what ``write_folds`` wrote.
+def read_folds(path: str | Path) -> dict[str, FoldAssignment]:
+    """Read a fold list.
 
-    Raises ``InputError`` with file and line for a missing column, an ID that
-    stands twice, and what is no number of a fold.
+    Raises ``InputError`` with file and line for missing columns, duplicate IDs and
+    invalid fold numbers.
     """
     folds, alike = {}, {}
-    # as a spreadsheet saves it, too
+    # Spreadsheets add a byte order mark.
     with parsing(path, "a list of folds"), open(
         path, newline="", encoding="utf-8-sig"
     ) as stream:
@@ -56,34 +60,36 @@ def read_folds(path):
         missing = [c for c in COLUMNS if c not in (reader.fieldnames or ())]
         if missing:
             raise InputError(
-                f"{path}, line 1: missing column(s) {', '.join(missing)}"
+                f"{path}, line 1: missing columns: {', '.join(missing)}"
             )
         for row in reader:
             place, name = f"{path}, line {reader.line_num}", row["ID"]
             if name in folds:
-                raise InputError(f"{place}: {name} is listed twice")
+                raise InputError(f"{place}: duplicate ID {name}")
             numbers = [row[column] or None for column in COLUMNS[1:]]
             for number in numbers:
                 if not re.fullmatch("[0-9]*", number or ""):
                     raise InputError(
-                        f"{place} ({name}): {number!r} is no number of a fold"
+                        f"{place} ({name}): {number!r} is not a fold number"
                     )
-            # one object for all that are treated alike: there are few
+            # Share objects: there are only a few distinct assignments.
             key = tuple(None if n is None else int(n) for n in numbers)
             folds[name] = alike.setdefault(key, FoldAssignment(*key))
     return folds
 
 
-def count_folds(folds):
-    """Number of folds."""
+def count_folds(folds: dict[str, FoldAssignment]) -> int:
+    """Return the number of folds."""
     return 1 + max(
         (fold.test for fold in folds.values() if fold.test is not None),
         default=-1,
     )
 
 
-def split_fold(folds, fold):
-    """IDs of the training, validation and test set of one fold.
+def split_fold(
+    folds: dict[str, FoldAssignment], fold: int
+) -> dict[str, list[str]]:
+    """Return the IDs of the training, validation and test set of a fold.
 
     Example
     -------
@@ -95,8 +101,8 @@ def split_fold(folds, fold):
     """
     if fold not in range(count_folds(folds)):
         raise InputError(
-            f"fold {fold} does not exist; the protocol has folds 0 to "
-            f"{count_folds(folds) - 1}"
+            f"fold {fold} does not exist. The protocol has folds 0 to "
+            f"{count_folds(folds) - 1}."
         )
     parts = {part: [] for part in PARTS}
     for utterance_id in sorted(folds):
@@ -109,50 +115,56 @@ def split_fold(folds, fold):
     empty = [part for part in PARTS if not parts[part]]
     if empty:
         raise InputError(
-            f"fold {fold} has no utterance to {' or '.join(empty)}; the corpus "
-            "is too small for this protocol"
+            f"fold {fold} has no utterances for {' and '.join(empty)}. The corpus "
+            "is too small for this protocol."
         )
     return parts
 
 
-def check_listed(folds, utterances):
-    """Refuses, with an ``InputError``, folds of other utterances, or of none."""
+def check_listed(
+    folds: dict[str, FoldAssignment], utterances: dict[str, Utterance]
+) -> None:
+    """Refuse folds with unknown utterances or without any test set."""
     unknown = sorted(set(folds) - set(utterances))
     if unknown:
         raise InputError(
-            f"{len(unknown)} utterances of the folds are not in the manifest, "
-            f"{unknown[0]} among them"
+            f"{len(unknown)} utterances of the folds are not in the manifest, for "
+            f"example {unknown[0]}"
         )
     if not count_folds(folds):
-        raise InputError("these folds test no utterance")
+        raise InputError("no utterance is assigned to a test fold")
 
 
-def check_assignments(folds):
-    """Refuses, with an ``InputError``, what somebody wrote that is no fold list."""
+def check_assignments(folds: dict[str, FoldAssignment]) -> None:
+    """Refuse invalid fold assignments of a user's fold list or function."""
     others = [n for n, f in folds.items() if not isinstance(f, FoldAssignment)]
     if others:
-        raise InputError(f"{others[0]} has no FoldAssignment")
+        raise InputError(f"the fold of {others[0]} is not a FoldAssignment")
     n_folds = count_folds(folds)
     for name, fold in sorted(folds.items()):
         if fold.valid is not None and not (
             fold.valid in range(n_folds) and fold.valid != fold.test
         ):
             raise InputError(
-                f"{name} validates in fold {fold.valid}, which it is tested in, "
-                f"or which is not one of 0 to {n_folds - 1}"
+                f"{name}: validation fold {fold.valid} equals its test fold or is "
+                f"not in 0 to {n_folds - 1}"
             )
 
 
-def check_classes(folds, utterances, fold):
-    """Refuses, with an ``InputError``, a fold that does not train every class."""
+def check_classes(
+    folds: dict[str, FoldAssignment],
+    utterances: dict[str, Utterance],
+    fold: int,
+) -> None:
+    """Refuse a fold whose training set lacks a class of the other sets."""
     classes = {
         part: {utterances[name].emotion for name in ids}
         for part, ids in split_fold(folds, fold).items()
     }
-    for part, verb in (("test", "tests"), ("valid", "validates")):
+    for part, name in (("test", "test"), ("valid", "validation")):
         untrained = sorted(classes[part] - classes["train"])
         if untrained:
             raise InputError(
-                f"fold {fold} {verb} {', '.join(untrained)}, of which no utterance "
-                "trains; choose other folds, or leave the class out"
+                f"fold {fold}: the {name} set contains {', '.join(untrained)}, but "
+                "the training set does not. Choose other folds or exclude the class."
             )

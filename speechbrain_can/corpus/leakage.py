@@ -1,4 +1,4 @@
-"""How honest a protocol is: what training, validation and test share."""
+"""Data leakage: what training, validation and test sets have in common."""
 
 import hashlib
 from collections import defaultdict
@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from speechbrain_can.corpus.folds import count_folds, split_fold
-from speechbrain_can.corpus.manifest import resolve_wav
+from speechbrain_can.corpus.folds import FoldAssignment, count_folds, split_fold
+from speechbrain_can.corpus.manifest import Utterance, resolve_wav
 from speechbrain_can.corpus.sentences import group_near, is_long, sentence_of
 from speechbrain_can.files import InputError
 
@@ -21,52 +21,56 @@ KINDS = (
     "near-duplicate sentence",
     "audio file",
 )
-COLUMNS = KINDS[:3]  # what the manifest may not say
-# Of the first part's utterances, those that share something with the second
+COLUMNS = KINDS[:3]  # may be unknown in a manifest
+# Leakage is the share of the first set's utterances also found in the second
 PAIRS = (("test", "train"), ("test", "valid"), ("valid", "train"))
 
 
 class LeakageError(InputError):
-    """Test sets share what ``strict`` says they must not."""
+    """Raised when ``strict`` is set and test sets have leakage."""
 
 
-def find_leaks(utterances, folds, data_folder):
-    """What the parts of each fold share.
+def find_leaks(
+    utterances: dict[str, Utterance],
+    folds: dict[str, FoldAssignment],
+    data_folder: str | Path,
+) -> pd.DataFrame:
+    """Find leakage between the sets of each fold.
 
     Arguments
     ---------
     utterances : dict of str: Utterance
-        By ID.
+        Utterances by ID.
     folds : dict of str: FoldAssignment
-        By ID.
+        Assignments by ID.
     data_folder : str or Path
-        What ``$data_root`` stands for.
+        Value of ``$data_root``.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each fold, kind and pair of parts: ``fold, kind, part, other``;
-        ``share``, of the part's utterances, has a speaker, ... that the other
-        part has, too, as does ``example``; ``unknown`` is the number of
-        utterances of which the corpus does not say it. A kind that it says of
-        none, such as sessions, has no rows.
+        One row per fold, kind and pair of sets: ``fold, kind, part, other``.
+        ``share`` is the share of the utterances in ``part`` whose speaker, ... is
+        also in ``other``, ``example`` one of them, and ``unknown`` the number of
+        utterances whose value is unknown. Kinds that are unknown for all
+        utterances, such as sessions, have no rows.
 
     Raises
     ------
     InputError
-        If an audio file is gone.
+        If an audio file is missing.
     """
     used = {name: utterances[name] for name in folds}
     names = np.array(sorted(used))
     rows = []
     for kind, values in _values(used, data_folder).items():
-        # a number for each value, -1 for None
+        # Encode values as integers, None as -1.
         codes, known = pd.factorize(
             np.array([values[name] for name in names], dtype=object)
         )
         if not len(known):
             continue
-        # a short sentence is known, and compared with none
+        # Short sentences are known but not compared.
         unknown = int((codes < 0).sum()) if kind in COLUMNS else 0
         for fold in range(count_folds(folds)):
             parts = {
@@ -76,7 +80,7 @@ def find_leaks(utterances, folds, data_folder):
             for part, other in PAIRS:
                 there = np.zeros(len(known) + 1, dtype=bool)
                 there[codes[parts[other]]] = True
-                there[-1] = False  # where -1 is
+                there[-1] = False  # index of unknown values
                 shared = there[codes[parts[part]]]
                 example = names[parts[part][shared.argmax()]]
                 rows.append(
@@ -93,8 +97,10 @@ def find_leaks(utterances, folds, data_folder):
     return pd.DataFrame(rows)
 
 
-def _values(utterances, data_folder):
-    """By kind and ID, what an utterance shares with others; None for nothing."""
+def _values(
+    utterances: dict[str, Utterance], data_folder: str | Path
+) -> dict[str, dict[str, str | None]]:
+    """Return, by kind and ID, the values to compare; None is not compared."""
     sentences = {name: sentence_of(u) for name, u in utterances.items()}
     groups = group_near(sentences.values())
     long = {
@@ -118,8 +124,10 @@ def _values(utterances, data_folder):
     }
 
 
-def _contents(utterances, data_folder):
-    """Of each audio file a digest, or its name where no other is as long."""
+def _contents(
+    utterances: dict[str, Utterance], data_folder: str | Path
+) -> dict[str, str]:
+    """Return checksums of the audio files; unique file sizes need no checksum."""
     paths = {
         name: Path(resolve_wav(utterance, data_folder))
         for name, utterance in utterances.items()
@@ -128,8 +136,8 @@ def _contents(utterances, data_folder):
     for name, path in paths.items():
         if not path.is_file():
             raise InputError(
-                f"{name}: its audio {path} is gone; put it back, or prepare the "
-                "corpus again"
+                f"{name}: the audio file {path} is missing. Restore it or prepare "
+                "the corpus again."
             )
         by_size[path.stat().st_size].add(path)
     digests = {
@@ -142,15 +150,15 @@ def _contents(utterances, data_folder):
     return {name: digests[path] for name, path in paths.items()}
 
 
-def format_leaks(leaks, table_format="simple"):
-    """Leaks as a table: a row a kind, the mean over folds and the worst fold."""
+def format_leaks(leaks: pd.DataFrame, table_format: str = "simple") -> str:
+    """Format leakage as a table with the mean over folds and the worst fold."""
     shares = leaks.groupby(["kind", "part", "other"])["share"]
     mean, worst = shares.mean(), shares.max()
 
     def cell(*key):
         text = f"{mean[key]:.1%}"
         if f"{worst[key]:.1%}" != text:
-            text += f" (to {worst[key]:.1%})"
+            text += f" ({worst[key]:.1%})"
         return text
 
     unknown = leaks.groupby("kind")["unknown"].max()
@@ -158,14 +166,12 @@ def format_leaks(leaks, table_format="simple"):
     return tabulate(
         [
             [
-                f"{kind} (of {unknown[kind]} unknown)"
-                if unknown[kind]
-                else kind,
+                f"{kind} ({unknown[kind]} unknown)" if unknown[kind] else kind,
                 *(cell(kind, *pair) for pair in PAIRS),
             ]
             for kind in kinds
         ],
-        headers=["utterances that share", *map(_heading, PAIRS)],
+        headers=["same", *map(_heading, PAIRS)],
         tablefmt=table_format,
         stralign="left",
     )
@@ -176,52 +182,52 @@ def _heading(pair):
         {"train": "training", "valid": "validation"}.get(name, name)
         for name in pair
     )
-    return f"{part}, with {other}"
+    return f"{part} and {other}"
 
 
-def named_kinds(strict):
-    """The kinds that ``strict`` names; an ``InputError`` for what is none."""
+def named_kinds(strict: bool | str | list[str] | None) -> list[str]:
+    """Return the kinds that ``strict`` names; raise ``InputError`` for unknown ones."""
     if strict is True:
         return list(KINDS)
     named = [strict] if isinstance(strict, str) else strict or []
     if not isinstance(named, list) or set(named) - set(KINDS):
         raise InputError(
-            f"strict is {strict!r}; give True, False or some of "
-            f"{', '.join(KINDS)}"
+            f"invalid value strict={strict!r}. Pass True, False or some of "
+            f"{', '.join(KINDS)}."
         )
     return named
 
 
-def check_leaks(leaks, strict):
-    """Refuses what test sets share with the other parts.
+def check_leaks(leaks: pd.DataFrame, strict: bool | str | list[str]) -> None:
+    """Refuse leakage of test sets.
 
     Arguments
     ---------
     leaks : pandas.DataFrame
-        What ``find_leaks`` returns.
+        The result of ``find_leaks``.
     strict : bool or list of str
-        Whether anything, or one of these ``KINDS``, is refused.
+        True refuses any leakage, a list the named ``KINDS``.
 
     Raises
     ------
     LeakageError
         With kind, fold and an example.
     InputError
-        If there is no such kind.
+        If a kind is unknown.
     """
     known = [kind for kind in KINDS if kind in set(leaks["kind"])]
     refused = known if strict is True else named_kinds(strict)
     unsaid = sorted(set(refused) - set(known))
     if unsaid:
         raise InputError(
-            f"strict names {unsaid[0]!r}, of which the corpus says nothing"
+            f"strict contains {unsaid[0]!r}, which the corpus does not specify"
         )
     partly = leaks[leaks["kind"].isin(refused) & (leaks["unknown"] > 0)]
     if len(partly):
         row = partly.iloc[0]
         raise LeakageError(
-            f"strict is set, and the {row['kind']} of {row['unknown']} utterances "
-            "is unknown: fill it in, or name in strict what must not be shared"
+            f"strict is set, but the {row['kind']} of {row['unknown']} utterances "
+            "is unknown. Add it, or list in strict only the kinds to check."
         )
     found = leaks[
         (leaks["part"] == "test")
@@ -231,11 +237,11 @@ def check_leaks(leaks, strict):
     if len(found):
         lines = [
             f"{row.kind}: {row.share:.1%} of the test set of fold {row.fold} is "
-            f"shared with {row.other}, {row.example} for one"
+            f"also in {row.other}, for example {row.example}"
             for row in found.drop_duplicates("kind").itertuples()
         ]
         raise LeakageError(
-            "strict is set, and test sets share\n"
+            "strict is set, but test sets have leakage:\n"
             + "\n".join(lines)
-            + "\nChoose another protocol, or name in strict what must not be shared"
+            + "\nChoose another protocol, or list in strict only the kinds to check."
         )

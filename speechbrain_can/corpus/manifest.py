@@ -1,15 +1,17 @@
-"""The manifest: one CSV a corpus, one row an utterance, with word timings.
+"""Manifests: one CSV file per corpus, one row per utterance, with word timings.
 
-``manifests/README.md`` has the format in full. A prepared corpus is a folder:
-``manifest.csv``, ``skipped.csv`` (what was left out and why), ``corpus.json``
-(its name, classes and the settings it was prepared with) and one
-``folds_<protocol>.csv``."""
+``manifests/README.md`` specifies the format. A prepared corpus is a folder with
+``manifest.csv``, ``skipped.csv`` (skipped utterances with reasons),
+``corpus.json`` (name, classes and preparation settings) and one
+``folds_<protocol>.csv`` per protocol.
+"""
 
 import csv
 import math
 import sys
 from dataclasses import dataclass, field
-from typing import Dict, List
+from pathlib import Path
+from typing import Dict, Iterable, List, Sequence
 
 from speechbrain_can.alignment.words import (
     AlignmentError,
@@ -36,12 +38,12 @@ COLUMNS = (
     "aligned_by",
     "votes",
 )
-# Columns that a manifest may lack
+# Optional columns of a manifest
 OPTIONAL = ("transcription", "aligned_by", "votes")
 
 
 LONGEST_WORD = 1000  # characters
-# Columns that utterances can be grouped by, beside those of one's own
+# Columns that utterances can be grouped by, in addition to extra columns
 GROUPING = (
     "speaker",
     "session",
@@ -53,12 +55,12 @@ GROUPING = (
 )
 
 DATA_ROOT = "$data_root"
-# One for all: most manifests have no column of their own.
+# Shared by all utterances: most manifests have no extra columns.
 NO_EXTRA = {}
 
 
 class ManifestError(InputError):
-    """A manifest that cannot be used; the message names file and line."""
+    """Raised for unusable manifests; the message names file and line."""
 
 
 @dataclass(frozen=True)
@@ -68,27 +70,27 @@ class Utterance:
     Arguments
     ---------
     utterance_id : str
-        Unique in its corpus.
+        Unique in the corpus.
     duration : float
         Length of the audio in seconds.
     wav : str
-        Audio file; ``$data_root`` stands for the corpus folder.
+        Audio file; ``$data_root`` stands for the folder of the corpus.
     speaker, session, dialog : str
-        Where the utterance comes from; empty where a corpus has no such thing.
+        Origin of the utterance; empty if the corpus does not specify it.
     scripted : bool
-        Whether the text was given to the speaker.
+        Whether the speaker was given the text.
     emotion : str
         The label.
     words : list of Word
         Cleaned words that tile the utterance.
     transcription : str
-        The text as the corpus writes it, kept for reference.
+        The text as the corpus contains it, for reference.
     aligned_by : str
-        Where the times come from, where this is not the same for all.
+        Source of the word timings, if it varies within the corpus.
     votes : str
-        What raters said, such as ``fru:2 ang:1``; empty where it is not known.
+        Votes of raters, such as ``fru:2 ang:1``; empty if unknown.
     extra : dict of str: str
-        Columns that this corpus alone has, such as ``fold`` or ``room``.
+        Additional columns of the corpus, such as ``fold`` or ``room``.
     """
 
     utterance_id: str
@@ -106,18 +108,18 @@ class Utterance:
     extra: Dict[str, str] = field(default_factory=dict)
 
 
-def column_value(utterance, column):
-    """What an utterance has in a column of the manifest, as text.
+def column_value(utterance: Utterance, column: str) -> str:
+    """Return the value of a column of the manifest as text.
 
-    Raises ``ManifestError`` if its manifest has no such column.
+    Raises ``ManifestError`` if the manifest has no such column.
     """
     if column in utterance.extra:
         return utterance.extra[column]
     if column not in GROUPING:
         known = ", ".join([*GROUPING, *sorted(utterance.extra)])
         raise ManifestError(
-            f"{utterance.utterance_id} has no column {column!r}; choose one of "
-            f"{known}"
+            f"{utterance.utterance_id} has no column {column!r}. Choose one of "
+            f"{known}."
         )
     if column == "words":
         return " ".join(texts_of(utterance.words))
@@ -126,10 +128,10 @@ def column_value(utterance, column):
     return getattr(utterance, column)
 
 
-def read_votes(utterance):
-    """Votes by emotion; one for its label where no rater is known.
+def read_votes(utterance: Utterance) -> dict[str, float]:
+    """Return votes by emotion; one vote for the label if no rater is known.
 
-    Raises ``ManifestError`` for what is no number, or none above 0.
+    Raises ``ManifestError`` for invalid votes or a sum of 0.
     """
     try:
         votes = {
@@ -142,23 +144,24 @@ def read_votes(utterance):
         votes = {"": 0.0}
     if votes and not (min(votes.values()) >= 0 and sum(votes.values()) > 0):
         raise ManifestError(
-            f"{utterance.utterance_id} has the votes {utterance.votes!r}; write "
-            "them as fru:2 ang:1"
+            f"{utterance.utterance_id}: invalid votes {utterance.votes!r}. Write "
+            "them as fru:2 ang:1."
         )
     return votes or {utterance.emotion: 1.0}
 
 
-def check_words(words):
-    """Refuses, with an ``AlignmentError``, words that a manifest cannot hold."""
+def check_words(words: Sequence[Word]) -> None:
+    """Raise an ``AlignmentError`` for words that a manifest cannot represent."""
     for text in texts_of(words):
         if len(text.split()) != 1 or not text.isprintable():
             raise AlignmentError(
-                f"the word {text!r} is white space, or has some in it, or what "
-                "cannot be printed"
+                f"the word {text!r} is empty or contains whitespace or unprintable "
+                "characters"
             )
         if len(text) > LONGEST_WORD:
             raise AlignmentError(
-                f"the word {text[:20]!r}... has {len(text)} characters"
+                f"the word {text[:20]!r}... has {len(text)} characters; the limit "
+                f"is {LONGEST_WORD}"
             )
 
 
@@ -173,8 +176,8 @@ def check_texts(utterance: Utterance) -> None:
             raise AlignmentError(f"the {name} contains a NUL character")
 
 
-def check_utterances(utterances):
-    """Refuses, with a ``ManifestError``, IDs that are not unique."""
+def check_utterances(utterances: Iterable[Utterance]) -> None:
+    """Raise a ``ManifestError`` for duplicate IDs."""
     seen = set()
     for utterance in utterances:
         if utterance.utterance_id in seen:
@@ -182,11 +185,11 @@ def check_utterances(utterances):
         seen.add(utterance.utterance_id)
 
 
-def write_manifest(path, utterances):
-    """Writes utterances as a manifest, sorted by ID.
+def write_manifest(path: str | Path, utterances: list[Utterance]) -> None:
+    """Write utterances as a manifest, sorted by ID.
 
-    There is a column of votes only where there are votes. Columns of the
-    corpus's own come last, in the order of the alphabet.
+    The column ``votes`` is omitted if it is empty. Extra columns come last, in
+    alphabetical order.
     """
     voted = any(utterance.votes for utterance in utterances)
     own = sorted({name for utterance in utterances for name in utterance.extra})
@@ -215,12 +218,12 @@ def write_manifest(path, utterances):
             )
 
 
-def read_manifest(path):
-    """Reads a manifest: utterances by ID, in the order of the file.
+def read_manifest(path: str | Path) -> dict[str, Utterance]:
+    """Read a manifest as utterances by ID, in the order of the file.
 
-    Raises ``ManifestError`` with file and line for a missing column, an ID that
-    stands twice, unequal counts of words and times, and words that do not tile
-    the utterance.
+    Raises ``ManifestError`` with file and line for missing columns, duplicate IDs,
+    different numbers of words and times, and words that do not tile the
+    utterance.
 
     Example
     -------
@@ -233,7 +236,7 @@ def read_manifest(path):
     """
     utterances = {}
     csv.field_size_limit(LONGEST_FIELD)
-    # as a spreadsheet saves it, too
+    # Spreadsheets add a byte order mark.
     with parsing(path, "a manifest", ManifestError), open(
         path, newline="", encoding="utf-8-sig"
     ) as stream:
@@ -245,7 +248,7 @@ def read_manifest(path):
         ]
         if missing:
             raise ManifestError(
-                f"{path}, line 1: missing column(s) {', '.join(missing)}"
+                f"{path}, line 1: missing columns: {', '.join(missing)}"
             )
         for row in reader:
             place = f"{path}, line {reader.line_num}"
@@ -256,13 +259,17 @@ def read_manifest(path):
                 )
             utterances[utterance.utterance_id] = utterance
     if not utterances:
-        raise ManifestError(f"{path}: the manifest has no utterance")
+        raise ManifestError(f"{path}: the manifest contains no utterances")
     return utterances
 
 
-def _parse_row(place, row):
+def _parse_row(place: str, row: dict[str, str]) -> Utterance:
+    """Convert a row to an utterance."""
     if None in row or None in row.values():
-        raise ManifestError(f"{place}: the row has another number of fields")
+        raise ManifestError(
+            f"{place}: the row and the header have different numbers of cells. "
+            "Quote cells that contain a comma."
+        )
     texts = row["words"].split()
     try:
         duration = float(row["duration"])
@@ -272,40 +279,42 @@ def _parse_row(place, row):
         raise ManifestError(f"{place} ({row['ID']}): {error}")
     if not math.isfinite(duration):
         raise ManifestError(
-            f"{place} ({row['ID']}): the duration is {row['duration']}"
+            f"{place} ({row['ID']}): invalid duration {row['duration']}"
         )
     if not len(texts) == len(starts) == len(ends):
         raise ManifestError(
-            f"{place} ({row['ID']}): {len(texts)} words, {len(starts)} starts "
-            f"and {len(ends)} ends; the counts must be equal"
+            f"{place} ({row['ID']}): found {len(texts)} words, {len(starts)} "
+            f"starts and {len(ends)} ends; the numbers must be equal"
         )
     if not texts:
-        raise ManifestError(f"{place} ({row['ID']}): no words")
+        raise ManifestError(
+            f"{place} ({row['ID']}): the utterance has no words"
+        )
     words = [Word(*word) for word in zip(texts, starts, ends)]
     previous = 0.0
     for word in words:
         if word.start != previous or not word.start < word.end:
             raise ManifestError(
                 f"{place} ({row['ID']}): {word.text!r} covers {word.start:g} s "
-                f"to {word.end:g} s, where the word before ends at "
-                f"{previous:g} s; words tile the utterance from 0 on"
+                f"to {word.end:g} s, but the previous word ends at "
+                f"{previous:g} s. Words must tile the utterance, starting at 0."
             )
         previous = word.end
     if previous > duration + 1e-6:
         raise ManifestError(
-            f"{place} ({row['ID']}): {words[-1].text!r} ends at {previous:g} s, "
-            f"the audio at {duration:g} s"
+            f"{place} ({row['ID']}): word {words[-1].text!r} ends at "
+            f"{previous:g} s but the audio is {duration:g} s long"
         )
     if row["scripted"] not in ("0", "1"):
         raise ManifestError(
-            f"{place} ({row['ID']}): scripted is {row['scripted']!r}, "
-            "not 0 or 1"
+            f"{place} ({row['ID']}): scripted must be 0 or 1, found "
+            f"{row['scripted']!r}"
         )
     return Utterance(
         utterance_id=row["ID"],
         duration=duration,
         wav=row["wav"],
-        # many rows share these: one object for all
+        # Many rows have the same values; share the strings.
         speaker=sys.intern(row["speaker"]),
         session=sys.intern(row["session"]),
         dialog=sys.intern(row["dialog"]),
@@ -317,13 +326,13 @@ def _parse_row(place, row):
     )
 
 
-def resolve_wav(utterance, data_folder):
-    """Path of an utterance's audio."""
+def resolve_wav(utterance: Utterance, data_folder: str | Path) -> str:
+    """Return the path of an utterance's audio."""
     return utterance.wav.replace(DATA_ROOT, str(data_folder))
 
 
-def write_reasons(path, reasons):
-    """What a preparation left out or adjusted: ID and reason, sorted by ID."""
+def write_reasons(path: str | Path, reasons: Iterable[tuple[str, str]]) -> None:
+    """Write IDs with the reasons why utterances were skipped or adjusted."""
     with atomic_write(path) as stream:
         writer = csv.writer(stream)
         writer.writerow(["ID", "reason"])

@@ -1,8 +1,9 @@
-"""A prepared corpus: a folder of CSV files that every experiment reads.
+"""Preparation of a corpus: a folder of CSV files for all experiments.
 
-A recipe's preparation lists candidates and turns each into an ``Utterance``;
-``prepare_corpus`` does the rest: it lists what cannot be used with the reason,
-writes the manifest and the folds, and does nothing when that is done already."""
+A recipe lists candidates and converts each one to an ``Utterance``.
+``prepare_corpus`` records skipped utterances with reasons, writes manifest and
+folds, and returns immediately if the corpus is already prepared.
+"""
 
 import hashlib
 import json
@@ -12,7 +13,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, List
+from typing import Callable, Dict, Iterable, List, Sequence
 
 import pandas as pd
 from filelock import FileLock
@@ -44,17 +45,17 @@ from speechbrain_can.files import (
     write_json,
 )
 
-PIECE = 4096  # candidates that are read at once
-SURPLUS = 0.5  # seconds of audio without words that are not worth a word
+PIECE = 4096  # candidates that are submitted to the threads at once
+SURPLUS = 0.5  # seconds of audio after the last word that are not reported
 
 
-# What is in this folder is as it was written: see seal
+# Checksums of the files in a prepared folder; see seal
 DIGESTS = "digests.json"
-RECORDINGS = "recordings"  # in it: of the audio of all utterances
+RECORDINGS = "recordings"  # key of the checksum of all audio
 
 
 class CorpusError(InputError):
-    """A corpus folder that cannot be used; the message says what to give."""
+    """Raised for unusable corpus folders; the message says what to do."""
 
 
 @dataclass
@@ -64,20 +65,20 @@ class Corpus:
     Arguments
     ---------
     name : str
-        What results call it.
+        Name of the corpus in results.
     classes : list of str
-        The emotions, in the order of the class numbers.
+        The emotions, in the order of the class indices.
     data_folder : str
-        What ``$data_root`` stands for.
+        Value of ``$data_root``.
     protocol : str
-        The name of the protocol.
+        Name of the protocol.
     utterances : dict of str: Utterance
-        By ID.
+        Utterances by ID.
     folds : dict of str: FoldAssignment
-        By ID, of those that the protocol uses.
+        Assignments by ID, for the utterances that the protocol uses.
     digest : str
-        Of manifest, folds and recordings: results of others are not averaged
-        with its own.
+        Fingerprint of manifest, folds and recordings. Results with different
+        fingerprints are not averaged.
     """
 
     name: str
@@ -89,8 +90,8 @@ class Corpus:
     digest: str
 
     @classmethod
-    def load(cls, folder, protocol):
-        """Reads what ``prepare_corpus`` wrote."""
+    def load(cls, folder: str | Path, protocol: str) -> "Corpus":
+        """Load a corpus that ``prepare_corpus`` wrote."""
         folder = Path(folder)
         description = read_json(folder / "corpus.json")
         check_unchanged(folder / "manifest.csv")
@@ -99,15 +100,15 @@ class Corpus:
         for utterance in utterances.values():
             if utterance.emotion not in description["classes"]:
                 raise CorpusError(
-                    f"{folder / 'manifest.csv'}: {utterance.utterance_id} has the label "
-                    f"{utterance.emotion!r}, which is none of "
+                    f"{folder / 'manifest.csv'}: {utterance.utterance_id} has the "
+                    f"label {utterance.emotion!r}, which is not one of "
                     f"{description['classes']}"
                 )
         folds = read_folds(folds_path(folder, protocol))
         if not set(folds) <= set(utterances):
             raise CorpusError(
                 f"{folds_path(folder, protocol)} lists utterances that are not "
-                "in the manifest; delete the folder and prepare again"
+                "in the manifest. Delete the folder and prepare the corpus again."
             )
         return cls(
             name=description["corpus"],
@@ -123,12 +124,12 @@ class Corpus:
             ),
         )
 
-    def speakers(self):
-        """The speaker of each utterance, by ID."""
+    def speakers(self) -> Dict[str, str]:
+        """Return the speaker of each utterance by ID."""
         return {name: u.speaker for name, u in self.utterances.items()}
 
-    def words_of(self, ids):
-        """Running words of some utterances."""
+    def words_of(self, ids: Iterable[str]) -> List[str]:
+        """Return the running words of utterances."""
         return [
             text
             for utterance_id in ids
@@ -148,8 +149,8 @@ def _digests(folder):
     return read_json(path) if path.exists() else {}
 
 
-def seal(path):
-    """Notes what a file of a prepared corpus holds: it is not to change."""
+def seal(path: Path) -> None:
+    """Store the checksum of a file that must not change."""
     _note(path.parent, path.name, _digest(path))
 
 
@@ -157,82 +158,80 @@ def _note(folder, name, digest):
     write_json(folder / DIGESTS, {**_digests(folder), name: digest})
 
 
-def check_unchanged(path):
-    """Refuses, with a ``CorpusError``, a file that is not as it was written."""
-    again = f"delete {path.parent / 'corpus.json'} to prepare the corpus again"
+def check_unchanged(path: Path) -> None:
+    """Raise a ``CorpusError`` if a file differs from what preparation wrote."""
+    again = f"Delete {path.parent / 'corpus.json'} to prepare the corpus again"
     if not path.exists():
-        raise CorpusError(f"{path} is missing; {again}")
+        raise CorpusError(f"{path} is missing. {again}.")
     if _digests(path.parent).get(path.name) != _digest(path):
         raise CorpusError(
-            f"{path} is not as the preparation wrote it, and what was made of it "
-            f"would not be either; {again} (folds of your own are "
-            "--protocol=file:<path>)"
+            f"{path} was modified after preparation, so results would not be "
+            f"reproducible. {again}. To use custom folds, pass "
+            "--protocol=file:<path>."
         )
 
 
-def folds_path(folder, protocol):
-    """Where a prepared corpus has the folds of a protocol."""
+def folds_path(folder: str | Path, protocol: str) -> Path:
+    """Return the path of the fold list of a protocol."""
     return Path(folder) / f"folds_{protocol_slug(protocol)}.csv"
 
 
-def leaks_path(folder, protocol):
-    """Where a prepared corpus has what the parts of a protocol's folds share."""
+def leaks_path(folder: str | Path, protocol: str) -> Path:
+    """Return the path of the leakage report of a protocol."""
     return Path(folder) / f"leaks_{protocol_slug(protocol)}.json"
 
 
 def prepare_corpus(
-    folder,
-    name,
-    classes,
-    data_folder,
-    protocol,
-    fold_seed,
-    rule,
-    find_candidates,
-    build_utterance,
-    reference_counts=None,
-    sources=(),
-):
-    """Writes a prepared corpus, unless it is there already.
+    folder: str | Path,
+    name: str,
+    classes: Sequence[str],
+    data_folder: str | Path,
+    protocol: str,
+    fold_seed: int,
+    rule: dict,
+    find_candidates: Callable,
+    build_utterance: Callable,
+    reference_counts: dict[str, int] | None = None,
+    sources: Sequence[str] = (),
+) -> None:
+    """Prepare a corpus, unless it is already prepared.
 
-    One that was prepared in another way, or from other files, is prepared anew.
+    If settings or source files have changed, the corpus is prepared again.
 
     Arguments
     ---------
     folder : str or Path
-        Where to write.
+        Output folder.
     name : str
-        What results call the corpus.
+        Name of the corpus in results.
     classes : list of str
-        The emotions, in the order of the class numbers.
+        The emotions, in the order of the class indices.
     data_folder : str or Path
-        The corpus as it was released.
+        The released corpus.
     protocol : str
         See ``protocols``.
     fold_seed : int
         Seed of random folds.
     rule : dict
-        What else decides which utterances there are and what they hold: the
-        version of the preparation, how labels are read, which alignment. It
-        is written beside the manifest.
+        Everything else that determines the manifest, such as the version of the
+        preparation, label mapping and alignment. Stored in ``corpus.json``.
     find_candidates : callable
-        Takes nothing; returns a list of records with an
-        ``utterance_id``, and a list of
-        (ID, reason) of what is left out without being read.
+        Takes no arguments; returns a list of records with an ``utterance_id``,
+        and a list of (ID, reason) for utterances skipped without reading them.
     build_utterance : callable
-        From a record to an ``Utterance`` and, if it was not taken as it is,
-        what was done to it (else None); may raise ``AlignmentError`` or
-        ``AudioError``, whose message becomes the reason to leave it out.
+        Maps a record to an ``Utterance`` and the description of an adjustment or
+        None. Raises ``AlignmentError`` or ``AudioError`` to skip the utterance;
+        the message becomes the reason.
     reference_counts : dict of str: int or None
-        Utterances a class in the publication that is reproduced.
+        Utterances per class in the reproduced publication.
     sources : tuple of str
-        Where in the data folder the files are that it is made of, as patterns of
-        ``Path.glob``. One that changed since, by its size or time, is noticed.
+        Glob patterns, relative to the data folder, of the source files. Changes
+        of their size or modification time are detected.
 
     Raises
     ------
     CorpusError
-        If nothing is left.
+        If no utterance is usable.
     """
     folder = Path(folder)
     description = {
@@ -244,23 +243,22 @@ def prepare_corpus(
         "sources": _state(data_folder, sources),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    # Of runs that need the same corpus, one prepares and the others wait.
+    # If several runs need the same corpus, one prepares it and others wait.
     with FileLock(folder / "prepare.lock"):
         written = folder / "corpus.json"
-        # as it is read back: JSON has neither tuples nor numbers as keys
+        # normalize to what JSON can represent
         description = json.loads(json.dumps(description))
         before = read_json(written) if written.exists() else description
-        anew = before != description or not (folder / DIGESTS).exists()
-        if anew and written.exists():
+        outdated = before != description or not (folder / DIGESTS).exists()
+        if outdated and written.exists():
             changed = [
                 k for k in description if before.get(k) != description[k]
             ]
             print(
-                f"{folder} was prepared in another way, by another version, or from "
-                f"files that have changed since ({', '.join(changed)}): preparing it "
-                "anew"
+                f"{folder} was prepared with different settings, versions or files "
+                f"(changed: {', '.join(changed)}). Preparing it again."
             )
-        if anew or not written.exists():
+        if outdated or not written.exists():
             for stale in (
                 written,
                 folder / DIGESTS,
@@ -282,19 +280,23 @@ def prepare_corpus(
             seal(path)
             left_out = len(utterances) - len(folds)
             if left_out:
-                print(f"{left_out} utterances are in no fold of {protocol}")
+                print(f"{left_out} utterances are not used by {protocol}")
 
 
-def _state(data_folder, patterns):
-    """Of the files that a corpus is made of: another one once one changes."""
+def _state(data_folder: str | Path, patterns: Sequence[str]) -> str:
+    """Return a fingerprint of the names, sizes and times of source files."""
     found = state_of_files(data_folder, *patterns) if patterns else []
     return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
 
 
 def _write_utterances(
-    folder, candidates, skipped, build_utterance, data_folder
-):
-    """Writes manifest, skipped.csv and adjusted.csv; says what is in them."""
+    folder: Path,
+    candidates: list,
+    skipped: list[tuple[str, str]],
+    build_utterance: Callable,
+    data_folder: str | Path,
+) -> list[Utterance]:
+    """Write manifest.csv, skipped.csv and adjusted.csv, and print a summary."""
     checksums = {}
 
     def attempt(candidate):
@@ -309,9 +311,9 @@ def _write_utterances(
         except (AlignmentError, AudioError) as error:
             return None, str(error)
 
-    # Reading audio releases the interpreter's lock: threads use every core.
+    # Decoding audio releases the GIL, so threads use all cores.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        # in pieces: what waits for a thread takes memory
+        # Submit in pieces to bound the memory of pending work.
         pieces = (
             candidates[i : i + PIECE] for i in range(0, len(candidates), PIECE)
         )
@@ -340,8 +342,8 @@ def _write_utterances(
     write_reasons(folder / "adjusted.csv", adjusted)
     if not utterances:
         raise CorpusError(
-            f"none of {len(skipped)} utterances can be used; "
-            f"{folder / 'skipped.csv'} has the reasons"
+            f"all {len(skipped)} utterances were skipped. See "
+            f"{folder / 'skipped.csv'} for the reasons."
         )
     check_utterances(utterances)
     write_manifest(folder / "manifest.csv", utterances)
@@ -349,30 +351,34 @@ def _write_utterances(
     recordings = repr(sorted(checksums.items())).encode()
     _note(folder, RECORDINGS, hashlib.sha256(recordings).hexdigest()[:16])
     print(f"{len(utterances)} utterances in {folder / 'manifest.csv'}")
-    print(f"{len(skipped)} left out, see {folder / 'skipped.csv'}")
+    print(f"{len(skipped)} skipped utterances in {folder / 'skipped.csv'}")
     if adjusted:
         kinds = Counter(reason.partition(":")[0] for _, reason in adjusted)
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-        print(f"{counts}, see {folder / 'adjusted.csv'}")
+        print(f"Adjusted utterances in {folder / 'adjusted.csv'}: {counts}")
     return utterances
 
 
-def _without_words(utterance):
-    """What to say of audio that goes on long after the last word, or None.
+def _without_words(utterance: Utterance) -> str | None:
+    """Return a note on audio that continues long after the last word, or None.
 
-    It may have another rate than its header says.
+    The sample rate in its header may be wrong.
     """
     end = utterance.words[-1].end
     if utterance.duration - end > max(SURPLUS, end / 4):
         return (
-            f"audio goes on: the words end at {end:.2f} s, the audio at "
-            f"{utterance.duration:.2f} s"
+            f"audio continues after the words: the last word ends at {end:.2f} s, "
+            f"the audio at {utterance.duration:.2f} s"
         )
     return None
 
 
-def describe(utterances, classes, reference_counts=None):
-    """Table of the utterances a class."""
+def describe(
+    utterances: Sequence[Utterance],
+    classes: Sequence[str],
+    reference_counts: dict[str, int] | None = None,
+) -> str:
+    """Return a table of the number of utterances per class."""
     emotions = pd.Series([utterance.emotion for utterance in utterances])
     table = pd.DataFrame({"here": emotions.value_counts().reindex(classes)})
     table = table.fillna(0).astype(int)

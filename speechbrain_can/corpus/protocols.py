@@ -1,50 +1,49 @@
-"""Protocols: how a corpus is cut into folds, the same on every machine.
+"""Protocols: reproducible assignment of utterances to folds.
 
-A protocol maps utterances to folds. Each utterance is tested in one fold and
-validates in at most one other; in the remaining folds it trains. In YAML, or with
-``--protocol``, it has one of these names:
+Each utterance is in the test set of one fold, in the validation set of at most
+one other fold, and in the training set of all others. The hparams key
+``protocol`` accepts these names:
 
 ``random10``
-    The paper's: 10 folds, 8:1:1, stratified by emotion. Speakers and scripted
-    sentences are shared between training and test.
+    The protocol of the paper: 10 folds, 8:1:1, stratified by emotion. Training
+    and test sets have speakers and scripted sentences in common.
 ``leave_one_session_out``
-    Leave one session out. One talker of the next session validates, the woman
-    in even folds and the man in odd ones, and the other talker of that session
-    trains with the three sessions that are left: no speaker is in two parts.
-    With fewer than three sessions the speakers of training and validation
-    cannot be disjoint from each other and from the test; that is refused.
+    Speaker-independent. One speaker of the next session validates, the woman
+    in even folds and the man in odd ones; the other speaker of that session
+    and the remaining sessions train. Needs at least three sessions, because
+    speakers cannot be disjoint otherwise.
 ``leave_one_speaker_out``
-    Leave one speaker out; the next speaker validates. Where two speakers talk
-    to each other, the partner of the one that is tested trains or validates:
-    their dialogs are shared.
+    One speaker is tested and the next speaker validates. If speakers talk to
+    each other, training or validation sets contain the partner of the tested
+    speaker, and therefore the same dialogs.
 ``script_disjoint``, ``script_disjoint:5``
-    Ten folds, or as many as are given, in which no scripted sentence is in two
-    parts, nor one that is nearly the same, whoever says it; what else is
-    improvised stays with its dialog. Speakers and scripted dialogs are shared.
+    Ten folds, or the given number. No scripted sentence, nor a near-duplicate
+    of one, is in two sets of a fold. Other improvised utterances stay with
+    their dialog. Sets may have speakers and scripted dialogs in common.
 ``group:speaker``, ``group:room:5``
-    Folds of about the same size, at most ten or as many as are given, in which
-    nothing of a group is in two parts; a group is what has the same value in
-    this column of the manifest.
+    At most ten folds, or the given number, of similar size. No group is in two
+    sets of a fold; a group has the same value in a column of the manifest.
 ``given``
-    As the corpus says in the manifest's column ``fold``: a number, or ``train``,
-    ``valid`` and ``test``.
+    Uses the column ``fold`` of the manifest: a number, or ``train``, ``valid``
+    and ``test``.
 ``improvised:leave_one_session_out``
-    Any protocol, on the utterances that are not scripted; the others are left
-    out.
+    Any protocol, restricted to utterances that are not scripted.
 ``file:folds.csv``
-    A fold list: ``ID``, ``test_fold`` and ``valid_fold``, see ``manifests``.
+    A fold list with ``ID``, ``test_fold`` and ``valid_fold``; see ``manifests``.
 ``my_folds.by_room``
-    One's own: a module beside ``train.py`` and its function, which takes
-    utterances by ID and a seed and returns a ``FoldAssignment`` by ID.
+    A custom function in a module next to ``train.py``. It takes utterances by
+    ID and a seed, and returns a ``FoldAssignment`` by ID.
 
-To add one for everybody, write a function here and name it in ``PROTOCOLS``. What a
-protocol shares between training and test is found by ``leakage``."""
+To add a protocol to the package, write a function here and add it to
+``PROTOCOLS``. ``leakage`` reports what training and test sets have in common.
+"""
 
 import importlib
 import inspect
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Dict
 from urllib.parse import quote
 
 import numpy as np
@@ -56,13 +55,16 @@ from speechbrain_can.corpus.folds import (
     check_listed,
     read_folds,
 )
-from speechbrain_can.corpus.manifest import column_value
+from speechbrain_can.corpus.manifest import Utterance, column_value
 from speechbrain_can.corpus.sentences import group_near, is_long, sentence_of
 from speechbrain_can.files import InputError
 
+Utterances = Dict[str, Utterance]  # by ID
+Folds = Dict[str, FoldAssignment]  # by ID
 
-def random10(utterances, seed, n_folds=10):
-    """Stratified random folds of the paper: 8:1:1."""
+
+def random10(utterances: Utterances, seed: int, n_folds: int = 10) -> Folds:
+    """Return stratified random folds, 8:1:1, as in the paper."""
     by_emotion = defaultdict(list)
     for utterance_id in sorted(utterances):
         emotion = utterances[utterance_id].emotion
@@ -73,24 +75,26 @@ def random10(utterances, seed, n_folds=10):
         for emotion in sorted(by_emotion)
         for i in generator.permutation(len(by_emotion[emotion]))
     ]
-    # Dealing on from class to class keeps the folds' sizes within one.
+    # Continuing the count across classes keeps fold sizes within one.
     return {
         utterance_id: FoldAssignment(i % n_folds, (i - 1) % n_folds)
         for i, utterance_id in enumerate(shuffled)
     }
 
 
-def leave_one_session_out(utterances, seed=None):
-    """Leave one session out, a speaker of the next session validates."""
+def leave_one_session_out(
+    utterances: Utterances, seed: int | None = None
+) -> Folds:
+    """Leave one session out; a speaker of the next session validates."""
     speakers = defaultdict(set)
     for utterance in utterances.values():
         speakers[utterance.session].add(utterance.speaker)
     sessions = sorted(speakers)
     if len(sessions) < 3:
         raise InputError(
-            "leave_one_session_out needs three sessions or more, found "
-            f"{sessions}: with fewer, no speaker is left to validate that "
-            "neither trains nor is tested"
+            "leave_one_session_out needs at least three sessions, found "
+            f"{sessions}. With fewer, validation speakers cannot be disjoint from "
+            "training and test speakers."
         )
     valid_fold = {}
     for fold in range(len(sessions)):
@@ -104,12 +108,14 @@ def leave_one_session_out(utterances, seed=None):
     }
 
 
-def leave_one_speaker_out(utterances, seed=None):
-    """Leave one speaker out, the next speaker validates."""
+def leave_one_speaker_out(
+    utterances: Utterances, seed: int | None = None
+) -> Folds:
+    """Leave one speaker out; the next speaker validates."""
     speakers = sorted({u.speaker for u in utterances.values()})
     if len(speakers) < 3:
         raise InputError(
-            "leave_one_speaker_out needs three speakers or more, found "
+            "leave_one_speaker_out needs at least three speakers, found "
             f"{speakers}"
         )
     fold = {speaker: i for i, speaker in enumerate(speakers)}
@@ -122,8 +128,10 @@ def leave_one_speaker_out(utterances, seed=None):
     }
 
 
-def grouped(utterances, seed, column, n_folds=None):
-    """Folds of whole groups of a column; the next fold validates."""
+def grouped(
+    utterances: Utterances, seed: int, column: str, n_folds: str | None = None
+) -> Folds:
+    """Return folds of whole groups of a column; the next fold validates."""
     _check_known(utterances, column, f"group:{column}")
     groups = {
         name: column_value(utterance, column)
@@ -132,47 +140,51 @@ def grouped(utterances, seed, column, n_folds=None):
     return _folds_of_groups(groups, n_folds, f"group:{column}")
 
 
-def script_disjoint(utterances, seed, n_folds=None):
-    """Folds that share no scripted sentence, nor one nearly the same."""
+def script_disjoint(
+    utterances: Utterances, seed: int, n_folds: str | None = None
+) -> Folds:
+    """Return folds without scripted sentences or near-duplicates in common."""
     if not any(u.scripted for u in utterances.values()):
         raise InputError(
-            "script_disjoint: no utterance of this corpus is scripted; choose "
-            "another protocol"
+            "script_disjoint: the corpus contains no scripted utterance. Choose "
+            "another protocol."
         )
-    said = {name: sentence_of(u) for name, u in sorted(utterances.items())}
+    texts = {name: sentence_of(u) for name, u in sorted(utterances.items())}
     near = group_near(
         text
-        for name, text in said.items()
+        for name, text in texts.items()
         if utterances[name].scripted or is_long(text)
     )
-    scripts = {near[said[n]] for n, u in utterances.items() if u.scripted}
+    scripts = {near[texts[n]] for n, u in utterances.items() if u.scripted}
     groups = {
-        # an improvised "yes" is of no script
+        # Short improvised utterances such as "yes" match scripts by chance.
         name: f"script {near[text]}"
         if near.get(text) in scripts
         and (utterances[name].scripted or is_long(text))
         else f"dialog {utterances[name].dialog or name}"
-        for name, text in said.items()
+        for name, text in texts.items()
     }
     return _folds_of_groups(groups, n_folds, "script_disjoint")
 
 
-def _folds_of_groups(groups, n_folds, name):
-    """Folds of whole groups, by ID; the next fold validates.
+def _folds_of_groups(
+    groups: dict[str, str], n_folds: str | None, name: str
+) -> Folds:
+    """Return folds of whole groups by ID; the next fold validates.
 
-    The largest group goes to the emptiest fold first, so that folds become
-    about as large as each other.
+    Groups are assigned to the emptiest fold in order of decreasing size, which
+    keeps folds similar in size.
     """
     sizes = Counter(groups.values())
     asked, n_folds = n_folds, min(_number(n_folds, name), len(sizes))
     if asked is not None and n_folds < int(asked):
         raise InputError(
-            f"{name} has {len(sizes)} groups, too few for {asked} folds"
+            f"{name} has only {len(sizes)} groups, too few for {asked} folds"
         )
     if n_folds < 3:
         raise InputError(
-            f"{name} needs three folds or more, of a group or more each, to "
-            f"train, validate and test; found {sorted(sizes)[:3]}"
+            f"{name} needs at least three folds with one group each, found the "
+            f"groups {sorted(sizes)[:3]}"
         )
     fold, filled = {}, [0] * n_folds
     for group in sorted(sizes, key=lambda group: (-sizes[group], group)):
@@ -184,15 +196,15 @@ def _folds_of_groups(groups, n_folds, name):
     }
 
 
-def _check_known(utterances, column, protocol):
-    """Refuses a corpus in which an utterance has nothing in a column."""
+def _check_known(utterances: Utterances, column: str, protocol: str) -> None:
+    """Refuse a corpus in which a column is empty for some utterances."""
     without = sorted(
         name for name, u in utterances.items() if not column_value(u, column)
     )
     if without:
         raise InputError(
-            f"{protocol} needs the {column} of every utterance, and "
-            f"{len(without)} have none, {without[0]} among them"
+            f"{protocol} needs the {column} of every utterance, but "
+            f"{len(without)} have none, for example {without[0]}"
         )
 
 
@@ -201,39 +213,41 @@ def _number(n_folds, name):
         return 10
     if not re.fullmatch("[0-9]+", str(n_folds)):
         raise InputError(
-            f"{name}:{n_folds}: the last part is the number of folds, such as 5"
+            f"{name}:{n_folds}: the last part must be the number of folds, such "
+            "as 5"
         )
     return int(n_folds)
 
 
-def improvised(utterances, seed, *protocol):
-    """The folds of another protocol for what is not scripted."""
+def improvised(utterances: Utterances, seed: int, *protocol: str) -> Folds:
+    """Apply another protocol to the utterances that are not scripted."""
     kept = {n: u for n, u in utterances.items() if not u.scripted}
     if not kept:
         raise InputError(
-            "improvised: every utterance of the corpus is scripted"
+            "improvised: all utterances of the corpus are scripted"
         )
     if not protocol:
         raise InputError(
-            "improvised needs a protocol, as improvised:leave_one_session_out"
+            "improvised needs a protocol, such as "
+            "improvised:leave_one_session_out"
         )
     return _folds(":".join(protocol), kept, seed)
 
 
-def given(utterances, seed):
-    """Folds by the column ``fold`` of the manifest.
+def given(utterances: Utterances, seed: int) -> Folds:
+    """Return folds according to the column ``fold`` of the manifest.
 
-    It has a fold's number (the next fold validates), or one of ``train``,
-    ``valid`` and ``test`` for all.
+    It contains fold numbers (the next fold validates), or ``train``, ``valid``
+    and ``test`` for all utterances.
     """
     found = {name: u.extra.get("fold") for name, u in utterances.items()}
     if not any(found.values()):
-        raise InputError("given: this corpus has no folds of its own")
+        raise InputError("given: the corpus does not specify folds")
     without = sorted(name for name, part in found.items() if not part)
     if without:
         raise InputError(
-            f"{len(without)} utterances have no fold, {without[0]} among them; "
-            "the protocol given needs that of every one"
+            f"given needs the fold of every utterance, but {len(without)} have "
+            f"none, for example {without[0]}"
         )
     if set(found.values()) <= set(PARTS):
         whole = {
@@ -244,21 +258,21 @@ def given(utterances, seed):
         missing = set(PARTS) - set(found.values())
         if missing:
             raise InputError(
-                f"no utterance is given for {', '.join(sorted(missing))}"
+                f"given: no utterance has the fold {', '.join(sorted(missing))}"
             )
         return {name: whole[part] for name, part in sorted(found.items())}
     for utterance_id, part in sorted(found.items()):
         if not part.isdigit():
             raise InputError(
-                f"{utterance_id} has the fold {part!r}; give a number from 0 for "
-                f"every utterance, or one of {', '.join(PARTS)} for every one"
+                f"{utterance_id}: invalid fold {part!r}. Use numbers from 0 for "
+                f"all utterances, or {', '.join(PARTS)} for all of them."
             )
     n_folds = 1 + max(map(int, found.values()))
     empty = set(range(n_folds)) - set(map(int, found.values()))
     if empty:
         raise InputError(
-            f"folds are numbered from 0 to {n_folds - 1}, and no utterance is in "
-            f"{', '.join(map(str, sorted(empty)))}"
+            f"given: folds are numbered from 0 to {n_folds - 1}, but no utterance "
+            f"is in {', '.join(map(str, sorted(empty)))}"
         )
     return {
         utterance_id: FoldAssignment(int(part), (int(part) - 1) % n_folds)
@@ -266,11 +280,11 @@ def given(utterances, seed):
     }
 
 
-def listed(utterances, seed, *path):
-    """The folds of a fold list."""
+def listed(utterances: Utterances, seed: int, *path: str) -> Folds:
+    """Read the folds from a fold list."""
     path = Path(":".join(path))
     if not path.is_file():
-        raise InputError(f"file:{path}: there is no such fold list")
+        raise InputError(f"file:{path}: fold list not found")
     folds = read_folds(path)
     check_assignments(folds)
     return folds
@@ -287,25 +301,25 @@ PROTOCOLS = {
     IMPROVISED: improvised,
     "file": listed,
 }
-# what they were called at first
+# former names
 ALIASES = {
     "session5": "leave_one_session_out",
     "speaker10": "leave_one_speaker_out",
 }
-# Those that promise that no speaker is in two parts, and what they must know
+# Speaker-independent protocols, and the columns they need
 SPEAKERS_APART = {
     "leave_one_session_out": ("session", "speaker"),
     "leave_one_speaker_out": ("speaker",),
 }
-# Those that can say something else tomorrow are asked anew by every run.
+# Protocols whose result can change are evaluated by every run
 CHANGING = ("file",)
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
-def protocol_name(protocol):
-    """The name of a protocol, or of what has this alias.
+def protocol_name(protocol: str) -> str:
+    """Return the canonical name of a protocol.
 
-    Raises ``InputError`` for one that is unknown.
+    Raises ``InputError`` if it is unknown.
     """
     name = ALIASES.get(protocol, protocol)
     kind, _, rest = name.partition(":")
@@ -313,30 +327,30 @@ def protocol_name(protocol):
         return f"{kind}:{protocol_name(rest)}"
     if kind not in PROTOCOLS and not _OWN.fullmatch(name):
         raise InputError(
-            f"protocol {protocol!r} is unknown; choose one of "
-            f"{', '.join(PROTOCOLS)}, or a function of your own as "
-            "my_folds.by_room"
+            f"unknown protocol {protocol!r}. Choose one of "
+            f"{', '.join(PROTOCOLS)}, or a custom function such as "
+            "my_folds.by_room."
         )
     return name
 
 
-def is_changing(protocol):
-    """Whether a protocol is a file or a function of the user's."""
+def is_changing(protocol: str) -> bool:
+    """Return whether a protocol is a file or a custom function."""
     kind, _, rest = protocol_name(protocol).partition(":")
     if kind == IMPROVISED and rest:
         return is_changing(rest)
     return kind in CHANGING or kind not in PROTOCOLS
 
 
-def protocol_slug(protocol):
-    """A protocol's name as a part of a file's, no two names the same."""
+def protocol_slug(protocol: str) -> str:
+    """Return a unique name of a protocol for use in file names."""
     return quote(protocol_name(protocol), safe="")
 
 
-def make_folds(protocol, utterances, seed):
-    """The folds of a protocol, by its name: a ``FoldAssignment`` by ID.
+def make_folds(protocol: str, utterances: Utterances, seed: int) -> Folds:
+    """Return the folds of a protocol.
 
-    Raises ``InputError`` if the corpus cannot honour it.
+    Raises ``InputError`` if the corpus does not meet its requirements.
     """
     folds = _folds(protocol, utterances, seed)
     check_listed(folds, utterances)
@@ -363,16 +377,18 @@ def _folds(protocol, utterances, seed):
     return folds
 
 
-def _check_speakers(folds, utterances, protocol):
-    """Refuses a corpus in which a speaker would be in two parts of a fold."""
+def _check_speakers(
+    folds: Folds, utterances: Utterances, protocol: str
+) -> None:
+    """Refuse a corpus in which a speaker would be in two sets of a fold."""
     parts = {}
     for name, fold in folds.items():
         parts.setdefault(utterances[name].speaker, set()).add(fold)
     mixed = sorted(speaker for speaker, own in parts.items() if len(own) > 1)
     if mixed:
         raise InputError(
-            f"{protocol}: speaker {mixed[0]} is in several sessions, and would be "
-            "in several parts; choose group:speaker"
+            f"{protocol}: speaker {mixed[0]} occurs in several sessions and would "
+            "be in several sets. Use group:speaker."
         )
 
 
@@ -382,6 +398,6 @@ def _own_function(name):
         return getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise InputError(
-            f"protocol {name!r}: {error}; it is the name of a module, such as a "
-            "file beside train.py, and of a function in it"
+            f"protocol {name!r}: {error}. Pass MODULE.FUNCTION, where MODULE is, "
+            "for example, a file next to train.py."
         ) from error

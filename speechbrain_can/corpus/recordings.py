@@ -1,8 +1,10 @@
-"""Corpora without word times: their words are aligned or recognised first.
+"""Preparation of corpora without word timings.
 
-A preparation lists ``LabelledRecording`` and calls ``prepare_recordings``. What is
-found of a recording is kept in the prepared folder, in ``words/<ID>.json``: a
-preparation that was stopped goes on, and the files can be corrected by hand."""
+A recipe lists ``LabelledRecording`` objects and calls ``prepare_recordings``, which
+aligns or transcribes each recording. Words are stored in the prepared folder as
+``words/<ID>.json``: an interrupted preparation resumes, and the files can be
+corrected by hand.
+"""
 
 import hashlib
 import json
@@ -12,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Callable, Dict, Iterator, Optional, Sequence
 
 import torch
 from tqdm import tqdm
@@ -24,33 +26,34 @@ from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
 from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
 from speechbrain_can.files import InputError, is_inside, read_json, write_json
 
-# Of how words are found: what other versions found is found anew.
+# Version of the word search; words found by other versions are discarded.
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class LabelledRecording:
-    """An utterance of a corpus, and what is known of it.
+    """A labeled recording of a corpus.
 
     Arguments
     ---------
     utterance_id : str
-        Unique in the corpus, and a file's name.
+        Unique in the corpus and usable as a file name.
     wav : str
-        Its audio, relative to the corpus.
+        Audio file, relative to the corpus.
     emotion : str
-        Its class.
+        The label.
     speaker, session, dialog : str
-        Where it comes from; empty where a corpus has no such thing.
+        Origin of the recording; empty if the corpus does not specify it.
     scripted : bool
-        Whether the text was given to the speaker.
+        Whether the speaker was given the text.
     transcript : str or None
-        What is said; None has to be recognised.
+        The spoken words; None to transcribe the audio.
     alignment : str or None
-        A file that says when, relative to the corpus: see ``read_alignment``.
+        A file with word timings, relative to the corpus; see
+        ``read_alignment``.
     extra : dict of str: str
-        Other columns of the manifest, such as ``fold``: a number, or ``train``,
-        ``valid`` or ``test``, where the corpus says so.
+        Additional columns of the manifest, such as ``fold``: a number, or
+        ``train``, ``valid`` or ``test``.
     """
 
     utterance_id: str
@@ -66,27 +69,27 @@ class LabelledRecording:
 
 
 def prepare_recordings(
-    folder,
-    name,
-    data_folder,
-    protocol,
-    fold_seed,
-    find_recordings,
-    aligner,
-    transcriber=None,
-    workers=None,
-    classes=None,
-    rule=(),
-    allow_outside=False,
-):
-    """Writes a prepared corpus, unless it is there already: ``prepare_corpus``.
+    folder: str | Path,
+    name: str,
+    data_folder: str | Path,
+    protocol: str,
+    fold_seed: int,
+    find_recordings: Callable,
+    aligner: Callable,
+    transcriber: Callable | None = None,
+    workers: int | None = None,
+    classes: Sequence[str] | None = None,
+    rule: dict = (),
+    allow_outside: bool = False,
+) -> None:
+    """Prepare a corpus of recordings, unless it is already prepared.
 
     Arguments
     ---------
     folder : str or Path
-        Where to write.
+        Output folder.
     name : str
-        What results call the corpus.
+        Name of the corpus in results.
     data_folder : str or Path
         The corpus.
     protocol : str
@@ -94,32 +97,32 @@ def prepare_recordings(
     fold_seed : int
         Seed of random folds.
     find_recordings : callable
-        Takes nothing; returns a list of ``LabelledRecording``, and a list of (ID,
-        reason) of what is left out.
+        Takes no arguments; returns a list of ``LabelledRecording`` and a list of
+        (ID, reason) for skipped recordings.
     aligner : callable
-        From a waveform and a transcript to words.
+        Maps a waveform and a transcript to words.
     transcriber : callable or None
-        From a waveform to words, where there is no transcript.
+        Maps a waveform to words, for recordings without a transcript.
     workers : int or None
-        Processes that find words; None takes one a core.
+        Processes that align and transcribe; None for one per core.
     classes : list of str or None
-        The emotions, in the order of the class numbers; None takes those of the
+        The emotions, in the order of the class indices; None for those of the
         recordings, sorted.
     rule : dict
-        What else decides what is in the manifest.
+        Everything else that determines the manifest.
     allow_outside : bool
-        Whether audio and alignments may lie outside ``data_folder``; others are
-        left out.
+        Whether audio and alignments may lie outside ``data_folder``; if not,
+        such recordings are skipped.
 
     Raises
     ------
     CorpusError
-        If nothing can be used, or a process died.
+        If no recording is usable, or a worker process died.
     """
     data_folder = Path(data_folder)
     recordings, skipped = find_recordings()
     if not recordings:
-        raise CorpusError(f"{data_folder}: no recording is listed")
+        raise CorpusError(f"{data_folder}: the corpus lists no recordings")
     if not allow_outside:
         outside = {
             recording.utterance_id: path
@@ -130,7 +133,8 @@ def prepare_recordings(
         skipped += [
             (
                 name,
-                f"{path} lies outside {data_folder}; give --allow_outside=True",
+                f"{path} is outside {data_folder}. If this is intended, pass "
+                "--allow_outside=True.",
             )
             for name, path in outside.items()
         ]
@@ -156,8 +160,7 @@ def prepare_recordings(
         found = _read_words(_words_path(Path(folder) / "words", recording))
         return as_utterance(recording, found, data_folder), None
 
-    # What is listed, and which files there are, decide what is in the manifest,
-    # as the settings do.
+    # The manifest depends on the list of recordings and on the state of files.
     listed = json.dumps(
         [
             [
@@ -187,8 +190,10 @@ def prepare_recordings(
     )
 
 
-def as_utterance(recording, found, data_folder):
-    """A row of the manifest."""
+def as_utterance(
+    recording: LabelledRecording, found: FoundWords, data_folder: Path
+) -> Utterance:
+    """Convert a recording and its words to a row of the manifest."""
     return Utterance(
         utterance_id=recording.utterance_id,
         duration=audio_duration(data_folder / recording.wav),
@@ -210,11 +215,16 @@ def as_utterance(recording, found, data_folder):
 
 
 def find_all_words(
-    folder, recordings, data_folder, aligner, transcriber, workers=None
-):
-    """Finds the words of recordings side by side, those that are not found yet.
+    folder: Path,
+    recordings: list[LabelledRecording],
+    data_folder: Path,
+    aligner: Callable,
+    transcriber: Callable | None,
+    workers: int | None = None,
+) -> dict[str, str]:
+    """Find the words of recordings in parallel, skipping those already found.
 
-    Returns the reasons, by ID, of those whose words cannot be found.
+    Returns the reasons, by ID, for recordings whose words were not found.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [
@@ -244,13 +254,15 @@ def find_all_words(
     return problems
 
 
-def _map(recordings, settings, workers):
-    """The problem, or None, of each recording."""
+def _map(
+    recordings: list[LabelledRecording], settings: tuple, workers: int
+) -> Iterator[str | None]:
+    """Yield the problem, or None, of each recording."""
     if workers == 1:
         for recording in recordings:
             yield _find_and_write(recording, *settings)
         return
-    # What is forked from a process with threads may hang.
+    # Processes forked from one with threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         workers, context, initializer=_start, initargs=settings
@@ -259,9 +271,9 @@ def _map(recordings, settings, workers):
             yield from pool.map(_find_in_process, recordings, chunksize=4)
         except BrokenProcessPool as error:
             raise CorpusError(
-                "a process that finds words died, for want of memory or as it "
-                "started; the same command goes on where it was, with fewer "
-                "processes if alignment_workers is lower"
+                "an alignment process died, most likely because memory ran out. "
+                "Run the same command again to resume; pass a lower "
+                "--alignment_workers to use fewer processes."
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -272,7 +284,7 @@ _settings = ()
 
 def _start(*settings):
     global _settings
-    # a core each: what CTranslate2 starts reads it from here
+    # One core per process; CTranslate2 reads this variable.
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     _settings = settings
@@ -282,8 +294,14 @@ def _find_in_process(recording):
     return _find_and_write(recording, *_settings)
 
 
-def _find_and_write(recording, folder, data_folder, aligner, transcriber):
-    """Writes the words of a recording; returns why it could not, or None."""
+def _find_and_write(
+    recording: LabelledRecording,
+    folder: Path,
+    data_folder: Path,
+    aligner: Callable,
+    transcriber: Callable | None,
+) -> str | None:
+    """Write the words of a recording; return the reason if they are not found."""
     try:
         waveform, sample_rate = load_audio(data_folder / recording.wav)
         found = find_words(
@@ -298,8 +316,8 @@ def _find_and_write(recording, folder, data_folder, aligner, transcriber):
     except (AlignmentError, AudioError) as error:
         return str(error)
     except (InputError, ImportError):
-        raise  # it would be the same for every recording
-    # whatever a library stumbles over, the others are not to suffer for it
+        raise  # would occur for every recording
+    # Unexpected errors of a library must not stop the other recordings.
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     write_json(
@@ -324,7 +342,7 @@ def _find_and_write(recording, folder, data_folder, aligner, transcriber):
 
 def _words_path(folder, recording):
     name = recording.utterance_id
-    if len(name.encode()) > 200:  # file systems end at 255
+    if len(name.encode()) > 200:  # the limit of file systems is 255
         name = f"{name[:50]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return folder / f"{name}.json"
 
@@ -350,8 +368,8 @@ def _read(path):
 
 def _broken(path, error):
     return CorpusError(
-        f"{path} cannot be read ({error!r}); mend it, or delete it to find its "
-        "words anew"
+        f"{path} cannot be read ({error!r}). Correct it, or delete it to align "
+        "the recording again."
     )
 
 
@@ -363,16 +381,21 @@ def _is_found(folder, recording, data_folder, aligner, transcriber):
     return _read(path).get("found_from") == origin
 
 
-def _state(data_folder, path):
-    """Size and time of a file; None where there is none."""
+def _state(data_folder: Path, path: str | None) -> tuple[int, int] | None:
+    """Return size and modification time of a file, or None if it does not exist."""
     if path is None or not (data_folder / path).exists():
         return None
     stat = os.stat(data_folder / path)
     return stat.st_size, stat.st_mtime_ns
 
 
-def _origin(recording, data_folder, aligner, transcriber):
-    """What words are found from: when it is the same, they are."""
+def _origin(
+    recording: LabelledRecording,
+    data_folder: Path,
+    aligner: Callable,
+    transcriber: Callable | None,
+) -> str:
+    """Return a fingerprint of everything that determines the words of a recording."""
     paths = [recording.wav, recording.alignment]
     stats = [(path, _state(data_folder, path)) for path in paths]
     origin = (VERSION, stats, recording.transcript, repr(aligner))

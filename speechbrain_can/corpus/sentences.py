@@ -1,7 +1,8 @@
-"""What is said: sentences as they are compared, and those nearly the same."""
+"""Comparison of sentences: normalization and near-duplicates."""
 
 import re
 import unicodedata
+from typing import Iterable
 
 import numpy as np
 from rapidfuzz import fuzz, process
@@ -9,18 +10,19 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from speechbrain_can.alignment.words import texts_of
+from speechbrain_can.corpus.manifest import Utterance
 
-# Shorter ones ("yeah", "oh no") are the same by chance; scripts without spaces
-# are counted in characters.
+# Shorter sentences ("yeah", "oh no") are equal by chance. Scripts without spaces
+# are measured in characters.
 MIN_WORDS, MIN_CHARACTERS = 3, 6
 _WITHOUT_SPACES = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]")
-# Of rapidfuzz's ratio: in a hundred characters about ten differ.
+# Threshold of rapidfuzz's ratio: about ten of a hundred characters differ
 NEARLY = 90
-BLOCK = 256  # sentences that are compared with all others at once
+BLOCK = 256  # sentences per block of comparisons
 
 
-def sentence_of(utterance):
-    """The transcription, or else the words, in lower case without punctuation.
+def sentence_of(utterance: Utterance) -> str:
+    """Return the transcription, or the words, in lower case without punctuation.
 
     Example
     -------
@@ -39,8 +41,8 @@ def sentence_of(utterance):
     return " ".join("".join(kept).split())
 
 
-def is_long(sentence):
-    """Whether two would hardly say the same by chance.
+def is_long(sentence: str) -> bool:
+    """Return whether a sentence is too long to be repeated by chance.
 
     Example
     -------
@@ -52,21 +54,21 @@ def is_long(sentence):
     return len(sentence.split()) >= MIN_WORDS
 
 
-def group_near(sentences):
-    """A number for each sentence, the same for those that are nearly the same.
+def group_near(sentences: Iterable[str]) -> dict[str, int]:
+    """Assign near-duplicate sentences to the same group.
 
-    Two are when rapidfuzz's ratio is ``NEARLY`` or more, or a third is between
-    them. Sentences that are not ``is_long`` are alike only to themselves.
+    Sentences are near-duplicates if rapidfuzz's ratio is at least ``NEARLY``, also
+    transitively. Sentences that are not ``is_long`` form their own groups.
 
     Arguments
     ---------
     sentences : iterable of str
-        In any order, any number of times.
+        In any order, possibly with repetitions.
 
     Returns
     -------
     dict of str: int
-        By sentence.
+        Group number by sentence.
 
     Example
     -------
@@ -76,7 +78,7 @@ def group_near(sentences):
     >>> len(set(groups.values()))
     2
     """
-    # of like length: far longer ones cannot be nearly the same
+    # Sorted by length: sentences of very different lengths cannot match.
     unique = sorted(set(sentences), key=lambda text: (len(text), text))
     lengths = np.array([len(text) for text in unique])
     long = np.array([is_long(text) for text in unique])

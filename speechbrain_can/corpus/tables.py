@@ -1,22 +1,25 @@
-"""Tables that people write: CSV, or TSV by the ending."""
+"""Tables provided by users: CSV, or TSV by file extension."""
 
 import csv
 import io
 from pathlib import Path
+from typing import Sequence
 
 from speechbrain_can.files import InputError, decode, parsing
 
-LONGEST_FIELD = 2**27  # characters: the words of a recording of days
+LONGEST_FIELD = 2**27  # characters; enough for the words of days of audio
 
 
-def read_table(path, needed):
-    """Lines of a table: number and columns.
+def read_table(
+    path: str | Path, needed: Sequence[str]
+) -> list[tuple[int, dict[str, str]]]:
+    """Read a table as pairs of line number and row.
 
-    Raises ``InputError`` if there is no such table or a column is missing.
+    Raises ``InputError`` if the table or a column is missing.
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path}: no such table")
+        raise InputError(f"{path}: table not found")
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     csv.field_size_limit(LONGEST_FIELD)
     with parsing(path, "a table"):
@@ -27,7 +30,7 @@ def read_table(path, needed):
         missing = [key for key in needed if key not in (rows.fieldnames or ())]
         if missing:
             raise InputError(
-                f"{path}, line 1: missing column(s) {', '.join(missing)}; found "
-                f"{', '.join(rows.fieldnames or ['none'])}"
+                f"{path}, line 1: missing columns: {', '.join(missing)}. Found: "
+                f"{', '.join(rows.fieldnames or ['none'])}."
             )
         return [(rows.line_num, row) for row in rows]

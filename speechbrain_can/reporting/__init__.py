@@ -1,1 +1,1 @@
-"""Pages of what runs found."""
+"""HTML reports of runs."""

@@ -1,29 +1,31 @@
 """Figures of a report, as SVG. Needs matplotlib (extra ``plots``)."""
 
 import io
+from typing import Callable, Sequence
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 
 from speechbrain_can.results.calibration import BINS
 from speechbrain_can.results.metrics import METRICS
 
-# Okabe and Ito: told apart without colour vision
+# Colors of Okabe and Ito, distinguishable without color vision
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8c8c8c"
-COLUMNS = 3  # of small pictures side by side
+COLUMNS = 3  # of small plots
 
 
-def plot_folds(results, intervals):
-    """Points a fold, the mean, and its bootstrap interval over utterances.
+def plot_folds(results: pd.DataFrame, intervals: pd.DataFrame) -> str:
+    """Plot the scores of folds, their total, and its interval over utterances.
 
     Arguments
     ---------
     results : pandas.DataFrame
-        As ``collect`` returns it.
+        The result of ``collect``.
     intervals : pandas.DataFrame
-        As ``interval_table`` returns it.
+        The result of ``interval_table``.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def plot_folds(results, intervals):
     ):
         for height, system in enumerate(systems):
             values = results.loc[results["system"] == system, metric]
-            # beside each other where several are the same
+            # avoid overlap of equal values
             jitter = (
                 np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else 0
             )
@@ -73,8 +75,8 @@ def plot_folds(results, intervals):
     return _svg(figure)
 
 
-def plot_curves(curves):
-    """The validation metric by epoch of every fold and seed, a picture a system."""
+def plot_curves(curves: pd.DataFrame) -> str:
+    """Plot the validation metric by epoch for all folds and seeds, as SVG."""
 
     def draw(axes, own):
         for _, run in own.groupby(["seed", "fold"]):
@@ -88,28 +90,28 @@ def plot_curves(curves):
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"validation {own['metric'].iloc[0]}")
 
-    return _svg(_small_pictures(curves, draw))
+    return _svg(_small_plots(curves, draw))
 
 
-def plot_calibration(predictions, classes):
-    """How often a system is right, by how sure it is, a picture a system."""
+def plot_calibration(predictions: pd.DataFrame, classes: Sequence[str]) -> str:
+    """Plot reliability diagrams, one per system, as SVG."""
 
     def draw(axes, own):
         confidence = own[list(classes)].max(axis=1).clip(0, 1)
         right = own["true"] == own["predicted"]
-        found, sure = calibration_curve(right, confidence, n_bins=BINS)
+        accuracy, mean = calibration_curve(right, confidence, n_bins=BINS)
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
-        axes.plot(sure, found, marker="o", color=BLUE, markersize=4)
+        axes.plot(mean, accuracy, marker="o", color=BLUE, markersize=4)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
-        axes.set_xlabel("probability given")
-        axes.set_ylabel("share right")
+        axes.set_xlabel("predicted probability")
+        axes.set_ylabel("accuracy")
 
-    return _svg(_small_pictures(predictions, draw))
+    return _svg(_small_plots(predictions, draw))
 
 
-def _small_pictures(table, draw):
-    """A figure with one drawing a system, on the same axes."""
+def _small_plots(table: pd.DataFrame, draw: Callable) -> Figure:
+    """Return a figure with one plot per system, on shared axes."""
     systems = list(dict.fromkeys(table["system"]))
     columns = min(COLUMNS, len(systems))
     rows = -(-len(systems) // columns)
@@ -128,8 +130,8 @@ def _small_pictures(table, draw):
     return figure
 
 
-def _svg(figure):
-    """The same picture is the same text in every run."""
+def _svg(figure: Figure) -> str:
+    """Return a figure as SVG that does not vary between runs."""
     stream = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "speechbrain_can"}):
         figure.savefig(stream, format="svg", metadata={"Date": None})

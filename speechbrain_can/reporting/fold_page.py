@@ -1,4 +1,4 @@
-"""The page of a fold: what its model says of the test set."""
+"""HTML page of the test set of a fold."""
 
 from pathlib import Path
 
@@ -7,10 +7,7 @@ from speechbrain_can.corpus.folds import split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
 from speechbrain_can.files import InputError, read_json
 from speechbrain_can.hparams import SETTINGS, read_settings
-from speechbrain_can.inference.evaluation import (
-    group_by_speaker,
-    predict_group,
-)
+from speechbrain_can.inference.evaluation import group_by_speaker, predict_group
 from speechbrain_can.inference.recognizer import load_recognizer
 from speechbrain_can.reporting.gather import load_corpus
 from speechbrain_can.results.folds import FOLD_RESULT
@@ -18,33 +15,35 @@ from speechbrain_can.results.page import PAGE_RATE, PageEntry, write_page
 from speechbrain_can.training.model_folder import MODEL
 
 
-def write_fold_page(path, fold_folder, most=60):
-    """Writes the page of a fold, confident mistakes first.
+def write_fold_page(
+    path: str | Path, fold_folder: str | Path, most: int = 60
+) -> int:
+    """Write the page of a fold, high-confidence errors first.
 
     Arguments
     ---------
     path : str or Path
         The HTML file.
     fold_folder : str or Path
-        A ``fold_<number>`` of a run; its corpus must be where it was.
+        Folder ``fold_<number>`` of a run whose corpus still exists.
     most : int
-        Utterances on the page.
+        Maximum number of utterances.
 
     Returns
     -------
     int
-        Utterances on it.
+        Number of utterances on the page.
 
     Raises
     ------
     InputError
-        If the folder is not that of a finished fold.
+        If the folder does not belong to a finished fold.
     """
     fold_folder = Path(fold_folder)
     if not (fold_folder / MODEL / SETTINGS).exists():
         raise InputError(
-            f"{fold_folder} has no model; give a folder fold_<number> of a "
-            "finished run"
+            f"{fold_folder} contains no model. Pass a folder fold_<number> of a "
+            "finished run."
         )
     settings = read_settings(fold_folder / SETTINGS)
     manifest = read_json(fold_folder / FOLD_RESULT)["manifest"]
@@ -62,7 +61,7 @@ def write_fold_page(path, fold_folder, most=60):
         if utterance.utterance_id in tested
     ]
     wrong = sum(u.emotion != p.label for u, p in found)
-    # confident mistakes first, then what was hardly right
+    # errors by decreasing confidence, then correct ones by increasing confidence
     found.sort(
         key=lambda pair: (
             pair[0].emotion == pair[1].label,
@@ -86,8 +85,8 @@ def write_fold_page(path, fold_folder, most=60):
             )
             for utterance, prediction in shown
         ),
-        f"{len(shown)} of {len(found)} test utterances. {wrong} are mistakes; "
-        "they come first, the surest of them at the top, then what was right by "
-        "the smallest margin. Probabilities are calibrated.",
+        f"{len(shown)} of {len(found)} test utterances, {wrong} of them errors. "
+        "Errors with the highest confidence come first, followed by correct "
+        "predictions with the lowest confidence. Probabilities are calibrated.",
     )
     return len(shown)

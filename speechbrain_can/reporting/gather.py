@@ -1,9 +1,9 @@
-"""What a report is made of: everything that runs left behind."""
+"""Data of a report, collected from the folders of runs."""
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,27 +32,27 @@ LOG = "train_log.txt"
 
 @dataclass(frozen=True)
 class Gathered:
-    """Runs on one corpus and one protocol, and what they found.
+    """Results of runs with one corpus and one protocol.
 
     Arguments
     ---------
     corpus : Corpus
-        What they were trained on.
+        The corpus.
     results : pandas.DataFrame
-        As ``collect`` returns it.
+        The result of ``collect``.
     predictions : pandas.DataFrame
-        As ``load_predictions`` returns it.
+        The result of ``load_predictions``.
     leaks : pandas.DataFrame
-        As ``find_leaks`` returns it.
+        The result of ``find_leaks``.
     curves : pandas.DataFrame
-        A row for each system, seed, fold and epoch, with ``stop_on``, the metric of
-        the validation set that chose the ``tested`` epoch.
+        Validation metric used for early stopping, one row per system, seed,
+        fold and epoch; ``tested`` marks the tested epoch.
     attention : pandas.DataFrame
-        A row for each system and modality; no row for a system without attention
-        on words.
+        Attention statistics, one row per system and modality with attention
+        over words.
     calibration : pandas.DataFrame
-        The calibration error of each system: ``ECE`` and ``ECE calibrated``, means
-        of its folds, and ``ECE pooled``, of all folds and seeds together.
+        Calibration error of each system: ``ECE`` and ``ECE calibrated``, means
+        over folds, and ``ECE pooled``, over all folds and seeds.
     sources : list of dict
         Settings, command, environment and duration of each run.
     """
@@ -67,29 +67,29 @@ class Gathered:
     sources: List[Dict]
 
     @property
-    def systems(self):
-        """list of str : their names."""
+    def systems(self) -> List[str]:
+        """Names of the systems."""
         return list(dict.fromkeys(self.results["system"]))
 
 
-def gather(folders):
-    """Everything that runs left behind.
+def gather(folders: Iterable[str | Path]) -> Gathered:
+    """Collect the results of runs.
 
     Arguments
     ---------
     folders : list of str or Path
-        Of runs, or of comparisons.
+        Folders of runs or comparisons.
 
     Returns
     -------
     Gathered
-        The runs.
+        The results.
 
     Raises
     ------
     InputError
-        If a folder has no finished run, runs are on other folds than each other's,
-        or their prepared corpus is gone.
+        If a folder contains no finished run, folds differ between runs, or the
+        prepared corpus is missing.
     """
     runs = find_runs(folders)
     results = collect(runs)
@@ -97,8 +97,7 @@ def gather(folders):
     for system, seed, run in runs:
         if (system, seed) not in finished:
             raise InputError(
-                f"{run} has no finished fold; finish it, or give the folders of "
-                "the runs that are"
+                f"{run} has no finished fold. Finish it or exclude it."
             )
     check_comparable(results)
     for _, _, run in runs:
@@ -107,8 +106,8 @@ def gather(folders):
     described = [run for _, _, run in runs if (run / SETTINGS).exists()]
     if not described:
         raise InputError(
-            f"{runs[0][2]} has no {SETTINGS}; give one of the runs that it was made "
-            "of as well"
+            f"{runs[0][2]} has no {SETTINGS}. For an ensemble, also pass one of its "
+            "runs."
         )
     prepared, corpus = load_corpus(described[0], manifest)
     predictions = load_predictions(results)
@@ -124,27 +123,27 @@ def gather(folders):
     )
 
 
-def load_corpus(run, manifest):
-    """The prepared corpus of a run, which may have been moved with it.
+def load_corpus(run: str | Path, manifest: str) -> tuple[Path, Corpus]:
+    """Load the prepared corpus of a run, also if both were moved.
 
     Arguments
     ---------
     run : str or Path
-        Its folder.
+        Folder of the run.
     manifest : str
-        The digest that its results have.
+        Fingerprint of the corpus in the results.
 
     Returns
     -------
     folder : Path
         The prepared folder.
     corpus : Corpus
-        What is in it.
+        The corpus.
 
     Raises
     ------
     InputError
-        If it is gone, or was prepared anew since.
+        If it is missing or was prepared again with other settings.
     """
     run = Path(run)
     hparams = read_settings(run / SETTINGS).plain()
@@ -160,8 +159,8 @@ def load_corpus(run, manifest):
             if corpus.digest == manifest:
                 return place, corpus
     raise InputError(
-        f"the prepared corpus of {run} is gone, or another one by now; it was "
-        f"looked for in {', '.join(map(str, places))}"
+        f"the prepared corpus of {run} is missing or has changed. Searched "
+        f"folders: {', '.join(map(str, places))}."
     )
 
 
@@ -177,7 +176,7 @@ def _curves(runs):
     rows = []
     for system, seed, run in runs:
         if not (run / SETTINGS).exists():
-            continue  # a mean of runs was not trained
+            continue  # ensembles have no learning curve
         metric = read_settings(run / SETTINGS).plain()["stop_on"]
         for result in finished_folds(run):
             path = run / f"fold_{result['fold']}" / LOG
@@ -196,8 +195,8 @@ def _curves(runs):
     return pd.DataFrame(rows)
 
 
-def read_log(path):
-    """Epochs of a ``train_log.txt``, each with its values by name.
+def read_log(path: str | Path) -> list[tuple[int, dict[str, float]]]:
+    """Return the epochs of a ``train_log.txt`` with their values by name.
 
     Example
     -------
@@ -247,8 +246,8 @@ def _attention(runs, corpus):
     return pd.DataFrame(rows).groupby(["system", "modality"]).mean()
 
 
-def entropy(weights):
-    """Of attention over words: 1 where it is equal, 0 where it is on one word.
+def entropy(weights: Sequence[float]) -> float:
+    """Return the normalized entropy of attention: 1 if uniform, 0 for one word.
 
     Example
     -------
@@ -289,8 +288,8 @@ def _source(system, seed, run):
     }
 
 
-def _common_environment(folds) -> Optional[Dict]:
-    """By name the value of every fold; of a run on several machines all values."""
+def _common_environment(folds: list[dict]) -> Optional[Dict]:
+    """Return the environment of all folds; differing values are listed."""
     values = {}
     for fold in folds:
         for name, value in fold.get("environment", {}).items():

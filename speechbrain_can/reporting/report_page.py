@@ -1,12 +1,14 @@
-"""The report: one HTML file of runs on the same folds."""
+"""HTML report of runs on the same folds."""
 
 import base64
+from pathlib import Path
 
 import jinja2
 import pandas as pd
 
 from speechbrain_can.corpus.folds import count_folds
 from speechbrain_can.corpus.leakage import format_leaks
+from speechbrain_can.corpus.prepare import Corpus
 from speechbrain_can.corpus.sentences import sentence_of
 from speechbrain_can.files import atomic_write
 from speechbrain_can.reporting.figures import (
@@ -14,6 +16,7 @@ from speechbrain_can.reporting.figures import (
     plot_curves,
     plot_folds,
 )
+from speechbrain_can.reporting.gather import Gathered
 from speechbrain_can.results.metrics import METRICS, confusion, recalls
 from speechbrain_can.results.report import (
     SIGNIFICANT,
@@ -24,22 +27,27 @@ from speechbrain_can.results.report import (
 )
 from speechbrain_can.results.significance import summarise_systems
 
-MISTAKES = 20  # of each system
+ERRORS = 20  # shown per system
 
 
-def write_report_page(path, gathered, intervals, reference):
-    """Writes a page that needs no other file and no network.
+def write_report_page(
+    path: str | Path,
+    gathered: Gathered,
+    intervals: pd.DataFrame,
+    reference: str,
+) -> None:
+    """Write a self-contained HTML report that needs no network.
 
     Arguments
     ---------
     path : str or Path
         The HTML file.
     gathered : Gathered
-        The runs.
+        The results.
     intervals : pandas.DataFrame
-        As ``interval_table`` returns it.
+        The result of ``interval_table``.
     reference : str
-        The system that others are set beside.
+        The system that others are compared with.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("speechbrain_can.reporting", "."),
@@ -55,8 +63,10 @@ def write_report_page(path, gathered, intervals, reference):
         )
 
 
-def page_content(gathered, intervals, reference):
-    """What is on the page, by the names that its template has."""
+def page_content(
+    gathered: Gathered, intervals: pd.DataFrame, reference: str
+) -> dict:
+    """Return the variables of the template."""
     corpus, results = gathered.corpus, gathered.results
     report = build_report(summarise_systems(results, reference), corpus.name)
     label = name_of(reference)
@@ -66,7 +76,7 @@ def page_content(gathered, intervals, reference):
             "utterances": len(corpus.folds),
             "classes": len(corpus.classes),
             "folds": count_folds(corpus.folds),
-            "tested folds": results["fold"].nunique(),
+            "finished folds": results["fold"].nunique(),
             "seeds": ", ".join(map(str, sorted(results["seed"].unique()))),
         },
         "reference": label,
@@ -101,8 +111,8 @@ def _picture(svg):
     return f"data:image/svg+xml;base64,{code}"
 
 
-def _system(gathered, system):
-    """Confusions, recalls, calibration and mistakes of one system."""
+def _system(gathered: Gathered, system: str) -> dict:
+    """Return confusion matrix, recalls, calibration and errors of a system."""
     corpus = gathered.corpus
     own = gathered.predictions[gathered.predictions["system"] == system]
     counts = confusion(own["true"], own["predicted"], corpus.classes)
@@ -125,15 +135,14 @@ def _system(gathered, system):
             name: None if pd.isna(value) else value
             for name, value in calibration.items()
         },
-        "mistakes": confident_mistakes(own, corpus),
+        "errors": confident_errors(own, corpus),
     }
 
 
-def confident_mistakes(predictions, corpus, most=MISTAKES):
-    """The surest mistakes: what was said, what it is, and what was predicted.
-
-    An utterance that several seeds mistake stands once, with the surest of them.
-    """
+def confident_errors(
+    predictions: pd.DataFrame, corpus: Corpus, most: int = ERRORS
+) -> list[dict]:
+    """Return the errors with the highest confidence, one per utterance."""
     wrong = predictions[predictions["true"] != predictions["predicted"]]
     wrong = wrong.assign(
         confidence=wrong[corpus.classes].max(axis=1)
@@ -141,7 +150,7 @@ def confident_mistakes(predictions, corpus, most=MISTAKES):
     return [
         {
             "ID": row["ID"],
-            "said": sentence_of(corpus.utterances[row["ID"]]),
+            "text": sentence_of(corpus.utterances[row["ID"]]),
             "true": row["true"],
             "predicted": row["predicted"],
             "confidence": row["confidence"],
@@ -165,8 +174,8 @@ def _attention_rows(attention):
     ]
 
 
-def _environments(sources):
-    """Values of every run by name, where it is known what they ran on."""
+def _environments(sources: list[dict]) -> dict[str, str]:
+    """Return the environments of all runs by name."""
     values = {}
     for source in sources:
         for name, value in source["environment"].items():

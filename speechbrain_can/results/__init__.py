@@ -1,1 +1,1 @@
-"""What runs found: metrics, tables, tests, pictures."""
+"""Results of runs: metrics, tables, significance tests, figures."""

@@ -1,29 +1,32 @@
-"""How far a model's probabilities are from how often it is right."""
+"""Calibration of predicted probabilities."""
 
 import numpy as np
+import torch
 from scipy.optimize import minimize_scalar
 
-# Of the expected calibration error, as Guo et al. (ICML 2017) have it
+# Bins of the expected calibration error, as in Guo et al. (ICML 2017)
 BINS = 15
 
 
-def fit_temperature(log_probabilities, targets):
-    """The temperature that makes probabilities fit how often they are right.
+def fit_temperature(
+    log_probabilities: torch.Tensor, targets: torch.Tensor
+) -> float:
+    """Fit the temperature that minimizes the cross entropy (temperature scaling).
 
-    Log-probabilities divided by it have the least cross entropy (Guo et al., "On
-    Calibration of Modern Neural Networks", ICML 2017).
+    Log-probabilities are divided by the temperature (Guo et al., "On Calibration
+    of Modern Neural Networks", ICML 2017).
 
     Arguments
     ---------
     log_probabilities : torch.Tensor
-        Of utterances that were not trained on, shape ``[utterances, classes]``.
+        Predictions for held-out utterances, ``[utterances, classes]``.
     targets : torch.Tensor
-        Their classes, shape ``[utterances]``.
+        Class indices, ``[utterances]``.
 
     Returns
     -------
     float
-        Between 0.05 and 20; over 1 the model was too sure.
+        Between 0.05 and 20; above 1, the model was overconfident.
 
     Example
     -------
@@ -44,17 +47,19 @@ def fit_temperature(log_probabilities, targets):
     return float(np.exp(found.x))
 
 
-def calibration(log_probabilities, targets, temperature):
-    """Expected calibration error before and after a temperature.
+def calibration(
+    log_probabilities: torch.Tensor, targets: torch.Tensor, temperature: float
+) -> dict[str, float]:
+    """Return the expected calibration error with and without a temperature.
 
     Arguments
     ---------
     log_probabilities : torch.Tensor
-        Shape ``[utterances, classes]``.
+        Predictions, ``[utterances, classes]``.
     targets : torch.Tensor
-        Class numbers, shape ``[utterances]``.
+        Class indices, ``[utterances]``.
     temperature : float
-        What logarithms are divided by.
+        Divisor of the log-probabilities.
 
     Returns
     -------
@@ -80,9 +85,11 @@ def calibration(log_probabilities, targets, temperature):
     }
 
 
-def calibration_error(probabilities, targets):
-    """Expected calibration error of probabilities ``[utterances, classes]``."""
-    # a second of imports, which only training and reports need
+def calibration_error(
+    probabilities: torch.Tensor, targets: torch.Tensor
+) -> float:
+    """Return the expected calibration error of probabilities ``[utterances, classes]``."""
+    # Importing torchmetrics takes a second, which prediction does not need.
     from torchmetrics.functional.classification import (
         multiclass_calibration_error,
     )

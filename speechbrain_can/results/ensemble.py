@@ -1,6 +1,8 @@
-"""The mean of several runs, such as one system with several seeds."""
+"""Ensembles: averaged predictions of several runs, such as several seeds."""
 
 from pathlib import Path
+
+import pandas as pd
 
 from speechbrain_can.files import InputError
 from speechbrain_can.results.calibration import calibration, fit_temperature
@@ -23,37 +25,41 @@ from speechbrain_can.results.folds import (
 from speechbrain_can.results.metrics import evaluate, recalls
 
 
-def combine(runs, output_folder, name):
-    """Averages the probabilities of runs, fold by fold.
+def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
+    """Average the probabilities of runs, fold by fold.
 
     Arguments
     ---------
     runs : list of Path
         Folders of runs on the same corpus and folds.
     output_folder : Path
-        Where folds with ``predictions.csv`` and ``result.json`` go, and
-        ``results.json``, as of a run.
+        Output folder for ``results.json`` and for folds with
+        ``predictions.csv`` and ``result.json``.
     name : str
-        What results call it.
+        Name in results.
 
     Returns
     -------
     dict
-        The content of ``results.json``.
+        Content of ``results.json``.
 
     Raises
     ------
     InputError
-        If the runs have other folds or manifests, or there is one run only.
+        If folds or manifests differ, or if there are fewer than two runs.
     """
     output_folder = Path(output_folder)
     if len({Path(run).resolve() for run in runs}) < max(2, len(runs)):
-        raise InputError("one run has no mean with others; give two or more")
+        raise InputError("pass at least two different runs")
     if output_folder.exists() and any(output_folder.iterdir()):
-        raise InputError(f"{output_folder} is not empty; give another --output")
+        raise InputError(
+            f"{output_folder} is not empty. Pass another --output."
+        )
     for run in runs:
         if not (run / RESULTS).exists():
-            raise InputError(f"{run} has no {RESULTS}: give finished runs")
+            raise InputError(
+                f"{run} is not a finished run: it has no {RESULTS}"
+            )
         check_tables(run)
     description = read_summary(runs[0])
     folds = [finished_folds(run) for run in runs]
@@ -62,8 +68,8 @@ def combine(runs, output_folder, name):
         expected = [(fold["fold"], fold["manifest"]) for fold in folds[0]]
         if not found or identity != expected:
             raise InputError(
-                f"{run} has other finished folds than {runs[0]}, or of another "
-                "preparation of the corpus; only the same can be averaged"
+                f"{run} and {runs[0]} cannot be averaged: their finished folds or "
+                "their preparations of the corpus differ"
             )
     for same in zip(*folds):
         _combine_fold(runs, same, output_folder)
@@ -122,13 +128,13 @@ def _combine_fold(runs, results, output_folder):
     write_result(folder / FOLD_RESULT, result)
 
 
-def _mean(tables):
-    """Predictions with the mean of the probabilities of several."""
+def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return predictions with averaged probabilities."""
     mean = tables[0].copy()
     classes = list(mean.columns[3:])
     for table in tables:
         if list(table["ID"]) != list(mean["ID"]):
-            raise InputError("the runs predicted other utterances")
+            raise InputError("the runs predicted different utterances")
     mean[classes] = sum(table[classes] for table in tables) / len(tables)
     mean["predicted"] = mean[classes].idxmax(axis=1)
     return mean

@@ -1,4 +1,4 @@
-"""What a run found: predictions, metrics, and the table of its folds."""
+"""Results of a run: predictions, metrics and summary tables."""
 
 import json
 import os
@@ -6,7 +6,9 @@ import re
 import zlib
 from itertools import product
 from pathlib import Path
+from typing import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -21,7 +23,7 @@ from speechbrain_can.results.metrics import METRICS, evaluate
 
 RESULTS = "results.json"
 FOLD_RESULT = "result.json"
-SUM = "sum"  # in it: of the rest, which nobody is to change
+SUM = "sum"  # key of the checksum of a result
 PROVENANCE = "provenance.json"
 PREDICTIONS = "predictions.csv"
 VALID_PREDICTIONS = "valid_predictions.csv"
@@ -29,34 +31,33 @@ ATTENTION_TABLE = "attention.csv"
 TABLES = (PREDICTIONS, VALID_PREDICTIONS, ATTENTION_TABLE)
 
 
-def fold_result(output_folder, fold):
-    """Where the result of a fold is, once it is finished."""
+def fold_result(output_folder: str | Path, fold: int) -> Path:
+    """Return the path of a fold's result, which exists once the fold is finished."""
     return Path(output_folder) / f"fold_{fold}" / FOLD_RESULT
 
 
-def write_result(path, result):
-    """Writes the result of a fold, with sums of it and of the tables beside it."""
+def write_result(path: Path, result: dict) -> None:
+    """Write the result of a fold with checksums of it and of its tables."""
     tables = [path.with_name(name) for name in TABLES]
     sums = {file.name: _sum_of_file(file) for file in tables if file.exists()}
     _write_with_sum(path, {**result, "tables": sums})
 
 
-def write_summary(output_folder, summary):
-    """Writes ``results.json``, what ``summarise`` found, with a sum of it."""
+def write_summary(output_folder: str | Path, summary: dict) -> None:
+    """Write ``results.json``, the result of ``summarise``, with a checksum."""
     _write_with_sum(Path(output_folder) / RESULTS, summary)
 
 
-def read_summary(output_folder):
-    """Reads what ``write_summary`` wrote.
+def read_summary(output_folder: str | Path) -> dict:
+    """Read ``results.json``.
 
-    Raises ``InputError`` if somebody changed it.
+    Raises ``InputError`` if it was modified.
     """
     path = Path(output_folder) / RESULTS
     summary = read_json(path)
     if not _has_its_sum(summary):
         raise InputError(
-            f"{path} is not as it was written; delete it, and train.py writes it "
-            "again"
+            f"{path} was modified. Delete it and run train.py again to write it."
         )
     return summary
 
@@ -80,20 +81,27 @@ def _sum_of(result):
     return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
-def read_provenance(output_folder, fold):
-    """How a fold was trained: ``seconds``, ``command`` and ``environment``.
+def read_provenance(output_folder: str | Path, fold: int) -> dict:
+    """Return ``seconds``, ``command`` and ``environment`` of a fold's training.
 
-    They differ from one time to the next, which results do not. Empty where
-    nobody knows.
+    They vary between identical runs and are therefore not part of the result.
+    Empty if unknown.
     """
     path = fold_result(output_folder, fold).with_name(PROVENANCE)
     return read_json(path) if path.exists() else {}
 
 
-def write_predictions(path, ids, true, predicted, probabilities, classes):
-    """``predictions.csv``: ID, true, predicted, one probability a class.
+def write_predictions(
+    path: Path,
+    ids: Sequence[str],
+    true: Sequence[str],
+    predicted: Sequence[str],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+) -> None:
+    """Write ``predictions.csv``: ID, true, predicted, one probability per class.
 
-    ``probabilities`` has shape ``[utterances, classes]``.
+    ``probabilities`` has the shape ``[utterances, classes]``.
     """
     table = pd.DataFrame(probabilities, columns=list(classes))
     table.insert(0, "ID", ids)
@@ -103,28 +111,33 @@ def write_predictions(path, ids, true, predicted, probabilities, classes):
         table.sort_values("ID").to_csv(stream, index=False, float_format="%.6f")
 
 
-def read_predictions(path):
-    """Reads what ``write_predictions`` wrote, a row an utterance."""
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read predictions with one row per utterance."""
     return pd.read_csv(
         path,
         dtype={"ID": str, "true": str, "predicted": str},
-        keep_default_na=False,  # a class may be called none
+        keep_default_na=False,  # a class may be named "none"
     )
 
 
-def as_tensors(table):
-    """Log-probabilities ``[utterances, classes]`` and targets of predictions."""
+def as_tensors(table: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return log-probabilities ``[utterances, classes]`` and targets of predictions."""
     classes = list(table.columns[3:])
     probabilities = torch.tensor(table[classes].to_numpy())
     targets = torch.tensor([classes.index(name) for name in table["true"]])
-    # what is written is rounded
+    # Written probabilities are rounded and may be 0.
     return probabilities.clamp(min=1e-7).log(), targets
 
 
-def write_attention(path, ids, attention):
-    """``attention.csv``: where a model looked in each test utterance.
+def write_attention(
+    path: Path,
+    ids: Sequence[str],
+    attention: Sequence[dict[str, Sequence[float]]],
+) -> None:
+    """Write ``attention.csv`` with the attention weights of each test utterance.
 
-    A row an utterance and modality: the weights of its words, mean over heads.
+    There is one row per utterance and modality, with the weight of each word
+    (mean over heads).
     """
     rows = [
         (
@@ -140,8 +153,8 @@ def write_attention(path, ids, attention):
         table.sort_values("ID", kind="stable").to_csv(stream, index=False)
 
 
-def read_attention(path, modality):
-    """Reads the weights of the words by utterance, of one modality."""
+def read_attention(path: Path, modality: str) -> dict[str, list[float]]:
+    """Return the weights of the words by utterance ID, for one modality."""
     table = pd.read_csv(path, dtype=str)
     table = table[table["modality"] == modality]
     return {
@@ -150,8 +163,11 @@ def read_attention(path, modality):
     }
 
 
-def finished_folds(output_folder):
-    """Results of the folds that are finished, in order."""
+def finished_folds(output_folder: str | Path) -> list[dict]:
+    """Return the results of the finished folds in order.
+
+    Raises ``InputError`` for modified, misplaced or incompatible results.
+    """
     results = {
         path: read_json(path)
         for path in Path(output_folder).glob(f"fold_[0-9]*/{FOLD_RESULT}")
@@ -160,33 +176,32 @@ def finished_folds(output_folder):
     for path, result in results.items():
         if not _has_its_sum(result):
             raise InputError(
-                f"{path} is not as it was written; delete it, and train.py tests "
-                "this fold again"
+                f"{path} was modified. Delete it to re-run the test of this fold."
             )
         if path != fold_result(output_folder, result.get("fold")):
             raise InputError(
-                f"{path} is of another fold; delete it, and train.py tests this "
-                "fold again"
+                f"{path} belongs to a different fold. Delete it to re-run the test "
+                "of this fold."
             )
     missing = {path: every - result.keys() for path, result in results.items()}
     lacking = [
-        f"{path} has no {', '.join(sorted(keys))}"
+        f"{path} lacks {', '.join(sorted(keys))}"
         for path, keys in sorted(missing.items())
         if keys
     ]
     if lacking:
         raise InputError(
-            "\n".join(lacking) + "\nThey are not of this version: delete "
-            "them, and train.py tests these folds again"
+            "\n".join(lacking) + "\nThese results are from another version. "
+            "Delete them to re-run the tests of these folds."
         )
     return sorted(results.values(), key=lambda result: result["fold"])
 
 
-def check_tables(output_folder):
-    """Refuses results that the tables beside them do not give."""
+def check_tables(output_folder: str | Path) -> None:
+    """Raise an ``InputError`` if results do not match their tables."""
     for result in finished_folds(output_folder):
         path = fold_result(output_folder, result["fold"])
-        # what was written before valid_predictions.csv had a sum
+        # results written before valid_predictions.csv had a checksum
         sums = result.get("tables", {PREDICTIONS: result.get("predictions")})
         for name, known in sums.items():
             table = path.with_name(name)
@@ -195,13 +210,13 @@ def check_tables(output_folder):
                 same = _gives(table, result)
             if not same:
                 raise InputError(
-                    f"{path} is not what {table} gives; delete {path}, and "
-                    "train.py tests this fold again"
+                    f"{path} does not match {table}. Delete {path} to re-run the "
+                    "test of this fold."
                 )
 
 
-def _gives(predictions, result):
-    """Whether the scores of a result are those of its predictions."""
+def _gives(predictions: Path, result: dict) -> bool:
+    """Return whether the scores of a result match its predictions."""
     with parsing(predictions, "a table of predictions"):
         table = read_predictions(predictions)
         found = evaluate(table["true"].tolist(), table["predicted"].tolist())
@@ -210,21 +225,22 @@ def _gives(predictions, result):
     )
 
 
-def check_same_manifest(results, digest):
-    """Refuses results of another manifest than the one with this digest."""
+def check_same_manifest(results: list[dict], digest: str) -> None:
+    """Raise an ``InputError`` if results used a different manifest or folds."""
     others = [r["fold"] for r in results if r["manifest"] != digest]
     if others:
         raise InputError(
-            f"fold(s) {', '.join(map(str, others))} are of another preparation "
-            "of the corpus; give another --output_folder, or delete this one"
+            f"folds {', '.join(map(str, others))} were trained on a different "
+            "preparation of the corpus. Pass another --output_folder or delete "
+            "this one."
         )
 
 
-def summarise(output_folder, description):
-    """The folds that are finished, and each metric's mean and deviation.
+def summarise(output_folder: str | Path, description: dict) -> dict:
+    """Summarize the finished folds with mean and standard deviation per metric.
 
-    ``description`` has ``model``, ``corpus``, ``protocol`` and ``classes``; the
-    deviation is None for a single fold.
+    ``description`` contains ``model``, ``corpus``, ``protocol`` and ``classes``. The
+    standard deviation of a single fold is None.
     """
     folds = finished_folds(output_folder)
     summary = {**description, "folds": folds}
@@ -232,7 +248,7 @@ def summarise(output_folder, description):
         values = pd.Series([fold[metric] for fold in folds])
         std = float(values.std()) if len(values) > 1 else None
         summary[metric] = {"mean": float(values.mean()), "std": std}
-    # what a choice may look at: the validation sets
+    # validation scores, for model selection
     if all(fold.get("valid") for fold in folds):
         summary["valid"] = {
             metric: sum(fold["valid"][metric] for fold in folds) / len(folds)
@@ -245,10 +261,10 @@ def summarise(output_folder, description):
     return summary
 
 
-def format_table(summary, output_folder):
-    """A summary as text: a row a fold, then mean and standard deviation.
+def format_table(summary: dict, output_folder: str | Path) -> str:
+    """Format a summary as text: one row per fold, then mean and standard deviation.
 
-    Its ``output_folder`` says how long the folds took.
+    The provenance in ``output_folder`` contains the training times.
     """
     table = pd.DataFrame(summary["folds"])
     table["seconds"] = [
@@ -273,25 +289,25 @@ def format_table(summary, output_folder):
         lines.append(f"{metric} {mean:.3f}{spread}")
     if "valid" in summary:
         scores = (f"{m} {summary['valid'][m]:.3f}" for m in METRICS)
-        lines.append(f"on the validation sets: {', '.join(scores)}")
+        lines.append(f"validation sets: {', '.join(scores)}")
     if "ECE" in summary:
         lines.append(
-            f"expected calibration error {summary['ECE']:.3f}, with the "
-            f"temperature of the validation set {summary['ECE calibrated']:.3f}"
+            f"expected calibration error {summary['ECE']:.3f}, after temperature "
+            f"scaling on the validation set {summary['ECE calibrated']:.3f}"
         )
     return "\n".join(lines)
 
 
-def find_runs(folders):
-    """Runs in folders: system, seed and folder of each, sorted.
+def find_runs(folders: Iterable[str | Path]) -> list[tuple[str, int, Path]]:
+    """Return system, seed and folder of the runs in folders, sorted.
 
-    A folder is a run, or has the runs of a system, ``<seed>``, or of several, as
-    ``compare`` writes them, ``<system>/<seed>``.
-    A run in a folder without a seed's number is called as the folder, and its
-    seed is that of its settings.
+    A folder is a run, or contains the runs of one system, ``<seed>``, or of
+    several, ``<system>/<seed>``, as ``compare`` writes them. If the folder of a run
+    is not named after a seed, its name is the name of the system and the seed is
+    read from its settings.
 
-    Raises ``InputError`` for a folder without a run, and for two runs of one
-    system and seed.
+    Raises ``InputError`` for folders without a run, and for duplicates of a system
+    and seed.
     """
     runs = {}
     for folder in folders:
@@ -304,26 +320,28 @@ def find_runs(folders):
                 else (run.name, _seed_of(run), run)
             ]
         if not found:
-            raise InputError(f"{folder} has no run: no fold_<number> in it")
+            raise InputError(
+                f"{folder} contains no run: it has no folder fold_<number>"
+            )
         for system, seed, run in found:
             if runs.setdefault((system, seed), run) != run:
                 raise InputError(
                     f"{runs[system, seed]} and {run} are both {system}, seed "
-                    f"{seed}; give one of them, or rename a folder"
+                    f"{seed}. Pass one of them or rename a folder."
                 )
     return [(*key, run) for key, run in sorted(runs.items())]
 
 
-def _seed_of(run):
-    """The seed of a run's settings, or 0 where it has none."""
+def _seed_of(run: Path) -> int:
+    """Return the seed in the settings of a run, or 0."""
     path = run / "hyperparams.yaml"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     found = re.search(r"^seed: (\d+)", text, re.MULTILINE)
     return int(found[1]) if found else 0
 
 
-def runs_of_comparison(folder):
-    """Runs in ``<system>/<seed>`` of a folder: system, seed and folder of each."""
+def runs_of_comparison(folder: str | Path) -> list[tuple[str, int, Path]]:
+    """Return system, seed and folder of the runs in ``<system>/<seed>``."""
     return _seeded(folder, "*/*[0-9]")
 
 
@@ -336,8 +354,8 @@ def _seeded(folder, pattern):
     ]
 
 
-def collect(runs):
-    """Results of every finished fold of runs, as ``find_runs`` lists them."""
+def collect(runs: list[tuple[str, int, Path]]) -> pd.DataFrame:
+    """Return the results of all finished folds of runs, one row per fold."""
     columns = ["fold", *METRICS, "n_test", "n_train", "manifest"]
     rows = [
         {
@@ -352,8 +370,8 @@ def collect(runs):
     return pd.DataFrame(rows, columns=["system", "seed", *columns, "path"])
 
 
-def unequal_folds(results):
-    """What a system lacks of all seeds and folds, by system: a sentence each."""
+def unequal_folds(results: pd.DataFrame) -> dict[str, str]:
+    """Return a message for each system that lacks some seed or fold."""
     have = {
         system: set(zip(own["seed"], own["fold"]))
         for system, own in results.groupby("system", sort=False)
@@ -366,35 +384,35 @@ def unequal_folds(results):
             seed, fold = missing[0]
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             found[system] = (
-                f"{system} has no result of seed {seed}, fold {fold}{more}"
+                f"{system} has no result for seed {seed}, fold {fold}{more}"
             )
     return found
 
 
-def common_folds(results):
-    """The results of the folds that every system has with every seed."""
+def common_folds(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the results of the folds that all systems have for all seeds."""
     wanted = results["system"].nunique() * results["seed"].nunique()
     return results[results.groupby("fold")["seed"].transform("size") == wanted]
 
 
-def check_comparable(results):
-    """Refuses results of other manifests or folds than each other's."""
+def check_comparable(results: pd.DataFrame) -> None:
+    """Raise an ``InputError`` for results with different manifests or folds."""
     if results["manifest"].nunique() > 1:
         raise InputError(
-            "these runs are of different preparations or protocols of the "
-            "corpus; only runs on the same folds can be compared"
+            "the runs cannot be compared: they use different preparations or "
+            "protocols of the corpus"
         )
     missing = unequal_folds(results)
     if missing:
         raise InputError(
-            "these runs have unequal folds:\n"
+            "the runs cannot be compared: their folds differ.\n"
             + "\n".join(missing.values())
-            + "\nFinish them, or leave them out"
+            + "\nFinish these runs or exclude them."
         )
 
 
-def load_predictions(results):
-    """Predictions of all systems: ``collect``'s system, seed and fold beside each."""
+def load_predictions(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions of all systems, with system, seed and fold."""
     tables = []
     for row in results.itertuples():
         table = read_predictions(row.path)

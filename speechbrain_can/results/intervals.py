@@ -11,7 +11,9 @@ RESAMPLES = 1000
 BATCH = 100  # resamples that are in memory at a time
 
 
-def bootstrap_intervals(predictions, unit="ID"):
+def bootstrap_intervals(
+    predictions: pd.DataFrame, unit: str = "ID"
+) -> dict[str, tuple[float, float] | None]:
     """Return percentile bootstrap intervals of every metric.
 
     Resampling utterances estimates how much a metric would vary on other

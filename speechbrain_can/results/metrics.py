@@ -4,6 +4,8 @@ A metric is a function of a confusion matrix ``[..., true, predicted]``. To add
 one, write a function here and add it to ``METRICS``. ``docs/metrics.md`` has the
 formulas; ``calibration`` has the expected calibration error."""
 
+from typing import Sequence
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, recall_score
@@ -47,13 +49,15 @@ METRICS = {
 }
 
 
-def class_numbers(true, predicted) -> tuple[np.ndarray, int]:
+def class_numbers(
+    true: Sequence[str], predicted: Sequence[str]
+) -> tuple[np.ndarray, int]:
     """Return the classes as numbers, ``[2, utterances]``, and their count."""
     classes, numbers = np.unique([true, predicted], return_inverse=True)
     return numbers.reshape(2, -1), len(classes)
 
 
-def evaluate(true, predicted):
+def evaluate(true: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
     """Return every metric by name, from true and predicted classes.
 
     Example
@@ -70,8 +74,8 @@ def evaluate(true, predicted):
     return {name: float(metric(counts)) for name, metric in METRICS.items()}
 
 
-def recalls(true, predicted):
-    """Recall of each class that is present.
+def recalls(true: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
+    """Return the recall of each class that is present.
 
     Example
     -------
@@ -85,8 +89,10 @@ def recalls(true, predicted):
     return dict(zip(classes, found.tolist()))
 
 
-def confusion(true, predicted, classes):
-    """How often a class (rows) is taken for which (columns): a DataFrame.
+def confusion(
+    true: Sequence[str], predicted: Sequence[str], classes: Sequence[str]
+) -> pd.DataFrame:
+    """Return the confusion matrix: reference classes as rows, predictions as columns.
 
     Example
     -------

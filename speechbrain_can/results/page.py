@@ -1,9 +1,10 @@
-"""A page of predictions: one HTML file that plays, shows and explains."""
+"""HTML page of predictions with audio, words and attention."""
 
 import base64
 import io
 from dataclasses import dataclass
-from typing import List, Optional
+from pathlib import Path
+from typing import Iterable, List, Optional
 
 import jinja2
 import numpy as np
@@ -12,9 +13,9 @@ import torch
 
 from speechbrain_can.files import atomic_write
 
-COLUMNS = 400  # of a drawn waveform, more for a long one
-COLUMNS_A_SECOND = 40
-# MP3 knows few rates; 16 kHz holds what a model hears.
+COLUMNS = 400  # minimum width of a plotted waveform
+COLUMNS_PER_SECOND = 40
+# MP3 supports few sample rates; 16 kHz is that of the models.
 PAGE_RATE = 16000
 
 
@@ -25,14 +26,13 @@ class PageEntry:
     Arguments
     ---------
     name : str
-        Its heading.
+        Heading of the recording.
     waveform : torch.Tensor
-        Shape ``[samples]``, at ``PAGE_RATE`` Hz.
-    predictions : list
-        Of its utterances, in the order of time, as ``inference.prediction`` has
-        them.
+        Samples at ``PAGE_RATE`` Hz, ``[samples]``.
+    predictions : list of Prediction
+        Predictions of its utterances in temporal order.
     true : str or None
-        The emotion that people heard, where it is known.
+        The reference label, if known.
     """
 
     name: str
@@ -41,17 +41,19 @@ class PageEntry:
     true: Optional[str] = None
 
 
-def write_page(path, title, entries, note=""):
-    """Writes a page that needs no other file and no network.
+def write_page(
+    path: str | Path, title: str, entries: Iterable[PageEntry], note: str = ""
+) -> None:
+    """Write a self-contained HTML page that needs no network.
 
     Arguments
     ---------
     path : str or Path
         The HTML file.
     title : str
-        Its heading.
+        Heading of the page.
     entries : iterable of PageEntry
-        What is on it, in this order; one is held at a time.
+        Recordings in the order of the page; only one is in memory at a time.
     note : str
         A sentence below the heading.
     """
@@ -73,7 +75,7 @@ def write_page(path, title, entries, note=""):
 
 def _for_template(entry):
     duration = len(entry.waveform) / PAGE_RATE
-    columns = max(COLUMNS, round(COLUMNS_A_SECOND * duration))
+    columns = max(COLUMNS, round(COLUMNS_PER_SECOND * duration))
     return {
         "name": entry.name,
         "true": entry.true,
@@ -89,7 +91,7 @@ def _for_template(entry):
 
 
 def _shown_word(prediction, word):
-    """A word with the mean over heads of each modality, beside the highest."""
+    """Return a word with its mean attention, absolute and relative to the highest."""
     means = word.mean_attention
     highest = {
         modality: max(w.mean_attention[modality] for w in prediction.words)
@@ -104,8 +106,8 @@ def _shown_word(prediction, word):
     }
 
 
-def encode_audio(waveform):
-    """A data URI of MP3, 10 kB a second, or of WAV where a library has no MP3."""
+def encode_audio(waveform: torch.Tensor) -> str:
+    """Return a data URI with MP3 (10 kB/s), or WAV if libsndfile lacks MP3."""
     content = io.BytesIO()
     samples = waveform.clamp(-1, 1).numpy()
     kind, mime = ("MP3", "audio/mpeg")
@@ -116,8 +118,8 @@ def encode_audio(waveform):
     return f"data:{mime};base64,{code}"
 
 
-def outline(waveform, columns):
-    """Points of an SVG polygon, ``columns`` wide; the peak reaches 1 or -1.
+def outline(waveform: torch.Tensor, columns: int) -> str:
+    """Return the points of an SVG polygon with ``columns`` columns and a peak of 1.
 
     Example
     -------
@@ -130,7 +132,7 @@ def outline(waveform, columns):
         samples[start : max(end, start + 1)]
         for start, end in zip(bounds[:-1], bounds[1:])
     ]
-    # up is negative in SVG
+    # The y axis of SVG points down.
     above = [f"{i},{0 - piece.max():.2f}" for i, piece in enumerate(pieces)]
     below = [f"{i},{0 - piece.min():.2f}" for i, piece in enumerate(pieces)]
     return " ".join([*above, *below[::-1]])

@@ -1,6 +1,6 @@
-"""The paper's own results: Tables 2 to 4."""
+"""Results published in the paper, Tables 2 to 4."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 REFERENCE = "can"
 PAPER_CORPUS = "IEMOCAP"
@@ -12,17 +12,17 @@ class Published(NamedTuple):
     Arguments
     ---------
     name : str
-        What the paper calls the system.
+        Name of the system in the paper.
     WA, UA : tuple of float or None
-        Mean and standard deviation on IEMOCAP; None for what is not in it.
+        Mean and standard deviation on IEMOCAP; None if not published.
     """
 
     name: str
     WA: Optional[Tuple[float, float]] = None
     UA: Optional[Tuple[float, float]] = None
 
-    def values(self):
-        """Mean and standard deviation by metric, of those that it gives."""
+    def values(self) -> Dict[str, Tuple[float, float]]:
+        """Return mean and standard deviation of the published metrics."""
         return {
             metric: value
             for metric, value in (("WA", self.WA), ("UA", self.UA))
@@ -30,7 +30,7 @@ class Published(NamedTuple):
         }
 
 
-# Tables 2 to 4 of the paper; a system's key is the name of its hparams file.
+# Tables 2 to 4 of the paper, by name of the hparams file
 PAPER = {
     "Table 2: models": {
         "text_model": Published("TextModel", (0.513, 0.015), (0.443, 0.015)),

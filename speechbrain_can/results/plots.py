@@ -1,24 +1,28 @@
-"""Pictures of what a model attends to. Needs matplotlib (extra ``plots``)."""
+"""Attention figures. Needs matplotlib (extra ``plots``)."""
+
+from pathlib import Path
+from typing import Sequence
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
-COLOURS = {"text": "#1f77b4", "audio": "#d95f02"}
+COLORS = {"text": "#1f77b4", "audio": "#d95f02"}
 
 
 SYMBOLS = {"text": r"$\alpha^{(T)}$", "audio": r"$\alpha^{(A)}$"}
 
 
 def plot_utterance(
-    path,
+    path: str | Path,
     utterance,
-    waveform,
-    sample_rate,
-    attention,
-    segments,
-    probabilities,
-):
-    """Draws waveform, words, attention and probabilities of one utterance."""
+    waveform: torch.Tensor,
+    sample_rate: int,
+    attention: dict[str, Sequence[float]],
+    segments: np.ndarray,
+    probabilities: dict[str, float],
+) -> None:
+    """Plot waveform, words, attention and class probabilities of an utterance."""
     figure = Figure(figsize=(11, 6), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[3, 1])
     wave_axes, *attention_axes = left.subplots(
@@ -33,7 +37,7 @@ def plot_utterance(
     times = np.arange(len(waveform)) / sample_rate
     wave_axes.plot(times, waveform, color="0.4", linewidth=0.5)
     wave_axes.set_title(
-        f"{utterance.utterance_id}: said as {utterance.emotion!r}"
+        f"{utterance.utterance_id}: label {utterance.emotion!r}"
     )
     wave_axes.set_yticks([])
     wave_axes.set_xlim(0, utterance.duration)
@@ -44,7 +48,7 @@ def plot_utterance(
         ha="right",
         rotation_mode="anchor",
     )
-    # The words stand under the waveform, between it and the bars.
+    # Place the words between the waveform and the bars.
     wave_axes.tick_params(axis="x", length=0, labelbottom=True)
     for axes, (modality, weights) in zip(attention_axes, attention.items()):
         axes.bar(
@@ -52,7 +56,7 @@ def plot_utterance(
             weights,
             width=np.diff(bounds[modality])[:, 0],
             align="edge",
-            color=COLOURS[modality],
+            color=COLORS[modality],
             edgecolor="white",
         )
         axes.set_ylabel(f"{SYMBOLS[modality]} ({modality})")
@@ -75,5 +79,5 @@ def plot_utterance(
     axes.set_xlim(0, 1.3)
     axes.set_xticks([])
     axes.invert_yaxis()
-    axes.set_title("probability (label in green)")
+    axes.set_title("probability (reference label in green)")
     figure.savefig(path, dpi=120)

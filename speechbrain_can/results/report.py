@@ -1,10 +1,12 @@
-"""The tables of a comparison: the paper's Tables 2 to 4 with our results.
+"""Comparison tables: the paper's Tables 2 to 4 with our results.
 
-Every system is set beside another one, CAN where it is there, on the same folds
-and seeds."""
+All systems are compared with a reference system, usually CAN, on the same folds
+and seeds.
+"""
 
 import math
 import re
+from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
@@ -25,8 +27,8 @@ OTHERS = "Other systems"
 SIGNIFICANT = 0.05
 
 
-def build_report(summary, corpus_name):
-    """The paper's tables in its own order, systems of one's own after them."""
+def build_report(summary: pd.DataFrame, corpus_name: str) -> pd.DataFrame:
+    """Return the paper's tables in their order, followed by other systems."""
     published = {key for rows in PAPER.values() for key in rows}
     others = {
         system: Published(system)
@@ -37,7 +39,7 @@ def build_report(summary, corpus_name):
     rows = []
     for table, systems in {**PAPER, OTHERS: others}.items():
         present = [system for system in systems if system in summary.index]
-        # a table of CAN alone compares nothing
+        # skip tables that contain only CAN
         if set(present) <= {REFERENCE} and table != next(iter(PAPER)):
             continue
         for system in present:
@@ -49,14 +51,16 @@ def build_report(summary, corpus_name):
             }
             if corpus_name == PAPER_CORPUS:
                 for metric, (mean, std) in systems[system].values().items():
-                    row[f"paper's {metric} mean"] = mean
-                    row[f"paper's {metric} std"] = std
+                    row[f"paper {metric} mean"] = mean
+                    row[f"paper {metric} std"] = std
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def format_report(report, title, table_format, reference="CAN"):
-    """The report as text, in a format of tabulate's: a table for each table."""
+def format_report(
+    report: pd.DataFrame, title: str, table_format: str, reference: str = "CAN"
+) -> str:
+    """Format the report in one of tabulate's formats."""
     latex = table_format.startswith("latex")
     parts = [title if not latex else f"% {title}"]
     for heading, text in report_tables(report, table_format, reference).items():
@@ -68,8 +72,8 @@ def format_report(report, title, table_format, reference="CAN"):
     return "\n\n".join(parts) + "\n"
 
 
-def escaped(text, table_format):
-    """What people called something, for a table: tabulate escapes LaTeX and HTML.
+def escaped(text: str, table_format: str) -> str:
+    r"""Escape user-defined names for a table; tabulate escapes LaTeX and HTML.
 
     Example
     -------
@@ -78,14 +82,16 @@ def escaped(text, table_format):
     """
     text = " ".join(str(text).split())
     if table_format == "github":
-        # an underscore within a word is none of Markdown's
+        # Markdown ignores underscores within words
         text = re.sub(r"([\\`*~\[\]|]|(?<!\w)_|_(?!\w))", r"\\\1", text)
         return text.replace("&", "&amp;").replace("<", "&lt;")
     return text
 
 
-def report_tables(report, table_format, reference="CAN"):
-    """The report's tables by their headings, in a format of tabulate's."""
+def report_tables(
+    report: pd.DataFrame, table_format: str, reference: str = "CAN"
+) -> dict[str, str]:
+    """Return the tables of the report by heading, in one of tabulate's formats."""
     compared = report["hparams"].nunique() > 1
     return {
         heading: tabulate(
@@ -99,8 +105,10 @@ def report_tables(report, table_format, reference="CAN"):
     }
 
 
-def _cells(rows, reference, table_format):
-    """What is shown of the rows of a table; ``reference`` None: no differences."""
+def _cells(
+    rows: pd.DataFrame, reference: str | None, table_format: str
+) -> pd.DataFrame:
+    """Return the cells of a table; without a reference, differences are omitted."""
     rows = rows.assign(
         **{
             name: [escaped(cell, table_format) for cell in rows[name]]
@@ -117,17 +125,17 @@ def _cells(rows, reference, table_format):
     for metric in METRICS:
         cells[metric] = _with_std(rows, metric)
     for metric in METRICS if reference else ():
-        header = f"{metric} - {escaped(reference, table_format)}'s [95%]"
+        header = f"{metric} difference to {escaped(reference, table_format)} [95% CI]"
         cells[header] = _with_interval(rows, metric)
     for metric in METRICS:
-        if f"paper's {metric} mean" in rows:
-            header = f"paper's {metric} (IEMOCAP, random10, 7 classes)"
-            cells[header] = _with_std(rows, f"paper's {metric}")
+        if f"paper {metric} mean" in rows:
+            header = f"{metric} in the paper (IEMOCAP, random10, 7 classes)"
+            cells[header] = _with_std(rows, f"paper {metric}")
     return cells
 
 
-def _counts(rows):
-    """Folds, and seeds where there are several."""
+def _counts(rows: pd.DataFrame) -> list[str]:
+    """Return the numbers of folds and, if there are several, seeds."""
     return [
         f"{folds}" + (f" x {seeds} seeds" if seeds > 1 else "")
         for folds, seeds in zip(rows["folds"], rows["seeds"])
@@ -141,8 +149,8 @@ def _with_std(rows, name):
     ]
 
 
-def _with_interval(rows, metric):
-    """Difference, interval where there are folds enough, and a star."""
+def _with_interval(rows: pd.DataFrame, metric: str) -> list[str]:
+    """Return differences with intervals and a star for significant ones."""
     names = [f"{metric} {name}" for name in ("difference", "low", "high", "p")]
     cells = []
     for difference, low, high, p in rows.reindex(columns=names).to_numpy(float):
@@ -153,28 +161,30 @@ def _with_interval(rows, metric):
     return cells
 
 
-def _number(value, sign=False):
-    """Three digits as the field writes shares: .579"""
+def _number(value: float, sign: bool = False) -> str:
+    """Format a share with three digits and no leading zero, such as .579."""
     if pd.isna(value):
         return NOTHING
     return f"{value:{'+' if sign else ''}.3f}".replace("0.", ".", 1)
 
 
-def interval_table(predictions, speakers=None):
-    """Metrics of all folds and seeds together, with bootstrap intervals.
+def interval_table(
+    predictions: pd.DataFrame, speakers: dict[str, str] | None = None
+) -> pd.DataFrame:
+    """Return the metrics over all folds and seeds with bootstrap intervals.
 
     Arguments
     ---------
     predictions : pandas.DataFrame
-        What ``load_predictions`` returns.
+        The result of ``load_predictions``.
     speakers : dict of str: str or None
-        The speaker of each utterance; without them, utterances alone are drawn.
+        Speaker of each utterance; without it, only utterances are resampled.
 
     Returns
     -------
     pandas.DataFrame
-        A row a system: ``<metric>``, the ends ``<metric> low`` and ``high``
-        over ``utterances`` and ``speakers``, and the number of ``speakers``.
+        One row per system: ``<metric>``, its bounds ``<metric> low`` and ``high``
+        over ``utterances`` and ``speakers``, and the numbers of both.
     """
     known = speakers and all(
         speakers.get(i) for i in predictions["ID"].unique()
@@ -198,8 +208,8 @@ def interval_table(predictions, speakers=None):
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def format_intervals(intervals, table_format):
-    """The table of ``interval_table`` as text."""
+def format_intervals(intervals: pd.DataFrame, table_format: str) -> str:
+    """Format the result of ``interval_table``."""
     rows = []
     for system, row in intervals.iterrows():
         cells = {"system": escaped(system, table_format)}
@@ -222,8 +232,14 @@ def format_intervals(intervals, table_format):
     )
 
 
-def format_tables(results, intervals, corpus_name, protocol, reference):
-    """Every table, by the ending of a file: ``csv``, ``md`` and ``tex``."""
+def format_tables(
+    results: pd.DataFrame,
+    intervals: pd.DataFrame,
+    corpus_name: str,
+    protocol: str,
+    reference: str,
+) -> dict[str, str]:
+    """Return all tables by file extension: ``csv``, ``md`` and ``tex``."""
     summary = summarise_systems(results, reference)
     report = build_report(summary, corpus_name)
     seeds = ", ".join(map(str, sorted(results["seed"].unique())))
@@ -233,15 +249,16 @@ def format_tables(results, intervals, corpus_name, protocol, reference):
         hparams=report["hparams"].map(as_text),
     )
     title = (
-        f"{escaped(corpus_name, 'github')}, {escaped(protocol, 'github')}, seed {seeds}: mean ± standard deviation "
-        f"over folds; paired difference to {escaped(label, 'github')} with its 95% interval, corrected "
-        "for shared training data (Nadeau and Bengio; of one fold, WA alone is "
-        "tested, by its utterances); * p < .05, corrected in each metric for all "
-        "systems (Holm)"
+        f"{escaped(corpus_name, 'github')}, {escaped(protocol, 'github')}, seed "
+        f"{seeds}: mean ± standard deviation over folds. Paired difference to "
+        f"{escaped(label, 'github')} with 95% confidence interval, corrected for "
+        "shared training data (Nadeau and Bengio); for a single fold, only WA is "
+        "tested, on utterances. * p < .05 after Holm's correction for the number "
+        "of systems, per metric."
     )
     pooled = (
-        "All folds and seeds together, with 95% intervals of the bootstrap over "
-        "utterances, and over speakers where they are known"
+        "All folds and seeds together, with 95% bootstrap intervals over "
+        "utterances and, if known, over speakers"
     )
     return {
         "csv": report_csv.to_csv(index=False, float_format="%.6f"),
@@ -252,26 +269,26 @@ def format_tables(results, intervals, corpus_name, protocol, reference):
     }
 
 
-def name_of(system):
-    """What the paper calls a system, or else its file."""
+def name_of(system: str) -> str:
+    """Return the name of a system in the paper, or the system itself."""
     for systems in PAPER.values():
         if system in systems:
             return systems[system].name
     return system
 
 
-def choose_reference(results, wanted=None):
-    """The system that others are set beside: the one wanted, CAN, or the first."""
+def choose_reference(results: pd.DataFrame, wanted: str | None = None) -> str:
+    """Return the reference system: the requested one, CAN, or the first one."""
     systems = list(dict.fromkeys(results["system"]))
     if wanted is not None and wanted not in systems:
         raise InputError(
-            f"there is no system {wanted!r}; found {', '.join(systems)}"
+            f"unknown system {wanted!r}. Choose one of {', '.join(systems)}."
         )
     return wanted or (REFERENCE if REFERENCE in systems else systems[0])
 
 
-def write_tables(stem, tables):
-    """Writes what ``format_tables`` returns: ``<stem>.csv``, ``.md``, ``.tex``."""
+def write_tables(stem: str | Path, tables: dict[str, str]) -> None:
+    """Write the tables to ``<stem>.csv``, ``.md`` and ``.tex``."""
     for suffix, text in tables.items():
         with atomic_write(f"{stem}.{suffix}") as stream:
             stream.write(text)

@@ -1,4 +1,4 @@
-"""How far a system is from another one, and how sure that is."""
+"""Paired differences between systems and significance tests."""
 
 import math
 
@@ -16,19 +16,20 @@ from speechbrain_can.results.paper import REFERENCE
 PERMUTATIONS = 9999
 
 
-def summarise_systems(results, reference=REFERENCE):
-    """Each system's mean and deviation, and its paired difference to one of them.
+def summarise_systems(
+    results: pd.DataFrame, reference: str = REFERENCE
+) -> pd.DataFrame:
+    """Return mean, standard deviation and paired difference to a reference system.
 
-    ``results`` is what ``collect`` returns; the table has a row a system. A
-    fold's value is the mean over its seeds. ``p`` is that of
-    ``corrected_difference`` or, for a single fold, of ``paired_test``, and
-    corrected, metric by metric, for as many comparisons as there are systems
-    beside the ``reference`` (Holm).
+    ``results`` is the result of ``collect``; the table has one row per system. The
+    value of a fold is the mean over its seeds. p-values come from
+    ``corrected_difference`` or, for a single fold, from ``paired_test``, with Holm's
+    correction for the number of comparisons per metric.
 
-    Raises ``InputError`` for results on other folds than each other's.
+    Raises ``InputError`` for results on different folds.
     """
     check_comparable(results)
-    beside = results[results["system"] == reference]
+    baseline = results[results["system"] == reference]
     rows = {}
     for system, own in results.groupby("system", sort=False):
         row = {
@@ -37,7 +38,7 @@ def summarise_systems(results, reference=REFERENCE):
         }
         folds = own.groupby("fold")[list(METRICS)].mean()
         paired = own.merge(
-            beside, on=["seed", "fold"], suffixes=("", " of the other")
+            baseline, on=["seed", "fold"], suffixes=("", " of the other")
         )
         for metric in METRICS:
             row[f"{metric} mean"] = folds[metric].mean()
@@ -67,15 +68,17 @@ def _paired_difference(paired, metric):
     return found
 
 
-def corrected_difference(differences, test_share):
-    """Mean difference over folds, its 95% interval and p-value.
+def corrected_difference(
+    differences: pd.Series, test_share: float
+) -> dict[str, float]:
+    """Return the mean difference over folds with 95% interval and p-value.
 
-    A t-test whose variance is multiplied by ``1/n + test_share`` rather than
-    ``1/n``, since folds share training data (Nadeau and Bengio, "Inference for
-    the generalization error", 2003): of ``n`` folds the interval of the plain
-    test is too narrow, by a third for ten. ``test_share`` is the number of test
-    utterances to that of training utterances. Differences that are all the same
-    have no variance to test with: their ``p`` is NaN, or 1 where there is none.
+    The t-test multiplies the variance by ``1/n + test_share`` instead of ``1/n``,
+    because folds share training data (Nadeau and Bengio, "Inference for the
+    generalization error", 2003); for ten folds, the interval of the plain test
+    would be too narrow by a third. ``test_share`` is the number of test utterances
+    divided by that of training utterances. If all differences are equal there is no
+    variance to test with: ``p`` is NaN, or 1 if the differences are 0.
     """
     n, mean = len(differences), float(differences.mean())
     error = math.sqrt((1 / n + test_share) * float(differences.var(ddof=1)))
@@ -92,22 +95,22 @@ def corrected_difference(differences, test_share):
     }
 
 
-def paired_test(ours, theirs):
-    """The p-value of WA where there is one fold: are others right equally often?
+def paired_test(ours: list[pd.DataFrame], theirs: list[pd.DataFrame]) -> float:
+    """Test whether two systems have different accuracies on a single fold.
 
-    Of one seed McNemar's exact test. Of several, an utterance counts by how many
-    seeds are right about it, and the signs of the differences are permuted, of
-    which McNemar's test is the case with one seed.
+    One seed: McNemar's exact test. Several seeds: a permutation test of the signs
+    of differences, where the score of an utterance is the number of seeds that
+    predict it correctly; with one seed it equals McNemar's test.
 
     Arguments
     ---------
     ours, theirs : list of pandas.DataFrame
-        What ``read_predictions`` returns, a table a seed, of the same utterances.
+        Predictions of the same utterances, one table per seed.
 
     Returns
     -------
     float
-        The p-value, of two sides.
+        Two-sided p-value.
     """
     right, other = (
         pd.concat(
@@ -134,8 +137,8 @@ def paired_test(ours, theirs):
     )
 
 
-def _with_holm(summary):
-    """Corrects the p-values of each metric for as many comparisons (Holm)."""
+def _with_holm(summary: pd.DataFrame) -> pd.DataFrame:
+    """Apply Holm's correction to the p-values of each metric."""
     for metric in METRICS:
         if f"{metric} p" in summary:
             known = summary[f"{metric} p"].dropna()

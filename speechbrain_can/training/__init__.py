@@ -1,1 +1,1 @@
-"""Datasets, the Brain, checkpoints, folds and comparisons of runs."""
+"""Training: datasets, the Brain, checkpoints, folds, parallel runs."""

@@ -1,4 +1,4 @@
-"""The Brain that trains every model of this package."""
+"""The Brain that trains all models of this package."""
 
 import ctypes
 import os
@@ -9,10 +9,16 @@ import time
 import torch
 
 import speechbrain as sb
+from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import ReproducibleRandomSampler
 from speechbrain_can.files import InputError
 from speechbrain_can.lobes.attention import attention_of_words
-from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
+from speechbrain_can.lobes.losses import (
+    EmotionOutput,
+    cross_entropies,
+    decide,
+    total_loss,
+)
 from speechbrain_can.lobes.mixup import mixed_targets
 from speechbrain_can.lobes.ragged import count_words
 from speechbrain_can.results.metrics import evaluate
@@ -21,33 +27,34 @@ from speechbrain_can.training.checkpoints import (
     save_epoch,
     training_effort,
 )
+from speechbrain_can.training.dataio import Batch
 from speechbrain_can.training.distributed import (
     SharedBatches,
     from_first_process,
     mean_over_processes,
 )
 
-# oneDNN keeps what it has prepared for the last 1,024 shapes of sequences. Ours
-# are ever new: 0.1 MB each, which makes memory grow and saves no time.
+# oneDNN caches primitives for the last 1,024 shapes. Our batches rarely repeat a
+# shape, so that the cache (0.1 MB per entry) grows without saving time.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
-# Of glibc's malloc.h
+# Constants of glibc's malloc.h
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
 
 
-def keep_freed_memory():
-    """Keeps what tensors free for those of the next batch (glibc on Linux).
+def keep_freed_memory() -> None:
+    """Reuse freed memory for the next batch (glibc on Linux).
 
-    By default glibc gives large blocks back to the system, which has to clear
-    them page by page when the next batch asks for them: a fifth of the training
-    time on a CPU.
+    By default, glibc returns large blocks to the system, which clears their pages
+    when the next batch requests them. This takes a fifth of the training time on
+    a CPU.
     """
     mallopt = sys.platform == "linux" and getattr(
         ctypes.CDLL(None), "mallopt", None
     )
     if mallopt:
         for option, value in (
-            # some releases take no more than the first
+            # some releases accept only the first value
             (M_MMAP_THRESHOLD, 2**25),
             (M_MMAP_THRESHOLD, 2**30),
             (M_TRIM_THRESHOLD, 2**31 - 1),
@@ -57,31 +64,30 @@ def keep_freed_memory():
 
 
 class TrainingError(InputError):
-    """Training that cannot go on; the message says why."""
+    """Raised when training cannot continue; the message states the reason."""
 
 
 class EmotionBrain(sb.Brain):
-    """Trains a model on its weighted cross entropies (eqs 13-15).
+    """Brain that trains a model with a weighted sum of cross entropies (eqs 13-15).
 
-    ``modules`` has ``normalize``, for frames, and ``model``, from words and
-    frames to an ``EmotionOutput``. ``hparams`` has ``seed``, ``stop_on`` (the
-    metric that ends training and chooses the checkpoint), ``epoch_counter`` and
-    ``train_logger``, and may have ``tensorboard_train_logger``, ``loss`` (what is
-    trained on instead of the cross entropy, see ``EmotionLoss``) and
-    ``lr_annealing`` (a scheduler of SpeechBrain's that is called after every
-    step, such as ``NoamScheduler``).
+    ``modules`` contains ``normalize``, which maps frames to normalized frames, and
+    ``model``, which maps words and frames to an ``EmotionOutput``. ``hparams``
+    contains ``seed``, ``stop_on`` (the early stopping metric), ``epoch_counter`` and
+    ``train_logger``. It may contain ``tensorboard_train_logger``, ``loss`` (replaces
+    the cross entropy, see ``EmotionLoss``) and ``lr_annealing`` (a SpeechBrain
+    scheduler that is called after every step, such as ``NoamScheduler``).
 
-    After ``evaluate`` the attributes ``test_ids``, ``test_targets``,
-    ``test_log_probabilities`` and ``test_attention`` hold the test set's
-    results, in one order, and ``tested_checkpoint`` what gave them; attention
-    is empty for a model that has none.
+    After ``evaluate``, ``test_ids``, ``test_targets``, ``test_log_probabilities``
+    and ``test_attention`` contain the results on the test set in the same order,
+    and ``tested_checkpoint`` the checkpoint. ``test_attention`` is empty for
+    models without attention over words.
     """
 
-    def init_optimizers(self):
-        """Two optimizers where a part has a learning rate of its own.
+    def init_optimizers(self) -> None:
+        """Create the optimizer, and a second one for the fine-tuned part, if any.
 
-        That part is ``fine_tuned`` in hparams, a module, and its optimizer
-        ``fine_tuned_opt_class``.
+        The hparams key ``fine_tuned`` names that part, a module, and
+        ``fine_tuned_opt_class`` its optimizer.
         """
         if getattr(self.hparams, "lr_annealing", None):
             self.checkpointer.add_recoverable(
@@ -104,16 +110,18 @@ class EmotionBrain(sb.Brain):
         for name, optimizer in self.optimizers_dict.items():
             self.checkpointer.add_recoverable(name, optimizer)
 
-    def compute_forward(self, batch, stage):
-        """From a ``Batch`` to the model's ``EmotionOutput``."""
+    def compute_forward(self, batch: Batch, stage: sb.Stage) -> EmotionOutput:
+        """Apply the model to a batch."""
         batch = batch.to(self.device)
         frames = self.modules.normalize(batch.audio.frames)
         return self.modules.model(
             batch.words, batch.audio._replace(frames=frames)
         )
 
-    def compute_objectives(self, predictions, batch, stage):
-        """Total loss of a batch (eq. 14); keeps the statistics of the stage."""
+    def compute_objectives(
+        self, predictions: EmotionOutput, batch: Batch, stage: sb.Stage
+    ) -> torch.Tensor:
+        """Return the total loss of a batch (eq. 14) and accumulate statistics."""
         targets = batch.targets.to(self.device)
         loss = cross_entropies
         if stage == sb.Stage.TRAIN:
@@ -126,10 +134,10 @@ class EmotionBrain(sb.Brain):
             self.train_sampler, SharedBatches
         ):
             own, everyone = self.train_sampler.counts(self.step - 1)
-            if not own:  # the losses are known, without a value
+            if not own:  # this process has no share of the batch
                 self._add_losses({"loss": total, **losses}, count=0)
                 return 0 * total.sum()
-            # of gradients the mean over processes is taken
+            # DDP averages gradients over processes.
             share = self.train_sampler.processes / everyone
         else:
             share = 1 / len(total)
@@ -145,23 +153,25 @@ class EmotionBrain(sb.Brain):
             )
         return share * total.sum()
 
-    def _check_finite(self, loss, ids, stage):
-        """Refuses to go on where a loss ``[batch]`` is no number."""
+    def _check_finite(
+        self, loss: torch.Tensor, ids: list[str], stage: sb.Stage
+    ) -> None:
+        """Raise a ``TrainingError`` if a loss ``[batch]`` is not finite."""
         wrong = (~loss.isfinite()).nonzero().flatten().tolist()
         if wrong:
             raise TrainingError(
                 f"{stage.name.lower()}, epoch {self.hparams.epoch_counter.current}: "
-                f"the loss of {ids[wrong[0]]} is {loss[wrong[0]].item()}, as of "
-                f"{len(wrong)} of {len(loss)} utterances of the batch. Word vectors "
-                "that are no numbers do that, or a step that is too large: look at "
-                "glove_file, then try a smaller --lr or --max_grad_norm"
+                f"the loss of {ids[wrong[0]]} is {loss[wrong[0]].item()} "
+                f"({len(wrong)} of {len(loss)} utterances of the batch have "
+                "non-finite losses). Check glove_file for non-finite values, then "
+                "try a smaller --lr or --max_grad_norm."
             )
 
-    def _add_losses(self, losses, count):
-        """Adds to the sums of a stage the first ``count`` of each ``[batch]``.
+    def _add_losses(self, losses: dict[str, torch.Tensor], count: int) -> None:
+        """Add the first ``count`` values of each loss ``[batch]`` to the sums of a stage.
 
-        SpeechBrain's ``MetricStats`` keeps every value of an epoch, for which a
-        large corpus takes hundreds of megabytes.
+        SpeechBrain's ``MetricStats`` stores every value of an epoch, which takes
+        hundreds of megabytes for a large corpus.
         """
         self.loss_count += count
         for name, loss in losses.items():
@@ -169,8 +179,8 @@ class EmotionBrain(sb.Brain):
                 self.loss_sums.get(name, 0) + loss.detach()[:count].sum()
             )
 
-    def _mean_losses(self, stage):
-        """The mean of each loss over the utterances of a stage."""
+    def _mean_losses(self, stage: sb.Stage) -> dict[str, float]:
+        """Return the mean of each loss over the utterances of a stage."""
         if stage == sb.Stage.TRAIN and self.distributed_launch:
             return {
                 name: mean_over_processes(total, self.loss_count)
@@ -182,12 +192,12 @@ class EmotionBrain(sb.Brain):
         }
 
     def _train_loader_specifics(self, dataset, loader_kwargs):
-        """Of several processes each gets its part of the batches of one."""
+        """Give each process its share of the batches of a single process."""
         if not self.distributed_launch:
             return super()._train_loader_specifics(dataset, loader_kwargs)
         sampler = loader_kwargs.pop("sampler", None)
         if sampler is None:
-            # as SpeechBrain draws for one process
+            # the sampler that SpeechBrain uses for one process
             seed = os.environ.get("SB_GLOBAL_SEED", 563375142)
             sampler = ReproducibleRandomSampler(dataset, seed=seed)
         loader_kwargs.pop("shuffle", None)
@@ -200,39 +210,41 @@ class EmotionBrain(sb.Brain):
         return {**loader_kwargs, "batch_sampler": self.train_sampler}
 
     def on_fit_batch_end(self, batch, outputs, loss, should_step):
-        """Moves the learning rate of what has none of its own."""
+        """Update the learning rate, except that of the fine-tuned part."""
         scheduler = getattr(self.hparams, "lr_annealing", None)
         if should_step and scheduler:
             scheduler(self.optimizers_dict["opt_class"])
 
     def on_fit_start(self):
-        """Also recalls the time that was spent before a resume."""
+        """Start training, and restore the training time before a resume."""
         keep_freed_memory()
         super().on_fit_start()
         _, seconds_before = training_effort(self.checkpointer)
         self.started = time.perf_counter() - seconds_before
 
     def on_evaluate_start(self, max_key=None, min_key=None):
-        """Loads the checkpoint that is best on the validation set."""
+        """Load the checkpoint with the best validation score."""
         self.tested_checkpoint = recover_tested(self.checkpointer)
 
     @torch.no_grad()
-    def predict(self, dataset, loader_kwargs):
-        """Decisions on a dataset, without statistics or a line in the log.
+    def predict(
+        self, dataset: DynamicItemDataset, loader_kwargs: dict
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predict a dataset without computing statistics or logging.
 
         Arguments
         ---------
         dataset : DynamicItemDataset
-            See ``make_datasets``.
+            A dataset from ``make_datasets``.
         loader_kwargs : dict
-            As for ``evaluate``.
+            Arguments of the data loader, as for ``evaluate``.
 
         Returns
         -------
         log_probabilities : torch.Tensor
-            Shape ``[utterances, classes]``.
+            Log-probabilities, ``[utterances, classes]``.
         targets : torch.Tensor
-            Shape ``[utterances]``.
+            Class indices, ``[utterances]``.
         """
         self.modules.eval()
         loader = self.make_dataloader(
@@ -246,38 +258,38 @@ class EmotionBrain(sb.Brain):
         return torch.cat(decisions), torch.cat(targets)
 
     def on_stage_start(self, stage, epoch=None):
-        """Gets called at the beginning of each stage."""
+        """Reset the statistics and seed the random numbers of an epoch."""
         self.loss_sums, self.loss_count = {}, 0
         self.ids, self.targets, self.log_probabilities = [], [], []
         self.attention = []
         if stage == sb.Stage.TRAIN:
-            # A resumed run then drops out the same units as an unbroken one,
-            # and every process units of its own.
+            # Seed per epoch, so that a resumed run uses the same dropout masks
+            # as an uninterrupted one, and per process.
             rank = sb.utils.distributed.get_rank() or 0
             seed = self.hparams.seed + epoch + 1_000_003 * rank
             torch.manual_seed(seed)
-            random.seed(seed)  # SpeechBrain's Augmenter draws from it, too
+            random.seed(seed)  # used by SpeechBrain's Augmenter
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Gets called at the end of each stage."""
+        """Compute the metrics, save a checkpoint, and log."""
         stats = self._mean_losses(stage)
         if stage == sb.Stage.TRAIN:
             self.train_stats = stats
             return
         targets = torch.cat(self.targets).cpu()
         log_probabilities = torch.cat(self.log_probabilities).cpu()
-        # all stop after the same epoch, should a rounding differ
+        # Rounding may differ; all processes must stop after the same epoch.
         scores = from_first_process(
             evaluate(targets.tolist(), log_probabilities.argmax(1).tolist())
         )
         stats.update(scores)
         if stage == sb.Stage.VALID:
             error = 1 - stats[self.hparams.stop_on]
-            # Before the checkpoint, which saves whether it is time to stop.
+            # Update the counter first, because the checkpoint saves it.
             self.hparams.epoch_counter.update_metric(error)
             seconds = time.perf_counter() - self.started
             save_epoch(self.checkpointer, epoch, error, seconds, scores)
-            # After it: an epoch that is done again is not logged twice.
+            # Log last, so that a repeated epoch is not logged twice.
             self._log({"epoch": epoch}, self.train_stats, valid_stats=stats)
         else:
             self.test_ids, self.test_targets = self.ids, targets

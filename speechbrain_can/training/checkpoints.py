@@ -1,16 +1,18 @@
-"""Checkpoints that survive a kill at any moment, and which one is tested."""
+"""Checkpoints that survive interruption at any time, and the choice of the tested one."""
 
 import logging
 import math
 import os
 import zlib
 from functools import lru_cache
+from pathlib import Path
 
 import yaml
 
 from speechbrain.utils.checkpoints import (
     METAFNAME,
     PARAMFILE_EXT,
+    Checkpoint,
     Checkpointer,
     mark_as_loader,
     mark_as_saver,
@@ -24,16 +26,16 @@ from speechbrain_can.files import InputError
 
 logger = get_logger(__name__)
 
-CHECKSUMS = "checksums"  # in the meta file
+CHECKSUMS = "checksums"  # key in the meta file
 
 
 class CheckpointError(InputError):
-    """Checkpoints from which a run cannot go on; the message says what to do."""
+    """Raised for unusable checkpoints; the message says what to do."""
 
 
 @lru_cache(maxsize=None)
-def _checksum(path, size, time):
-    """Of a file as it is: of this size, changed at this time."""
+def _checksum(path: Path, size: int, time: int) -> int:
+    """Return the checksum of a file, cached by its size and modification time."""
     return zlib.crc32(path.read_bytes())
 
 
@@ -46,16 +48,16 @@ def _checksums(folder):
 
 
 @lru_cache(maxsize=None)
-def _warn(folder):
-    """Once a process: checkpoints are listed in every epoch."""
+def _warn(folder: Path) -> None:
+    """Warn about a damaged checkpoint once per process."""
     logger.warning(
-        f"{folder} is damaged, and not used; training goes on from an earlier "
-        "checkpoint, if there is one"
+        f"{folder} is damaged and ignored. Training resumes from an earlier "
+        "checkpoint, if there is one."
     )
 
 
-def _is_whole(folder):
-    """Whether a checkpoint is what was saved."""
+def _is_whole(folder: Path) -> bool:
+    """Return whether a checkpoint is complete and unchanged."""
     try:
         with open(folder / METAFNAME, encoding="utf-8") as stream:
             meta = yaml.safe_load(stream)
@@ -68,18 +70,17 @@ def _is_whole(folder):
 
 
 class AtomicCheckpointer(Checkpointer):
-    """A ``Checkpointer`` whose checkpoints count only when they are complete.
+    """Checkpointer that ignores incomplete and damaged checkpoints.
 
-    SpeechBrain 1.1.2 takes a folder for a checkpoint as soon as its meta file
-    is there, and writes that file first: a run that was killed while it saved
-    picks the torn checkpoint when it is started again, and crashes. Here the
-    meta file gets its name last, with a sum of every other file: one that was
-    damaged since does not count either.
+    SpeechBrain 1.1.2 recognizes a checkpoint by its meta file, but writes that file
+    first: if a run is killed while saving, the next run loads the incomplete
+    checkpoint and crashes. This class renames the meta file to its final name
+    last, and stores checksums of all other files in it.
 
     Arguments
     ---------
     *args, **kwargs
-        As for ``Checkpointer``.
+        Arguments of ``Checkpointer``.
 
     Example
     -------
@@ -98,43 +99,43 @@ class AtomicCheckpointer(Checkpointer):
         )
 
     def save_checkpoint(self, *args, **kwargs):
-        """See ``Checkpointer.save_checkpoint``."""
+        """Save a checkpoint; see ``Checkpointer.save_checkpoint``."""
         try:
             checkpoint = super().save_checkpoint(*args, **kwargs)
-        # torch writes files by itself, and has no error of its own for it
+        # torch raises a RuntimeError if it cannot write a file
         except RuntimeError as error:
             raise CheckpointError(
-                f"no checkpoint can be written to {self.checkpoints_dir} "
-                f"({str(error).splitlines()[0]}); is the disk full? What is "
-                "finished is kept: make room, and give the same command again"
+                f"cannot write a checkpoint to {self.checkpoints_dir} "
+                f"({str(error).splitlines()[0]}). If the disk is full, free some "
+                "space and run the same command again; finished work is kept."
             ) from error
         if if_main_process():
             partial = checkpoint.path / ("partial-" + METAFNAME)
             with open(partial, "a", encoding="utf-8") as stream:
                 yaml.dump({CHECKSUMS: _checksums(checkpoint.path)}, stream)
             os.replace(partial, checkpoint.path / METAFNAME)
-        # The others look for checkpoints next, and must find this one too.
+        # All processes list checkpoints next and must find this one.
         ddp_barrier()
         return checkpoint
 
     def list_checkpoints(self):
-        """See ``Checkpointer.list_checkpoints``; the whole ones alone."""
+        """Return the complete checkpoints; see ``Checkpointer.list_checkpoints``."""
         folders = filter(_is_whole, self._list_checkpoint_dirs())
         return self._construct_checkpoint_objects(folders)
 
 
 @register_checkpoint_hooks
 class EarlyStoppingCounter(EpochCounterWithStopper):
-    """An ``EpochCounterWithStopper`` that resumes with its best score.
+    """Epoch counter that saves and restores its early stopping state.
 
-    SpeechBrain 1.1.2 does not register the hooks of ``EpochCounterWithStopper``,
-    so that a checkpoint holds the number of the epoch alone, and a resumed run
-    starts its patience anew.
+    SpeechBrain 1.1.2 does not register the checkpoint hooks of
+    ``EpochCounterWithStopper``: checkpoints contain only the epoch, and a resumed
+    run restarts its patience.
 
     Arguments
     ---------
     *args, **kwargs
-        As for ``EpochCounterWithStopper``.
+        Arguments of ``EpochCounterWithStopper``.
 
     Example
     -------
@@ -142,7 +143,7 @@ class EarlyStoppingCounter(EpochCounterWithStopper):
     ...     limit=10, limit_to_stop=2, limit_warmup=0, direction="min"
     ... )
     >>> for epoch in counter:
-    ...     counter.update_metric(0.5)  # it never falls
+    ...     counter.update_metric(0.5)  # no improvement
     >>> epoch
     3
     """
@@ -157,19 +158,25 @@ class EarlyStoppingCounter(EpochCounterWithStopper):
         super()._recover(path, end_of_epoch)
 
 
-def _quality(checkpoint):
-    """Ranks checkpoints; the first of equally good ones, as the stopper does.
+def _quality(checkpoint: Checkpoint) -> tuple[float, int]:
+    """Return the rank of a checkpoint: the lowest error, then the earliest epoch.
 
-    One from the middle of an epoch has no error yet.
+    Checkpoints within an epoch have no error yet.
     """
     error = checkpoint.meta.get("error", math.inf)
     return -error, -checkpoint.meta.get("epoch", 0)
 
 
-def save_epoch(checkpointer, epoch, error, seconds, scores):
-    """Saves an epoch, and keeps it beside the best one alone.
+def save_epoch(
+    checkpointer: Checkpointer,
+    epoch: int,
+    error: float,
+    seconds: float,
+    scores: dict[str, float],
+) -> None:
+    """Save an epoch, and keep only it and the best one.
 
-    ``scores`` are the metrics of the validation set, for the record.
+    ``scores`` are the metrics on the validation set.
     """
     meta = {"error": error, "epoch": epoch}
     earlier = [
@@ -188,17 +195,17 @@ def save_epoch(checkpointer, epoch, error, seconds, scores):
     )
 
 
-def recover_tested(checkpointer):
-    """Loads the checkpoint that is tested: the best on the validation set.
+def recover_tested(checkpointer: Checkpointer) -> Checkpoint:
+    """Load the checkpoint with the best validation score.
 
-    The plain ``recover_if_possible()`` loads the newest one instead, to train
-    on. Raises ``FileNotFoundError`` if there is none, and ``CheckpointError`` if
-    the best one is gone.
+    ``recover_if_possible()`` without arguments loads the newest one, to resume
+    training. Raises ``FileNotFoundError`` if there is no checkpoint, and
+    ``CheckpointError`` if the best one is missing or damaged.
     """
     if training_effort(checkpointer) == (0, 0.0):
         raise FileNotFoundError(
-            f"There is no checkpoint in {checkpointer.checkpoints_dir} to test; "
-            "train first"
+            f"{checkpointer.checkpoints_dir} contains no checkpoint to test. "
+            "Train first."
         )
     last = max(
         (c.meta for c in checkpointer.list_checkpoints() if "epoch" in c.meta),
@@ -208,15 +215,14 @@ def recover_tested(checkpointer):
     if best.meta["epoch"] != last["best_epoch"]:
         folder = checkpointer.checkpoints_dir
         raise CheckpointError(
-            f"the checkpoint of epoch {last['best_epoch']}, the best one, is gone "
-            f"from {folder} or damaged; delete {folder.parent} to train the fold "
-            "again"
+            f"the best checkpoint, epoch {last['best_epoch']}, is missing from "
+            f"{folder} or damaged. Delete {folder.parent} to train the fold again."
         )
     return checkpointer.recover_if_possible(importance_key=_quality)
 
 
-def training_effort(checkpointer):
-    """Finished epochs and the seconds that they took, over all resumes."""
+def training_effort(checkpointer: Checkpointer) -> tuple[int, float]:
+    """Return the number of finished epochs and their seconds, over all resumes."""
     return max(
         (
             (checkpoint.meta["epoch"], checkpoint.meta["seconds"])

@@ -1,16 +1,18 @@
-"""From manifest and stored features to the flat batches of a fold."""
+"""Datasets and batches without padding, from the manifest and the feature cache."""
 
 from dataclasses import dataclass, replace
-from typing import List
+from typing import Callable, List
 
 import torch
 
 import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain_can.alignment.words import texts_of
-from speechbrain_can.corpus.manifest import column_value, read_votes
+from speechbrain_can.corpus.manifest import Utterance, column_value, read_votes
 from speechbrain_can.corpus.prepare import CorpusError
 from speechbrain_can.features.normalization import standardize
+from speechbrain_can.features.store import FeatureStore
 from speechbrain_can.lobes.ragged import WordFrames
 
 
@@ -21,14 +23,14 @@ class Batch:
     Arguments
     ---------
     ids : list of str
-        The utterances.
+        IDs of the utterances.
     words : list of list of str
-        The words of each.
+        Words of each utterance.
     audio : WordFrames
-        The frames of each word.
+        Frames of each word.
     targets : torch.Tensor
-        Class numbers, shape ``[batch]``; in training with soft labels shares
-        of the classes, shape ``[batch, classes]``.
+        Class indices, ``[batch]``, or class shares, ``[batch, classes]``, when
+        training with soft labels.
     """
 
     ids: List[str]
@@ -36,17 +38,17 @@ class Batch:
     audio: WordFrames
     targets: torch.Tensor
 
-    def to(self, device):
-        """The same batch on a device."""
+    def to(self, device: str | torch.device) -> "Batch":
+        """Return the batch on a device."""
         audio = WordFrames(*(tensor.to(device) for tensor in self.audio))
         return replace(self, audio=audio, targets=self.targets.to(device))
 
 
-def flat_batch(examples):
-    """Collates the items of a dataset of ``make_datasets``: a ``collate_fn``.
+def flat_batch(examples: list[dict]) -> Batch:
+    """Collate items of a dataset from ``make_datasets``.
 
-    SpeechBrain's ``PaddedBatch`` pads one ragged dimension, and here there are
-    two, words and frames.
+    SpeechBrain's ``PaddedBatch`` supports one ragged dimension, but these items
+    have two, words and frames.
 
     Example
     -------
@@ -89,50 +91,50 @@ def flat_batch(examples):
 
 
 def make_datasets(
-    utterances,
-    parts,
-    store,
-    label_encoder,
-    augmented=None,
-    soft_labels=False,
-    statistics=None,
-):
-    """Datasets of one fold, under the keys of ``parts`` and in their order.
+    utterances: dict[str, Utterance],
+    parts: dict[str, list[str]],
+    store: FeatureStore,
+    label_encoder: CategoricalEncoder,
+    augmented: Callable | None = None,
+    soft_labels: bool = False,
+    statistics: dict | None = None,
+) -> dict[str, DynamicItemDataset]:
+    """Return the datasets of a fold, with the keys of ``parts``.
 
-    Each item has ``id``, ``words``, ``frames`` ``[frames, features]``,
-    ``frame_counts`` ``[segments]`` and ``emotion_encoded``, ``[1]`` or shares.
+    Items contain ``id``, ``words``, ``frames`` ``[frames, features]``,
+    ``frame_counts`` ``[segments]`` and ``emotion_encoded``, ``[1]`` or class shares.
 
     Arguments
     ---------
     utterances : dict of str: Utterance
-        By ID.
+        Utterances by ID.
     parts : dict of str: list of str
-        IDs of ``train``, ``valid`` and ``test``.
+        IDs of the utterances in ``train``, ``valid`` and ``test``.
     store : FeatureStore
-        Their features.
+        Feature cache.
     label_encoder : CategoricalEncoder
-        From emotions to class numbers.
+        Maps emotions to class indices.
     augmented : callable or None
-        From an utterance to its frames and counts, for ``train``.
+        Maps a training utterance to its augmented frames and frame counts.
     soft_labels : bool
-        Whether ``emotion_encoded`` of ``train`` is the share of each class in
-        the raters' votes, ``[1, classes]``.
+        Whether the training targets are the shares of the raters' votes,
+        ``[1, classes]``.
     statistics : dict or None
-        By ID, mean and standard deviation that frames are normalised with.
+        Mean and standard deviation, by ID, to normalize frames with.
 
     Returns
     -------
     dict of str: DynamicItemDataset
-        By part.
+        Datasets by part.
     """
 
     def pipelines(part):
-        """What makes the items of a part."""
+        """Return the pipelines of a part."""
 
         @sb.utils.data_pipeline.takes("id")
         @sb.utils.data_pipeline.provides("frames", "frame_counts")
         def audio_pipeline(utterance_id):
-            """Reads the frames of an utterance, or draws them anew."""
+            """Read the frames of an utterance, or augment them."""
             if augmented is not None and part == "train":
                 frames, counts = augmented(utterances[utterance_id])
             else:
@@ -145,7 +147,7 @@ def make_datasets(
         @sb.utils.data_pipeline.takes("id")
         @sb.utils.data_pipeline.provides("emotion_encoded")
         def label_pipeline(utterance_id):
-            """Encodes the emotion as a class number, or as shares."""
+            """Encode the emotion as a class index or as class shares."""
             utterance = utterances[utterance_id]
             if soft_labels and part == "train":
                 return vote_shares(utterance, label_encoder)[None]
@@ -175,35 +177,39 @@ def make_datasets(
     }
 
 
-def vote_shares(utterance, label_encoder):
-    """The share of each class in an utterance's votes, ``[classes]``."""
+def vote_shares(
+    utterance: Utterance, label_encoder: CategoricalEncoder
+) -> torch.Tensor:
+    """Return the share of each class in the votes, ``[classes]``."""
     shares = torch.zeros(len(label_encoder))
     for emotion, votes in read_votes(utterance).items():
         if emotion not in label_encoder.lab2ind:
             raise CorpusError(
                 f"{utterance.utterance_id} has votes for {emotion!r}, which is "
-                "no class of the corpus"
+                "not a class of the corpus"
             )
         shares[label_encoder.lab2ind[emotion]] += votes
     return shares / shares.sum()
 
 
-def group_statistics(utterances, store, column):
-    """Mean and standard deviation of the frames of each group, by ID.
+def group_statistics(
+    utterances: dict[str, Utterance], store: FeatureStore, column: str
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Compute mean and standard deviation of the frames of each group.
 
     Arguments
     ---------
     utterances : dict of str: Utterance
-        By ID.
+        Utterances by ID.
     store : FeatureStore
-        Their features.
+        Feature cache.
     column : str
-        Of the manifest, such as ``speaker``: what a group shares.
+        Column of the manifest that defines the groups, such as ``speaker``.
 
     Returns
     -------
     dict of str: tuple of torch.Tensor
-        Mean and deviation, each of shape ``[features]``.
+        Mean and standard deviation, ``[features]`` each, by ID.
     """
     group_of = {
         name: column_value(utterance, column)
@@ -214,8 +220,8 @@ def group_statistics(utterances, store, column):
         groups.setdefault(group, []).append(name)
     if "" in groups:
         raise CorpusError(
-            f"normalize_by is {column}, and {len(groups[''])} utterances have "
-            f"none, {groups[''][0]} among them"
+            f"normalize_by={column} needs the {column} of every utterance, but "
+            f"{len(groups[''])} have none, for example {groups[''][0]}"
         )
     found = {group: store.statistics(ids) for group, ids in groups.items()}
     return {name: found[group] for name, group in group_of.items()}

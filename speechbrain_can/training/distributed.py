@@ -1,28 +1,31 @@
-"""One training over several processes, each with its part of every batch.
+"""Data-parallel training in which each process gets a share of every batch.
 
-SpeechBrain 1.1.2 deals other utterances to several processes than to one, repeats
-some so that all have as many, and takes the mean of their means, in which
-utterances of a short last batch count for more. Here the batches are those of one
-process, cut up, and every utterance counts the same: the loss is that of one
-process with as many times the ``batch_size``."""
+SpeechBrain 1.1.2 distributes other utterances to several processes than to one,
+repeats some to equalize their number, and averages the means of the processes,
+which gives the utterances of a short last batch more weight. Here, processes
+share the batches of a single process and all utterances have equal weight. The
+loss equals that of one process with ``batch_size`` times the number of processes.
+"""
+
+from typing import Any
 
 import torch
 from torch.utils.data import BatchSampler, Sampler
 
 
 class SharedBatches(Sampler):
-    """The part of one process of the batches of a sampler: a ``batch_sampler``.
+    """Batch sampler that yields one process's share of each batch.
 
     Arguments
     ---------
     sampler : torch.utils.data.Sampler
-        What it draws in the first process is what all read.
+        Sampler of utterances; all processes use the order of the first process.
     batch_size : int
-        Utterances of one process.
+        Utterances per process.
     rank : int
-        The number of this process.
+        Index of this process.
     processes : int
-        How many there are.
+        Number of processes.
 
     Example
     -------
@@ -34,7 +37,9 @@ class SharedBatches(Sampler):
     (0, 1)
     """
 
-    def __init__(self, sampler, batch_size, rank, processes):
+    def __init__(
+        self, sampler: Sampler, batch_size: int, rank: int, processes: int
+    ):
         self.sampler = sampler
         self.together = batch_size * processes
         self.rank, self.processes = rank, processes
@@ -42,26 +47,26 @@ class SharedBatches(Sampler):
     def __iter__(self):
         order = from_first_process(list(self.sampler))
         for batch in BatchSampler(order, self.together, drop_last=False):
-            # Every process takes as many steps: one for which nothing is left
-            # reads an utterance of another, which counts for nothing.
+            # All processes take the same number of steps. One without a share
+            # computes an utterance of another process, with weight 0.
             yield batch[self.rank :: self.processes] or batch[:1]
 
     def __len__(self):
         return -(-len(self.sampler) // self.together)
 
-    def set_epoch(self, epoch):
-        """Tells the sampler, where it wants to know."""
+    def set_epoch(self, epoch: int) -> None:
+        """Pass the epoch on to the sampler, if it has such a method."""
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(epoch)
 
-    def counts(self, step):
-        """Utterances of this process, and of all, in a step from 0 on."""
+    def counts(self, step: int) -> tuple[int, int]:
+        """Return the number of utterances of this process and of all in a step."""
         total = min(self.together, len(self.sampler) - step * self.together)
         return len(range(self.rank, total, self.processes)), total
 
 
-def from_first_process(value):
-    """What the first process has: processes that differ wait for each other."""
+def from_first_process(value: Any) -> Any:
+    """Return the value of the first process in all processes."""
     if torch.distributed.is_initialized():
         values = [value]
         torch.distributed.broadcast_object_list(values)
@@ -69,20 +74,20 @@ def from_first_process(value):
     return value
 
 
-def mean_over_processes(total, count):
-    """The mean over what all processes have seen.
+def mean_over_processes(total: torch.Tensor, count: int) -> float:
+    """Return the mean over all processes.
 
     Arguments
     ---------
     total : torch.Tensor
-        The sum in this process, a scalar.
+        Sum in this process, a scalar.
     count : int
-        Of how many.
+        Number of summands in this process.
 
     Returns
     -------
     float
-        The same in every process.
+        The same value in every process.
     """
     found = torch.stack([total.float(), torch.tensor(count).to(total)])
     torch.distributed.all_reduce(found)

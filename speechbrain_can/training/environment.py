@@ -1,4 +1,4 @@
-"""What a result depends on beside its settings: versions and the machine."""
+"""Software versions and hardware that results depend on."""
 
 import platform
 import sys
@@ -10,8 +10,10 @@ import torch
 PACKAGES = ("speechbrain_can", "speechbrain", "torch", "torchaudio", "numpy")
 
 
-def describe_environment(device="cpu"):
-    """Versions, processor and threads, by name."""
+def describe_environment(
+    device: str | torch.device = "cpu",
+) -> dict[str, str | int]:
+    """Return versions, processor and number of threads by name."""
     gpu = str(device).startswith("cuda")
     return {
         "Python": platform.python_version(),
@@ -22,8 +24,8 @@ def describe_environment(device="cpu"):
     }
 
 
-def processor_name():
-    """As the system calls it: on Linux the model, which Python does not say."""
+def processor_name() -> str:
+    """Return the processor model."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     models = [
@@ -34,8 +36,8 @@ def processor_name():
     return models[0] if models else platform.processor() or platform.machine()
 
 
-def command_line():
-    """How this process was called."""
+def command_line() -> str:
+    """Return the command of this process."""
     return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 

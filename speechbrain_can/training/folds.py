@@ -1,12 +1,13 @@
-"""Runs an experiment: one fold of a protocol, or all of them.
+"""Training and testing of the folds of a protocol.
 
-A recipe's ``train.py`` prepares its corpus and hands over to ``run_folds``. Every
-fold is built anew from its settings, so that it gives the same result alone as
-among others."""
+A recipe's ``train.py`` prepares its corpus and calls ``run_folds``. Each fold is built
+from its settings independently, so its result does not depend on other folds.
+"""
 
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Iterator, Sequence
 
 import pandas as pd
 import torch
@@ -14,6 +15,7 @@ from filelock import FileLock, Timeout
 
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.folds import (
     PARTS,
@@ -27,7 +29,7 @@ from speechbrain_can.corpus.prepare import Corpus, leaks_path
 from speechbrain_can.features.augmentation import AugmentedFeatures
 from speechbrain_can.features.store import FeatureStore
 from speechbrain_can.files import read_json, write_json
-from speechbrain_can.hparams import SettingsError, write_settings
+from speechbrain_can.hparams import Settings, SettingsError, write_settings
 from speechbrain_can.results.calibration import calibration, fit_temperature
 from speechbrain_can.results.folds import (
     ATTENTION_TABLE,
@@ -67,36 +69,36 @@ from speechbrain_can.training.model_folder import (
 logger = sb.utils.logger.get_logger(__name__)
 
 ATTENTION_PICTURE = "attention.png"
-# Hparams that change what is trained on, anew in every epoch
+# Hparams keys of augmentation
 AUGMENTERS = ("augment_waveform", "augment_frames")
 
 
-def run_folds(settings, run_opts):
-    """Trains and tests the folds that are asked for and not yet finished.
+def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
+    """Train and test the selected folds that are not finished.
 
     Arguments
     ---------
     settings : Settings
-        The settings, from which each fold is built anew; their
-        ``prepared_folder`` holds a prepared corpus.
+        Settings to build each fold from; ``prepared_folder`` contains a prepared
+        corpus.
     run_opts : RunOptions
         SpeechBrain's run options.
 
     Returns
     -------
     dict or None
-        The content of ``results.json``; None if no fold is finished, as in a
+        Content of ``results.json``; None if no fold is finished, as in a
         debugging run.
 
     Raises
     ------
     SettingsError
-        If the classifier has another number of classes than the corpus, a
-        finished fold is of another manifest, or another process is training one.
+        If the number of classes differs from the corpus, a finished fold used a
+        different manifest, or another process is training the fold.
     InputError
-        If a fold tests a class that it does not train.
+        If the training set of a fold lacks a class of its test set.
     LeakageError
-        If test sets share what ``strict`` says they must not.
+        If test sets have leakage that ``strict`` refuses.
     """
     hparams = settings.plain()
     protocol = hparams["preparation"]["protocol"]
@@ -104,9 +106,9 @@ def run_folds(settings, run_opts):
     output_folder = Path(hparams["output_folder"])
     if hparams["classes"] != len(corpus.classes):
         raise SettingsError(
-            f"classes is {hparams['classes']}, and {corpus.name} has "
-            f"{len(corpus.classes)}: {', '.join(corpus.classes)}; give "
-            f"--classes={len(corpus.classes)}"
+            f"classes is {hparams['classes']}, but {corpus.name} has "
+            f"{len(corpus.classes)}: {', '.join(corpus.classes)}. Pass "
+            f"--classes={len(corpus.classes)}."
         )
     check_same_manifest(finished_folds(output_folder), corpus.digest)
     check_tables(output_folder)
@@ -121,7 +123,7 @@ def run_folds(settings, run_opts):
     for fold in asked:
         if not fold_result(output_folder, fold).exists():
             logger.info(f"Fold {fold} (folds are 0 to {n_folds - 1})")
-            with _alone_in(fold_result(output_folder, fold).parent):
+            with _locked(fold_result(output_folder, fold).parent):
                 train_fold(settings.of_fold(fold), run_opts, corpus, fold)
     if not (if_main_process() and fold_result(output_folder, fold).exists()):
         return None
@@ -131,19 +133,21 @@ def run_folds(settings, run_opts):
         "protocol": protocol,
         "classes": corpus.classes,
     }
-    # Folds may end side by side: the last one has to see all of them.
+    # Folds may finish concurrently; the last one must include all of them.
     with FileLock(output_folder / "results.lock"):
         summary = summarise(output_folder, description)
         write_summary(output_folder, summary)
     print(format_table(summary, output_folder))
     picture = fold_result(output_folder, fold).with_name(ATTENTION_PICTURE)
     if picture.exists():
-        print(f"The attention of one test utterance: {picture.absolute()}")
+        print(f"Attention of one test utterance: {picture.absolute()}")
     return summary
 
 
-def _check_leakage(folder, corpus, strict):
-    """Logs what the parts of the folds share, found once a prepared corpus."""
+def _check_leakage(
+    folder: str | Path, corpus: Corpus, strict: bool | list[str]
+) -> None:
+    """Log the leakage of a protocol, computed once per prepared corpus."""
     path = leaks_path(folder, corpus.protocol)
     with FileLock(f"{path}.lock"):
         known = read_json(path) if path.exists() else {}
@@ -157,13 +161,16 @@ def _check_leakage(folder, corpus, strict):
             }
             write_json(path, known)
     leaks = pd.DataFrame(known["leaks"])
-    logger.info(f"{corpus.protocol}, mean of the folds:\n{format_leaks(leaks)}")
+    logger.info(
+        f"Data leakage of {corpus.protocol}, mean over folds (worst fold):\n"
+        f"{format_leaks(leaks)}"
+    )
     check_leaks(leaks, strict)
 
 
 @contextmanager
-def _alone_in(fold_folder):
-    """Two runs that save to one folder would spoil each other's checkpoints."""
+def _locked(fold_folder: Path) -> Iterator[None]:
+    """Lock a fold, because concurrent runs would damage each other's checkpoints."""
     if not if_main_process():
         yield
         return
@@ -173,11 +180,11 @@ def _alone_in(fold_folder):
         lock.acquire()
     except Timeout:
         raise SettingsError(
-            f"another process is training in {fold_folder}; wait for it or "
-            "give another --output_folder"
+            f"another process is training in {fold_folder}. Wait for it or "
+            "pass another --output_folder."
         )
     try:
-        # what a killed run had begun to write
+        # Remove incomplete files of a killed run.
         for partial in fold_folder.glob("*.partial"):
             shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
         yield
@@ -185,16 +192,18 @@ def _alone_in(fold_folder):
         lock.release()
 
 
-def train_fold(settings, run_opts, corpus, fold):
-    """Trains one fold, tests its best checkpoint and writes what it found."""
+def train_fold(
+    settings: Settings, run_opts: RunOptions, corpus: Corpus, fold: int
+) -> None:
+    """Train a fold, test its best checkpoint and write the results."""
     hparams = settings.build()
     parts = split_fold(corpus.folds, fold)
     logger.info(", ".join(f"{len(parts[part])} {part}" for part in PARTS))
     brain, datasets, loading = set_up(hparams, run_opts, corpus, parts)
     if if_main_process():
         write_settings(hparams["fold_folder"], settings)
-    # Everything that changes is in the checkpoint: a run that is stopped goes
-    # on from its last epoch when it is started again.
+    # Checkpoints contain the complete state: an interrupted run resumes from
+    # its last epoch.
     brain.fit(
         epoch_counter=hparams["epoch_counter"],
         train_set=datasets["train"],
@@ -214,8 +223,13 @@ def train_fold(settings, run_opts, corpus, fold):
     )
 
 
-def set_up(hparams, run_opts, corpus, parts):
-    """What is trained, and on what.
+def set_up(
+    hparams: dict,
+    run_opts: RunOptions,
+    corpus: Corpus,
+    parts: dict[str, list[str]],
+) -> tuple[EmotionBrain, dict, dict]:
+    """Create the Brain and the datasets of a fold.
 
     Arguments
     ---------
@@ -226,18 +240,18 @@ def set_up(hparams, run_opts, corpus, parts):
     corpus : Corpus
         The corpus.
     parts : dict of str: list of str
-        IDs of ``train`` and of whatever else is needed.
+        IDs of ``train`` and of any other sets.
 
     Returns
     -------
     brain : EmotionBrain
         Ready to fit.
     datasets : dict of str: DynamicItemDataset
-        By part.
+        Datasets by part.
     loading : dict of str: dict
-        Of data loaders, for ``train`` and for ``test``.
+        Arguments of data loaders for ``train`` and ``test``.
     """
-    # Features are made once a corpus; here they are only opened.
+    # Features are computed once per corpus and only opened afterwards.
     feature_settings = {
         "folder": hparams["features_folder"],
         "utterances": corpus.utterances,
@@ -249,8 +263,8 @@ def set_up(hparams, run_opts, corpus, parts):
     run_on_main(_build_store, kwargs=feature_settings)
     store = FeatureStore.build(**feature_settings)
 
-    # What is learnt before training is learnt from the training set alone;
-    # groups are normalised each by itself, without labels.
+    # Statistics and vocabularies use only the training set. Group
+    # normalization uses all recordings of each group, but no labels.
     statistics = None
     if hparams.get("normalize_by"):
         statistics = group_statistics(
@@ -271,7 +285,9 @@ def set_up(hparams, run_opts, corpus, parts):
 
     soft_labels = hparams.get("soft_labels", False)
     if soft_labels and not any(u.votes for u in corpus.utterances.values()):
-        logger.warning(f"soft_labels: {corpus.name} has no votes, only labels")
+        logger.warning(
+            f"soft_labels has no effect: {corpus.name} contains no votes"
+        )
 
     label_encoder = sb.dataio.encoder.CategoricalEncoder()
     label_encoder.update_from_iterable(corpus.classes)
@@ -321,21 +337,29 @@ def set_up(hparams, run_opts, corpus, parts):
         run_opts=run_opts,
         checkpointer=hparams["checkpointer"],
     )
-    # SpeechBrain tells a sampler the epoch only where it made it itself, and one
-    # that is not told draws the same utterances again
+    # SpeechBrain passes the epoch only to samplers that it creates itself;
+    # others would draw the same utterances in every epoch.
     brain.train_sampler = order.get("sampler")
     return brain, datasets, {"train": {**options, **order}, "test": options}
 
 
-def _build_store(**settings):
-    """Returns nothing: what runs on main is sent to every process."""
+def _build_store(**settings: Any) -> None:
+    """Build the feature cache; ``run_on_main`` would send a result to all processes."""
     FeatureStore.build(**settings)
 
 
-def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
-    """Writes predictions, attention, model, result and picture of a fold.
+def record_fold(
+    brain: EmotionBrain,
+    hparams: dict,
+    settings: Settings,
+    corpus: Corpus,
+    fold: int,
+    parts: dict[str, list[str]],
+    valid: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    """Write predictions, attention, model folder, result and figure of a fold.
 
-    ``valid`` has log-probabilities and targets of the validation set.
+    ``valid`` contains log-probabilities and targets of the validation set.
     """
     folder = Path(hparams["fold_folder"])
     scores = brain.tested_checkpoint.meta.get("scores", {})
@@ -366,7 +390,7 @@ def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
         "manifest": corpus.digest,
         "epochs": epochs,
         "tested_epoch": brain.tested_checkpoint.meta["epoch"],
-        # in this order, whichever the YAML of a checkpoint has them in
+        # in the order of METRICS
         "valid": {name: scores[name] for name in METRICS if name in scores},
     }
     write_json(
@@ -387,12 +411,18 @@ def record_fold(brain, hparams, settings, corpus, fold, parts, valid):
     )
     if hparams["draw_attention"] and brain.test_attention:
         draw_attention(brain, hparams, corpus)
-    # The presence of this file says that the fold is finished.
+    # This file marks the fold as finished.
     write_result(folder / FOLD_RESULT, result)
 
 
-def _write_decisions(path, ids, log_probabilities, targets, classes):
-    """Writes predictions; returns the true and the predicted classes."""
+def _write_decisions(
+    path: Path,
+    ids: Sequence[str],
+    log_probabilities: torch.Tensor,
+    targets: torch.Tensor,
+    classes: Sequence[str],
+) -> tuple[list[str], list[str]]:
+    """Write predictions; return the reference and the predicted labels."""
     true = [classes[i] for i in targets.tolist()]
     predicted = [classes[i] for i in log_probabilities.argmax(1).tolist()]
     probabilities = log_probabilities.exp().numpy()
@@ -400,18 +430,18 @@ def _write_decisions(path, ids, log_probabilities, targets, classes):
     return true, predicted
 
 
-def draw_attention(brain, hparams, corpus):
-    """Draws the attention of one test utterance: ``attention.png``.
+def draw_attention(brain: EmotionBrain, hparams: dict, corpus: Corpus) -> None:
+    """Plot the attention of one test utterance to ``attention.png``.
 
-    It is the surest of the correct predictions on four to twelve words, or
-    the surest of all where there is none.
+    The utterance is the correct prediction with the highest confidence among
+    those with four to twelve words, or among all if there is none.
     """
     try:
         from speechbrain_can.results.plots import plot_utterance
     except ImportError:
         logger.warning(
-            "No picture is drawn: matplotlib is not installed "
-            "(pip install 'speechbrain_can[plots]')"
+            "Skipping the attention figure, because matplotlib is not installed. "
+            "Run pip install 'speechbrain_can[plots]'."
         )
         return
     confidence, predicted = brain.test_log_probabilities.max(dim=1)

@@ -1,16 +1,19 @@
-"""A model to hand on: all that prediction needs, in a folder of its own.
+"""Model folders: everything that prediction needs, in one folder.
 
-It is what SpeechBrain's ``from_hparams`` loads: ``hyperparams.yaml``, the
-parameters of the tested checkpoint, the classes, and a model card."""
+SpeechBrain's ``from_hparams`` loads them. A folder contains ``hyperparams.yaml``, the
+parameters of the tested checkpoint, the classes, and a model card.
+"""
 
 import os
 import shutil
 import uuid
 from pathlib import Path
+from typing import Sequence
 
 import torch
 
 from speechbrain.dataio.encoder import CategoricalEncoder
+from speechbrain_can.corpus.prepare import Corpus
 from speechbrain_can.hparams import SETTINGS, Settings
 from speechbrain_can.results.metrics import METRICS
 from speechbrain_can.training.parameters import PACKED, save_network
@@ -18,18 +21,19 @@ from speechbrain_can.training.parameters import PACKED, save_network
 MODEL = "model"
 CARD = "README.md"
 CLASSES = "label_encoder.ckpt"
-# What prediction reads of the settings of a fold
+# Settings of a fold that prediction uses
 PARTS = ("compute_features", "segment", "modules", "normalize_by")
-# Vectors and pieces of words come with the parameters, and who predicts may have no GPU
+# Word vectors and subword models are stored with the parameters; prediction may run
+# without a GPU
 OF_TRAINING = {"glove_file": None, "fold_folder": ".", "feature_device": "cpu"}
-# What makes words of a recording, where the settings do not choose; null for
-# one that a model cannot use
+# Default aligner and speech recognizer; settings may replace them, or set them to
+# null for models that cannot use them
 READERS = {
     "aligner": """\
 aligner: !new:speechbrain_can.alignment.sphinx.PocketsphinxAligner {}
 """,
     "transcriber": """\
-# A size of Whisper, a name on the hub, or a folder of CTranslate2's format
+# A size of Whisper, a name on the hub, or a folder in CTranslate2 format
 whisper: base
 transcriber: !new:speechbrain_can.alignment.transcribe.WhisperTranscriber
     model: !ref <whisper>
@@ -52,43 +56,45 @@ pipeline_tag: audio-classification
 ---
 # {name}, {corpus}, fold {fold}
 
-Emotion of speech from audio and text that are aligned word by word:
+Speech emotion recognition from audio and text aligned word by word. Classes:
 {classes}.
 
 ```python
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 
 recognizer = EmotionRecognizer.from_hparams("{folder}")
-prediction = recognizer.classify_file("speech.wav", transcript="what is said")
+prediction = recognizer.classify_file("speech.wav", transcript="I like apples")
 print(prediction.label, prediction.probabilities)
 ```
 
 | | |
 |---|---|
-| trained on | {n_train} utterances of {corpus}, {protocol} |
-| tested on | {n_test} other utterances |
-| test | {scores} |
-| recall | {recalls} |
+| training data | {n_train} utterances of {corpus}, {protocol} |
+| test data | {n_test} utterances of the same corpus |
+| test scores | {scores} |
+| recall per class | {recalls} |
 | temperature | {temperature:.3f}, fitted on the validation set |
 
-The figures hold for speech like that of the corpus. Emotions are as its
-annotators heard them; the model knows no others and always names one. It must
-not decide on people.
+## Limitations
 
-Pretrained models that are not trained are no part of this folder: they are
-loaded by the names in `{settings}`.
+The scores apply to speech similar to the corpus. The labels are the perception of
+its annotators. The model always predicts one of its classes. Do not use it to make
+decisions about people.
+
+Frozen pretrained encoders are not part of this folder. They are loaded by the names
+in `{settings}`.
 """
 
 
-def prediction_settings(settings, temperature):
-    """The settings of a fold, as far as prediction reads them: HyperPyYAML."""
+def prediction_settings(settings: Settings, temperature: float) -> str:
+    """Return the settings that prediction uses, as HyperPyYAML."""
     given = [name for name in READERS if settings.has(name)]
     parts = [name for name in PARTS if settings.has(name)]
     needed = Settings(
         settings.name,
         settings.replaced(OF_TRAINING).part([*parts, *given]),
     )
-    # a model folder has no other beside it
+    # Make paths absolute that lead out of the folder of the fold.
     outside = {
         key: os.path.abspath(value)
         for key, value in needed.plain().items()
@@ -105,16 +111,22 @@ def prediction_settings(settings, temperature):
 
 
 def write_model_folder(
-    folder, settings, classes, temperature, card, modules, half=False
-):
-    """Writes what ``EmotionRecognizer.from_hparams`` loads.
+    folder: str | Path,
+    settings: Settings,
+    classes: Sequence[str],
+    temperature: float,
+    card: str,
+    modules: dict[str, torch.nn.Module],
+    half: bool = False,
+) -> None:
+    """Write a folder that ``EmotionRecognizer.from_hparams`` loads.
 
     Arguments
     ---------
     folder : str or Path
-        Replaced when everything is written.
+        Replaced once all files are written.
     settings : Settings
-        Of the fold.
+        Settings of the fold.
     classes : list of str
         The emotions, in the order of the logits.
     temperature : float
@@ -122,9 +134,9 @@ def write_model_folder(
     card : str
         The model card, in Markdown.
     modules : dict of str: torch.nn.Module
-        What was trained.
+        The trained modules.
     half : bool
-        Whether the parameters are written in half precision.
+        Whether to store the parameters in half precision.
     """
     folder = Path(folder)
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
@@ -138,7 +150,7 @@ def write_model_folder(
         label_encoder.save(partial / CLASSES)
         network = torch.nn.ModuleDict(dict(modules))
         save_network(network, partial / PACKED, half, (SETTINGS, CLASSES))
-        # which safetensors lets nobody else read
+        # safetensors creates files that only their owner can read
         shutil.copymode(partial / SETTINGS, partial / PACKED)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
@@ -146,8 +158,10 @@ def write_model_folder(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_card(settings, corpus, temperature, result):
-    """The model card of a fold, from its ``result.json``, in Markdown."""
+def write_card(
+    settings: Settings, corpus: Corpus, temperature: float, result: dict
+) -> str:
+    """Return the model card of a fold in Markdown, from its ``result.json``."""
     return CARD_TEXT.format(
         name=settings.name,
         corpus=corpus.name,

@@ -1,12 +1,14 @@
-"""One small model of a whole corpus, to hand on: a model in a box.
+"""Packaging: a small model trained on a whole corpus, for distribution.
 
-The folds of a run say how good such a model is on speakers that it has not heard;
-the one that is packed has heard them all."""
+The finished folds of a run estimate how well such a model works on unseen
+speakers. The packaged model itself is trained on all speakers.
+"""
 
 import tempfile
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.prepare import Corpus
@@ -27,7 +29,7 @@ from speechbrain_can.results.metrics import METRICS, recalls
 from speechbrain_can.training.folds import set_up
 from speechbrain_can.training.model_folder import write_model_folder
 
-# Where a packed model keeps what it downloads, unless overridden
+# Default download folder of a packaged model
 PRETRAINED = "pretrained_models"
 CARD_TEXT = """\
 ---
@@ -37,75 +39,82 @@ license: {licence}
 ---
 # {title}
 
-Emotion of speech from audio and text that are aligned word by word:
+Speech emotion recognition from audio and text aligned word by word. Classes:
 {classes}.
 
 ```python
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 
 recognizer = EmotionRecognizer.from_hparams("{title}")
-prediction = recognizer.classify_file("speech.wav", transcript="what is said")
+prediction = recognizer.classify_file("speech.wav", transcript="I like apples")
 print(prediction.label, prediction.probabilities)
 ```
 
-## What it is
+## Description
 
 {description}
 
 | | |
 |---|---|
-| trained on | all {n_train} utterances of {corpus}, {epochs} epochs |
-| tested, by models of the same kind on speakers that they had not heard | {folds} folds, {protocol} |
-| test, mean and deviation over folds | {scores} |
-| recall, all folds | {recalls} |
-| temperature | {temperature:.3f}, fitted on what those folds predicted |
-| expected calibration error with it | {ece:.3f}, without it {ece_before:.3f} (on the same predictions) |
+| training data | all {n_train} utterances of {corpus}, {epochs} epochs |
+| evaluation | {folds} models with the same settings, one per fold of {protocol} |
+| test scores, mean ± standard deviation over folds | {scores} |
+| recall per class, all folds | {recalls} |
+| temperature | {temperature:.3f}, fitted on the test predictions of those folds |
+| expected calibration error with temperature | {ece:.3f}; without: {ece_before:.3f} (same predictions) |
 | parameters | {parameters:,}, half precision |
 
-The model itself was tested on nobody: it has heard every speaker of the corpus.
+This model has not been evaluated itself, because it is trained on all speakers of
+the corpus.
 
-## What it must not be used for
+## Limitations
 
 {limits}
 """
 
 
 def pack(
-    run_folder, output_folder, title, description, limits, licence, values=None
-):
-    """Trains a run's model on its whole corpus, and writes it small.
+    run_folder: str | Path,
+    output_folder: str | Path,
+    title: str,
+    description: str,
+    limits: str,
+    licence: str,
+    values: dict | None = None,
+) -> int:
+    """Train the model of a run on its whole corpus and write a model folder.
 
-    It trains for the median number of epochs after which the folds were best.
-    The temperature is fitted on what the folds predicted of their test sets.
+    The number of epochs is the median of the tested epochs of the folds. The
+    temperature is fitted on the test predictions of the folds.
 
     Arguments
     ---------
     run_folder : str or Path
-        Of a run with several finished folds.
+        A run with several finished folds.
     output_folder : str or Path
-        Where ``hyperparams.yaml``, ``network.safetensors``,
-        ``label_encoder.ckpt`` and the model card go.
+        Output folder for ``hyperparams.yaml``, ``network.safetensors``,
+        ``label_encoder.ckpt`` and the model card.
     title, description, limits, licence : str
-        Of the model card.
+        Texts of the model card.
     values : dict of str: object or None
-        What its settings have instead of the run's: names on the hub in the
-        place of folders.
+        Settings to replace, such as folders by names on the hub.
 
     Returns
     -------
     int
-        Parameters.
+        Number of parameters.
 
     Raises
     ------
     InputError
-        If no fold is finished.
+        If fewer than two folds are finished.
     """
     run_folder, output_folder = Path(run_folder), Path(output_folder)
     values = values or {}
     if output_folder.exists() and not (output_folder / SETTINGS).exists():
         raise InputError(
-            f"{output_folder} is there and no model folder; give another one"
+            f"{output_folder} exists and is not a model folder. Choose another "
+            "output folder."
         )
     settings = read_settings(run_folder / SETTINGS)
     hparams = settings.plain()
@@ -114,14 +123,14 @@ def pack(
     folds = finished_folds(run_folder)
     if len(folds) < 2 or any("tested_epoch" not in fold for fold in folds):
         raise InputError(
-            f"{run_folder} has not two or more finished folds of this version, "
-            "which say how good the model is"
+            f"{run_folder} has fewer than two finished folds, which are needed to "
+            "estimate the scores of the model. Train more folds."
         )
     check_tables(run_folder)
     check_same_manifest(folds, corpus.digest)
     unknown = [key for key in values if not settings.has(key)]
     if unknown:
-        raise InputError(f"the settings have no {', '.join(unknown)} to set")
+        raise InputError(f"the settings have no key {', '.join(unknown)}")
     epochs = sorted(fold["tested_epoch"] for fold in folds)[len(folds) // 2]
     with tempfile.TemporaryDirectory() as scratch:
         built = settings.replaced(
@@ -189,8 +198,10 @@ def pack(
     return parameters
 
 
-def _predicted(run_folder, folds):
-    """What the folds predicted of their test sets, all of them together."""
+def _predicted(
+    run_folder: Path, folds: list[dict]
+) -> tuple[torch.Tensor, torch.Tensor, pd.Series, pd.Series]:
+    """Return the test predictions of all folds."""
     paths = (
         fold_result(run_folder, fold["fold"]).with_name(PREDICTIONS)
         for fold in folds

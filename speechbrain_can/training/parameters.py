@@ -1,10 +1,11 @@
-"""Parameters of a network in safetensors, a format that holds numbers and no code."""
+"""Network parameters in safetensors, a format that cannot contain code."""
 
 import base64
 import json
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterable
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,31 +18,36 @@ logger = get_logger(__name__)
 
 NETWORK = "network"
 PACKED = f"{NETWORK}.safetensors"
-EXTRA = "_extra_state"  # torch's name of what a module adds to its tensors
-OTHER = "other_state"  # what is no tensor, such as a vocabulary: JSON
+EXTRA = "_extra_state"  # suffix of torch's keys for state that is not a tensor
+OTHER = "other_state"  # such state, for example vocabularies, as JSON
 CHECKSUM = "checksum"
-BESIDE = "beside"  # sums of the files that it was written beside
+BESIDE = "beside"  # checksums of other files in the same folder
 
 
-def save_network(network, path, half=False, beside=()):
-    """Writes a network as safetensors.
+def save_network(
+    network: torch.nn.Module,
+    path: str | Path,
+    half: bool = False,
+    beside: Iterable[str] = (),
+) -> None:
+    """Write a network as safetensors.
 
     Arguments
     ---------
     network : torch.nn.Module
-        What was trained.
+        The network.
     path : str or Path
         The file.
     half : bool
-        Whether parameters are written at half precision. Buffers, such as the
-        statistics of a normalisation, stay as they are.
+        Whether to store parameters in half precision. Buffers, such as
+        normalization statistics, keep their precision.
     beside : iterable of str
-        Text files in the same folder, which ``is_changed`` knows again.
+        Text files in the same folder whose changes ``is_changed`` detects.
 
     Raises
     ------
     InputError
-        If a parameter is beyond half precision.
+        If a parameter overflows in half precision.
 
     Example
     -------
@@ -57,10 +63,10 @@ def save_network(network, path, half=False, beside=()):
     if half:
         halves = {k: v.detach().half() for k, v in network.named_parameters()}
         if not all(value.isfinite().all() for value in halves.values()):
-            raise InputError("the parameters are beyond half precision")
+            raise InputError("the parameters overflow in half precision")
         state.update(halves)
     other = {key: state.pop(key) for key in list(state) if key.endswith(EXTRA)}
-    # of its own: what two parts share is not written otherwise
+    # safetensors does not store tensors that share memory
     tensors = {
         key: value.cpu().clone().contiguous() for key, value in state.items()
     }
@@ -74,15 +80,15 @@ def save_network(network, path, half=False, beside=()):
     save_file(tensors, path, metadata)
 
 
-def is_changed(file, path):
-    """Whether a file is another than the one that a network was written beside."""
+def is_changed(file: str | Path, path: str | Path) -> bool:
+    """Return whether a file differs from the one stored with a network."""
     with _opened(path) as network:
         sums = dict(json.loads((network.metadata() or {}).get(BESIDE, "{}")))
     return sums.get(Path(file).name) not in (None, _sum_of_text(file))
 
 
 def _sum_of_text(path):
-    # whatever ends its lines
+    # ignore differences of line endings
     return zlib.crc32(Path(path).read_bytes().replace(b"\r\n", b"\n"))
 
 
@@ -99,31 +105,32 @@ def _opened(path):
         TypeError,
     ) as error:
         raise InputError(
-            f"{path} is damaged, or of another network than its settings build: "
-            f"{str(error).splitlines()[0]}. Copy the model folder once more, or make "
-            "it again"
+            f"{path} is damaged or does not match its settings: "
+            f"{str(error).splitlines()[0]}. Copy or write the model folder again."
         ) from error
 
 
-def load_network(network, path):
-    """Reads what ``save_network`` wrote into a network in full precision.
+def load_network(network: torch.nn.Module, path: str | Path) -> None:
+    """Load parameters that ``save_network`` wrote, in the precision of the network.
 
-    Raises ``InputError`` if it is no such file, or of another network.
+    Raises ``InputError`` if the file is damaged or belongs to another network.
     """
     with _opened(path) as file:
         state = {key: file.get_tensor(key) for key in file.keys()}
         metadata = file.metadata() or {}
         other = metadata.get(OTHER, "{}")
         if CHECKSUM not in metadata:
-            logger.warning("%s has no checksum that tells damage", path)
+            logger.warning(
+                "%s has no checksum, so damage cannot be detected", path
+            )
         elif metadata[CHECKSUM] != _checksum(state, other):
-            raise ValueError("its numbers are not those that were written")
+            raise ValueError("wrong checksum")
         state.update(json.loads(other, object_hook=_as_bytes))
-        network.load_state_dict(state)  # as wide as the module has it
+        network.load_state_dict(state)  # converts to the module's precision
 
 
-def _checksum(tensors, other):
-    """Finds damage: of the names and numbers, and of what is no tensor."""
+def _checksum(tensors: dict[str, torch.Tensor], other: str) -> str:
+    """Return a checksum of names and values of tensors and of other state."""
     total = zlib.crc32(other.encode())
     for name, tensor in sorted(tensors.items()):
         total = zlib.crc32(

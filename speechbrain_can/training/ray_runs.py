@@ -1,8 +1,9 @@
-"""Many trainings on Ray (extra ``ray``): a laptop's cores, or a cluster.
+"""Parallel training with Ray (extra ``ray``), on one machine or a cluster.
 
-A trial is one fold of one system with one seed, in a process of its own. All of
-them read the same prepared corpus and features, which a cluster needs on a folder
-that every machine sees."""
+A trial trains one fold of one system with one seed, in its own process. All trials use
+the same prepared corpus and feature cache. On a cluster, these need to be in a folder
+that all machines can access.
+"""
 
 import logging
 import os
@@ -11,33 +12,40 @@ import sys
 import time
 import traceback
 from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Iterable, Iterator
 
 import torch
 
 from speechbrain_can.hparams import NO_FOLD, SettingsError
 from speechbrain_can.results.folds import fold_result
-from speechbrain_can.training.runs import Progress, find_train, requested_folds
+from speechbrain_can.training.runs import (
+    Progress,
+    Run,
+    find_train,
+    requested_folds,
+)
 
-# A worker that dies is replaced so many times; its trial goes on from its last
-# checkpoint.
+# Number of restarts after a worker dies; the trial resumes from its checkpoint
 RETRIES = 3
 
 
-def import_ray():
-    """The library, without its reports of usage."""
+def import_ray() -> ModuleType:
+    """Import Ray without usage reports."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ImportError as error:
         raise ImportError(
-            "Ray is not installed: pip install 'speechbrain_can[ray]'"
+            "Ray is not installed. Run pip install 'speechbrain_can[ray]'."
         ) from error
     return ray
 
 
 @contextmanager
-def connected(workers, address=None):
-    """Ray on this machine with as many workers, or on the cluster at an address."""
+def connected(workers: int, address: str | None = None) -> Iterator[ModuleType]:
+    """Start Ray on this machine, or connect to the cluster at an address."""
     ray = import_ray()
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
@@ -50,27 +58,29 @@ def connected(workers, address=None):
         ray.shutdown()
 
 
-def train_all_on_ray(runs, workers, address=None, gpus=0):
-    """Trains the folds of runs as trials, and shows how far they are.
+def train_all_on_ray(
+    runs: list[Run], workers: int, address: str | None = None, gpus: float = 0
+) -> list[Run]:
+    """Train the folds of runs as Ray trials and show the progress.
 
-    What a trial prints goes to ``output_fold_<number>.txt`` in its run's folder.
-    One that fails does not stop the others.
+    The output of a trial goes to ``output_fold_<number>.txt`` in the folder of its
+    run. Failed trials do not stop the others.
 
     Arguments
     ---------
     runs : list of Run
         The runs.
     workers : int
-        Trials at a time on this machine; a cluster has as many as it has cores.
+        Concurrent trials on this machine; a cluster uses all of its cores.
     address : str or None
-        Of a cluster, such as ``auto``; None starts Ray here.
+        Address of a cluster, such as ``auto``; None starts Ray on this machine.
     gpus : float
-        Of a trial; 0.5 lets two share one.
+        GPUs per trial; with 0.5, two trials share one.
 
     Returns
     -------
     list of Run
-        Those of which a fold failed.
+        The runs with a failed fold.
     """
     threads = threads_of(workers, address)
     with connected(workers, address) as ray:
@@ -103,43 +113,43 @@ def train_all_on_ray(runs, workers, address=None, gpus=0):
                 except ray.exceptions.RayError as error:
                     failed.append(run)
                     progress.bar.write(
-                        f"{run.system}, seed {run.seed}, fold {fold}, failed: "
-                        f"{_cause(error)}\nSee {output_path(run, fold)}"
+                        f"{run.system}, seed {run.seed}, fold {fold} failed: "
+                        f"{_cause(error)}\nSee {output_path(run, fold)}."
                     )
             progress.show([])
         progress.bar.close()
     return list(dict.fromkeys(failed))
 
 
-def prepare_on(ray, run, threads):
-    """Prepares the corpus of a run: how many folds there are is known after it."""
+def prepare_on(ray: ModuleType, run: Run, threads: int) -> None:
+    """Prepare the corpus of a run, which determines the number of folds."""
     prepare = ray.remote(num_cpus=1, max_calls=1)(train_fold_of)
     try:
         ray.get(prepare.remote(run, NO_FOLD, os.getcwd(), threads))
     except ray.exceptions.RayError as error:
         raise SettingsError(
-            f"the corpus cannot be prepared: {_cause(error)}\n"
-            f"See {output_path(run, NO_FOLD)}"
+            f"preparation of the corpus failed: {_cause(error)}\n"
+            f"See {output_path(run, NO_FOLD)}."
         ) from error
 
 
-def _cause(error):
-    """What a trial says of its end, or Ray of its worker's."""
+def _cause(error: Exception) -> str:
+    """Return the error message of a trial, or that of Ray."""
     return str(getattr(error, "cause", None) or error).strip()
 
 
-def threads_of(workers, address):
-    """Threads of a trial: its share of this machine; one on a cluster."""
+def threads_of(workers: int, address: str | None) -> int:
+    """Return the threads per trial: a share of this machine, or 1 on a cluster."""
     return 1 if address else max(1, torch.get_num_threads() // workers)
 
 
-def output_path(run, fold):
-    """Where a trial's output goes."""
+def output_path(run: Run, fold: int | str) -> Path:
+    """Return the file for the output of a trial."""
     return run.folder / f"output_fold_{fold}.txt"
 
 
-def train_fold_of(run, fold, folder, threads):
-    """One trial, in a process that does nothing else."""
+def train_fold_of(run: Run, fold: int | str, folder: str, threads: int) -> None:
+    """Run one trial in its own process."""
     os.chdir(folder)
     torch.set_num_threads(threads)
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -147,14 +157,14 @@ def train_fold_of(run, fold, folder, threads):
         run_in_process(run.hparams_file, of_fold(run.arguments, fold))
 
 
-def of_fold(arguments, fold):
-    """A command line for another fold."""
+def of_fold(arguments: Iterable[str], fold: int | str) -> list[str]:
+    """Return command line arguments with another fold."""
     kept = [a for a in arguments if a.partition("=")[0] != "--fold"]
     return [*kept, f"--fold={fold}"]
 
 
-def run_in_process(hparams_file, arguments):
-    """Runs ``train.py`` in this process, as its command does."""
+def run_in_process(hparams_file: Path, arguments: Iterable[str]) -> None:
+    """Run ``train.py`` in this process."""
     train = find_train(hparams_file)
     sys.argv = [str(train), str(hparams_file), *arguments]
     sys.path.insert(0, str(train.parent))
@@ -162,8 +172,8 @@ def run_in_process(hparams_file, arguments):
 
 
 @contextmanager
-def printing_to(path):
-    """Sends all output of this process to a file, the traceback of an error too."""
+def printing_to(path: Path) -> Iterator[None]:
+    """Redirect the output of this process to a file, including tracebacks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", buffering=1) as stream:
         now = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -174,9 +184,8 @@ def printing_to(path):
             yield
         except BaseException as error:
             traceback.print_exc(file=stream)
-            # what an error holds may not travel to another process
-            ended = isinstance(
-                error, SystemExit
-            )  # which names the error itself
-            name = "" if ended else f"{type(error).__name__}: "
+            # Attributes of an error may not be picklable. The message of a
+            # SystemExit already contains the name of the error.
+            exited = isinstance(error, SystemExit)
+            name = "" if exited else f"{type(error).__name__}: "
             raise RuntimeError(f"{name}{error}") from None

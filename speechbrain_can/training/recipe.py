@@ -1,7 +1,8 @@
-"""What every recipe's ``train.py`` does: prepare the corpus, train its folds."""
+"""Entry point of the recipes' ``train.py``: prepare the corpus, train its folds."""
 
 import logging
 import sys
+from typing import Sequence
 
 from hyperpyyaml import load_hyperpyyaml
 
@@ -15,23 +16,26 @@ from speechbrain_can.hparams import (
     write_settings,
 )
 from speechbrain_can.training.folds import run_folds
-from speechbrain_can.training.run_options import be_brief, check_run_options
+from speechbrain_can.training.run_options import (
+    check_run_options,
+    reduce_console_output,
+)
 from speechbrain_can.training.settings_check import check_settings
 
 
-def run_recipe(arguments):
-    """Runs an hparams file; what cannot be used ends it with a message alone.
+def run_recipe(arguments: Sequence[str]) -> None:
+    """Run an hparams file; input errors end it with a message instead of a traceback.
 
-    So does a disk that is full, or that nothing can be written to. With
-    SpeechBrain's ``--debug`` the traceback is printed as well.
+    Operating system errors, such as a full disk, are reported in the same way.
+    With SpeechBrain's ``--debug``, the traceback is printed as well.
 
     Arguments
     ---------
     arguments : list of str
-        As ``train_recipe`` takes them.
+        See ``train_recipe``.
     """
     debug = "--debug" in arguments
-    # The log is on the same disk: what fails there would be told for every line.
+    # On a full disk, logging would print a traceback for every line.
     logging.raiseExceptions = debug
     try:
         train_recipe(arguments)
@@ -41,23 +45,22 @@ def run_recipe(arguments):
         sys.exit(f"{type(error).__name__}: {error}{advice(error)}")
 
 
-def train_recipe(arguments):
-    """Prepares the corpus of an hparams file and trains its folds.
+def train_recipe(arguments: Sequence[str]) -> None:
+    """Prepare the corpus of an hparams file and train its folds.
 
-    ``preparation`` names the function that prepares the corpus, with all of its
-    arguments but ``save_folder``. With ``--fold=none`` nothing is trained.
+    ``preparation`` names the function that prepares the corpus and all of its
+    arguments except ``save_folder``. ``--fold=none`` only prepares the corpus.
 
     Arguments
     ---------
     arguments : list of str
-        Of the command line: the hparams file, overrides and SpeechBrain's run
-        options.
+        Command line: the hparams file, overrides and SpeechBrain's run options.
     """
     # Reading command line arguments.
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
 
-    # Read hyperparameters file with command-line overrides. Its objects are
-    # built fold by fold.
+    # Load the hyperparameters file with command-line overrides. Its objects
+    # are built for each fold.
     settings = read_settings(hparams_file, overrides)
     hparams = settings.plain()
     check_run_options(run_opts, hparams)
@@ -66,14 +69,14 @@ def train_recipe(arguments):
     # Initialize ddp (useful only for multi-GPU DDP training).
     sb.utils.distributed.ddp_init_group(run_opts)
 
-    # An output folder holds the results of one experiment only, that of the
+    # An output folder belongs to one experiment, specified by the
     # hyperparams.yaml in it.
     check_folder(hparams["output_folder"], settings)
     run_on_main(write_settings, args=[hparams["output_folder"], settings])
 
     # Create experiment directory
     sb.create_experiment_directory(hparams["output_folder"])
-    run_opts = be_brief(run_opts)
+    run_opts = reduce_console_output(run_opts)
 
     # Data preparation, to be run on only one process.
     prepare = load_hyperpyyaml(settings.part(["preparation"]))["preparation"]

@@ -1,4 +1,4 @@
-"""SpeechBrain's run options, as far as they work here."""
+"""Validation of SpeechBrain's run options."""
 
 import logging
 import sys
@@ -8,21 +8,22 @@ import torch
 
 from speechbrain.utils.autocast import AMPConfig
 from speechbrain.utils.distributed import infer_device
+from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.hparams import SettingsError
 from speechbrain_can.results.metrics import METRICS
 
 REFUSED = {
     "compile": (
-        "every batch has shapes of its own, for which torch.compile compiles "
-        "anew, minutes long, until it gives up and runs as without"
+        "the shapes of all batches differ, so torch.compile would recompile for "
+        "minutes and then fall back to eager mode"
     ),
-    "jit": "TorchScript knows no lists of words",
+    "jit": "TorchScript does not support lists of words",
     "data_parallel_backend": (
-        "it would cut flat frames between words; start one process a GPU with "
-        "torchrun instead"
+        "it would split frames in the middle of words. Start one process per GPU "
+        "with torchrun instead"
     ),
 }
-# What SpeechBrain says of its own work: in log.txt, and to whoever watches.
+# Loggers of SpeechBrain whose details go to log.txt only
 DETAILS = (
     "speechbrain.core",
     "speechbrain.utils.checkpoints",
@@ -31,10 +32,10 @@ DETAILS = (
 )
 
 
-def check_run_options(run_opts, hparams):
-    """Refuses, with a ``SettingsError``, options that cannot work here.
+def check_run_options(run_opts: RunOptions, hparams: dict) -> None:
+    """Raise a ``SettingsError`` for run options that are not supported.
 
-    A run option stands on the command line or, second to it, in the hparams.
+    Run options come from the command line or, with lower priority, from hparams.
     """
 
     def value(option):
@@ -43,7 +44,7 @@ def check_run_options(run_opts, hparams):
 
     for option, reason in REFUSED.items():
         if value(option):
-            raise SettingsError(f"--{option} cannot be used: {reason}")
+            raise SettingsError(f"--{option} is not supported: {reason}.")
     device = value("device") or infer_device()
     for option, precision in (
         ("precision", value("precision")),
@@ -53,22 +54,21 @@ def check_run_options(run_opts, hparams):
     ):
         if not lstm_runs_in(precision or "fp32", device):
             raise SettingsError(
-                f"--{option} cannot be used: LSTMs do not run in {precision} on "
-                f"{device} of this machine (a CPU needs AVX-512 for bf16); "
-                f"leave --{option} out, which is fp32"
+                f"--{option} is not supported: LSTMs do not run in {precision} on "
+                f"{device} of this machine (bf16 needs a CPU with AVX-512). Omit "
+                f"--{option} to use fp32."
             )
     if hparams["stop_on"] not in METRICS:
         raise SettingsError(
-            f"stop_on is {hparams['stop_on']!r}; choose one of "
-            f"{', '.join(METRICS)}"
+            f"invalid value stop_on={hparams['stop_on']!r}. Choose one of "
+            f"{', '.join(METRICS)}."
         )
 
 
-def lstm_runs_in(precision, device="cpu"):
-    """Whether an LSTM can be trained in ``fp32``, ``fp16`` or ``bf16``.
+def lstm_runs_in(precision: str, device: str = "cpu") -> bool:
+    """Return whether an LSTM can be trained in ``fp32``, ``fp16`` or ``bf16``.
 
-    It depends on the processor: oneDNN, which computes LSTMs on a CPU, has each
-    precision for some instruction sets only.
+    On a CPU, oneDNN supports each precision only with certain instruction sets.
     """
     dtype = AMPConfig.from_name(precision).dtype
     if dtype == torch.float32:
@@ -84,12 +84,11 @@ def lstm_runs_in(precision, device="cpu"):
     return True
 
 
-def be_brief(run_opts):
-    """Where no one watches the console, an epoch is one line on it.
+def reduce_console_output(run_opts: RunOptions) -> RunOptions:
+    """Return run options without progress bars unless stderr is a terminal.
 
-    Progress bars are for terminals; of SpeechBrain's details only warnings
-    are left there, everything else is in ``log.txt``. Returns the run options
-    for it.
+    Without a terminal, the console also shows only warnings of SpeechBrain;
+    ``log.txt`` contains everything.
     """
     if sys.stderr.isatty():
         return run_opts

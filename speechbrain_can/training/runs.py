@@ -1,10 +1,9 @@
-"""Compares systems: the paper's Tables 2 to 4 from one command.
+"""Comparison of systems on the same folds, as in the paper's Tables 2 to 4.
 
-``python -m speechbrain_can compare``, called in a recipe, is its command.
-Every system is trained by its recipe's ``train.py``, with the same folds and
-seeds, from one prepared corpus; what is finished is not done again. What the
-systems reached, and by how much that differs from CAN, is then read from the
-results of their folds."""
+``speechbrain-can compare`` trains each system with the ``train.py`` of its recipe, on
+the same prepared corpus, folds and seeds. Finished folds are skipped. Tables are
+computed from the results of the folds.
+"""
 
 import os
 import subprocess
@@ -12,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Iterable, Sequence
 
 import torch
 from tqdm import tqdm
@@ -41,20 +41,20 @@ OUTPUT = "output.txt"
 
 @dataclass(frozen=True)
 class Run:
-    """One system with one seed, on the folds that are asked for.
+    """One system with one seed.
 
     Arguments
     ---------
     hparams_file : Path
-        HyperPyYAML; its recipe's ``train.py`` is in a folder above.
+        HyperPyYAML file; the recipe's ``train.py`` is in a parent folder.
     seed : int
         The seed.
     folder : Path
-        Its output folder.
+        Output folder.
     arguments : tuple of str
-        Overrides and run options, as ``train.py`` takes them.
+        Overrides and run options for ``train.py``.
     settings : Settings
-        What file and overrides come to.
+        The file with overrides applied.
     """
 
     hparams_file: Path
@@ -64,12 +64,12 @@ class Run:
     settings: Settings
 
     @property
-    def system(self):
-        """str : the name of the hparams file."""
+    def system(self) -> str:
+        """Name of the hparams file."""
         return self.hparams_file.stem
 
-    def command(self):
-        """The command that trains it, a list of str."""
+    def command(self) -> list[str]:
+        """Return the training command."""
         return [
             sys.executable,
             str(find_train(self.hparams_file)),
@@ -78,18 +78,26 @@ class Run:
         ]
 
 
-def find_train(hparams_file):
-    """The ``train.py`` of the recipe that an hparams file is in."""
+def find_train(hparams_file: str | Path) -> Path:
+    """Return the ``train.py`` of the recipe that contains an hparams file."""
     folders = Path(hparams_file).absolute().parents
     scripts = (folder / "train.py" for folder in folders)
     train = next((path for path in scripts if path.exists()), None)
     if train is None:
-        raise SettingsError(f"no folder above {hparams_file} has a train.py")
+        raise SettingsError(
+            f"{hparams_file} does not belong to a recipe: no parent folder "
+            "contains a train.py"
+        )
     return train
 
 
-def plan_runs(hparams_files, seeds, output_folder, arguments):
-    """Lists the runs of a comparison, a seed after the other."""
+def plan_runs(
+    hparams_files: Iterable[str | Path],
+    seeds: Iterable[int],
+    output_folder: str | Path,
+    arguments: Sequence[str],
+) -> list[Run]:
+    """Return the runs of a comparison, seed by seed."""
     output_folder = Path(output_folder)
     runs = {}
     for seed in seeds:
@@ -97,8 +105,8 @@ def plan_runs(hparams_files, seeds, output_folder, arguments):
             folder = output_folder / hparams_file.stem / str(seed)
             if folder in runs:
                 raise SettingsError(
-                    f"{hparams_file.stem} with seed {seed} is given twice; "
-                    "every hparams file needs a name of its own"
+                    f"{hparams_file.stem} with seed {seed} occurs twice. Use "
+                    "hparams files with different names."
                 )
             prepared = output_folder / "prepared"
             runs[folder] = plan_run(
@@ -107,8 +115,14 @@ def plan_runs(hparams_files, seeds, output_folder, arguments):
     return list(runs.values())
 
 
-def plan_run(hparams_file, seed, folder, prepared_folder, arguments):
-    """A run of a system in a folder."""
+def plan_run(
+    hparams_file: str | Path,
+    seed: int,
+    folder: str | Path,
+    prepared_folder: str | Path,
+    arguments: Sequence[str],
+) -> Run:
+    """Return the run of a system with a seed."""
     every = (
         f"--seed={seed}",
         f"--output_folder={folder}",
@@ -120,11 +134,12 @@ def plan_run(hparams_file, seed, folder, prepared_folder, arguments):
     return Run(Path(hparams_file), seed, Path(folder), every, settings)
 
 
-def check_runs(runs, output_folder):
-    """Refuses, before hours of training, runs that cannot be compared.
+def check_runs(runs: list[Run], output_folder: str | Path) -> None:
+    """Refuse runs that cannot be compared, before any training.
 
-    Two have other data or folds, a folder was begun with other settings, an
-    hparams file belongs to no recipe, or a result is of another version.
+    Runs are refused if their data or folds differ, a folder was started with
+    different settings, an hparams file does not belong to a recipe, or existing
+    results are incompatible.
     """
     for run in runs:
         run.command()
@@ -132,7 +147,7 @@ def check_runs(runs, output_folder):
     for path in sorted(Path(output_folder).glob(f"*/*/{SETTINGS}")):
         settings[str(path)] = read_settings(path)
     shared = {
-        # on which utterances and folds a run trains and is tested
+        # these settings determine utterances and folds
         name: one.texts("preparation")
         for name, one in settings.items()
     }
@@ -141,17 +156,17 @@ def check_runs(runs, output_folder):
         for key in {**shared[first], **values}:
             if values.get(key) != shared[first].get(key):
                 raise SettingsError(
-                    f"{name} has {key}: {values.get(key)} and {first} has "
-                    f"{shared[first].get(key)}; give one for all with "
-                    f"--{key}=..., or another --output_folder"
+                    f"runs cannot be compared: {key} is {values.get(key)} in {name} "
+                    f"and {shared[first].get(key)} in {first}. Set one value for "
+                    f"all with --{key}=..., or use another --output_folder."
                 )
     for run in runs:
         check_folder(run.folder, run.settings)
     collect(runs_of_comparison(output_folder))
 
 
-def requested_folds(run):
-    """Numbers of the folds asked for; none while the corpus is not prepared."""
+def requested_folds(run: Run) -> list[int]:
+    """Return the selected folds; empty while the corpus is not prepared."""
     settings = run.settings.plain()
     path = folds_path(
         settings["prepared_folder"], settings["preparation"]["protocol"]
@@ -161,12 +176,12 @@ def requested_folds(run):
     return run.settings.asked_folds(count_folds(read_folds(path)))
 
 
-def train_all(runs, workers):
-    """Trains the runs, some side by side, and shows how far they are.
+def train_all(runs: list[Run], workers: int) -> list[Run]:
+    """Train runs in parallel and show the progress; return the failed runs.
 
-    What a run prints goes to ``output.txt`` in its folder. One that fails does
-    not stop the others. Each run gets its share of the threads, which on small
-    matrices is faster than one run after the other on all of them.
+    The output of a run goes to ``output.txt`` in its folder. Failed runs do not
+    stop the others. Runs share the threads of this machine equally, which is
+    faster for small matrices than running one after the other.
     """
     threads = max(1, torch.get_num_threads() // workers)
     waiting, running, failed = list(runs), {}, []
@@ -208,20 +223,20 @@ def _start(run, threads):
         )
 
 
-def describe_failure(run, status, path):
-    """The last line of what a run printed, or how it ended; and where it is."""
+def describe_failure(run: Run, status: int, path: Path) -> str:
+    """Return the last line that a failed run printed, and the path of its output."""
     text = (
         path.read_text(encoding="utf-8", errors="replace")
         if path.exists()
         else ""
     )
     lines = text.splitlines()
-    cause = lines[-1] if lines and status > 0 else f"it ended with {status}"
-    return f"{run.system}, seed {run.seed}, failed: {cause}\nSee {path}"
+    cause = lines[-1] if lines and status > 0 else f"exit status {status}"
+    return f"{run.system}, seed {run.seed} failed: {cause}\nSee {path}."
 
 
 class Progress:
-    """How far a comparison is, in folds, and how long it still takes.
+    """Progress of a comparison in folds, with the estimated remaining time.
 
     Arguments
     ---------
@@ -229,11 +244,11 @@ class Progress:
         The runs.
     """
 
-    def __init__(self, runs):
+    def __init__(self, runs: list[Run]):
         self.runs = runs
         self.folds = requested_folds(runs[0])
         self.finished = self._finished()
-        # A terminal gets a bar that moves, a file a line a minute.
+        # A terminal shows a progress bar, a file one line per minute.
         self.bar = tqdm(
             desc="comparison",
             unit="fold",
@@ -244,8 +259,8 @@ class Progress:
             mininterval=0.5 if sys.stderr.isatty() else 60,
         )
 
-    def show(self, running):
-        """Shows what has been finished since, and what is running."""
+    def show(self, running: Iterable[Run]) -> None:
+        """Show newly finished folds and the current runs."""
         self.folds = self.folds or requested_folds(self.runs[0])
         self.bar.total = self._total()
         finished = self._finished()
@@ -278,8 +293,8 @@ class Progress:
         )
         return {path for path in paths if path.exists()}
 
-    def _position(self, run):
-        """Where a run is: the first fold that is not finished, and its epoch."""
+    def _position(self, run: Run) -> str:
+        """Return the first unfinished fold of a run, with its epoch."""
         for fold in self.folds:
             result = fold_result(run.folder, fold)
             if not result.exists():

@@ -1,14 +1,16 @@
-"""Search of hyper-parameters on validation sets, by Ray Tune and Optuna.
+"""Hyper-parameter search on validation sets with Ray Tune and Optuna.
 
-A trial is worth the mean of its validation metric over folds. What validates in one
-fold is tested in another, as a rule: which folds may be reported with the winner
-is worked out and written beside it."""
+The score of a trial is the mean validation metric over folds. The validation set of one
+fold is usually part of the test set of another one. ``best.yaml`` therefore lists the
+folds that must not be reported with the best configuration.
+"""
 
 import hashlib
 import io
 import json
 import os
 from pathlib import Path
+from typing import Sequence
 
 import numpy as np
 import pandas as pd
@@ -40,9 +42,9 @@ from speechbrain_can.training.ray_runs import (
 )
 from speechbrain_can.training.runs import Run, plan_run
 
-# What a space may draw from, as Ray Tune calls it
+# Distributions of Ray Tune that a search space may use
 DISTRIBUTIONS = ("choice", "uniform", "loguniform", "randint")
-# The paper's own choices, and what it does not say
+# Choices of the paper, and values that it does not specify
 DEFAULT_SPACE = """\
 align_weight: {loguniform: [0.01, 1.0]}
 overlap: {uniform: [0.0, 0.5]}
@@ -57,52 +59,54 @@ BEST, TRIALS, SEARCH, VALUES = (
 )
 
 
-def read_space(path, hparams_file):
-    """A space of hyper-parameters: distribution and arguments by key.
+def read_space(
+    path: str | Path | None, hparams_file: str | Path
+) -> dict[str, tuple[str, list]]:
+    """Read a search space: distribution and arguments by key.
 
     Arguments
     ---------
     path : str or Path or None
-        YAML, a line as ``lr: {loguniform: [0.0003, 0.003]}`` for each; None takes
-        ``DEFAULT_SPACE``.
+        YAML with one line per key, such as ``lr: {loguniform: [0.0003, 0.003]}``;
+        None for ``DEFAULT_SPACE``.
     hparams_file : str or Path
-        The file whose keys they are.
+        The file that contains the keys.
 
     Returns
     -------
     dict of str: tuple
-        Distribution and arguments.
+        Distribution and arguments by key.
 
     Raises
     ------
     InputError
-        If a line cannot be read, or nothing reads a key.
+        If a line is invalid or a key is unknown.
     """
     text = DEFAULT_SPACE if path is None else Path(path).read_text("utf-8")
     place = path or "the default space"
     lines = ruamel.yaml.YAML(typ="safe").load(text)
     if not lines or not isinstance(lines, dict):
-        raise InputError(f"{place} names no hyper-parameter")
+        raise InputError(f"{place}: the search space is empty")
     space = {}
     for key, line in lines.items():
         if not isinstance(line, dict) or len(line) != 1:
             raise InputError(
-                f"{place}: write a line as {key}: {{uniform: [0, 1]}}"
+                f"{place}: invalid line. Write it as {key}: {{uniform: [0, 1]}}."
             )
         ((kind, arguments),) = line.items()
         if kind not in DISTRIBUTIONS:
             raise InputError(
-                f"{place}: {key} has {kind}; choose one of "
-                f"{', '.join(DISTRIBUTIONS)}"
+                f"{place}: {key} has the unknown distribution {kind}. Choose one "
+                f"of {', '.join(DISTRIBUTIONS)}."
             )
         ends = isinstance(arguments, list) and arguments
         if not ends or (kind != "choice" and not _are_ends(arguments)):
             raise InputError(
-                f"{place}: {key}: {kind} needs a list, of two numbers that rise "
-                "unless it is a choice"
+                f"{place}: {key}: pass a list of values to choice, or a lower and "
+                f"an upper bound to {kind}"
             )
         space[key] = (kind, arguments)
-    # a key that the file does not have is refused as on the command line
+    # refuses unknown keys as on the command line
     read_settings(hparams_file, dict.fromkeys(space))
     return space
 
@@ -113,44 +117,44 @@ def _are_ends(values):
 
 
 def search(
-    hparams_file,
-    space,
-    folder,
-    trials,
-    metric,
-    folds,
-    seed,
-    workers,
-    arguments=(),
-    address=None,
-    gpus=0,
-):
-    """Searches, goes on where it was, and writes what is best.
+    hparams_file: str | Path,
+    space: dict,
+    folder: str | Path,
+    trials: int,
+    metric: str,
+    folds: list[int],
+    seed: int,
+    workers: int,
+    arguments: Sequence[str] = (),
+    address: str | None = None,
+    gpus: float = 0,
+) -> Path:
+    """Search hyper-parameters, resuming an interrupted search, and write the best.
 
     Arguments
     ---------
     hparams_file : str or Path
         The system.
     space : dict
-        As ``read_space`` gives it.
+        The result of ``read_space``.
     folder : str or Path
-        Of trials and of what is found: ``best.yaml``, ``trials.csv``.
+        Output folder for trials, ``best.yaml`` and ``trials.csv``.
     trials : int
-        How many in all.
+        Total number of trials.
     metric : str
-        Of the validation sets, the higher the better.
+        Metric on the validation sets; higher is better.
     folds : list of int
-        Over which the mean is taken.
+        A trial scores the mean over these folds.
     seed : int
-        Of the search and of every training.
+        Seed of the search and of training.
     workers : int
-        Trials at a time on this machine.
+        Concurrent trials on this machine.
     arguments : list of str
-        Overrides and run options for every trial.
+        Overrides and run options for all trials.
     address : str or None
-        Of a Ray cluster.
+        Address of a Ray cluster.
     gpus : float
-        Of a trial.
+        GPUs per trial.
 
     Returns
     -------
@@ -160,12 +164,12 @@ def search(
     Raises
     ------
     SettingsError
-        If the folder is that of another search, a fold is tested by what
-        another one validates on, or no trial succeeds.
+        If the folder belongs to a different search, the test set of a fold
+        overlaps with the validation set of another one, or no trial succeeds.
     """
     if metric not in METRICS:
         raise InputError(
-            f"metric is {metric!r}; choose one of {', '.join(METRICS)}"
+            f"unknown metric {metric!r}. Choose one of {', '.join(METRICS)}."
         )
     folder = Path(os.path.abspath(folder))
     base = plan_run(
@@ -195,20 +199,20 @@ def search(
         spoiled = spoiled_folds(base, folds)
     if not done:
         raise SettingsError(
-            f"no trial succeeded; {folder / 'trials'} has what they printed"
+            f"no trial succeeded. See their output in {folder / 'trials'}."
         )
     if len(done) < trials:
         print(
-            f"{trials - len(done)} of {trials} trials failed or drew what was "
-            f"drawn before; {folder / 'trials'} has what they printed"
+            f"{trials - len(done)} of {trials} trials failed or repeated earlier "
+            f"values. See their output in {folder / 'trials'}."
         )
     return _write_best(folder, base, arguments, done, metric, folds, spoiled)
 
 
-def spoiled_folds(base, folds):
-    """Folds whose test sets something is chosen on in a search of these folds.
+def spoiled_folds(base: Run, folds: list[int]) -> list[int]:
+    """Return the folds whose test sets contain validation utterances of the search.
 
-    Raises ``SettingsError`` if one of them is searched itself.
+    Raises ``SettingsError`` if the search uses one of them.
     """
     settings = base.settings.plain()
     path = folds_path(
@@ -226,16 +230,16 @@ def spoiled_folds(base, folds):
     both = sorted(set(spoiled) & set(folds))
     if both:
         raise SettingsError(
-            f"the test set of fold(s) {', '.join(map(str, both))} validates in "
-            "another fold that is searched on: what is chosen on it could not be "
-            "tested on it. Search folds that are not beside each other, such as "
-            "--folds=0,2, or one"
+            f"the test set of fold {', '.join(map(str, both))} overlaps with the "
+            "validation set of another fold of the search, so its result would be "
+            "biased. Pass one fold or folds that are not adjacent, such as "
+            "--folds=0,2."
         )
     return spoiled
 
 
-def _description(base, metric, folds):
-    """What makes a search another one."""
+def _description(base: Run, metric: str, folds: list[int]) -> dict:
+    """Return the settings that identify a search."""
     return {
         "system": base.settings.of_fold(0).resolved(),
         "metric": metric,
@@ -243,23 +247,25 @@ def _description(base, metric, folds):
     }
 
 
-def _check_same_search(folder, base, metric, folds):
-    """Trials of another search are not counted as this one's."""
+def _check_same_search(
+    folder: Path, base: Run, metric: str, folds: list[int]
+) -> None:
+    """Refuse a folder that contains the trials of a different search."""
     path = folder / SEARCH
     if path.exists():
         before, now = read_json(path), _description(base, metric, folds)
         changed = [key for key in now if now[key] != before.get(key)]
         if changed:
             raise SettingsError(
-                f"{folder} is another search's: it has another "
-                f"{', '.join(changed)}; give another --output_folder"
+                f"{folder} belongs to a different search (changed: "
+                f"{', '.join(changed)}). Pass another --output_folder."
             )
 
 
 def _run_trials(
     base, space, folder, trials, metric, folds, done, threads, gpus
 ):
-    """Lets Ray Tune run what is left of the budget."""
+    """Run the remaining trials with Ray Tune."""
     try:
         from ray import tune
         from ray.tune.search.optuna import OptunaSearch
@@ -270,12 +276,12 @@ def _run_trials(
     where = os.getcwd()
 
     def trial(config):
-        """One set of values: every fold, in a process of its own."""
+        """Train all folds with one set of values, each in its own process."""
         os.chdir(where)
         torch.set_num_threads(threads)
         run = _run_of(base, config, folder)
         write_json(run.folder / VALUES, config)
-        # two may draw the same values: the second one waits, and trains nothing
+        # If trials draw the same values, the second one waits for the first.
         with FileLock(run.folder / "trial.lock"):
             for fold in folds:
                 if not fold_result(run.folder, fold).exists():
@@ -289,7 +295,7 @@ def _run_trials(
     algorithm = OptunaSearch(
         metric=metric,
         mode="max",
-        # another one draws what was not tried yet
+        # a resumed search must not repeat the same random values
         seed=base.seed + len(done),
         points_to_evaluate=[values for values, _ in known] or None,
         evaluated_rewards=[value for _, value in known] or None,
@@ -317,8 +323,8 @@ def _run_trials(
     ).fit()
 
 
-def _run_of(base, config, folder):
-    """The run of a trial, in a folder named by its values."""
+def _run_of(base: Run, config: dict, folder: Path) -> Run:
+    """Return the run of a trial in a folder named after its values."""
     text = json.dumps(config, sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:12]
     kept = [
@@ -335,15 +341,15 @@ def _run_of(base, config, folder):
         arguments=(
             *kept,
             f"--output_folder={run_folder}",
-            # JSON is YAML: a text stays a text
+            # JSON is valid YAML and quotes strings
             *(f"--{key}={json.dumps(value)}" for key, value in config.items()),
         ),
         settings=base.settings,
     )
 
 
-def _is_inside(values, space):
-    """Whether the space could have drawn these values."""
+def _is_inside(values: dict, space: dict) -> bool:
+    """Return whether a search space contains these values."""
     return all(
         values[key] in arguments
         if kind == "choice"
@@ -357,8 +363,10 @@ def _value(folder, metric, folds):
     return float(np.mean([result["valid"][metric] for result in results]))
 
 
-def _finished(folder, space, metric, folds):
-    """Values and worth of every finished trial over these keys."""
+def _finished(
+    folder: Path, space: dict, metric: str, folds: list[int]
+) -> list[tuple[dict, float]]:
+    """Return the values and scores of all finished trials over these keys."""
     found = []
     for path in sorted((folder / "trials").glob(f"*/{VALUES}")):
         values = read_json(path)
@@ -390,10 +398,11 @@ def _write_best(folder, base, arguments, done, metric, folds, spoiled):
     path = folder / BEST
     with atomic_write(path) as output:
         output.write(
-            f"# The best of {len(done)} trials: validation {metric} {value:.3f}, "
-            f"mean of fold(s) {', '.join(map(str, folds))}. {TRIALS} has all.\n"
-            f"# The test set of fold(s) {', '.join(map(str, folds))} took no part in "
-            "it; those of others trained, or\n# validated: train.py refuses the latter.\n"
+            f"# Best of {len(done)} trials in {TRIALS}: validation {metric} "
+            f"{value:.3f} (mean over folds {', '.join(map(str, folds))}).\n"
+            "# The search did not use the test sets of these folds. Test sets of "
+            "other folds contain its\n# training and validation utterances; "
+            "train.py refuses folds with the latter.\n"
             + stream.getvalue()
             + f"chosen_on_folds: {spoiled}\n"
             f"fold: {folds[0]}\n"

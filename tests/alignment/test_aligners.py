@@ -15,7 +15,10 @@ from speechbrain_can.alignment.phonemes import Pronouncer
 from speechbrain_can.alignment.readers import read_wdseg
 from speechbrain_can.alignment.sphinx import PocketsphinxAligner
 from speechbrain_can.alignment.text import english_words, split_words
-from speechbrain_can.alignment.transcribe import PocketsphinxTranscriber, hear
+from speechbrain_can.alignment.transcribe import (
+    PocketsphinxTranscriber,
+    transcribe_words,
+)
 from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.controlled.speech import Synthesizer
@@ -250,7 +253,7 @@ def test_pocketsphinx_hears_and_is_placed(align, spoken):
         total += len(set(texts(words)))
     assert right / total > 0.2  # by chance it would be next to nothing
     waveform, words = spoken[0]
-    assert hear(waveform, transcribe) == transcribe(waveform)
+    assert transcribe_words(waveform, transcribe) == transcribe(waveform)
 
 
 class Told:
@@ -271,10 +274,10 @@ def test_what_is_heard_is_placed_by_the_aligner(align, spoken):
         Word(word.text.capitalize(), 0.1 * i, 0.1 * i + 0.1, 0.5)
         for i, word in enumerate(words)
     ]
-    found = hear(waveform, Told(loose), align)
+    found = transcribe_words(waveform, Told(loose), align)
     assert found == align(waveform, " ".join(texts(words)))
     assert {word.score for word in found} == {0.5}
-    plain = hear(
+    plain = transcribe_words(
         waveform, Told([Word("Well-known,", 0.0, 1.0), Word("...", 1, 2)])
     )
     assert plain == [Word("well", 0.0, 0.5), Word("known", 0.5, 1.0)]
@@ -282,7 +285,7 @@ def test_what_is_heard_is_placed_by_the_aligner(align, spoken):
     with pytest.raises(
         AlignmentError, match="told heard 'completely different'"
     ):
-        hear(waveform, Told(made_up), align)
+        transcribe_words(waveform, Told(made_up), align)
 
 
 def test_words_from_whatever_is_known(align, spoken):

@@ -8,7 +8,10 @@ import torch
 from speechbrain_can.alignment.pauses import speech_spans
 from speechbrain_can.alignment.sphinx import PocketsphinxAligner
 from speechbrain_can.alignment.text import english_words
-from speechbrain_can.alignment.transcribe import WhisperTranscriber, hear
+from speechbrain_can.alignment.transcribe import (
+    WhisperTranscriber,
+    transcribe_words,
+)
 from speechbrain_can.alignment.words import AlignmentError
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
@@ -52,7 +55,10 @@ def test_what_is_said_is_heard(transcribe, utterances):
 def test_it_is_placed_more_closely(transcribe, utterances):
     align = PocketsphinxAligner()
     waveform, _ = utterances[3]
-    loose, placed = transcribe(waveform), hear(waveform, transcribe, align)
+    loose, placed = (
+        transcribe(waveform),
+        transcribe_words(waveform, transcribe, align),
+    )
     assert placed == align(waveform, " ".join(word.text for word in loose))
     if len(placed) == len(loose):
         assert [w.score for w in placed] == [w.score for w in loose]
