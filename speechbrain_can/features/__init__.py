@@ -1,1 +1,1 @@
-"""From segments of audio to frames, stored once."""
+"""Segments and acoustic features of words, and the feature cache."""

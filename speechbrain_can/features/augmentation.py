@@ -1,52 +1,55 @@
-"""Augmentation of utterances, drawn anew in every epoch.
+"""Data augmentation, different in every epoch.
 
-A store is made once, so that what is augmented cannot come from it: waveforms are
-read, changed and described again whenever they are trained on. SpeechBrain's
-``Augmenter`` changes them."""
+Augmented waveforms cannot come from the feature cache: they are read, augmented with
+SpeechBrain's ``Augmenter`` and converted to features whenever they are used.
+"""
 
 import random
 import zlib
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Iterator, Sequence
 
 import torch
 
+from speechbrain.augment.augmenter import Augmenter
+from speechbrain_can.alignment.words import Word
 from speechbrain_can.audio import read_waveform
-from speechbrain_can.corpus.manifest import resolve_wav
+from speechbrain_can.corpus.manifest import Utterance, resolve_wav
 from speechbrain_can.features.store import describe
 
 
-def augment_speech(waveform, words, augment):
-    """A waveform that was changed, and its words where they are now.
+def augment_speech(
+    waveform: torch.Tensor, words: Sequence[Word], augment: Augmenter
+) -> tuple[torch.Tensor, list[Word]]:
+    """Augment a waveform and move its words accordingly.
 
-    A change of speed moves every word: its times are multiplied by how much
-    longer the waveform became.
+    A change of speed scales the times of words by the ratio of the lengths.
 
     Arguments
     ---------
     waveform : torch.Tensor
-        Shape ``[samples]``.
+        Samples, ``[samples]``.
     words : list of Word
         Words that tile the utterance.
     augment : Augmenter
-        SpeechBrain's, on one signal: without ``parallel_augment`` and
-        ``concat_original``.
+        SpeechBrain augmenter with one output per input: without
+        ``parallel_augment`` and ``concat_original``.
 
     Returns
     -------
     waveform : torch.Tensor
-        Shape ``[samples]``.
+        Samples, ``[samples]``.
     words : list of Word
-        The same words at their times.
+        The words with new times.
 
     Raises
     ------
     ValueError
-        If the augmenter makes several signals of one.
+        If the augmenter returns several signals.
 
     Example
     -------
-    >>> from speechbrain.augment.augmenter import Augmenter
     >>> from speechbrain.augment.time_domain import SpeedPerturb
     >>> from speechbrain_can.alignment.words import Word
     >>> augment = Augmenter(
@@ -69,23 +72,23 @@ def augment_speech(waveform, words, augment):
     return changed, moved
 
 
-def _change(signal, augment):
-    """One signal ``[1, steps, ...]`` changed."""
+def _change(signal: torch.Tensor, augment: Augmenter) -> torch.Tensor:
+    """Augment one signal ``[1, steps, ...]``."""
     changed, _ = augment(signal, torch.ones(1))
     if len(changed) != 1:
         raise ValueError(
-            "an augmenter must make one signal of one: set parallel_augment "
-            "and concat_original to False, and repeat_augment to 1"
+            "the augmenter must return one signal per input. Set parallel_augment "
+            "and concat_original to False, and repeat_augment to 1."
         )
     return changed
 
 
 @contextmanager
-def drawn_from(key):
-    """What is drawn on the processor depends on a text alone, and nothing after it."""
+def drawn_from(key: str) -> Iterator[None]:
+    """Seed the CPU random generators with a text, and restore them afterwards."""
     seed = zlib.crc32(key.encode())
     before = torch.get_rng_state(), random.getstate()
-    # not torch.manual_seed, which would seed every accelerator, too
+    # torch.manual_seed would also seed all accelerators
     torch.default_generator.manual_seed(seed)
     random.seed(seed)
     try:
@@ -110,27 +113,27 @@ def one_thread():
 
 
 class AugmentedFeatures:
-    """Frames of an utterance as they are trained on in an epoch.
+    """Augmented features of an utterance in the current epoch.
 
-    What is drawn depends on seed, epoch and utterance, and so not on who loads
-    it: what a sampler takes twice in an epoch is changed alike both times.
+    Random numbers depend on seed, epoch and utterance only, not on the loader
+    process. If a sampler draws an utterance twice in an epoch, both are equal.
 
     Arguments
     ---------
     store : FeatureStore
-        What is read where the waveform is not changed.
+        Feature cache, used if the waveform is not augmented.
     data_folder : str
-        What ``$data_root`` stands for.
+        Value of ``$data_root``.
     compute_features, segment : callable
         See ``FeatureStore.build``.
     seed : int
-        The seed of the run.
+        Seed of the run.
     epoch_counter : EpochCounter
-        SpeechBrain's; its ``current`` is the epoch.
+        SpeechBrain's epoch counter.
     augment_waveform : Augmenter or None
-        Changes waveforms, as in ``augment_speech``.
+        Augmenter of waveforms; see ``augment_speech``.
     augment_frames : Augmenter or None
-        Changes frames, such as ``SpectrogramDrop`` (SpecAugment).
+        Augmenter of frames, such as ``SpectrogramDrop`` (SpecAugment).
     """
 
     def __init__(
@@ -154,8 +157,10 @@ class AugmentedFeatures:
         self.augment_frames = augment_frames
 
     @torch.no_grad()
-    def __call__(self, utterance):
-        """Frames ``[frames, features]`` and counts ``[words]``."""
+    def __call__(
+        self, utterance: Utterance
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return frames ``[frames, features]`` and frame counts ``[words]``."""
         epoch = self.epoch_counter.current
         key = f"{self.seed} {epoch} {utterance.utterance_id}"
         with drawn_from(key), one_thread():

@@ -1,4 +1,4 @@
-"""openSMILE's eGeMAPS of each word, for the store (extra ``egemaps``)."""
+"""eGeMAPS features of each word, computed by openSMILE (extra ``egemaps``)."""
 
 import warnings
 
@@ -8,19 +8,19 @@ from speechbrain_can.features.segments import segment_samples
 
 
 class SegmentEgemaps(torch.nn.Module):
-    """The 88 functionals of eGeMAPS over each segment, one frame a word.
+    """The 88 functionals of eGeMAPS for each segment, one frame per word.
 
-    Eyben et al., "The Geneva Minimalistic Acoustic Parameter Set", 2016, in the
-    version of openSMILE's ``eGeMAPSv02``. A segment shorter than ``shortest`` is
-    zero-padded to it: openSMILE gives nothing below its longest window. Where a
-    value is not defined, such as the jitter of a voiceless word, it is 0.
+    Eyben et al., "The Geneva Minimalistic Acoustic Parameter Set", 2016, in
+    openSMILE's version ``eGeMAPSv02``. Segments shorter than ``shortest`` are
+    zero-padded, because openSMILE returns nothing below its longest window.
+    Undefined values, such as the jitter of a voiceless word, are 0.
 
     Arguments
     ---------
     sample_rate : int
-        Rate of the waveform in Hz.
+        Sample rate in Hz.
     shortest : float
-        Seconds.
+        Minimum length of a segment in seconds.
 
     Example
     -------
@@ -31,37 +31,39 @@ class SegmentEgemaps(torch.nn.Module):
     (torch.Size([2, 88]), tensor([1, 1]))
     """
 
-    def __init__(self, sample_rate=16000, shortest=0.1):
+    def __init__(self, sample_rate: int = 16000, shortest: float = 0.1):
         super().__init__()
         self.sample_rate = sample_rate
         self.shortest = shortest
         self.output_size = 88
-        # loaded by each process that needs it
+        # loaded on first use in each process
         self._smile = ()
 
     def __getstate__(self):
         return {**self.__dict__, "_smile": ()}
 
     def extra_repr(self):
-        """The settings, which also name the stored features."""
+        """Return the settings, which identify cached features."""
         return f"sample_rate={self.sample_rate}, shortest={self.shortest}"
 
-    def forward(self, waveform, segments):
-        """Computes the features of one utterance.
+    def forward(
+        self, waveform: torch.Tensor, segments: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the features of one utterance.
 
         Arguments
         ---------
         waveform : torch.Tensor
-            Shape ``[samples]``.
+            Samples, ``[samples]``.
         segments : torch.Tensor
-            Start and end of each segment in seconds, shape ``[words, 2]``.
+            Start and end of each segment in seconds, ``[words, 2]``.
 
         Returns
         -------
         frames : torch.Tensor
-            Shape ``[words, 88]``.
+            Features, ``[words, 88]``.
         frame_counts : torch.Tensor
-            Ones, shape ``[words]``.
+            Ones, ``[words]``.
 
         Raises
         ------
@@ -80,7 +82,7 @@ class SegmentEgemaps(torch.nn.Module):
             word = waveform[start : start + length]
             word = torch.nn.functional.pad(word, (0, max(0, shortest - length)))
             with warnings.catch_warnings():
-                # It warns of every word that is too short for some of them.
+                # openSMILE warns about words too short for some functionals.
                 warnings.simplefilter("ignore")
                 found = smile.process_signal(word.numpy(), self.sample_rate)
             frames.append(torch.tensor(found.to_numpy(dtype="float32")[0]))
@@ -93,7 +95,7 @@ def _load_smile():
         import opensmile
     except ImportError as error:
         raise ImportError(
-            "eGeMAPS needs openSMILE (pip install 'speechbrain_can[egemaps]')"
+            "eGeMAPS needs openSMILE. Run pip install 'speechbrain_can[egemaps]'."
         ) from error
     return opensmile.Smile(
         feature_set=opensmile.FeatureSet.eGeMAPSv02,

@@ -1,20 +1,22 @@
-"""Normalisation of features by what the training data has."""
+"""Feature normalization with statistics of the training data."""
 
 import torch
 
 
-def standardize(frames, mean, std):
-    """Frames ``[frames, features]`` with mean 0 and deviation 1."""
+def standardize(
+    frames: torch.Tensor, mean: torch.Tensor, std: torch.Tensor
+) -> torch.Tensor:
+    """Scale frames ``[frames, features]`` to mean 0 and standard deviation 1."""
     return (frames - mean) / usable(std)
 
 
-def usable(std):
-    """Deviations to divide by: what never changes must not be blown up."""
+def usable(std: torch.Tensor) -> torch.Tensor:
+    """Replace standard deviations of constant features by 1."""
     return torch.where(std > 1e-5, std, torch.ones_like(std))
 
 
 class GlobalNormalization(torch.nn.Module):
-    """Mean and variance normalisation with the statistics of training data.
+    """Mean and variance normalization with statistics of the training data.
 
     Arguments
     ---------
@@ -31,40 +33,23 @@ class GlobalNormalization(torch.nn.Module):
     tensor([[1., 0.]])
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int):
         super().__init__()
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 
-    def set_statistics(self, mean, std):
-        """Sets what is known of the training data.
-
-        Arguments
-        ---------
-        mean, std : torch.Tensor
-            Mean and standard deviation, each of shape ``[features]``.
-        """
+    def set_statistics(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        """Set the mean and standard deviation, ``[features]`` each."""
         self.mean.copy_(mean)
         self.std.copy_(usable(std))
 
-    def forward(self, frames):
-        """Normalises frames.
-
-        Arguments
-        ---------
-        frames : torch.Tensor
-            Shape ``[frames, features]``.
-
-        Returns
-        -------
-        torch.Tensor
-            The same shape.
-        """
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Normalize frames ``[frames, features]``."""
         return (frames - self.mean) / self.std
 
 
 class NoNormalization(torch.nn.Module):
-    """Frames as they are, for a front end that normalises them itself.
+    """Identity, for encoders that normalize their input.
 
     Example
     -------
@@ -72,26 +57,9 @@ class NoNormalization(torch.nn.Module):
     tensor([[3.]])
     """
 
-    def set_statistics(self, mean, std):
-        """Nothing depends on the training data.
+    def set_statistics(self, mean: torch.Tensor, std: torch.Tensor) -> None:
+        """Ignore the statistics."""
 
-        Arguments
-        ---------
-        mean, std : torch.Tensor
-            Not used.
-        """
-
-    def forward(self, frames):
-        """Returns what it is given.
-
-        Arguments
-        ---------
-        frames : torch.Tensor
-            Shape ``[frames, features]``.
-
-        Returns
-        -------
-        torch.Tensor
-            The same frames.
-        """
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return the frames unchanged."""
         return frames

@@ -1,4 +1,4 @@
-"""The samples of every word, for encoders that hear them."""
+"""Raw samples of words, for speech encoders that are trained with the model."""
 
 import torch
 
@@ -6,16 +6,15 @@ from speechbrain_can.features.segments import segment_samples
 
 
 class SegmentSamples(torch.nn.Module):
-    """The samples themselves, for a front end that hears with the model.
+    """Raw samples as features, for a pretrained encoder in the model.
 
-    Each sample is a frame of one feature. Segments must follow each other
-    without overlap, so that those of an utterance are the utterance
-    (``PretrainedFrames`` hears it whole).
+    Each sample is a frame with one feature. Segments must be adjacent and must not
+    overlap, because ``PretrainedFrames`` encodes the whole utterance.
 
     Arguments
     ---------
     sample_rate : int
-        Rate of the waveform in Hz.
+        Sample rate in Hz.
 
     Example
     -------
@@ -27,35 +26,37 @@ class SegmentSamples(torch.nn.Module):
 
     output_size = 1
 
-    def __init__(self, sample_rate=16000):
+    def __init__(self, sample_rate: int = 16000):
         super().__init__()
         self.sample_rate = sample_rate
 
     def extra_repr(self):
-        """The settings."""
+        """Return the settings."""
         return f"sample_rate={self.sample_rate}"
 
-    def forward(self, waveform, segments):
-        """Cuts one utterance into its words.
+    def forward(
+        self, waveform: torch.Tensor, segments: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Split one utterance into its words.
 
         Arguments
         ---------
         waveform : torch.Tensor
-            Shape ``[samples]``.
+            Samples, ``[samples]``.
         segments : torch.Tensor
-            Start and end of each segment in seconds, shape ``[words, 2]``.
+            Start and end of each segment in seconds, ``[words, 2]``.
 
         Returns
         -------
         frames : torch.Tensor
-            Shape ``[samples, 1]``.
+            Samples, ``[samples, 1]``.
         frame_counts : torch.Tensor
-            Samples of each segment, shape ``[words]``.
+            Samples of each segment, ``[words]``.
 
         Raises
         ------
         ValueError
-            If segments overlap or leave gaps.
+            If segments overlap or have gaps.
         """
         starts, lengths = segment_samples(
             segments, self.sample_rate, len(waveform)
@@ -63,8 +64,8 @@ class SegmentSamples(torch.nn.Module):
         ends = starts + lengths
         if (starts[1:] != ends[:-1]).any():
             raise ValueError(
-                "samples are cut where one word ends and the next begins, but "
-                "these segments overlap or leave gaps; set --overlap=0"
+                "segments of raw samples must be adjacent, but these overlap or "
+                "have gaps. Set --overlap=0."
             )
         samples = waveform[starts[0] : ends[-1], None]
         return samples, torch.from_numpy(lengths)

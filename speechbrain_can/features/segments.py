@@ -1,29 +1,34 @@
-"""Segments of an utterance, which follow its words or do not.
+"""Segmentation of utterances, aligned with words or not.
 
-All times are seconds from the start of the utterance."""
+All times are seconds from the start of the utterance.
+"""
+
+from typing import Sequence
 
 import numpy as np
+import torch
+
+from speechbrain_can.alignment.words import Word
 
 
-def aligned_segments(words, overlap=0.1):
-    """Segments of an utterance that follow its words (section 3.1.2).
+def aligned_segments(words: Sequence[Word], overlap: float = 0.1) -> np.ndarray:
+    """Return one segment per word (section 3.1.2).
 
-    The paper gives neighbouring segments "10% overlap" and leaves the reading
-    open. Here each segment is widened by ``overlap / 2`` of its own duration on
+    The paper uses "10% overlap" of neighboring segments without further
+    definition. Here, each segment is extended by ``overlap / 2`` of its duration on
     both sides and clipped to the utterance.
 
     Arguments
     ---------
     words : list of Word
-        Words that tile the utterance, each with ``start`` and ``end`` in
-        seconds.
+        Words that tile the utterance.
     overlap : float
-        Share of its own duration by which a segment grows.
+        Extension of a segment as a share of its duration.
 
     Returns
     -------
     numpy.ndarray
-        Start and end of each segment in seconds, shape ``[words, 2]``.
+        Start and end of each segment in seconds, ``[words, 2]``.
 
     Example
     -------
@@ -37,20 +42,20 @@ def aligned_segments(words, overlap=0.1):
     return _widened(bounds, overlap)
 
 
-def equal_segments(words, overlap=0.1):
-    """As many segments as there are words, all of equal length (Table 3).
+def equal_segments(words: Sequence[Word], overlap: float = 0.1) -> np.ndarray:
+    """Return as many segments of equal length as there are words (Table 3).
 
     Arguments
     ---------
     words : list of Word
-        Words that tile the utterance; only their number and its bounds matter.
+        Words that tile the utterance; only their number and bounds matter.
     overlap : float
-        As in ``aligned_segments``.
+        See ``aligned_segments``.
 
     Returns
     -------
     numpy.ndarray
-        Start and end of each segment in seconds, shape ``[words, 2]``.
+        Start and end of each segment in seconds, ``[words, 2]``.
 
     Example
     -------
@@ -71,8 +76,8 @@ def _widened(bounds, overlap):
     return widened.clip(starts[0], ends[-1])
 
 
-def whole_utterance(words):
-    """One segment, the utterance: for encoders that do not hear words.
+def whole_utterance(words: Sequence[Word]) -> np.ndarray:
+    """Return a single segment, for encoders that do not use word timings.
 
     Arguments
     ---------
@@ -82,7 +87,7 @@ def whole_utterance(words):
     Returns
     -------
     numpy.ndarray
-        Start and end in seconds, shape ``[1, 2]``.
+        Start and end in seconds, ``[1, 2]``.
 
     Example
     -------
@@ -94,10 +99,12 @@ def whole_utterance(words):
     return np.array([[words[0].start, words[-1].end]], dtype=float)
 
 
-def segment_samples(segments, sample_rate, n_samples):
-    """First sample and number of samples of each segment, ``[words]`` both.
+def segment_samples(
+    segments: np.ndarray | torch.Tensor, sample_rate: int, n_samples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first sample and the number of samples of each segment, ``[words]``.
 
-    ``segments`` are seconds, ``[words, 2]``; none reaches beyond ``n_samples``.
+    ``segments`` ``[words, 2]`` are in seconds and are clipped to ``n_samples``.
 
     Example
     -------

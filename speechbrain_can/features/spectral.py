@@ -1,10 +1,12 @@
-"""Features of every word of an utterance, computed in one batch.
+"""Spectral features of all words of an utterance, computed in one batch.
 
-Frames stay flat: the frames of all words one after the other, ``[frames,
-features]``, and the number of frames of each word, ``[words]``. The paper's
-``L x (T' x D_f)`` tensor would be nine tenths padding."""
+Frames are flat: the frames of all words are concatenated, ``[frames, features]``,
+with the number of frames of each word, ``[words]``. In the paper's tensor ``L x (T' x
+D_f)``, nine tenths would be padding.
+"""
 
 from itertools import repeat
+from typing import Sequence
 
 import numpy as np
 import torch
@@ -15,20 +17,19 @@ from speechbrain_can.lobes.ragged import step_positions
 
 
 class SegmentFbank(torch.nn.Module):
-    """Logarithms of mel energies inside each segment, all segments at once.
+    """Log mel filterbank energies of segments, computed for all segments at once.
 
-    Every segment is framed by itself, as if it had been cut out: a window
-    never looks beyond its segment, and a segment shorter than one window is
-    zero-padded to one.
+    Each segment is framed independently, as if it were cut out: windows do not
+    extend beyond the segment, and segments shorter than a window are zero-padded.
 
     Arguments
     ---------
     sample_rate : int
-        Rate of the waveform in Hz.
+        Sample rate in Hz.
     n_mels : int
         Number of mel filters.
     win_length : float
-        Hamming window in milliseconds.
+        Length of the Hamming window in milliseconds.
     hop_length : float
         Hop in milliseconds.
 
@@ -41,13 +42,17 @@ class SegmentFbank(torch.nn.Module):
     (torch.Size([101, 80]), tensor([48,  1, 52]))
     """
 
-    # utterances that a store hands over at once
+    # utterances per call of batch
     batch_size = 32
-    # frames transformed at a time: they fit into the cache of a core
+    # frames per transform, which fit into the cache of a core
     CHUNK = 256
 
     def __init__(
-        self, sample_rate=16000, n_mels=40, win_length=25, hop_length=10
+        self,
+        sample_rate: int = 16000,
+        n_mels: int = 40,
+        win_length: float = 25,
+        hop_length: float = 10,
     ):
         super().__init__()
         self.sample_rate = sample_rate
@@ -64,36 +69,42 @@ class SegmentFbank(torch.nn.Module):
         self.register_buffer("mel_filters", filters, False)
 
     def extra_repr(self):
-        """The settings."""
+        """Return the settings."""
         return (
             f"sample_rate={self.sample_rate}, n_mels={self.n_mels}, "
             f"win_length={self.window_samples}, hop_length={self.hop_samples}"
         )
 
-    def forward(self, waveform, segments):
-        """Computes the features of one utterance.
+    def forward(
+        self, waveform: torch.Tensor, segments: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the features of one utterance.
 
         Arguments
         ---------
         waveform : torch.Tensor
-            Shape ``[samples]``.
+            Samples, ``[samples]``.
         segments : torch.Tensor
-            Start and end of each segment in seconds, shape ``[words, 2]``.
+            Start and end of each segment in seconds, ``[words, 2]``.
 
         Returns
         -------
         frames : torch.Tensor
-            The frames of all segments, shape ``[frames, output_size]``.
+            Frames of all segments, ``[frames, output_size]``.
         frame_counts : torch.Tensor
-            Frames of each segment, at least one, shape ``[words]``.
+            Frames of each segment, at least one, ``[words]``.
         """
         return self.batch([waveform], [segments])[0]
 
     @torch.no_grad()
-    def batch(self, waveforms, segments):
-        """Features of several utterances at once, a pair as above for each."""
+    def batch(
+        self,
+        waveforms: Sequence[torch.Tensor],
+        segments: Sequence[torch.Tensor],
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Compute the features of several utterances; see ``forward``."""
         if any(waveform.dim() != 1 for waveform in waveforms):
-            raise ValueError("a waveform is [samples], without channels")
+            raise ValueError("waveforms must have the shape [samples]")
         words, samples = ([*map(len, own)] for own in (segments, waveforms))
         padded = [*waveforms, torch.zeros(self.window_samples)]
         windows = torch.cat(padded).unfold(0, self.window_samples, 1)
@@ -106,7 +117,7 @@ class SegmentFbank(torch.nn.Module):
         first = np.cumsum(counts) - counts
         frame_starts = np.arange(counts.sum()) * self.hop_samples
         frame_starts += np.repeat(starts - first * self.hop_samples, counts)
-        # Only the one frame of a short segment is not full of its own samples.
+        # Only segments shorter than a window contain padding.
         real_samples = np.repeat(lengths - surplus, counts)
         energies = torch.empty(len(frame_starts), self.n_mels)
         buffer = torch.empty(self.CHUNK, self.window_samples)
@@ -125,29 +136,29 @@ class SegmentFbank(torch.nn.Module):
         sizes = [int(own.sum()) for own in counts]
         return list(zip(self._transform(energies).split(sizes), counts))
 
-    def _transform(self, energies):
-        """Features of mel energies, ``[frames, n_mels]``."""
-        # torchaudio's floor; it lies near one bit of 16-bit audio
+    def _transform(self, energies: torch.Tensor) -> torch.Tensor:
+        """Convert mel energies ``[frames, n_mels]`` to features."""
+        # the floor of torchaudio, close to one bit of 16-bit audio
         return energies.add_(1e-6).log_()
 
 
 class SegmentMFCC(SegmentFbank):
-    """MFCC inside each segment of an utterance, all segments at once.
+    """MFCC of segments, computed for all segments at once.
 
     Section 4.2 of the paper: 40 coefficients, 25 ms Hamming window, 10 ms hop.
-    Equal to ``torchaudio.transforms.MFCC`` with a transform of one window,
-    ``center=False`` and ``log_mels=True``, called on one segment after another.
+    Equivalent to ``torchaudio.transforms.MFCC`` with ``center=False`` and
+    ``log_mels=True``, applied to each segment.
 
     Arguments
     ---------
     sample_rate : int
-        Rate of the waveform in Hz.
+        Sample rate in Hz.
     n_mfcc : int
         Number of coefficients.
     n_mels : int
         Number of mel filters, at least ``n_mfcc``.
     win_length : float
-        Window in milliseconds.
+        Length of the window in milliseconds.
     hop_length : float
         Hop in milliseconds.
 
@@ -168,16 +179,16 @@ class SegmentMFCC(SegmentFbank):
 
     def __init__(
         self,
-        sample_rate=16000,
-        n_mfcc=40,
-        n_mels=40,
-        win_length=25,
-        hop_length=10,
+        sample_rate: int = 16000,
+        n_mfcc: int = 40,
+        n_mels: int = 40,
+        win_length: float = 25,
+        hop_length: float = 10,
     ):
         super().__init__(sample_rate, n_mels, win_length, hop_length)
         if n_mfcc > n_mels:
             raise ValueError(
-                f"n_mfcc={n_mfcc} needs as many n_mels, not {n_mels}"
+                f"n_mfcc={n_mfcc} must not be larger than n_mels={n_mels}"
             )
         self.n_mfcc = n_mfcc
         self.output_size = n_mfcc
@@ -188,7 +199,7 @@ class SegmentMFCC(SegmentFbank):
         )
 
     def extra_repr(self):
-        """The settings."""
+        """Return the settings."""
         return f"n_mfcc={self.n_mfcc}, {super().extra_repr()}"
 
     def _transform(self, energies):
@@ -228,7 +239,7 @@ class Deltas(torch.nn.Module):
         self.output_size = features.output_size * (1 + times)
 
     def extra_repr(self):
-        """The settings."""
+        """Return the settings."""
         return f"times={self.times}"
 
     def forward(self, waveform, segments):

@@ -1,7 +1,8 @@
-"""Features of a corpus, computed once and stored on disk.
+"""Feature cache: the features of a corpus, computed once and stored on disk.
 
-Frames stay flat: the frames of all words one after the other, ``[frames,
-features]``, and the number of frames of each word, ``[words]``."""
+Frames are flat: the frames of all words are concatenated, ``[frames, features]``,
+with the number of frames of each word, ``[words]``.
+"""
 
 import copy
 import hashlib
@@ -12,43 +13,45 @@ import zlib
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
 from filelock import FileLock
 from tqdm import tqdm
 
+from speechbrain_can.alignment.words import Word
 from speechbrain_can.audio import read_waveform
-from speechbrain_can.corpus.manifest import resolve_wav
+from speechbrain_can.corpus.manifest import Utterance, resolve_wav
 from speechbrain_can.files import InputError
 
 FRAMES, INDEX = "frames.f32", "index.npz"
-VERSION = 2  # of what is in a store
+VERSION = 2  # of the cache format
 
 
 class StoreError(InputError):
-    """Features that cannot be stored or were damaged; the message says which."""
+    """Raised for features that are damaged or cannot be stored."""
 
 
 class FeatureStore:
-    """Features of a corpus on disk, read utterance by utterance.
+    """Feature cache that reads one utterance at a time.
 
-    ``FeatureStore.build`` makes one. Opening it costs a few bytes a word,
-    however many frames it holds; nothing that was read stays in memory. What is
-    read is checked against the sum that was stored with it.
+    ``FeatureStore.build`` creates it. An open cache uses a few bytes of memory per
+    word, regardless of the number of frames. The checksum of each utterance is
+    verified on reading.
 
     Arguments
     ---------
     folder : str or Path
-        A finished store.
+        A complete cache.
 
     Raises
     ------
     StoreError
-        If it is damaged, here or where an utterance is read.
+        If the cache is damaged, on opening or on reading an utterance.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         with self._index() as index:
             self._rows = {name: i for i, name in enumerate(index["ids"])}
@@ -56,7 +59,7 @@ class FeatureStore:
             self._word_offsets = index["word_offsets"]
             self._frame_counts = index["frame_counts"]
             self._checksums = index["checksums"]
-            # read, and so checked, but not kept
+            # Read to verify the index, but not kept.
             self._size = index["sums"].shape[1]
             index["squares"]
 
@@ -67,21 +70,23 @@ class FeatureStore:
                 yield index
         except PermissionError:
             raise
-        # of a flipped bit zipfile and numpy raise anything
+        # Damaged archives raise many kinds of exceptions.
         except Exception as error:
             raise self._damage(INDEX) from error
 
     def _damage(self, name):
         return StoreError(
-            f"{self.folder / name} is damaged; delete {self.folder}, and its "
-            "features are made anew"
+            f"{self.folder / name} is damaged. Delete {self.folder} to compute "
+            "its features again."
         )
 
-    def __getitem__(self, utterance_id):
-        """Frames ``[frames, features]`` and counts ``[words]`` by ID."""
+    def __getitem__(
+        self, utterance_id: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return frames ``[frames, features]`` and frame counts ``[words]``."""
         row = self._rows[utterance_id]
         first, last = self._frame_offsets[row : row + 2].tolist()
-        # opened anew each time: many processes share a store
+        # Opened for each read, because processes share the cache.
         frames = np.fromfile(
             self.folder / FRAMES,
             dtype=np.float32,
@@ -94,8 +99,10 @@ class FeatureStore:
         counts = self._frame_counts[slice(*self._word_offsets[row : row + 2])]
         return torch.from_numpy(frames), torch.from_numpy(counts)
 
-    def statistics(self, ids):
-        """Mean and standard deviation ``[features]`` over all their frames."""
+    def statistics(
+        self, ids: Iterable[str]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation ``[features]`` over the frames of ``ids``."""
         rows = [self._rows[utterance_id] for utterance_id in ids]
         offsets = self._frame_offsets
         n_frames = sum(offsets[row + 1] - offsets[row] for row in rows)
@@ -109,29 +116,44 @@ class FeatureStore:
     @classmethod
     def build(
         cls,
-        folder,
-        utterances,
-        data_folder,
-        compute_features,
-        segment,
-        num_workers=0,
-    ):
-        """Opens the store of these utterances and settings, made where absent.
+        folder: str | Path,
+        utterances: dict[str, Utterance],
+        data_folder: str | Path,
+        compute_features: Callable,
+        segment: Callable,
+        num_workers: int = 0,
+    ) -> "FeatureStore":
+        """Open the cache of these utterances and settings, creating it if necessary.
 
-        ``compute_features`` maps a waveform ``[samples]`` and segments ``[segments,
-        2]`` in seconds to frames ``[frames, features]`` and counts ``[segments]``
-        (see ``describe`` for more that it may do); its ``repr`` tells all its
-        settings. ``segment`` maps words to segments.
+        Arguments
+        ---------
+        folder : str or Path
+            Folder of all caches. A sub-folder is named after a fingerprint of
+            everything that determines the features, and appears once complete.
+        utterances : dict of str: Utterance
+            Utterances by ID.
+        data_folder : str or Path
+            Value of ``$data_root``.
+        compute_features : callable
+            Maps a waveform ``[samples]`` and segments ``[segments, 2]`` in
+            seconds to frames ``[frames, features]`` and frame counts
+            ``[segments]``. Its ``repr`` contains all settings. See ``describe``
+            for optional attributes.
+        segment : callable
+            Maps words to segments.
+        num_workers : int
+            Worker processes.
 
-        The store lies in a sub-folder named after everything that its content
-        depends on, so that every fold, epoch and experiment with the same
-        features reads the same files. It appears only when it is complete.
+        Returns
+        -------
+        FeatureStore
+            The cache.
         """
         store = Path(folder) / _fingerprint(
             utterances, data_folder, compute_features, segment
         )
         store.parent.mkdir(parents=True, exist_ok=True)
-        # Should another run need the same store meanwhile, it waits for it.
+        # Other runs that need the same cache wait.
         with FileLock(f"{store}.lock"):
             if not (store / INDEX).exists():
                 scratch = store.with_name(f"{store.name}.partial")
@@ -142,7 +164,7 @@ class FeatureStore:
                         scratch,
                         utterances,
                         data_folder,
-                        # A model that it loads is gone with the copy.
+                        # Models loaded by the copy are released with it.
                         copy.deepcopy(compute_features),
                         segment,
                         num_workers,
@@ -154,7 +176,7 @@ class FeatureStore:
 
 
 class _UtteranceFeatures(torch.utils.data.Dataset):
-    """Features by batch, for the processes that compute them."""
+    """Dataset of feature batches, for worker processes."""
 
     def __init__(self, batches, data_folder, compute_features, segment):
         self.batches = batches
@@ -182,34 +204,42 @@ class _UtteranceFeatures(torch.utils.data.Dataset):
         return [(frames.numpy(), counts.numpy()) for frames, counts in found]
 
 
-def describe(compute_features, waveforms, words, segment):
-    """Features of utterances, a list of frames and counts.
+def describe(
+    compute_features: Callable,
+    waveforms: Sequence[torch.Tensor],
+    words: Sequence[Sequence[Word]],
+    segment: Callable,
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Compute the features of utterances.
 
     Arguments
     ---------
     compute_features, segment : callable
-        See ``FeatureStore.build``. What has a ``batch`` gets all at once, and
-        what ``reads`` the words of each utterance beside its segments.
+        See ``FeatureStore.build``. If ``compute_features`` has a method ``batch``,
+        it receives all utterances at once. If its attribute ``needs_words`` is
+        true, it also receives the words of each utterance.
     waveforms : list of torch.Tensor
-        Each of shape ``[samples]``.
+        Samples of each utterance, ``[samples]``.
     words : list of list of Word
         Words that tile each utterance.
 
     Returns
     -------
     list of (torch.Tensor, torch.Tensor)
-        Frames ``[frames, features]`` and counts ``[segments]`` of each.
+        Frames ``[frames, features]`` and frame counts ``[segments]``.
     """
     inputs = [waveforms, [torch.from_numpy(segment(own)) for own in words]]
-    if getattr(compute_features, "reads", False):
+    if getattr(compute_features, "needs_words", False):
         inputs.append([[word.text for word in own] for own in words])
     if hasattr(compute_features, "batch"):
         return compute_features.batch(*inputs)
     return [compute_features(*own) for own in zip(*inputs)]
 
 
-def _batches(utterances, size):
-    """Utterances in batches of about the same length; one by one in order."""
+def _batches(
+    utterances: dict[str, Utterance], size: int
+) -> list[list[Utterance]]:
+    """Group utterances of similar length into batches."""
     utterances = list(utterances.values())
     if size > 1:
         utterances.sort(key=lambda utterance: utterance.duration)
@@ -225,8 +255,8 @@ def _write_store(
         batch_size=None,
         num_workers=num_workers,
         collate_fn=_as_is,
-        # A loader draws from the global generator otherwise, and training
-        # would depend on whether the store was there already.
+        # Without its own generator, the loader would consume global random
+        # numbers, and training would depend on the existence of the cache.
         generator=torch.Generator(),
     )
     frame_offsets, word_offsets = [0], [0]
@@ -254,8 +284,8 @@ def _write_store(
             if not np.isfinite(squares[-1]).all():
                 raise StoreError(
                     f"{utterance.utterance_id}: the features of {utterance.wav} "
-                    "are not finite numbers; mend the recording, or take it out "
-                    "of the corpus"
+                    "are not finite. Repair the recording or remove it from the "
+                    "corpus."
                 )
     np.savez(
         folder / INDEX,
@@ -273,7 +303,13 @@ def _as_is(example):
     return example
 
 
-def _fingerprint(utterances, data_folder, compute_features, segment):
+def _fingerprint(
+    utterances: dict[str, Utterance],
+    data_folder: str | Path,
+    compute_features: Callable,
+    segment: Callable,
+) -> str:
+    """Return a fingerprint of everything that determines the features."""
     digest = hashlib.sha256()
     function, keywords = segment, {}
     if isinstance(segment, partial):
@@ -287,13 +323,13 @@ def _fingerprint(utterances, data_folder, compute_features, segment):
     digest.update(repr(made_by).encode())
     for utterance in utterances.values():
         bounds = [(word.start, word.end) for word in utterance.words]
-        if getattr(compute_features, "reads", False):
+        if getattr(compute_features, "needs_words", False):
             bounds.append([word.text for word in utterance.words])
         wav = resolve_wav(utterance, data_folder)
         if not os.path.isfile(wav):
             raise StoreError(
-                f"{utterance.utterance_id}: its audio {wav} is gone; put it back, "
-                "or prepare the corpus again"
+                f"{utterance.utterance_id}: the audio file {wav} is missing. "
+                "Restore it or prepare the corpus again."
             )
         stat = os.stat(wav)
         identity = (

@@ -1,1 +1,1 @@
-"""Encoders of other libraries, and their stores."""
+"""Pretrained models of other libraries."""

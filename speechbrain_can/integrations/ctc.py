@@ -9,16 +9,16 @@ from speechbrain_can.integrations.loading import load_pretrained
 
 
 class HuggingFaceCTC:
-    """A CTC model of transformers (extra ``huggingface``), loaded when first used.
+    """CTC model of transformers (extra ``huggingface``), loaded on first use.
 
     Arguments
     ---------
     source : str
         A name on the hub, such as ``facebook/wav2vec2-base-960h``, or a folder.
     save_path : str or None
-        Where downloads are kept; None for the hub's own cache.
+        Download folder; None for the default cache of the hub.
     sample_rate : int
-        What the model hears, in Hz.
+        Sample rate of the model in Hz.
 
     Example
     -------
@@ -27,7 +27,12 @@ class HuggingFaceCTC:
     [12, 8]
     """
 
-    def __init__(self, source, save_path=None, sample_rate=16000):
+    def __init__(
+        self,
+        source: str,
+        save_path: str | None = None,
+        sample_rate: int = 16000,
+    ):
         self.source = self.name = source
         self.save_path = save_path
         self.sample_rate = sample_rate
@@ -40,7 +45,7 @@ class HuggingFaceCTC:
         return {**self.__dict__, "_parts": None}
 
     def _load(self):
-        """Feature extractor, tokenizer and model."""
+        """Return feature extractor, tokenizer and model."""
         if self._parts is None:
             self._parts = load_pretrained(
                 self._build, self.source, self.save_path
@@ -60,35 +65,35 @@ class HuggingFaceCTC:
         )
         if extractor.sampling_rate != self.sample_rate:
             raise ValueError(
-                f"it hears {extractor.sampling_rate} Hz, and sample_rate is "
-                f"{self.sample_rate}"
+                f"the model needs {extractor.sampling_rate} Hz, but sample_rate "
+                f"is {self.sample_rate}"
             )
         return extractor, tokenizer, model.eval()
 
     @property
-    def blank(self):
-        """int : CTC's blank."""
+    def blank(self) -> int:
+        """Index of the blank token."""
         return self._load()[1].pad_token_id
 
     @property
-    def separator(self):
-        """int or None : between words."""
+    def separator(self) -> int | None:
+        """Index of the token between words, or None."""
         tokenizer = self._load()[1]
         token = getattr(tokenizer, "word_delimiter_token", None)
         return None if token is None else tokenizer.convert_tokens_to_ids(token)
 
-    def encode(self, word):
-        """Token numbers of a word, empty if it cannot be spelled."""
+    def encode(self, word: str) -> list[int]:
+        """Return the token indices of a word; empty if it cannot be spelled."""
         tokenizer = self._load()[1]
-        for cased in (word, word.upper()):  # many models know capitals only
+        for cased in (word, word.upper()):  # many models support capitals only
             tokens = tokenizer(cased, add_special_tokens=False).input_ids
             if tokens and tokenizer.unk_token_id not in tokens:
                 return tokens
         return []
 
     @torch.no_grad()
-    def __call__(self, waveform):
-        """Log-probabilities ``[frames, tokens]`` of a waveform ``[samples]``."""
+    def __call__(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Return log-probabilities ``[frames, tokens]`` of ``[samples]``."""
         extractor, _, model = self._load()
         features = extractor(
             waveform.numpy(),
@@ -99,7 +104,7 @@ class HuggingFaceCTC:
 
 
 class SpeechBrainCTC:
-    """A CTC model of SpeechBrain, an ``EncoderASR``, loaded when first used.
+    """CTC model of SpeechBrain (``EncoderASR``), loaded on first use.
 
     Arguments
     ---------
@@ -107,9 +112,9 @@ class SpeechBrainCTC:
         A name on the hub, such as ``speechbrain/asr-wav2vec2-commonvoice-14-en``,
         or a folder.
     savedir : str or None
-        Where its files are collected.
+        Download folder.
     sample_rate : int
-        What the model hears, in Hz.
+        Sample rate of the model in Hz.
 
     Example
     -------
@@ -118,7 +123,9 @@ class SpeechBrainCTC:
     [5, 3]
     """
 
-    def __init__(self, source, savedir=None, sample_rate=16000):
+    def __init__(
+        self, source: str, savedir: str | None = None, sample_rate: int = 16000
+    ):
         self.source = self.name = source
         self.savedir = savedir
         self.sample_rate = sample_rate
@@ -144,17 +151,17 @@ class SpeechBrainCTC:
         return self._recognizer
 
     @property
-    def blank(self):
-        """int : CTC's blank."""
+    def blank(self) -> int:
+        """Index of the blank token."""
         return getattr(self._load().hparams, "blank_index", 0)
 
     @property
-    def separator(self):
-        """int or None : between words."""
+    def separator(self) -> int | None:
+        """Index of the token between words, or None."""
         return getattr(self._load().tokenizer, "lab2ind", {}).get(" ")
 
-    def encode(self, word):
-        """Token numbers of a word, empty if it cannot be spelled."""
+    def encode(self, word: str) -> list[int]:
+        """Return the token indices of a word; empty if it cannot be spelled."""
         tokenizer = self._load().tokenizer
         for cased in (word, word.upper()):
             if hasattr(tokenizer, "encode_as_ids"):  # SentencePiece
@@ -166,12 +173,12 @@ class SpeechBrainCTC:
         return []
 
     @torch.no_grad()
-    def __call__(self, waveform):
-        """Log-probabilities ``[frames, tokens]`` of a waveform ``[samples]``."""
+    def __call__(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Return log-probabilities ``[frames, tokens]`` of ``[samples]``."""
         logits = self._load().encode_batch(waveform[None], torch.ones(1))
         return logits[0].log_softmax(dim=-1)
 
 
-def _state(source):
-    """Of a folder, whose words are not those of another model in its place."""
+def _state(source: str) -> str:
+    """Return the state of a model folder, so that a replaced model is detected."""
     return f", {state_of_files(source)}" if Path(source).is_dir() else ""

@@ -1,5 +1,6 @@
-"""Features of words from frozen pretrained speech models, for the store
-(extra ``huggingface``)."""
+"""Features from frozen pretrained speech models (extra ``huggingface``)."""
+
+from typing import Callable
 
 import torch
 from torch.utils.data import get_worker_info
@@ -18,31 +19,31 @@ from speechbrain_can.lobes.pooling import (
 class SegmentHidden(torch.nn.Module):
     """Hidden layers of a frozen speech model for each segment.
 
-    The model hears each utterance once, when features are stored; training
-    never loads it. ``LayerWeights`` mixes the layers.
+    The model encodes each utterance once, when features are cached; training does
+    not load it. ``LayerWeights`` mixes the layers.
 
     Arguments
     ---------
     build : callable
         See ``FrontEnd``.
     sample_rate : int
-        Rate in Hz at which audio is read, that of the model.
+        Sample rate of the model in Hz.
     pooled : bool
-        Whether only the mean over each word is kept, one frame a word: a
-        twentieth of the disk, exact for ``MeanPooling``. False keeps the frames,
+        Whether to store only the mean over each word, which takes a twentieth of
+        the disk space and is exact for ``MeanPooling``. False stores all frames,
         for ``AttentionPooling``.
     device : str
-        Where the model hears, such as ``cuda:0``.
+        Device of the model, such as ``cuda:0``.
     deviation : bool
-        Whether the standard deviation over each word follows the mean, layer by
-        layer: twice the features.
+        Whether to also store the standard deviation over each word.
     batch_size : int
-        Utterances of about the same length that ``CutWhisper`` hears at once.
+        Number of utterances of similar length that ``TrimmedWhisper`` encodes
+        at once.
 
     Raises
     ------
     ValueError
-        If deviations are asked for of what is not pooled.
+        If ``deviation`` is set without ``pooled``.
 
     Example
     -------
@@ -65,16 +66,18 @@ class SegmentHidden(torch.nn.Module):
 
     def __init__(
         self,
-        build,
-        sample_rate=16000,
-        pooled=True,
-        device="cpu",
-        deviation=False,
-        batch_size=8,
+        build: Callable,
+        sample_rate: int = 16000,
+        pooled: bool = True,
+        device: str = "cpu",
+        deviation: bool = False,
+        batch_size: int = 8,
     ):
         super().__init__()
         if deviation and not pooled:
-            raise ValueError("a deviation is that of a word; set pooled: True")
+            raise ValueError(
+                "deviation needs pooled features. Set pooled: True."
+            )
         self.build = build
         self.sample_rate = sample_rate
         self.pooled = pooled
@@ -83,14 +86,14 @@ class SegmentHidden(torch.nn.Module):
         self.batch_size = batch_size
         self.layers, self.features = hidden_layers(build)
         self.output_size = self.layers * self.features * (1 + deviation)
-        # loaded by each process that needs it
+        # loaded on first use in each process
         self._front_end = ()
 
     def __getstate__(self):
         return {**self.__dict__, "_front_end": ()}
 
     def extra_repr(self):
-        """The settings, which also name the stored features."""
+        """Return the settings, which identify cached features."""
         settings = {
             key: value
             for key, value in self.build.keywords.items()
@@ -106,62 +109,66 @@ class SegmentHidden(torch.nn.Module):
             + (", deviation=True" if self.deviation else "")
         )
 
-    def forward(self, waveform, segments):
-        """Computes the features of one utterance.
+    def forward(
+        self, waveform: torch.Tensor, segments: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the features of one utterance.
 
         Arguments
         ---------
         waveform : torch.Tensor
-            Shape ``[samples]``.
+            Samples, ``[samples]``.
         segments : torch.Tensor
-            Start and end of each segment in seconds, shape ``[words, 2]``.
+            Start and end of each segment in seconds, ``[words, 2]``.
 
         Returns
         -------
         frames : torch.Tensor
-            Shape ``[frames, layers * features]``.
+            Features, ``[frames, layers * features]``.
         frame_counts : torch.Tensor
-            Frames of each segment, at least one, shape ``[words]``.
+            Frames of each segment, at least one, ``[words]``.
 
         Raises
         ------
         PretrainedError
-            If the model cannot be loaded, takes another rate, or would be on a
+            If the model cannot be loaded, has another sample rate, or would be on a
             GPU in a worker process.
         """
         return self.batch([waveform], [segments])[0]
 
     def batch(self, waveforms, segments):
-        """Computes the features of utterances: what ``forward`` gives for each."""
-        front_end, heard = self._hear(waveforms)
+        """Compute the features of several utterances; see ``forward``."""
+        front_end, encoded = self._encode(waveforms)
         return [
             self._of_words(frames, own, front_end)
-            for frames, own in zip(heard, segments)
+            for frames, own in zip(encoded, segments)
         ]
 
     @torch.no_grad()
-    def _hear(self, waveforms):
-        """The front end, and the frames of each utterance."""
+    def _encode(self, waveforms):
+        """Return the front end and the frames of each utterance."""
         if self.device.type != "cpu" and get_worker_info():
             raise PretrainedError(
-                f"workers cannot share {self.device}; set --feature_workers=0, "
-                "and --num_workers=0 where waveforms are augmented"
+                f"worker processes cannot use {self.device}. Set "
+                "--feature_workers=0 and, when augmenting waveforms, "
+                "--num_workers=0."
             )
         if not self._front_end:
             front_end = FrontEnd(self.build, self.sample_rate)
             self._front_end = (front_end.to(self.device),)
         (front_end,) = self._front_end
-        return front_end, front_end.hear([w.to(self.device) for w in waveforms])
+        waveforms = [waveform.to(self.device) for waveform in waveforms]
+        return front_end, front_end.encode(waveforms)
 
-    def _of_words(self, heard, segments, front_end):
-        heard = heard.cpu()
+    def _of_words(self, encoded, segments, front_end):
+        encoded = encoded.cpu()
         chosen, counts = frames_of_words(
-            segments, len(heard), front_end.first, front_end.hop
+            segments, len(encoded), front_end.first, front_end.hop
         )
-        frames = heard[chosen]
+        frames = encoded[chosen]
         if self.deviation:
             pooled = StatisticsPooling(frames.shape[1])(frames, counts)
-            # layer by layer, as LayerWeights takes them
+            # order by layer, as LayerWeights expects
             by_layer = pooled.unflatten(1, (2, self.layers, self.features))
             frames = by_layer.transpose(1, 2).flatten(1)
         elif self.pooled:
@@ -172,28 +179,28 @@ class SegmentHidden(torch.nn.Module):
 
 
 class SegmentWhisper(SegmentHidden):
-    """Whisper's encoder and what its decoder makes of each word, frozen.
+    """Frozen features of Whisper's encoder and decoder for each word.
 
-    The decoder reads the words of the utterance, teacher-forced, while it hears
-    the utterance. A word's text vector, the mean of the decoder's last layer
-    over the word's subwords, stands before what the encoder gives;
-    ``StoredTextNetwork`` takes them apart.
+    The decoder reads the words of the utterance (teacher forcing) and attends to
+    the encoded audio. The text vector of a word, the mean of the last decoder layer
+    over its subwords, precedes the encoder features. ``StoredTextNetwork`` splits
+    the two.
 
     Arguments
     ---------
     build : callable
-        Builds a ``CutWhisper`` with its decoder.
+        Builds a ``TrimmedWhisper`` with its decoder.
     language : str
-        A code such as ``en``, of what is said.
+        Language code of the transcripts, such as ``en``.
     **options
-        As for ``SegmentHidden``, with ``pooled``.
+        Arguments of ``SegmentHidden``, with ``pooled``.
 
     Example
     -------
     >>> from functools import partial
-    >>> from speechbrain_can.integrations.whisper import CutWhisper
+    >>> from speechbrain_can.integrations.whisper import TrimmedWhisper
     >>> build = partial(
-    ...     CutWhisper,
+    ...     TrimmedWhisper,
     ...     source="openai/whisper-base",
     ...     save_path="pretrained",
     ...     output_all_hiddens=True,
@@ -205,48 +212,38 @@ class SegmentWhisper(SegmentHidden):
     ... )
     """
 
-    # what is computed depends on the words, see features.store.describe
-    reads = True
+    # see features.store.describe
+    needs_words = True
 
     def __init__(self, build, language="en", **options):
         super().__init__(build, **options)
         if not self.pooled:
-            raise ValueError("a word has one text vector; set pooled: True")
+            raise ValueError(
+                "text vectors need pooled features. Set pooled: True."
+            )
         self.language = language
         self.text_size = self.features
         self.audio_size = self.output_size
         self.output_size = self.text_size + self.audio_size
 
     def extra_repr(self):
-        """The settings, which also name the stored features."""
+        """Return the settings, which identify cached features."""
         return f"{super().extra_repr()}, language={self.language}"
 
-    def forward(self, waveform, segments, words):
-        """Computes the features of one utterance.
+    def forward(
+        self, waveform: torch.Tensor, segments: torch.Tensor, words: list[str]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the features of one utterance from audio and words.
 
-        Arguments
-        ---------
-        waveform : torch.Tensor
-            Shape ``[samples]``.
-        segments : torch.Tensor
-            Start and end of each segment in seconds, shape ``[words, 2]``.
-        words : list of str
-            The word of each segment.
-
-        Returns
-        -------
-        frames : torch.Tensor
-            Shape ``[words, text_size + audio_size]``.
-        frame_counts : torch.Tensor
-            Ones, shape ``[words]``.
+        Returns frames ``[words, text_size + audio_size]`` and ones ``[words]``.
         """
         return self.batch([waveform], [segments], [words])[0]
 
     def batch(self, waveforms, segments, words):
-        """Computes the features of utterances: what ``forward`` gives for each."""
-        front_end, heard = self._hear(waveforms)
+        """Compute the features of several utterances; see ``forward``."""
+        front_end, encoded = self._encode(waveforms)
         found = []
-        for frames, own, texts in zip(heard, segments, words):
+        for frames, own, texts in zip(encoded, segments, words):
             audio, counts = self._of_words(frames, own, front_end)
             last_layer = frames[:, -self.features :]
             text = decoder_states(

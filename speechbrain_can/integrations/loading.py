@@ -1,11 +1,11 @@
-"""Pretrained encoders from Hugging Face, pooled to words (extra
-``huggingface``).
+"""Loading of pretrained models from Hugging Face (extra ``huggingface``).
 
-A name on the hub or a folder is all that they need; SpeechBrain's own
-integration loads them. A frozen one is no part of a checkpoint: it is what its
-source says."""
+SpeechBrain's integration loads models by a name on the hub or from a folder. Frozen
+models are not part of checkpoints.
+"""
 
 from pathlib import Path
+from typing import Any, Callable
 
 import torch
 from huggingface_hub import try_to_load_from_cache
@@ -14,48 +14,48 @@ from speechbrain_can.files import state_of_files
 from speechbrain_can.hub import PretrainedError, located, split_revision
 
 
-def load_pretrained(build, source, save_path):
-    """Builds a part that loads a pretrained model: ``build`` takes where it is.
+def load_pretrained(build: Callable, source: str, save_path: str | None) -> Any:
+    """Build a part that loads a pretrained model; ``build`` takes its location.
 
-    ``source`` is a folder, a name on the hub, or ``name@revision``: a commit, a
-    branch or a tag. Of a commit, every file is held against its checksum.
+    ``source`` is a folder, a name on the hub, or ``name@revision`` with a commit,
+    branch or tag. For a commit, all files are verified against their checksums.
     """
     try:
         return build(located(source, save_path))
     except PretrainedError:
         raise
-    # The hub, its cache and the model classes raise many kinds of errors.
+    # The hub, its cache and model classes raise many kinds of exceptions.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise PretrainedError(
-            f"{source!r} cannot be loaded ({reason}). Give the name of a model "
-            "on the Hugging Face hub or, where there is no network, the folder "
-            "of one that save_pretrained wrote together with its tokenizer or "
-            "feature extractor"
+            f"{source!r} cannot be loaded ({reason}). Pass the name of a model on "
+            "the Hugging Face hub or, without a network, a folder that "
+            "save_pretrained wrote, including its tokenizer or feature extractor."
         ) from error
 
 
-def model_version(source, save_path):
-    """Which one of the models of that name: it may come to mean another."""
+def model_version(source: str, save_path: str | None) -> str | list:
+    """Return the commit or file state of a model, which identifies its version."""
     if split_revision(source)[1]:
         return Path(located(source, save_path)).name
     if Path(source).is_dir():
         return state_of_files(source)
-    # The hub's cache keeps each commit in a folder of its own.
+    # The hub's cache has one folder per commit.
     config = try_to_load_from_cache(source, "config.json", cache_dir=save_path)
     return Path(config).parent.name
 
 
 class PretrainedModule(torch.nn.Module):
-    """Holds an encoder: as a part that is trained, or frozen beside them.
+    """Container of a pretrained encoder, either trained or frozen.
 
-    A frozen one moves between devices with the rest, but it is not saved and
-    stays in evaluation: SpeechBrain's own would drop units out while it trains.
+    A frozen encoder moves between devices with the module, but it is not part of
+    checkpoints and stays in evaluation mode. SpeechBrain's integrations would apply
+    dropout in training mode.
     """
 
     def __init__(self, encoder, freeze):
         super().__init__()
-        # Some are published in half precision, which the rest is not in.
+        # Some models are published in half precision.
         encoder = encoder.float()
         self._frozen = ()
         if freeze:
@@ -65,7 +65,7 @@ class PretrainedModule(torch.nn.Module):
 
     @property
     def encoder(self):
-        """The pretrained model."""
+        """Return the pretrained model."""
         return self._frozen[0] if self._frozen else self.trained
 
     def _apply(self, function, recurse=True):

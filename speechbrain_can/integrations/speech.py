@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from typing import Any, Callable, Sequence
 
 import torch
 
@@ -10,41 +11,43 @@ from speechbrain_can.integrations.loading import (
     PretrainedModule,
     load_pretrained,
 )
-from speechbrain_can.integrations.whisper import CutWhisper
+from speechbrain_can.integrations.whisper import TrimmedWhisper
 from speechbrain_can.lobes.audio import LayerWeights
 from speechbrain_can.lobes.pooling import frames_of_words
-from speechbrain_can.lobes.ragged import utterance_frame_counts
+from speechbrain_can.lobes.ragged import WordFrames, utterance_frame_counts
 
-# Utterances of one length that are heard at once, which bounds the memory
-AT_ONCE = 16
+# Maximum number of utterances of equal length per batch, which bounds the memory
+MAX_BATCH = 16
 
 
 class FrontEnd(PretrainedModule):
-    """A pretrained speech model of SpeechBrain's, each utterance as if alone.
+    """Pretrained speech model of SpeechBrain, applied to each utterance separately.
 
-    Alone an utterance needs no padding, which these models do not mask all
-    alike, and is normalised by itself: what it gets depends on no other.
+    Without batching, no padding is needed, which these models do not mask
+    consistently, and each utterance is normalized separately. The output does not
+    depend on other utterances.
 
     Arguments
     ---------
     build : callable
         Builds one of ``speechbrain.integrations.huggingface``: ``Wav2Vec2``,
-        ``HuBERT``, ``WavLM``, or ``Whisper`` with ``encoder_only``; or our
-        ``CutWhisper``. In YAML it is a ``!name:`` with ``source``,
-        ``save_path`` and whatever else it takes; ``freeze`` belongs to this
-        class.
+        ``HuBERT``, ``WavLM``, or ``Whisper`` with ``encoder_only``; or
+        ``TrimmedWhisper``. In YAML it is a ``!name:`` with ``source``,
+        ``save_path`` and other arguments except ``freeze``.
     sample_rate : int
-        Rate in Hz of what it will hear.
+        Sample rate of the input in Hz.
     freeze : bool
-        Whether it stays as it is.
+        Whether the model is frozen.
 
     Raises
     ------
     PretrainedError
-        If the model cannot be loaded or takes another rate.
+        If the model cannot be loaded or needs another sample rate.
     """
 
-    def __init__(self, build, sample_rate=16000, freeze=True):
+    def __init__(
+        self, build: Callable, sample_rate: int = 16000, freeze: bool = True
+    ):
         source = build.keywords["source"]
         encoder = load_pretrained(
             lambda place: build(source=place, freeze=freeze),
@@ -54,18 +57,18 @@ class FrontEnd(PretrainedModule):
         rate = encoder.feature_extractor.sampling_rate
         if rate != sample_rate:
             raise PretrainedError(
-                f"{source!r} takes audio of {rate} Hz, not of {sample_rate}; "
-                f"set --sample_rate={rate}"
+                f"{source!r} needs audio at {rate} Hz instead of {sample_rate} "
+                f"Hz. Set --sample_rate={rate}."
             )
         super().__init__(encoder, freeze)
         self.all_layers = encoder.output_all_hiddens
-        # A layer left out in training would be missing among the weighted ones.
+        # LayerWeights needs all layers, so disable LayerDrop.
         encoder.model.config.layerdrop = 0.0
         extractor = encoder.feature_extractor
-        # Samples that a call takes, of a model with so many positions.
+        # Maximum number of samples per call
         self.longest = getattr(extractor, "n_samples", None)
         if self.longest:
-            # Whisper: mel frames around multiples of the hop, every other one
+            # Whisper: every second mel frame, centered at multiples of the hop
             hop, reach = 2 * extractor.hop_length, 0
         else:
             hop, reach = _convolutions(encoder.model.config)
@@ -73,70 +76,69 @@ class FrontEnd(PretrainedModule):
         self.hop = hop / rate
         self.first = reach / 2 / rate
 
-    def forward(self, waveform):
-        """Hears one utterance.
+    def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Encode one utterance.
 
         Arguments
         ---------
         waveform : torch.Tensor
-            Shape ``[samples]``; one that is longer than the model's positions
-            (Whisper's 30 s) is heard in several pieces.
+            Samples, ``[samples]``. Longer input than the model supports (30 s for
+            Whisper) is encoded in several pieces.
 
         Returns
         -------
         torch.Tensor
-            Frames every ``hop`` seconds, the first one's centre at ``first``;
-            all layers of a frame one after the other, shape ``[frames, layers *
-            features]``.
+            Frames every ``hop`` seconds, the first one centered at ``first``, with
+            all layers concatenated, ``[frames, layers * features]``.
         """
-        return self.hear([waveform])[0]
+        return self.encode([waveform])[0]
 
-    def hear(self, waveforms):
-        """Hears utterances: a list of what ``forward`` gives for each.
+    def encode(self, waveforms: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Encode several utterances; see ``forward``.
 
-        ``CutWhisper`` hears those of one length at once, which changes
-        nothing but the time; other models hear one by one.
+        ``TrimmedWhisper`` encodes utterances of equal length in a batch; other
+        models encode them one by one.
         """
         pieces = [w.split(self.longest or len(w)) for w in waveforms]
         flat = [piece for each in pieces for piece in each]
         batches = defaultdict(list)
         for i, piece in enumerate(flat):
             batches[self._batch_of(i, len(piece))].append(i)
-        heard = [None] * len(flat)
+        encoded = [None] * len(flat)
         for (_, samples), members in batches.items():
             for some in (
-                members[i : i + AT_ONCE]
-                for i in range(0, len(members), AT_ONCE)
+                members[i : i + MAX_BATCH]
+                for i in range(0, len(members), MAX_BATCH)
             ):
                 padded = [
                     torch.nn.functional.pad(own, (0, samples - len(own)))
                     for own in (flat[i] for i in some)
                 ]
-                for i, frames in zip(some, self._hear(torch.stack(padded))):
-                    heard[i] = frames
+                for i, frames in zip(some, self._layers(torch.stack(padded))):
+                    encoded[i] = frames
         if self.longest:
-            heard = [
+            encoded = [
                 frames[: math.ceil(len(piece) / self.hop_samples)]
-                for frames, piece in zip(heard, flat)
+                for frames, piece in zip(encoded, flat)
             ]
-        heard = iter(heard)
-        return [torch.cat([next(heard) for _ in each]) for each in pieces]
+        encoded = iter(encoded)
+        return [torch.cat([next(encoded) for _ in each]) for each in pieces]
 
-    def _batch_of(self, i, samples):
-        """A batch's name, and the samples of each of its utterances."""
-        if isinstance(self.encoder, CutWhisper):
+    def _batch_of(self, i: int, samples: int) -> tuple[int | None, int]:
+        """Return the batch of a piece and the padded number of samples."""
+        if isinstance(self.encoder, TrimmedWhisper):
             return None, self.encoder.filled_samples(samples)
         return i, max(samples, self.reach_samples + 1)
 
-    def _hear(self, waveforms):
-        """Frames ``[batch, frames, layers * features]``."""
+    def _layers(self, waveforms):
+        """Return all layers, ``[batch, frames, layers * features]``."""
         hidden = self.encoder(waveforms)
         layers = hidden if self.all_layers else hidden[None]
         return layers.permute(1, 2, 0, 3).flatten(2)
 
 
-def _convolutions(config):
-    """Hop of a stack of convolutions and how far beyond a sample it reaches."""
+def _convolutions(config: Any) -> tuple[int, int]:
+    """Return the hop and the receptive field, minus one, of a stack of convolutions."""
     hop, reach = 1, 0
     for kernel, stride in zip(config.conv_kernel, config.conv_stride):
         reach += (kernel - 1) * hop
@@ -144,8 +146,8 @@ def _convolutions(config):
     return hop, reach
 
 
-def hidden_layers(build):
-    """Layers and features of a front end, from its configuration alone.
+def hidden_layers(build: Callable) -> tuple[int, int]:
+    """Return the number of layers and features of a front end from its config.
 
     Arguments
     ---------
@@ -155,7 +157,7 @@ def hidden_layers(build):
     Returns
     -------
     layers, features : int
-        Hidden layers that it gives, and features of each.
+        Number of hidden layers, and number of features of each.
 
     Raises
     ------
@@ -170,21 +172,21 @@ def hidden_layers(build):
         build.keywords["source"],
         save_path,
     )
-    # Whisper has a decoder too, which it does not need here.
+    # num_hidden_layers of Whisper includes the decoder.
     layers = getattr(config, "encoder_layers", None) or config.num_hidden_layers
     every = build.keywords.get("output_all_hiddens", False)
     return (layers + 1 if every else 1), config.hidden_size
 
 
-def train_upper_layers(encoder, count):
-    """Freezes all but the upper transformer layers of a model, and its norm.
+def train_upper_layers(encoder: torch.nn.Module, count: int) -> None:
+    """Freeze all but the upper transformer layers of a model and its final norm.
 
-    Raises ``PretrainedError`` if it has not so many.
+    Raises ``PretrainedError`` if it has fewer layers.
     """
     transformer = encoder.model.encoder
     if not 0 <= count <= len(transformer.layers):
         raise PretrainedError(
-            f"trained_layers is {count}, and the model has "
+            f"trained_layers is {count}, but the model has only "
             f"{len(transformer.layers)} layers"
         )
     encoder.requires_grad_(False)
@@ -194,23 +196,23 @@ def train_upper_layers(encoder, count):
 
 
 class PretrainedFrames(torch.nn.Module):
-    """A front end that hears whole utterances and is trained with the model.
+    """Pretrained speech encoder that is fine-tuned with the model.
 
-    A frame encoder of ``WordEncoder`` for ``SegmentSamples``: samples in, frames
-    at the model's own rate out, each with the word that its centre lies in.
+    A frame encoder of ``WordEncoder`` for ``SegmentSamples``: it encodes whole
+    utterances and assigns each output frame to the word that contains its center.
 
     Arguments
     ---------
     build : callable
         See ``FrontEnd``.
     sample_rate : int
-        Rate of the samples in Hz.
+        Sample rate in Hz.
     freeze : bool
-        Whether it stays as it is. It hears an utterance in every epoch all the
-        same, which stored features do not.
+        Whether the encoder is frozen. Unlike cached features, a frozen encoder
+        still encodes each utterance in every epoch.
     trained_layers : int or None
-        How many transformer layers from the top are trained, and nothing below
-        them; None for everything.
+        Number of upper transformer layers to train; lower layers are frozen.
+        None trains all layers.
 
     Example
     -------
@@ -232,7 +234,11 @@ class PretrainedFrames(torch.nn.Module):
     """
 
     def __init__(
-        self, build, sample_rate=16000, freeze=False, trained_layers=None
+        self,
+        build: Callable,
+        sample_rate: int = 16000,
+        freeze: bool = False,
+        trained_layers: int | None = None,
     ):
         super().__init__()
         layers, features = hidden_layers(build)
@@ -243,39 +249,29 @@ class PretrainedFrames(torch.nn.Module):
         self.output_size = self.layer_weights.output_size
         self.sample_rate = sample_rate
 
-    def forward(self, audio):
-        """Encodes the audio of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The samples of every word, as ``SegmentSamples`` has them.
-
-        Returns
-        -------
-        WordFrames
-            The frames of every word.
-        """
+    def forward(self, audio: WordFrames) -> WordFrames:
+        """Encode the samples of words, as returned by ``SegmentSamples``."""
         sample_counts = utterance_frame_counts(audio).tolist()
         ends = torch.cumsum(audio.frame_counts, 0)
         bounds = torch.stack([ends - audio.frame_counts, ends], dim=1)
-        # in double precision: a frame's centre may lie where two words meet
+        # double precision, because a frame may be centered on a word boundary
         bounds = bounds.double() / self.sample_rate
         waveforms = audio.frames[:, 0].split(sample_counts)
         frames, counts = [], []
-        for heard, segments in zip(
-            self.front_end.hear(waveforms),
+        for encoded, segments in zip(
+            self.front_end.encode(waveforms),
             bounds.split(audio.word_counts.tolist()),
         ):
             chosen, chosen_counts = frames_of_words(
                 segments - segments[0, 0],
-                len(heard),
+                len(encoded),
                 self.front_end.first,
                 self.front_end.hop,
             )
-            frames.append(heard[chosen])
+            frames.append(encoded[chosen])
             counts.append(chosen_counts)
-        encoded = audio._replace(
-            frames=torch.cat(frames), frame_counts=torch.cat(counts)
+        return self.layer_weights(
+            audio._replace(
+                frames=torch.cat(frames), frame_counts=torch.cat(counts)
+            )
         )
-        return self.layer_weights(encoded)

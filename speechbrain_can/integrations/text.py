@@ -1,8 +1,8 @@
-"""Pretrained text encoders from Hugging Face, pooled to words (extra
-``huggingface``)."""
+"""Pretrained text encoders from Hugging Face, pooled to words (extra ``huggingface``)."""
 
 import hashlib
 from pathlib import Path
+from typing import Sequence
 
 import numpy as np
 import torch
@@ -18,24 +18,24 @@ from speechbrain_can.integrations.word_store import VERSION, WordStore
 from speechbrain_can.lobes.pooling import MeanPooling
 from speechbrain_can.lobes.ragged import count_words
 
-# Utterances to which evaluation adds more, such as a validation set's.
+# Maximum number of cached utterances outside of training, such as validation sets
 STORED_UNTRAINED = 20_000
 
 
-# Subwords at a time where neither model nor tokenizer has a limit.
+# Maximum number of subwords if neither model nor tokenizer has a limit
 UNLIMITED = 4096
 
 
 class _TextEncoder(TextEncoder):
-    """Keeps its tokenizer where it keeps its model."""
+    """Text encoder that uses the same cache folder for tokenizer and model."""
 
     def __init__(self, source, save_path, **options):
         self._save_path = save_path
         super().__init__(source, save_path, **options)
 
     def load_tokenizer(self, source, **options):
-        """See ``TextEncoder.load_tokenizer``."""
-        # RoBERTa's first word is another one without a space before it.
+        """Load the tokenizer; see ``TextEncoder.load_tokenizer``."""
+        # RoBERTa has different tokens for words without a preceding space.
         super().load_tokenizer(
             source,
             cache_dir=self._save_path,
@@ -45,30 +45,30 @@ class _TextEncoder(TextEncoder):
 
 
 class PretrainedWords(PretrainedModule):
-    """Words as a pretrained text encoder has them, pooled from its subwords.
+    """Word vectors of a pretrained text encoder, pooled over subwords.
 
-    It stands where ``WordEmbedding`` does. An utterance is read as one
-    sentence. One with more subwords than the model has positions is read in
-    several pieces, cut between words; of a single word that does not fit only
-    the first subwords are read. A word without any subword counts as unknown.
+    Replaces ``WordEmbedding``. The encoder reads an utterance as one sentence. If it
+    has more subwords than the model has positions, it is split between words; a
+    single word that does not fit is truncated. Words without subwords are replaced
+    by the unknown token.
 
     Arguments
     ---------
     source : str
         A name on the hub, such as ``roberta-base``, or a folder.
     save_path : str
-        Where downloads are kept.
+        Download folder.
     freeze : bool
-        Whether it stays as it is. It reads an utterance in every epoch all the
-        same.
+        Whether the encoder is frozen. It still encodes each utterance in every
+        epoch; see ``StoredWords``.
     pooling : type
-        From flat subwords and their counts to words, such as ``MeanPooling``.
+        Maps flat subwords and their counts to words, such as ``MeanPooling``.
 
     Raises
     ------
     PretrainedError
-        If the model cannot be loaded, has a decoder too, or its tokenizer does
-        not tell which subword belongs to which word.
+        If the model cannot be loaded, is an encoder-decoder, or its tokenizer
+        does not provide the alignment of subwords and words.
 
     Example
     -------
@@ -79,7 +79,13 @@ class PretrainedWords(PretrainedModule):
     torch.Size([3, 768])
     """
 
-    def __init__(self, source, save_path, freeze=True, pooling=MeanPooling):
+    def __init__(
+        self,
+        source: str,
+        save_path: str,
+        freeze: bool = True,
+        pooling: type = MeanPooling,
+    ):
         encoder = load_pretrained(
             lambda place: _TextEncoder(place, save_path, freeze=freeze),
             source,
@@ -87,13 +93,13 @@ class PretrainedWords(PretrainedModule):
         )
         if not encoder.tokenizer.is_fast:
             raise PretrainedError(
-                f"the tokenizer of {source!r} does not tell which subword "
-                "belongs to which word; give a model with a fast tokenizer"
+                f"the tokenizer of {source!r} does not align subwords with words. "
+                "Use a model with a fast tokenizer."
             )
         if encoder.model.config.is_encoder_decoder:
             raise PretrainedError(
-                f"{source!r} has a decoder, which reads no text; give a model "
-                "that is an encoder alone"
+                f"{source!r} is an encoder-decoder model. Use an encoder-only "
+                "model."
             )
         super().__init__(encoder, freeze)
         self.pooling = pooling(encoder.model.config.hidden_size)
@@ -102,31 +108,22 @@ class PretrainedWords(PretrainedModule):
 
     @property
     def tokenizer(self):
-        """The model's own."""
+        """Return the tokenizer of the model."""
         return self.encoder.tokenizer
 
-    def fit_vocabulary(self, train_words, other_words=()):
-        """Nothing is learnt: its subwords are the model's own."""
+    def fit_vocabulary(
+        self, train_words: Sequence[str], other_words: Sequence[str] = ()
+    ) -> None:
+        """Do nothing; the subwords of the model are fixed."""
 
-    def forward(self, words):
-        """Vectors of words.
-
-        Arguments
-        ---------
-        words : list of list of str
-            The words of each utterance.
-
-        Returns
-        -------
-        torch.Tensor
-            Flat word vectors, shape ``[words of the batch, features]``.
-        """
-        hidden, counts = self._read(words)
+    def forward(self, words: Sequence[Sequence[str]]) -> torch.Tensor:
+        """Return flat word vectors, ``[words of the batch, features]``."""
+        hidden, counts = self._encode(words)
         like = next(self.encoder.parameters())
         return self.pooling(hidden.to(like), counts.to(like.device))
 
-    def _read(self, words):
-        """Subwords of all words and how many each word has."""
+    def _encode(self, words):
+        """Return subword vectors, and the number of subwords of each word."""
         pieces = [
             piece for utterance in words for piece in self._cut(list(utterance))
         ]
@@ -140,7 +137,7 @@ class PretrainedWords(PretrainedModule):
             padding=True,
             return_tensors="pt",
         )
-        # None stands for special subwords and padding
+        # None marks special subwords and padding
         owners = [encoded.word_ids(i) for i in range(len(pieces))]
         hidden = model(**encoded.to(model.device)).last_hidden_state
         real = torch.tensor([[o is not None for o in row] for row in owners])
@@ -156,8 +153,8 @@ class PretrainedWords(PretrainedModule):
         counts = torch.bincount(rows, minlength=sum(map(len, pieces)))
         return hidden[real.to(hidden.device)], counts.to(hidden.device)
 
-    def _cut(self, utterance):
-        """Cuts words into pieces that fit."""
+    def _cut(self, utterance: list[str]) -> list[list[str]]:
+        """Split words into pieces that fit the model."""
         encoded = self.tokenizer(
             utterance, is_split_into_words=True, add_special_tokens=False
         )
@@ -176,12 +173,12 @@ class PretrainedWords(PretrainedModule):
         return pieces
 
 
-def _max_subwords(encoder):
-    """Subwords that fit beside the special ones."""
+def _max_subwords(encoder: TextEncoder) -> int:
+    """Return the number of subwords that fit in addition to special ones."""
     positions = getattr(encoder.model.config, "max_position_embeddings", None)
     if not positions or positions < 0:
         positions = encoder.tokenizer.model_max_length
-    # The positions of RoBERTa and its kin begin after that of the padding.
+    # Positions of RoBERTa and similar models start after the padding index.
     for name, module in encoder.model.named_modules():
         if name.endswith("position_embeddings"):
             if getattr(module, "padding_idx", None) is not None:
@@ -191,18 +188,18 @@ def _max_subwords(encoder):
 
 
 class StoredWords(PretrainedWords):
-    """A frozen ``PretrainedWords`` that reads each utterance once.
+    """Frozen ``PretrainedWords`` with an on-disk cache.
 
-    What it found is in a SQLite file in ``save_path``, for all folds and
-    experiments: 4 bytes a feature and word (0.3 GB for IEMOCAP with 768 features;
-    ``AttentionPooling`` stores subwords).
+    The vectors of an utterance are stored in a SQLite file in ``save_path`` that all
+    folds and experiments share. It needs 4 bytes per feature and word (0.3 GB for
+    IEMOCAP with 768 features); with ``AttentionPooling``, per subword.
 
     Arguments
     ---------
     source : str
         A name on the hub, such as ``roberta-base``, or a folder.
     save_path : str
-        Where downloads and what was read are kept.
+        Download and cache folder.
     pooling : type
         ``MeanPooling`` or ``AttentionPooling``.
 
@@ -215,7 +212,9 @@ class StoredWords(PretrainedWords):
     torch.Size([3, 768])
     """
 
-    def __init__(self, source, save_path, pooling=MeanPooling):
+    def __init__(
+        self, source: str, save_path: str, pooling: type = MeanPooling
+    ):
         super().__init__(source, save_path, True, pooling)
         version = model_version(source, save_path)
         means = isinstance(self.pooling, MeanPooling)
@@ -223,27 +222,29 @@ class StoredWords(PretrainedWords):
         digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
         self._store = WordStore(Path(save_path) / "words" / f"{digest}.sqlite")
 
-    def _read(self, words):
-        # Epochs come back to an utterance, prediction does not.
+    def _encode(self, words):
+        # Training repeats utterances, prediction does not.
         limit = None if self.training else STORED_UNTRAINED
-        found = self._store.fetch(words, self._read_one, limit)
+        found = self._store.fetch(words, self._encode_one, limit)
         hidden, counts = (
             torch.from_numpy(np.concatenate(parts)) for parts in zip(*found)
         )
         return hidden.unflatten(0, (-1, self.pooling.output_size)), counts
 
     @torch.no_grad()
-    def _read_one(self, utterance):
-        # One by one and in full precision: what is stored depends neither on
-        # the other utterances of a batch nor on how it is trained.
+    def _encode_one(self, utterance):
+        # Encode separately and in full precision, so that cached vectors depend
+        # neither on the batch nor on the precision of training.
         device = next(self.encoder.parameters()).device
         with torch.autocast(device.type, enabled=False):
-            hidden, counts = super()._read([utterance])
+            hidden, counts = super()._encode([utterance])
         hidden, counts = self._shrink(hidden.cpu(), counts.cpu())
         return hidden.float().flatten().numpy(), counts.numpy()
 
-    def _shrink(self, hidden, counts):
-        """The mean can be taken before keeping, other poolings cannot."""
+    def _shrink(
+        self, hidden: torch.Tensor, counts: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pool before storing, which is possible for the mean only."""
         if isinstance(self.pooling, MeanPooling):
             return self.pooling(hidden, counts), torch.ones_like(counts)
         return hidden, counts

@@ -1,6 +1,7 @@
-"""Whisper on what was said only, and its words (extra ``huggingface``)."""
+"""Whisper without padding to 30 seconds, and its word embeddings (extra ``huggingface``)."""
 
 from contextlib import contextmanager
+from typing import Any, Sequence
 
 import torch
 
@@ -13,78 +14,81 @@ from speechbrain_can.lobes.pooling import MeanPooling
 from speechbrain_can.lobes.ragged import mean_over_steps
 
 
-class CutWhisper(Whisper):
-    """SpeechBrain's ``Whisper`` whose encoder ends soon after the utterance does.
+class TrimmedWhisper(Whisper):
+    """SpeechBrain's ``Whisper`` with padding to a fraction of a second.
 
-    Whisper pads everything with silence to 30 seconds. Here silence fills the
-    last ``step`` only, so that utterances of about the same length have the same
-    number of positions and make a batch that needs no mask. The layers are not
-    those of 30 seconds, but close: ``tests/benchmarks`` says how close.
+    Whisper pads its input with silence to 30 seconds. This class pads to a multiple
+    of ``step``. Utterances of similar length then have the same number of positions
+    and form a batch without masks. The hidden layers differ slightly from those with
+    padding to 30 seconds; see ``tests/benchmarks``.
 
     Arguments
     ---------
     source : str
         A name on the hub, such as ``openai/whisper-base``, or a folder.
     save_path : str
-        Where downloads are kept.
+        Download folder.
     step : float
-        Seconds; an utterance is filled up with silence to a multiple of it.
+        Seconds; the length of the input is padded to a multiple of it.
     **options
-        As for ``Whisper``; without ``encoder_only`` it has its decoder too.
+        Arguments of ``Whisper``; without ``encoder_only`` the decoder is loaded
+        as well.
 
     Example
     -------
-    >>> whisper = CutWhisper(  # doctest: +SKIP
+    >>> whisper = TrimmedWhisper(  # doctest: +SKIP
     ...     "openai/whisper-base", save_path="pretrained", encoder_only=True
     ... )
     >>> whisper(torch.randn(1, 16000)).shape  # doctest: +SKIP
     torch.Size([1, 50, 512])
     """
 
-    def __init__(self, source, save_path, step=0.5, **options):
+    def __init__(
+        self, source: str, save_path: str, step: float = 0.5, **options
+    ):
         super().__init__(source, save_path, **options)
-        # The sinusoidal positions are fixed, but loading marks them trainable.
+        # transformers marks the fixed sinusoidal positions as trainable.
         self.model.encoder.embed_positions.requires_grad_(False)
-        # an encoder position is two hops of the spectrogram
+        # one encoder position per two hops of the spectrogram
         self.position_samples = 2 * self._hop_length
         self.step_samples = self.position_samples * max(
             1, round(step * self.sampling_rate / self.position_samples)
         )
 
-    def filled_samples(self, samples):
-        """Samples of an utterance of so many ones with its silence."""
+    def filled_samples(self, samples: int) -> int:
+        """Return the padded number of samples."""
         steps = max(1, -(-samples // self.step_samples))
         return min(steps * self.step_samples, self._n_samples)
 
     def pad_or_trim(self, array, length=None, axis=-1):
-        """See ``Whisper.pad_or_trim``; the length follows from the array's."""
+        """Pad or trim to the given length, or to a multiple of ``step``."""
         length = length or self.filled_samples(array.shape[axis])
         return super().pad_or_trim(array, length, axis)
 
     def log_mel_spectrogram(self, audio, padding=0):
-        """See ``Whisper.log_mel_spectrogram``.
+        """Compute the spectrogram of each utterance separately.
 
-        SpeechBrain 1.1.2 takes what is 80 dB below the loudest of a whole batch
-        for silence; here it is the loudest of each utterance.
+        SpeechBrain 1.1.2 clips at 80 dB below the loudest value of the batch; this
+        method clips at 80 dB below the loudest value of each utterance.
         """
         of_one = super().log_mel_spectrogram
         return torch.stack([of_one(row, padding) for row in audio])
 
     def forward(self, wav, decoder_input_ids=None):
-        """See ``Whisper.forward``; without tokens the encoder alone."""
+        """Apply the encoder or, with decoder tokens, the whole model."""
         if decoder_input_ids is None:
             return self.forward_encoder(self._get_mel(wav))
         return super().forward(wav, decoder_input_ids)
 
     def forward_encoder(self, mel):
-        """See ``Whisper.forward_encoder``; ``mel`` may be of any length."""
+        """Encode a spectrogram of any length; see ``Whisper.forward_encoder``."""
         with _positions(self.model.encoder, mel.shape[-1] // 2):
             return super().forward_encoder(mel)
 
 
 @contextmanager
 def _positions(encoder, count):
-    """An encoder of transformers' with its first positions only."""
+    """Context in which an encoder of transformers has only its first positions."""
     every, limit = encoder.embed_positions, encoder.config.max_source_positions
     first = torch.nn.Embedding.from_pretrained(every.weight[:count])
     encoder.embed_positions = first
@@ -97,20 +101,20 @@ def _positions(encoder, count):
 
 
 class WhisperWords(PretrainedModule):
-    """Words as Whisper's decoder embeds their subwords, pooled.
+    """Word vectors from Whisper's subword embeddings, pooled over subwords.
 
-    It stands where ``WordEmbedding`` does, and reads any language that Whisper
-    writes. Nothing but the embedding is kept, which knows no context:
-    ``SegmentWhisper`` has what the decoder makes of it.
+    Replaces ``WordEmbedding``, for all languages that Whisper supports. These
+    vectors are independent of the context; ``SegmentWhisper`` computes contextual
+    ones with the decoder.
 
     Arguments
     ---------
     source : str
         A name on the hub, such as ``openai/whisper-base``, or a folder.
     save_path : str
-        Where downloads are kept.
+        Download folder.
     pooling : type
-        From flat subwords and their counts to words, such as ``MeanPooling``.
+        Maps flat subwords and their counts to words, such as ``MeanPooling``.
 
     Raises
     ------
@@ -126,7 +130,9 @@ class WhisperWords(PretrainedModule):
     torch.Size([3, 512])
     """
 
-    def __init__(self, source, save_path, pooling=MeanPooling):
+    def __init__(
+        self, source: str, save_path: str, pooling: type = MeanPooling
+    ):
         whisper = load_pretrained(
             lambda place: Whisper(place, save_path, freeze=True),
             source,
@@ -137,22 +143,13 @@ class WhisperWords(PretrainedModule):
         self.pooling = pooling(self.encoder.embedding_dim)
         self.output_size = self.pooling.output_size
 
-    def fit_vocabulary(self, train_words, other_words=()):
-        """Nothing is learnt: its subwords are the model's own."""
+    def fit_vocabulary(
+        self, train_words: Sequence[str], other_words: Sequence[str] = ()
+    ) -> None:
+        """Do nothing; the subwords of the model are fixed."""
 
-    def forward(self, words):
-        """Vectors of words.
-
-        Arguments
-        ---------
-        words : list of list of str
-            The words of each utterance.
-
-        Returns
-        -------
-        torch.Tensor
-            Flat word vectors, shape ``[words of the batch, features]``.
-        """
+    def forward(self, words: Sequence[Sequence[str]]) -> torch.Tensor:
+        """Return flat word vectors, ``[words of the batch, features]``."""
         flat = [word for utterance in words for word in utterance]
         subwords = word_subwords(self.tokenizer, flat)
         device = self.encoder.weight.device
@@ -162,34 +159,40 @@ class WhisperWords(PretrainedModule):
         return self.pooling(hidden, counts)
 
 
-def word_subwords(tokenizer, words):
-    """Subwords of each word, as it stands in a sentence: after a space."""
+def word_subwords(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
+    """Return the subwords of each word as within a sentence, after a space."""
     return tokenizer(
         [f" {word}" for word in words], add_special_tokens=False
     ).input_ids
 
 
 @torch.no_grad()
-def decoder_states(whisper, encoded, words, language):
-    """What a decoder makes of the words of an utterance that it hears.
+def decoder_states(
+    whisper: TrimmedWhisper,
+    encoded: torch.Tensor,
+    words: Sequence[str],
+    language: str,
+) -> torch.Tensor:
+    """Return decoder hidden states for each word, conditioned on the audio.
 
-    Words that are more than it has positions for are read in several pieces.
+    The decoder reads the words with teacher forcing. Texts that exceed its positions
+    are decoded in several pieces.
 
     Arguments
     ---------
-    whisper : CutWhisper
-        With its decoder.
+    whisper : TrimmedWhisper
+        Model with decoder.
     encoded : torch.Tensor
-        The encoder's last layer, shape ``[frames, features]``.
+        Last layer of the encoder, ``[frames, features]``.
     words : list of str
-        What is said.
+        The transcript.
     language : str
-        A code such as ``en``.
+        Language code such as ``en``.
 
     Returns
     -------
     torch.Tensor
-        The mean over each word's subwords, shape ``[words, features]``.
+        Mean over the subwords of each word, ``[words, features]``.
     """
     tokenizer, decoder = whisper.tokenizer, whisper.model.decoder
     if whisper.is_multilingual:

@@ -1,5 +1,5 @@
-"""Models of speech emotion recognition, from parts that a YAML file names.
+"""Models of speech emotion recognition, composed of parts that YAML files name.
 
-These modules depend on torch and SpeechBrain only; subwords.py on SentencePiece
-too, as SpeechBrain does.
+The modules depend only on torch and SpeechBrain, and ``subwords`` also on
+SentencePiece.
 """

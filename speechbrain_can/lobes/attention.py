@@ -1,23 +1,23 @@
-"""Attention over words, and its crossing between modalities (eqs 4-9).
+"""Attention over words and cross attention between modalities (eqs 4-9).
 
-A fusion maps encoded text and audio, each with its mask, to contexts, which its
-classifier takes, and to the ``Attention`` on words, or None where it has none.
-Padding is never attended to, whatever values it has."""
+A fusion maps encoded text and audio with their masks to contexts for the classifier
+and to the ``Attention`` over words, or None. Fusions ignore the values of padding.
+"""
 
-from typing import NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 
 
 class Attention(NamedTuple):
-    """Attention weights of a batch, 0 past an utterance's last word.
+    """Attention weights of a batch; padding has weight 0.
 
     Arguments
     ---------
     text : torch.Tensor or None
-        alpha^(T), shape ``[batch, words, heads]``.
+        alpha^(T), ``[batch, words, heads]``.
     audio : torch.Tensor or None
-        alpha^(A), shape ``[batch, words, heads]``.
+        alpha^(A), ``[batch, words, heads]``.
     """
 
     text: Optional[torch.Tensor] = None
@@ -25,12 +25,12 @@ class Attention(NamedTuple):
 
 
 class Contexts(NamedTuple):
-    """Context vectors; the first letter is the query's modality.
+    """Context vectors; the first letter is the modality of the query.
 
     Arguments
     ---------
     tt, ta, aa, at : torch.Tensor
-        c^(TT), c^(TA), c^(AA), c^(AT), each of shape ``[batch, features]``.
+        c^(TT), c^(TA), c^(AA) and c^(AT), ``[batch, features]`` each.
     """
 
     tt: torch.Tensor
@@ -40,21 +40,21 @@ class Contexts(NamedTuple):
 
 
 class GlobalAttention(torch.nn.Module):
-    """Attention weights of a learnt global query, one a head (eqs 4 and 5).
+    """Attention weights of a learned global query per head (eqs 4 and 5).
 
     Head k compares its query with slice k of the features.
 
     Arguments
     ---------
     input_size : int
-        Features of a word, a multiple of ``heads``.
+        Number of features, a multiple of ``heads``.
     heads : int
         Number of heads.
 
     Raises
     ------
     ValueError
-        If the features cannot be cut into so many slices.
+        If the features cannot be divided among the heads.
 
     Example
     -------
@@ -66,31 +66,31 @@ class GlobalAttention(torch.nn.Module):
     (torch.Size([2, 3, 4]), tensor([1., 0., 0.], grad_fn=<SelectBackward0>))
     """
 
-    def __init__(self, input_size, heads=4):
+    def __init__(self, input_size: int, heads: int = 4):
         super().__init__()
         if input_size % heads:
             raise ValueError(
-                f"{input_size} features cannot be cut into {heads} heads"
+                f"{input_size} features cannot be divided among {heads} heads"
             )
-        # A small query makes attention a mean, and little teaches it otherwise:
-        # it never got far from that where it began with the values of a linear
-        # layer.
+        # A small initial query gives nearly uniform attention and small
+        # gradients; with the initialization of a linear layer, attention
+        # stayed nearly uniform.
         self.query = torch.nn.Parameter(torch.randn(heads, input_size // heads))
 
-    def forward(self, hidden, mask):
-        """Computes the weights.
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Return weights that sum to one over the words, ``[batch, words, heads]``.
 
         Arguments
         ---------
         hidden : torch.Tensor
-            Shape ``[batch, words, features]``.
+            Encoded words, ``[batch, words, features]``.
         mask : torch.Tensor
-            True at real words, shape ``[batch, words]``.
+            True at real words, ``[batch, words]``.
 
         Returns
         -------
         torch.Tensor
-            They sum to one over the words, shape ``[batch, words, heads]``.
+            The weights.
         """
         slices = hidden.unflatten(-1, self.query.shape)
         scores = torch.einsum("blkd,kd->blk", slices, self.query)
@@ -98,20 +98,20 @@ class GlobalAttention(torch.nn.Module):
         return scores.softmax(dim=1)
 
 
-def attend(weights, hidden):
-    """Weighted sum over words, head k over slice k of the features.
+def attend(weights: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """Return the weighted sum over words, with head k applied to slice k.
 
     Arguments
     ---------
     weights : torch.Tensor
-        Shape ``[batch, words, heads]``.
+        Attention weights, ``[batch, words, heads]``.
     hidden : torch.Tensor
-        Shape ``[batch, words, features]``.
+        Encoded words, ``[batch, words, features]``.
 
     Returns
     -------
     torch.Tensor
-        The heads' contexts side by side, shape ``[batch, features]``.
+        Concatenated contexts of the heads, ``[batch, features]``.
 
     Example
     -------
@@ -124,12 +124,12 @@ def attend(weights, hidden):
 
 
 class TextAttention(torch.nn.Module):
-    """Global attention on text alone, a fusion (Mirsamadi et al., 2017).
+    """Fusion with global attention over text only (Mirsamadi et al., 2017).
 
     Arguments
     ---------
     input_size : int
-        Features of a word, a multiple of ``heads``.
+        Number of features, a multiple of ``heads``.
     heads : int
         Number of heads.
 
@@ -143,42 +143,29 @@ class TextAttention(torch.nn.Module):
     (torch.Size([2, 256]), torch.Size([2, 3, 1]))
     """
 
-    def __init__(self, input_size, heads=1):
+    def __init__(self, input_size: int, heads: int = 1):
         super().__init__()
         self.attention = GlobalAttention(input_size, heads)
 
-    def forward(self, text, audio, text_mask, audio_mask):
-        """Attends to words.
-
-        Arguments
-        ---------
-        text : torch.Tensor
-            Shape ``[batch, words, features]``.
-        audio : torch.Tensor or None
-            Not heard.
-        text_mask : torch.Tensor
-            True at real words, shape ``[batch, words]``.
-        audio_mask : torch.Tensor or None
-            Not looked at.
-
-        Returns
-        -------
-        contexts : torch.Tensor
-            Shape ``[batch, features]``.
-        attention : Attention
-            The weights of the words.
-        """
+    def forward(
+        self,
+        text: torch.Tensor,
+        audio: Optional[torch.Tensor],
+        text_mask: torch.Tensor,
+        audio_mask: Optional[torch.Tensor],
+    ) -> Tuple[torch.Tensor, Attention]:
+        """Return the context ``[batch, features]`` and the attention; ignore audio."""
         weights = self.attention(text, text_mask)
         return attend(weights, text), Attention(text=weights)
 
 
 class AudioAttention(torch.nn.Module):
-    """Global attention on audio alone, a fusion (Mirsamadi et al., 2017).
+    """Fusion with global attention over audio only (Mirsamadi et al., 2017).
 
     Arguments
     ---------
     input_size : int
-        Features of a frame, a multiple of ``heads``.
+        Number of features, a multiple of ``heads``.
     heads : int
         Number of heads.
 
@@ -192,49 +179,36 @@ class AudioAttention(torch.nn.Module):
     (torch.Size([2, 256]), None)
     """
 
-    def __init__(self, input_size, heads=1):
+    def __init__(self, input_size: int, heads: int = 1):
         super().__init__()
         self.attention = GlobalAttention(input_size, heads)
 
-    def forward(self, text, audio, text_mask, audio_mask):
-        """Attends to frames.
-
-        Arguments
-        ---------
-        text : torch.Tensor or None
-            Not read.
-        audio : torch.Tensor
-            Shape ``[batch, frames, features]``.
-        text_mask : torch.Tensor or None
-            Not looked at.
-        audio_mask : torch.Tensor
-            True at real frames, shape ``[batch, frames]``.
-
-        Returns
-        -------
-        contexts : torch.Tensor
-            Shape ``[batch, features]``.
-        attention : None
-            It is on frames, not on words.
-        """
+    def forward(
+        self,
+        text: Optional[torch.Tensor],
+        audio: torch.Tensor,
+        text_mask: Optional[torch.Tensor],
+        audio_mask: torch.Tensor,
+    ) -> Tuple[torch.Tensor, None]:
+        """Return the context ``[batch, features]``, and None: frames are not words."""
         return attend(self.attention(audio, audio_mask), audio), None
 
 
 class CrossAttention(torch.nn.Module):
-    """Cross attention (eqs 4-9): each modality lends its weights to the other.
+    """Cross attention (eqs 4-9): each modality applies the weights of the other.
 
-    The weights are lent through a stop-gradient, so that no modality learns
-    where to attend from the other one; Table 4 has CAN without it, too. With
-    256 features it has 512 parameters.
+    Weights applied to the other modality pass through a stop-gradient, so a
+    modality does not learn where to attend from the other one. Table 4 of the paper
+    includes CAN without it. With 256 features there are 512 parameters.
 
     Arguments
     ---------
     input_size : int
-        Features of a word, the same in both modalities.
+        Number of features, equal for both modalities.
     heads : int
         Number of heads.
     stop_gradient : bool
-        Whether lent weights are cut off from the gradient.
+        Whether to stop the gradient through weights of the other modality.
 
     Example
     -------
@@ -247,21 +221,29 @@ class CrossAttention(torch.nn.Module):
     (torch.Size([2, 256]), torch.Size([2, 3, 4]))
     """
 
-    def __init__(self, input_size, heads=4, stop_gradient=True):
+    def __init__(
+        self, input_size: int, heads: int = 4, stop_gradient: bool = True
+    ):
         super().__init__()
         self.stop_gradient = stop_gradient
         self.text_attention = GlobalAttention(input_size, heads)
         self.audio_attention = GlobalAttention(input_size, heads)
 
-    def forward(self, text, audio, text_mask, audio_mask):
-        """Computes the four contexts.
+    def forward(
+        self,
+        text: torch.Tensor,
+        audio: torch.Tensor,
+        text_mask: torch.Tensor,
+        audio_mask: torch.Tensor,
+    ) -> Tuple[Contexts, Attention]:
+        """Return the four contexts and the attention of both modalities.
 
         Arguments
         ---------
         text, audio : torch.Tensor
-            H^(T) and H^(A), each of shape ``[batch, words, features]``.
+            H^(T) and H^(A), ``[batch, words, features]`` each.
         text_mask, audio_mask : torch.Tensor
-            True at real words, the same in both, shape ``[batch, words]``.
+            True at real words, equal for both, ``[batch, words]``.
 
         Returns
         -------
@@ -274,38 +256,40 @@ class CrossAttention(torch.nn.Module):
             text=self.text_attention(text, text_mask),
             audio=self.audio_attention(audio, audio_mask),
         )
-        lent = attention
+        crossed = attention
         if self.stop_gradient:
-            lent = Attention(*(weights.detach() for weights in attention))
+            crossed = Attention(*(weights.detach() for weights in attention))
         contexts = Contexts(
             tt=attend(attention.text, text),
-            ta=attend(lent.text, audio),
+            ta=attend(crossed.text, audio),
             aa=attend(attention.audio, audio),
-            at=attend(lent.audio, text),
+            at=attend(crossed.audio, text),
         )
         return contexts, attention
 
 
-def attention_of_words(attention, word_counts):
-    """Attention of each utterance, without padding, as plain numbers.
+def word_attention(
+    attention: Attention, word_counts: torch.Tensor
+) -> List[Dict[str, List[float]]]:
+    """Return the attention of each utterance without padding.
 
     Arguments
     ---------
     attention : Attention
         The weights of a batch.
     word_counts : torch.Tensor
-        Words of each utterance, shape ``[batch]``.
+        Words per utterance, ``[batch]``.
 
     Returns
     -------
     list of dict of str: list of float
-        For each utterance the weights of its words by modality, the mean over
-        heads; those of a modality sum to 1.
+        For each utterance, the mean over heads by modality; the weights of a
+        modality sum to 1.
 
     Example
     -------
     >>> attention = Attention(text=torch.ones(1, 2, 4))
-    >>> attention_of_words(attention, torch.tensor([1]))
+    >>> word_attention(attention, torch.tensor([1]))
     [{'text': [1.0]}]
     """
     means = {

@@ -1,29 +1,33 @@
-"""Audio encoders: the audio of a batch to ``[batch, steps, features]``.
+"""Audio encoders: map the audio of a batch to ``[batch, steps, features]``.
 
-Their ``step_counts`` tells how many steps each utterance has: its words, or its
-frames."""
+Their method ``step_counts`` returns the number of steps of each utterance, which are
+words or frames.
+"""
+
+from typing import Type
 
 import torch
 
 from speechbrain_can.lobes.pooling import MeanPooling
 from speechbrain_can.lobes.ragged import (
     RaggedBLSTM,
+    WordFrames,
     pad,
     utterance_frame_counts,
 )
 
 
 class FrameBLSTM(torch.nn.Module):
-    """A BLSTM over the frames of each word by themselves.
+    """BLSTM over the frames of each word separately.
 
-    With the defaults it has 174,080 parameters.
+    With the defaults there are 174,080 parameters.
 
     Arguments
     ---------
     input_size : int
-        Features of a frame.
+        Features per frame.
     hidden_size : int
-        Units of each direction.
+        Units per direction.
 
     Example
     -------
@@ -37,35 +41,24 @@ class FrameBLSTM(torch.nn.Module):
     torch.Size([9, 256])
     """
 
-    def __init__(self, input_size=40, hidden_size=128):
+    def __init__(self, input_size: int = 40, hidden_size: int = 128):
         super().__init__()
         self.blstm = RaggedBLSTM(input_size, hidden_size)
         self.output_size = self.blstm.output_size
 
-    def forward(self, audio):
-        """Encodes the frames of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        WordFrames
-            Their encodings.
-        """
+    def forward(self, audio: WordFrames) -> WordFrames:
+        """Encode the frames of each word."""
         hidden = self.blstm(audio.frames, audio.frame_counts)
         return audio._replace(frames=hidden)
 
 
 class FramesAsStored(torch.nn.Module):
-    """No encoder: for features that describe a word well as they are.
+    """Identity frame encoder, for features that already describe words.
 
     Arguments
     ---------
     input_size : int
-        Features of a frame.
+        Features per frame.
 
     Example
     -------
@@ -74,37 +67,26 @@ class FramesAsStored(torch.nn.Module):
     256
     """
 
-    def __init__(self, input_size):
+    def __init__(self, input_size: int):
         super().__init__()
         self.output_size = input_size
 
-    def forward(self, audio):
-        """Returns what it is given.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        WordFrames
-            The same frames.
-        """
+    def forward(self, audio: WordFrames) -> WordFrames:
+        """Return the frames unchanged."""
         return audio
 
 
 class LayerWeights(torch.nn.Module):
-    """A learnt weighted mean of the hidden layers of a pretrained model.
+    """Learned weighted mean of the hidden layers of a pretrained model.
 
-    As many parameters as there are layers; it starts as their mean.
+    There is one parameter per layer; initial weights are equal.
 
     Arguments
     ---------
     layers : int
         Number of layers.
     input_size : int
-        Features of a frame: those of all layers, one layer after the other.
+        Features per frame: all layers, concatenated.
 
     Raises
     ------
@@ -123,47 +105,38 @@ class LayerWeights(torch.nn.Module):
     [[2.0, 4.0]]
     """
 
-    def __init__(self, layers, input_size):
+    def __init__(self, layers: int, input_size: int):
         super().__init__()
         if input_size % layers:
-            raise ValueError(f"{input_size} features are not {layers} layers")
+            raise ValueError(
+                f"{input_size} features cannot be divided into {layers} layers"
+            )
         self.scores = torch.nn.Parameter(torch.zeros(layers))
         self.output_size = input_size // layers
 
-    def forward(self, audio):
-        """Mixes the layers of each frame.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            Frames of all layers.
-
-        Returns
-        -------
-        WordFrames
-            Frames of ``output_size`` features.
-        """
+    def forward(self, audio: WordFrames) -> WordFrames:
+        """Mix the layers of each frame."""
         layers = audio.frames.unflatten(1, (len(self.scores), -1))
         mixed = torch.einsum("l,fld->fd", self.scores.softmax(0), layers)
         return audio._replace(frames=mixed)
 
 
 class WordEncoder(torch.nn.Module):
-    """Frames encoded, pooled to words, and a BLSTM over words.
+    """Frame encoder, pooling to words, and BLSTM over words.
 
     Dropout follows the pooling and the BLSTM.
 
     Arguments
     ---------
     frame_encoder : torch.nn.Module
-        From ``WordFrames`` to ``WordFrames``, with an ``output_size``, such as
+        Maps ``WordFrames`` to ``WordFrames`` and has an ``output_size``, such as
         ``FrameBLSTM``.
     hidden_size : int
-        Units of each direction.
+        Units per direction.
     dropout : float
-        Probability.
+        Dropout probability.
     pooling : type
-        From flat steps and their counts to words, such as ``MeanPooling``.
+        Maps flat steps and their counts to words, such as ``MeanPooling``.
 
     Example
     -------
@@ -179,7 +152,11 @@ class WordEncoder(torch.nn.Module):
     """
 
     def __init__(
-        self, frame_encoder, hidden_size=128, dropout=0.3, pooling=MeanPooling
+        self,
+        frame_encoder: torch.nn.Module,
+        hidden_size: int = 128,
+        dropout: float = 0.3,
+        pooling: Type[torch.nn.Module] = MeanPooling,
     ):
         super().__init__()
         self.frame_encoder = frame_encoder
@@ -188,45 +165,33 @@ class WordEncoder(torch.nn.Module):
         self.dropout = torch.nn.Dropout(dropout)
         self.output_size = self.blstm.output_size
 
-    def forward(self, audio):
-        """Encodes the audio of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        torch.Tensor
-            H^(A), shape ``[batch, words, 2 * hidden_size]``, zero where an
-            utterance has no more words.
-        """
+    def forward(self, audio: WordFrames) -> torch.Tensor:
+        """Return H^(A), ``[batch, words, 2 * hidden_size]``, with zeros as padding."""
         encoded = self.frame_encoder(audio)
         words = self.pooling(encoded.frames, encoded.frame_counts)
         hidden = self.blstm(self.dropout(words), audio.word_counts)
         return pad(self.dropout(hidden), audio.word_counts)
 
-    def step_counts(self, audio):
-        """Words of each utterance, shape ``[batch]``."""
+    def step_counts(self, audio: WordFrames) -> torch.Tensor:
+        """Return the number of words of each utterance, ``[batch]``."""
         return audio.word_counts
 
 
 class WordFrameBLSTM(WordEncoder):
-    """The paper's audio encoder: a BLSTM inside words, another one over words.
+    """Audio encoder of the paper: a BLSTM within words and a BLSTM over words.
 
-    The bottom BLSTM reads the frames of each word by themselves; the mean over
-    a word's own frames is its vector. Dropout follows both layers. With the
-    defaults it has 569,344 parameters.
+    The bottom BLSTM encodes the frames of each word separately; the vector of a
+    word is the mean over its frames. Dropout follows both layers. With the defaults
+    there are 569,344 parameters.
 
     Arguments
     ---------
     input_size : int
-        Features of a frame.
+        Features per frame.
     hidden_size : int
-        Units of each direction, in both layers.
+        Units per direction, in both layers.
     dropout : float
-        Probability.
+        Dropout probability.
 
     Example
     -------
@@ -241,27 +206,28 @@ class WordFrameBLSTM(WordEncoder):
     torch.Size([2, 2, 256])
     """
 
-    def __init__(self, input_size=40, hidden_size=128, dropout=0.3):
+    def __init__(
+        self, input_size: int = 40, hidden_size: int = 128, dropout: float = 0.3
+    ):
         super().__init__(
             FrameBLSTM(input_size, hidden_size), hidden_size, dropout
         )
 
 
 class UtteranceFrameBLSTM(torch.nn.Module):
-    """A BLSTM over all frames of an utterance, then dropout.
+    """BLSTM over all frames of an utterance, followed by dropout.
 
-    The baselines hear an utterance this way, rather than word by word. Their
-    YAML files cut it into one segment, so that no frame is heard twice. With
-    the defaults it has 174,080 parameters.
+    Used by the baselines, whose YAML files use one segment per utterance. With the
+    defaults there are 174,080 parameters.
 
     Arguments
     ---------
     input_size : int
-        Features of a frame.
+        Features per frame.
     hidden_size : int
-        Units of each direction.
+        Units per direction.
     dropout : float
-        Probability.
+        Dropout probability.
 
     Example
     -------
@@ -276,29 +242,19 @@ class UtteranceFrameBLSTM(torch.nn.Module):
     torch.Size([2, 6, 256])
     """
 
-    def __init__(self, input_size=40, hidden_size=128, dropout=0.3):
+    def __init__(
+        self, input_size: int = 40, hidden_size: int = 128, dropout: float = 0.3
+    ):
         super().__init__()
         self.blstm = RaggedBLSTM(input_size, hidden_size)
         self.dropout = torch.nn.Dropout(dropout)
         self.output_size = self.blstm.output_size
 
-    def forward(self, audio):
-        """Encodes the audio of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape ``[batch, frames, 2 * hidden_size]``, zero where an
-            utterance has no more frames.
-        """
+    def forward(self, audio: WordFrames) -> torch.Tensor:
+        """Return ``[batch, frames, 2 * hidden_size]``, with zeros as padding."""
         counts = self.step_counts(audio)
         return pad(self.dropout(self.blstm(audio.frames, counts)), counts)
 
-    def step_counts(self, audio):
-        """Frames of each utterance, shape ``[batch]``."""
+    def step_counts(self, audio: WordFrames) -> torch.Tensor:
+        """Return the number of frames of each utterance, ``[batch]``."""
         return utterance_frame_counts(audio)

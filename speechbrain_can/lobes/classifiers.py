@@ -1,26 +1,26 @@
-"""Classifiers: from context vectors to predictions with their weights."""
+"""Classifiers: map context vectors to predictions and their weights."""
 
 from dataclasses import dataclass
 from typing import Dict, Optional
 
 import torch
 
-from speechbrain_can.lobes.attention import Attention
+from speechbrain_can.lobes.attention import Attention, Contexts
 
 
 @dataclass
 class EmotionOutput:
-    """What a model says of a batch.
+    """Output of a model for a batch.
 
     Arguments
     ---------
     logits : dict of str: torch.Tensor
-        The predictions by name, each of shape ``[batch, classes]``.
+        Logits of each prediction by name, ``[batch, classes]``.
     weights : dict of str: float
-        The weight of each prediction in the loss (eq. 14) and in the decision
+        Weight of each prediction in the loss (eq. 14) and in the decision
         (eq. 15).
     attention : Attention or None
-        Where the model looked, if it has such a thing.
+        Attention over words, if the model has any.
     """
 
     logits: Dict[str, torch.Tensor]
@@ -29,20 +29,20 @@ class EmotionOutput:
 
 
 class CrossClassifier(torch.nn.Module):
-    """Three linear classifiers over the contexts (eqs 10-12).
+    """Three linear classifiers of the contexts (eqs 10-12).
 
-    ``joint`` sees all four contexts, ``text`` c^(TT) alone and ``audio``
-    c^(AA) alone. With 256 features and 7 classes they have 10,773 parameters.
+    ``joint`` uses all four contexts, ``text`` only c^(TT) and ``audio`` only c^(AA).
+    With 256 features and 7 classes there are 10,773 parameters.
 
     Arguments
     ---------
     input_size : int
-        Features of a context.
+        Features per context.
     n_classes : int
         Number of emotions.
     align_weight : float
-        alpha of eqs 14 and 15: the weight of ``text`` and ``audio`` beside
-        ``joint``. At 0 ``joint`` learns and decides alone.
+        alpha of eqs 14 and 15: the weight of ``text`` and ``audio`` relative to
+        ``joint``. With 0, only ``joint`` is trained and used.
 
     Example
     -------
@@ -55,7 +55,9 @@ class CrossClassifier(torch.nn.Module):
     {'joint': 1.0, 'text': 0.1, 'audio': 0.1}
     """
 
-    def __init__(self, input_size, n_classes, align_weight=0.1):
+    def __init__(
+        self, input_size: int, n_classes: int, align_weight: float = 0.1
+    ):
         super().__init__()
         self.joint = torch.nn.Linear(4 * input_size, n_classes)
         self.text = torch.nn.Linear(input_size, n_classes)
@@ -66,19 +68,8 @@ class CrossClassifier(torch.nn.Module):
             "audio": float(align_weight),
         }
 
-    def forward(self, contexts):
-        """Classifies a batch.
-
-        Arguments
-        ---------
-        contexts : Contexts
-            The four context vectors.
-
-        Returns
-        -------
-        EmotionOutput
-            Three sets of logits with their weights.
-        """
+    def forward(self, contexts: Contexts) -> EmotionOutput:
+        """Return three sets of logits and their weights."""
         logits = {
             "joint": self.joint(torch.cat(contexts, dim=-1)),
             "text": self.text(contexts.tt),
@@ -88,9 +79,9 @@ class CrossClassifier(torch.nn.Module):
 
 
 class SingleClassifier(torch.nn.Module):
-    """One linear classifier of one context vector.
+    """Linear classifier of one context vector.
 
-    With 256 features and 7 classes it has 1,799 parameters.
+    With 256 features and 7 classes there are 1,799 parameters.
 
     Arguments
     ---------
@@ -106,37 +97,25 @@ class SingleClassifier(torch.nn.Module):
     torch.Size([2, 7])
     """
 
-    def __init__(self, input_size, n_classes):
+    def __init__(self, input_size: int, n_classes: int):
         super().__init__()
         self.joint = torch.nn.Linear(input_size, n_classes)
 
-    def forward(self, contexts):
-        """Classifies a batch.
-
-        Arguments
-        ---------
-        contexts : torch.Tensor
-            Shape ``[batch, features]``.
-
-        Returns
-        -------
-        EmotionOutput
-            One set of logits.
-        """
+    def forward(self, contexts: torch.Tensor) -> EmotionOutput:
+        """Classify contexts ``[batch, features]``."""
         return single_output(self.joint(contexts))
 
 
 class UncrossedClassifier(torch.nn.Module):
-    """A classifier of c^(TT) and c^(AA) alone (Table 4, "- cross attention").
+    """Classifier of c^(TT) and c^(AA) only (Table 4, "- cross attention").
 
-    Nothing is lent between the modalities, so that a stop-gradient has nothing
-    to stop, and there is no L_align. With 256 features and 7 classes it has
-    3,591 parameters.
+    Without crossed contexts, there is neither a stop-gradient nor an L_align. With
+    256 features and 7 classes there are 3,591 parameters.
 
     Arguments
     ---------
     input_size : int
-        Features of a context.
+        Features per context.
     n_classes : int
         Number of emotions.
 
@@ -148,28 +127,17 @@ class UncrossedClassifier(torch.nn.Module):
     torch.Size([2, 7])
     """
 
-    def __init__(self, input_size, n_classes):
+    def __init__(self, input_size: int, n_classes: int):
         super().__init__()
         self.joint = torch.nn.Linear(2 * input_size, n_classes)
 
-    def forward(self, contexts):
-        """Classifies a batch.
-
-        Arguments
-        ---------
-        contexts : Contexts
-            The context vectors.
-
-        Returns
-        -------
-        EmotionOutput
-            One set of logits.
-        """
+    def forward(self, contexts: Contexts) -> EmotionOutput:
+        """Return one set of logits."""
         return single_output(
             self.joint(torch.cat([contexts.tt, contexts.aa], dim=-1))
         )
 
 
-def single_output(logits):
-    """One prediction of weight 1, from logits ``[batch, classes]``."""
+def single_output(logits: torch.Tensor) -> EmotionOutput:
+    """Return an output with a single prediction of weight 1."""
     return EmotionOutput({"joint": logits}, {"joint": 1.0})

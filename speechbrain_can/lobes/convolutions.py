@@ -1,14 +1,21 @@
-"""Convolutions over the frames of each word by themselves.
+"""Convolutions over the frames of each word separately.
 
-Words lie behind each other with a gap of zeros between them, as wide as a kernel
-reaches: what each word gets is exact, and there is no padding to the longest."""
+Words are placed in one row with gaps of zeros as wide as the reach of a kernel. The
+result is exact and needs no padding to the longest word.
+"""
+
+from typing import Sequence, Tuple
 
 import torch
 
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from speechbrain.nnet.CNN import Conv1d
 from speechbrain_can.lobes.audio import FrameBLSTM
-from speechbrain_can.lobes.ragged import mean_over_steps, step_positions
+from speechbrain_can.lobes.ragged import (
+    WordFrames,
+    mean_over_steps,
+    step_positions,
+)
 
 
 class FrameCNN(torch.nn.Module):
@@ -81,34 +88,34 @@ class FrameCNN(torch.nn.Module):
 
 
 class FrameECAPA(torch.nn.Module):
-    """The frame layers of SpeechBrain's ECAPA-TDNN.
+    """Frame layers of SpeechBrain's ECAPA-TDNN.
 
     Desplanques et al., "ECAPA-TDNN", Interspeech 2020, up to the aggregation of
-    its layers; the pooling to words follows in ``WordEncoder``. Squeeze and
-    excitation look at one word, and beyond a word are zeros where the original
-    mirrors its edges. Batch norms see real frames alone: while it trains a batch
-    needs two, and several processes need a GPU each (SpeechBrain synchronises
-    them). With the defaults it has 341,872 parameters.
+    layers; ``WordEncoder`` pools the output to words. Squeeze-and-excitation uses the
+    frames of one word, and convolutions pad words with zeros where the original
+    mirrors the edges. Batch norm uses only real frames: a training batch needs at
+    least two, and SpeechBrain synchronizes it between processes only on GPUs. With
+    the defaults there are 341,872 parameters.
 
     Arguments
     ---------
     input_size : int
-        Features of a frame.
+        Features per frame.
     channels : list of int
-        Features of each layer; the last one's are those of an encoded frame.
+        Channels of each layer; the last one is the output size.
     kernel_sizes : list of int
-        Frames that the convolutions of each layer see, odd.
+        Kernel size of each layer, odd.
     dilations : list of int
-        Frames from one that they see to the next.
+        Dilation of each layer.
     res2net_scale : int
-        Parts that the channels of the layers between are cut into.
+        Number of parts that the Res2Net blocks split channels into.
     se_channels : int
-        Channels that squeeze and excitation squeezes to.
+        Bottleneck of squeeze-and-excitation.
 
     Raises
     ------
     ValueError
-        If one of ``kernel_sizes`` is even.
+        If a kernel size is even.
 
     Example
     -------
@@ -124,12 +131,12 @@ class FrameECAPA(torch.nn.Module):
 
     def __init__(
         self,
-        input_size=40,
-        channels=(128, 128, 128, 128, 256),
-        kernel_sizes=(5, 3, 3, 3, 1),
-        dilations=(1, 2, 3, 4, 1),
-        res2net_scale=8,
-        se_channels=128,
+        input_size: int = 40,
+        channels: Sequence[int] = (128, 128, 128, 128, 256),
+        kernel_sizes: Sequence[int] = (5, 3, 3, 3, 1),
+        dilations: Sequence[int] = (1, 2, 3, 4, 1),
+        res2net_scale: int = 8,
+        se_channels: int = 128,
     ):
         super().__init__()
         for kernel_size in kernel_sizes:
@@ -145,19 +152,8 @@ class FrameECAPA(torch.nn.Module):
         self.blocks, self.mfa = ecapa.blocks, ecapa.mfa
         self.output_size = channels[-1]
 
-    def forward(self, audio):
-        """Encodes the frames of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        WordFrames
-            Their encodings.
-        """
+    def forward(self, audio: WordFrames) -> WordFrames:
+        """Encode the frames of each word."""
         counts = audio.frame_counts
         words, _ = step_positions(counts)
         first, *others = self.blocks
@@ -172,11 +168,11 @@ class FrameECAPA(torch.nn.Module):
 
 def _check_odd(kernel_size):
     if kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size is {kernel_size}; choose an odd one")
+        raise ValueError(f"kernel_size must be odd, but is {kernel_size}")
 
 
 def _convolve(convolution, frames, words):
-    """SpeechBrain's ``Conv1d`` over flat frames, word by word."""
+    """Apply SpeechBrain's ``Conv1d`` to flat frames, word by word."""
     layer = convolution.conv
     (kernel_size,), (dilation,) = layer.kernel_size, layer.dilation
     gap = dilation * (kernel_size // 2)
@@ -187,14 +183,14 @@ def _convolve(convolution, frames, words):
 
 
 def _time_delay(block, frames, words):
-    """SpeechBrain's ``TDNNBlock``."""
+    """Apply SpeechBrain's ``TDNNBlock`` to flat frames."""
     return block.norm.norm(
         block.activation(_convolve(block.conv, frames, words))
     )
 
 
 def _squeeze_excite(block, frames, words, counts):
-    """SpeechBrain's ``SERes2NetBlock``."""
+    """Apply SpeechBrain's ``SERes2NetBlock`` to flat frames."""
     residual = frames
     if block.shortcut:
         residual = _convolve(block.shortcut, frames, words)
@@ -212,25 +208,27 @@ def _squeeze_excite(block, frames, words, counts):
     return gates[words] * hidden + residual
 
 
-def stack_frames(flat, counts, size):
-    """Frames of each sequence put together ``size`` at a time.
+def stack_frames(
+    flat: torch.Tensor, counts: torch.Tensor, size: int
+) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Concatenate ``size`` consecutive frames of each sequence.
 
     Arguments
     ---------
     flat : torch.Tensor
-        Shape ``[frames, features]``.
+        Frames, ``[frames, features]``.
     counts : torch.Tensor
-        Frames of each sequence, shape ``[sequences]``.
+        Frames per sequence, ``[sequences]``.
     size : int
-        How many become one.
+        Number of frames per step.
 
     Returns
     -------
     stacked : torch.Tensor
-        Shape ``[steps, size * features]``; the last step of a sequence is
-        filled with zeros.
+        Steps, ``[steps, size * features]``; the last step of a sequence is
+        padded with zeros.
     step_counts : torch.Tensor
-        Steps of each sequence, shape ``[sequences]``.
+        Steps per sequence, ``[sequences]``.
 
     Example
     -------
@@ -250,30 +248,29 @@ def stack_frames(flat, counts, size):
 
 
 class SubsampledFrameBLSTM(FrameBLSTM):
-    """A ``FrameBLSTM`` behind a convolution that shortens what it reads.
+    """``FrameBLSTM`` after subsampling by a strided convolution.
 
-    Frame stacking (Sak et al., "Fast and accurate recurrent neural network
-    acoustic models for speech recognition", Interspeech 2015) with a projection,
-    as convolutional subsampling has it: kernel and stride are the same, every
-    frame is read once, and no step reads frames of two words. With the defaults
-    it has 214,080 parameters.
+    Frame stacking (Sak et al., "Fast and accurate recurrent neural network acoustic
+    models for speech recognition", Interspeech 2015) with a projection: kernel size
+    and stride are equal, so each frame is used once, and no step contains frames of
+    two words. With the defaults there are 214,080 parameters.
 
     Arguments
     ---------
     input_size : int
-        Features of a frame.
+        Features per frame.
     hidden_size : int
-        Units of each direction.
+        Units per direction.
     subsampling : int
-        Frames of a step; a word's last step is filled with zeros, which is the
-        mean of normalised features.
+        Frames per step. The last step of a word is padded with zeros, the mean
+        of normalized features.
     channels : int
-        Features of a step.
+        Features per step.
 
     Raises
     ------
     ValueError
-        If ``subsampling`` is not 1 or more.
+        If ``subsampling`` is less than 1.
 
     Example
     -------
@@ -288,10 +285,16 @@ class SubsampledFrameBLSTM(FrameBLSTM):
     """
 
     def __init__(
-        self, input_size=40, hidden_size=128, subsampling=6, channels=64
+        self,
+        input_size: int = 40,
+        hidden_size: int = 128,
+        subsampling: int = 6,
+        channels: int = 64,
     ):
         if subsampling < 1:
-            raise ValueError(f"subsampling is {subsampling}; give 1 or more")
+            raise ValueError(
+                f"subsampling must be at least 1, but is {subsampling}"
+            )
         super().__init__(channels, hidden_size)
         self.subsampling = subsampling
         self.convolution = torch.nn.Sequential(
@@ -299,19 +302,8 @@ class SubsampledFrameBLSTM(FrameBLSTM):
             torch.nn.ReLU(),
         )
 
-    def forward(self, audio):
-        """Encodes the frames of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        WordFrames
-            Encodings of the steps, and the steps of every word.
-        """
+    def forward(self, audio: WordFrames) -> WordFrames:
+        """Encode the steps of each word."""
         stacked, counts = stack_frames(
             audio.frames, audio.frame_counts, self.subsampling
         )

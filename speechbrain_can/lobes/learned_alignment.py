@@ -1,26 +1,27 @@
-"""Alignment learnt by attention of words over frames (Xu et al., 2019).
+"""Alignment learned by attention of words to frames (Xu et al., 2019).
 
-"Learning alignment for multimodal emotion recognition from speech", Interspeech
-2019; "Xu et al." of the paper's Table 2. The original has BLSTMs of 100 units
-and dense layers of 200; the sizes here are the paper's."""
+"Learning alignment for multimodal emotion recognition from speech", Interspeech 2019;
+"Xu et al." in Table 2 of the paper. The original uses BLSTMs with 100 units and dense
+layers with 200; the sizes here are those of the paper.
+"""
 
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 import torch
 
-from speechbrain_can.lobes.classifiers import single_output
+from speechbrain_can.lobes.classifiers import EmotionOutput, single_output
 from speechbrain_can.lobes.ragged import RaggedBLSTM, pad
 
 
 class WordPairs(NamedTuple):
-    """Words, each beside the frames that it gathered.
+    """Words concatenated with their attended frames.
 
     Arguments
     ---------
     pairs : torch.Tensor
-        [s~; h], shape ``[batch, words, 2 * features]``.
+        [s~; h], ``[batch, words, 2 * features]``.
     mask : torch.Tensor
-        True at real words, shape ``[batch, words]``.
+        True at real words, ``[batch, words]``.
     """
 
     pairs: torch.Tensor
@@ -28,16 +29,15 @@ class WordPairs(NamedTuple):
 
 
 class LearnedAlignment(torch.nn.Module):
-    """Every word gathers the frames that fit it, and stands beside them.
+    """Fusion in which each word attends to the frames of the utterance.
 
-    a_ji = tanh(v . s_i + u . h_j + b), softmax over the frames i of the
-    utterance, s~_j = sum_i alpha_ji s_i. With 256 features it has 513
-    parameters.
+    a_ji = tanh(v . s_i + u . h_j + b), softmax over the frames i of the utterance,
+    s~_j = sum_i alpha_ji s_i. With 256 features there are 513 parameters.
 
     Arguments
     ---------
     input_size : int
-        Features of a frame and of a word.
+        Features per frame and per word.
 
     Example
     -------
@@ -52,30 +52,34 @@ class LearnedAlignment(torch.nn.Module):
     torch.Size([2, 3, 16])
     """
 
-    def __init__(self, input_size):
+    def __init__(self, input_size: int):
         super().__init__()
         self.frame_score = torch.nn.Linear(input_size, 1, bias=False)
         self.word_score = torch.nn.Linear(input_size, 1)
         self.output_size = 2 * input_size
 
-    def forward(self, text, audio, text_mask, audio_mask):
-        """Aligns.
+    def forward(
+        self,
+        text: torch.Tensor,
+        audio: torch.Tensor,
+        text_mask: torch.Tensor,
+        audio_mask: torch.Tensor,
+    ) -> Tuple[WordPairs, None]:
+        """Return words with their attended frames, and None: frames are not words.
 
         Arguments
         ---------
         text, audio : torch.Tensor
-            h and s, of shape ``[batch, words, features]`` and
-            ``[batch, frames, features]``.
+            h and s, ``[batch, words, features]`` and ``[batch, frames, features]``.
         text_mask, audio_mask : torch.Tensor
-            True at real words ``[batch, words]`` and frames ``[batch,
-            frames]``.
+            True at real words ``[batch, words]`` and frames ``[batch, frames]``.
 
         Returns
         -------
         contexts : WordPairs
-            Words beside the frames that they gathered.
+            Words with their attended frames.
         attention : None
-            It is on frames, not on words.
+            There is no attention over words.
         """
         scores = torch.tanh(
             self.word_score(text) + self.frame_score(audio).transpose(1, 2)
@@ -87,22 +91,21 @@ class LearnedAlignment(torch.nn.Module):
 
 
 class WordPairClassifier(torch.nn.Module):
-    """Words beside the frames they gathered, by a BLSTM and a maximum.
+    """Classifier with a BLSTM over word pairs and max pooling.
 
-    BLSTM over words, dropout, maximum over words, a dense layer with ReLU as
-    wide as the BLSTM, a linear layer. With 512 features, 128 units and 7
-    classes it has 724,999 parameters.
+    BLSTM over words, dropout, maximum over words, dense layer with ReLU, linear
+    layer. With 512 features, 128 units and 7 classes there are 724,999 parameters.
 
     Arguments
     ---------
     input_size : int
-        Features of a word and of the frames beside it, together.
+        Features per word pair.
     hidden_size : int
-        Units of each direction of the BLSTM.
+        Units per direction of the BLSTM.
     n_classes : int
         Number of emotions.
     dropout : float
-        Probability.
+        Dropout probability.
 
     Example
     -------
@@ -113,7 +116,13 @@ class WordPairClassifier(torch.nn.Module):
     torch.Size([2, 7])
     """
 
-    def __init__(self, input_size, hidden_size, n_classes=7, dropout=0.3):
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        n_classes: int = 7,
+        dropout: float = 0.3,
+    ):
         super().__init__()
         self.blstm = RaggedBLSTM(input_size, hidden_size)
         size = self.blstm.output_size
@@ -121,19 +130,8 @@ class WordPairClassifier(torch.nn.Module):
         self.dense = torch.nn.Linear(size, size)
         self.linear = torch.nn.Linear(size, n_classes)
 
-    def forward(self, contexts):
-        """Classifies a batch.
-
-        Arguments
-        ---------
-        contexts : WordPairs
-            Words beside the frames that they gathered.
-
-        Returns
-        -------
-        EmotionOutput
-            One set of logits.
-        """
+    def forward(self, contexts: WordPairs) -> EmotionOutput:
+        """Return one set of logits."""
         pairs, mask = contexts
         counts = mask.sum(dim=1)
         hidden = pad(self.dropout(self.blstm(pairs[mask], counts)), counts)

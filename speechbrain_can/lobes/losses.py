@@ -1,15 +1,22 @@
-"""The training objective and the decision of CAN (eqs 13-15).
+"""Loss and decision of CAN (eqs 13-15).
 
-Both follow from what a model returns, sets of logits with weights, and hold
-for a model with one set of logits just as well."""
+Both use the logits and weights that a model returns, so they also apply to models
+with a single prediction.
+"""
+
+from typing import Dict
 
 import torch
 
+from speechbrain_can.lobes.classifiers import EmotionOutput
 
-def cross_entropies(output, targets):
-    """Cross entropy of each utterance, ``[batch]``, by the prediction's name.
 
-    ``output`` is an ``EmotionOutput``, ``targets`` are classes ``[batch]``.
+def cross_entropies(
+    output: EmotionOutput, targets: torch.Tensor
+) -> Dict[str, torch.Tensor]:
+    """Return the cross entropy of each utterance, ``[batch]``, by prediction.
+
+    ``targets`` are class indices ``[batch]``.
     """
     return {
         name: torch.nn.functional.cross_entropy(
@@ -19,8 +26,10 @@ def cross_entropies(output, targets):
     }
 
 
-def total_loss(losses, weights):
-    """Weighted sum of losses ``[batch]``, both by name (eqs 13 and 14).
+def total_loss(
+    losses: Dict[str, torch.Tensor], weights: Dict[str, float]
+) -> torch.Tensor:
+    """Return the weighted sum of losses ``[batch]`` (eqs 13 and 14).
 
     Example
     -------
@@ -31,25 +40,24 @@ def total_loss(losses, weights):
     return sum(weights[name] * loss for name, loss in losses.items())
 
 
-def decide(output):
-    """The final prediction (eq. 15), renormalised to a probability.
+def decide(output: EmotionOutput) -> torch.Tensor:
+    """Combine the predictions of a model (eq. 15), normalized to probabilities.
 
-    The product of the predictions, each to the power of its weight, is
-    computed as a sum of logarithms. A prediction of weight 0 has no say.
+    The product of probabilities raised to their weights is computed as a sum of
+    logarithms. Predictions with weight 0 are ignored.
 
     Arguments
     ---------
     output : EmotionOutput
-        Logits of shape ``[batch, classes]`` by name.
+        Logits by name, ``[batch, classes]``.
 
     Returns
     -------
     torch.Tensor
-        Log-probabilities, shape ``[batch, classes]``.
+        Log-probabilities, ``[batch, classes]``.
 
     Example
     -------
-    >>> from speechbrain_can.lobes.classifiers import EmotionOutput
     >>> half = torch.tensor([[0.5, 0.5]]).log()
     >>> sure = torch.tensor([[0.8, 0.2]]).log()
     >>> output = EmotionOutput(

@@ -1,6 +1,7 @@
-"""Mixup of what a classifier sees."""
+"""Mixup of the input of a classifier."""
 
 from dataclasses import dataclass
+from typing import Tuple, Union
 
 import torch
 
@@ -9,14 +10,14 @@ from speechbrain_can.lobes.classifiers import EmotionOutput
 
 @dataclass
 class MixedOutput(EmotionOutput):
-    """What a model says of utterances that were mixed.
+    """Output for mixed utterances.
 
     Arguments
     ---------
     order : torch.Tensor
-        With which utterance each was mixed, shape ``[batch]``.
+        Index of the utterance that each one is mixed with, ``[batch]``.
     share : torch.Tensor
-        Of each utterance itself, shape ``[batch, 1]``.
+        Share of each utterance itself, ``[batch, 1]``.
     """
 
     order: torch.Tensor = None
@@ -24,18 +25,18 @@ class MixedOutput(EmotionOutput):
 
 
 class Mixup(torch.nn.Module):
-    """A classifier that is trained on mixed contexts (manifold mixup).
+    """Classifier that mixes contexts during training (manifold mixup).
 
-    Words of two utterances do not fall on one another, their contexts do: each
-    utterance's are mixed with another's of the batch, and so are the targets
-    (Verma et al., "Manifold Mixup", ICML 2019).
+    The words of two utterances do not correspond, but their contexts do. Each
+    utterance is mixed with another one of the batch, and so are the targets (Verma et
+    al., "Manifold Mixup", ICML 2019).
 
     Arguments
     ---------
     classifier : torch.nn.Module
-        From contexts to an ``EmotionOutput``.
+        Maps contexts to an ``EmotionOutput``.
     alpha : float
-        Of the Beta distribution that shares are drawn from; 0 mixes nothing.
+        Parameter of the Beta distribution of shares; 0 disables mixup.
 
     Example
     -------
@@ -46,24 +47,15 @@ class Mixup(torch.nn.Module):
     torch.Size([4, 7])
     """
 
-    def __init__(self, classifier, alpha=0.2):
+    def __init__(self, classifier: torch.nn.Module, alpha: float = 0.2):
         super().__init__()
         self.classifier = classifier
         self.alpha = alpha
 
-    def forward(self, contexts):
-        """Classifies a batch.
-
-        Arguments
-        ---------
-        contexts : torch.Tensor or tuple of torch.Tensor
-            Each of shape ``[batch, features]``.
-
-        Returns
-        -------
-        EmotionOutput
-            Of mixed utterances, a ``MixedOutput``, in training.
-        """
+    def forward(
+        self, contexts: Union[torch.Tensor, Tuple[torch.Tensor, ...]]
+    ) -> EmotionOutput:
+        """Classify contexts ``[batch, features]``; in training, mix them first."""
         if not (self.training and self.alpha):
             return self.classifier(contexts)
         parts = (contexts,) if torch.is_tensor(contexts) else contexts
@@ -80,20 +72,20 @@ class Mixup(torch.nn.Module):
         )
 
 
-def mixed_targets(output, targets):
-    """Targets as an output's utterances were mixed.
+def mixed_targets(output: EmotionOutput, targets: torch.Tensor) -> torch.Tensor:
+    """Mix targets like the utterances of an output.
 
     Arguments
     ---------
     output : EmotionOutput
-        If it is no ``MixedOutput``, targets are as they were.
+        If it is not a ``MixedOutput``, the targets are unchanged.
     targets : torch.Tensor
-        Classes, shape ``[batch]``, or shares of them, ``[batch, classes]``.
+        Class indices ``[batch]`` or class shares ``[batch, classes]``.
 
     Returns
     -------
     torch.Tensor
-        Shares of the classes, shape ``[batch, classes]``, where mixed.
+        Class shares, ``[batch, classes]``, if mixed.
     """
     if not isinstance(output, MixedOutput):
         return targets
@@ -102,8 +94,8 @@ def mixed_targets(output, targets):
     return output.share * shares + (1 - output.share) * shares[output.order]
 
 
-def class_shares(targets, n_classes):
-    """Classes ``[batch]``, or shares already, as shares ``[batch, classes]``."""
+def class_shares(targets: torch.Tensor, n_classes: int) -> torch.Tensor:
+    """Convert class indices ``[batch]`` to shares ``[batch, classes]``."""
     if targets.dim() == 2:
         return targets
     return torch.nn.functional.one_hot(targets, n_classes).float()

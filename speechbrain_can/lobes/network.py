@@ -1,35 +1,37 @@
-"""The network: every system is four parts, named in YAML."""
+"""The network: four parts that each YAML file defines."""
+
+from typing import Iterable, Optional, Sequence
 
 import torch
 
-from speechbrain_can.lobes.ragged import count_words, real_steps
+from speechbrain_can.lobes.classifiers import EmotionOutput
+from speechbrain_can.lobes.ragged import WordFrames, count_words, real_steps
 
 
 class EmotionNetwork(torch.nn.Module):
-    """Text and audio encoded, fused and classified.
+    """Network of text encoder, audio encoder, fusion and classifier.
 
-    With the paper's parts, 7 classes and V words in the vocabulary CAN (Lee,
+    With the parts of the paper, 7 classes and a vocabulary of V words, CAN (Lee,
     Yoon, Jung, Interspeech 2020) has ``300 V + 1,020,949`` parameters.
 
     Arguments
     ---------
     text_encoder : torch.nn.Module or None
-        From lists of words to ``[batch, words, features]``; None for a system
-        that does not read.
+        Maps lists of words to ``[batch, words, features]``; None for systems
+        without text.
     audio_encoder : torch.nn.Module or None
-        From ``WordFrames`` to ``[batch, steps, features]``, with
-        ``step_counts``; None for a system that does not hear.
+        Maps ``WordFrames`` to ``[batch, steps, features]`` and has a method
+        ``step_counts``; None for systems without audio.
     fusion : torch.nn.Module
-        From both encodings and their masks to contexts and attention.
+        Maps both encodings and their masks to contexts and attention.
     classifier : torch.nn.Module
-        From contexts to an ``EmotionOutput``.
+        Maps contexts to an ``EmotionOutput``.
 
     Example
     -------
     >>> from speechbrain_can.lobes.attention import CrossAttention
     >>> from speechbrain_can.lobes.audio import WordFrameBLSTM
     >>> from speechbrain_can.lobes.classifiers import CrossClassifier
-    >>> from speechbrain_can.lobes.ragged import WordFrames
     >>> from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
     >>> model = EmotionNetwork(
     ...     text_encoder=WordBLSTM(WordEmbedding(300)),
@@ -47,33 +49,30 @@ class EmotionNetwork(torch.nn.Module):
     (torch.Size([2, 7]), torch.Size([2, 2, 4]))
     """
 
-    def __init__(self, text_encoder, audio_encoder, fusion, classifier):
+    def __init__(
+        self,
+        text_encoder: Optional[torch.nn.Module],
+        audio_encoder: Optional[torch.nn.Module],
+        fusion: torch.nn.Module,
+        classifier: torch.nn.Module,
+    ):
         super().__init__()
         self.text_encoder = text_encoder
         self.audio_encoder = audio_encoder
         self.fusion = fusion
         self.classifier = classifier
 
-    def fit_vocabulary(self, train_words, other_words=()):
-        """See ``WordEmbedding.fit_vocabulary``."""
+    def fit_vocabulary(
+        self, train_words: Iterable[str], other_words: Iterable[str] = ()
+    ) -> None:
+        """Set the vocabulary of the text encoder; see ``WordEmbedding``."""
         if self.text_encoder is not None:
             self.text_encoder.fit_vocabulary(train_words, other_words)
 
-    def forward(self, words, audio):
-        """Predicts the emotions of a batch.
-
-        Arguments
-        ---------
-        words : list of list of str
-            The words of each utterance.
-        audio : WordFrames
-            The frames of the same utterances.
-
-        Returns
-        -------
-        EmotionOutput
-            Logits, their weights and the attention.
-        """
+    def forward(
+        self, words: Sequence[Sequence[str]], audio: WordFrames
+    ) -> EmotionOutput:
+        """Predict the emotions of a batch from words and frames."""
         text = text_mask = hidden = audio_mask = None
         if self.text_encoder is not None:
             text = self.text_encoder(words)
@@ -88,25 +87,26 @@ class EmotionNetwork(torch.nn.Module):
 
 
 class StoredTextNetwork(EmotionNetwork):
-    """A network whose text vectors stand in the frames, one frame a word.
+    """``EmotionNetwork`` whose text vectors are part of the cached frames.
 
-    They come before the audio's features; ``SegmentWhisper`` stores them so.
+    There is one frame per word, in which the text vector precedes the audio features,
+    as ``SegmentWhisper`` stores them.
 
     Arguments
     ---------
     text_size : int
         Features of a text vector.
     text_encoder : torch.nn.Module
-        Of the same kind as ``audio_encoder``: both take ``WordFrames``.
+        Maps ``WordFrames`` to ``[batch, words, features]``, like
+        ``audio_encoder``.
     audio_encoder, fusion, classifier : torch.nn.Module
-        As for ``EmotionNetwork``.
+        See ``EmotionNetwork``.
 
     Example
     -------
     >>> from speechbrain_can.lobes.attention import CrossAttention
     >>> from speechbrain_can.lobes.audio import FramesAsStored, WordEncoder
     >>> from speechbrain_can.lobes.classifiers import CrossClassifier
-    >>> from speechbrain_can.lobes.ragged import WordFrames
     >>> model = StoredTextNetwork(
     ...     text_size=12,
     ...     text_encoder=WordEncoder(FramesAsStored(12)),
@@ -124,29 +124,25 @@ class StoredTextNetwork(EmotionNetwork):
     """
 
     def __init__(
-        self, text_size, text_encoder, audio_encoder, fusion, classifier
+        self,
+        text_size: int,
+        text_encoder: torch.nn.Module,
+        audio_encoder: torch.nn.Module,
+        fusion: torch.nn.Module,
+        classifier: torch.nn.Module,
     ):
         super().__init__(text_encoder, audio_encoder, fusion, classifier)
         self.text_size = text_size
 
-    def fit_vocabulary(self, train_words, other_words=()):
-        """Nothing is learnt: text is as the store has it."""
+    def fit_vocabulary(
+        self, train_words: Iterable[str], other_words: Iterable[str] = ()
+    ) -> None:
+        """Do nothing; text vectors are cached."""
 
-    def forward(self, words, audio):
-        """Predicts the emotions of a batch.
-
-        Arguments
-        ---------
-        words : list of list of str
-            Not read; their vectors are in the frames.
-        audio : WordFrames
-            Text vector and audio features of each word.
-
-        Returns
-        -------
-        EmotionOutput
-            Logits, their weights and the attention.
-        """
+    def forward(
+        self, words: Sequence[Sequence[str]], audio: WordFrames
+    ) -> EmotionOutput:
+        """Predict the emotions of a batch; ``words`` are ignored."""
         text = audio._replace(frames=audio.frames[:, : self.text_size])
         audio = audio._replace(frames=audio.frames[:, self.text_size :])
         mask = real_steps(audio.word_counts)

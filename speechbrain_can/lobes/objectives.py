@@ -1,7 +1,10 @@
-"""Objectives for small and skewed data, in the place of the plain cross entropy."""
+"""Loss functions for small and imbalanced data."""
+
+from typing import Dict, List, Union
 
 import torch
 
+from speechbrain_can.lobes.classifiers import EmotionOutput
 from speechbrain_can.lobes.losses import cross_entropies
 from speechbrain_can.lobes.mixup import class_shares
 
@@ -9,29 +12,29 @@ BALANCED = "balanced"
 
 
 class EmotionLoss(torch.nn.Module):
-    """Cross entropy with class weights, focal factor and label smoothing.
+    """Cross entropy with class weights, focal loss and label smoothing.
 
-    With the defaults it is ``losses.cross_entropies``. Training takes it where
-    the hparams have a ``loss``; validation and test report the plain one.
+    With the defaults it equals ``losses.cross_entropies``. Training uses the hparams
+    key ``loss``; validation and test report the plain cross entropy.
 
     Arguments
     ---------
     class_weights : str, list of float or None
-        ``balanced`` weighs a class by the inverse of its share of the training
-        set, so that the mean weight is 1, as scikit-learn does; a list has a
-        weight for each class in the order of the corpus.
+        ``balanced`` weights classes by the inverse of their share in the
+        training set, with a mean weight of 1, as scikit-learn does. A list
+        contains the weight of each class in the order of the corpus.
     focal_gamma : float
-        An utterance whose classes have the probability p counts ``(1 -
-        p)**focal_gamma`` (Lin et al., "Focal Loss for Dense Object Detection",
-        ICCV 2017).
+        Exponent of the factor ``(1 - p)**focal_gamma`` for utterances whose
+        label has the probability p (Lin et al., "Focal Loss for Dense Object
+        Detection", ICCV 2017).
     label_smoothing : float
-        Share of each target that goes to all classes alike (Szegedy et al.,
-        "Rethinking the Inception Architecture", CVPR 2016).
+        Share of each target that is distributed over all classes (Szegedy et
+        al., "Rethinking the Inception Architecture", CVPR 2016).
 
     Raises
     ------
     ValueError
-        If the class weights are of no such kind.
+        If the class weights are invalid.
 
     Example
     -------
@@ -44,27 +47,24 @@ class EmotionLoss(torch.nn.Module):
     """
 
     def __init__(
-        self, class_weights=None, focal_gamma=0.0, label_smoothing=0.0
+        self,
+        class_weights: Union[str, List[float], None] = None,
+        focal_gamma: float = 0.0,
+        label_smoothing: float = 0.0,
     ):
         super().__init__()
         if isinstance(class_weights, str) and class_weights != BALANCED:
             raise ValueError(
-                f"class_weights is {class_weights!r}; give {BALANCED!r}, a list "
-                "of numbers or null"
+                f"class_weights must be {BALANCED!r}, a list of numbers or null, "
+                f"but is {class_weights!r}"
             )
         self.class_weights = class_weights
         self.focal_gamma = focal_gamma
         self.label_smoothing = label_smoothing
         self._weights = None
 
-    def fit_classes(self, counts):
-        """Learns how often each class is trained on.
-
-        Arguments
-        ---------
-        counts : torch.Tensor
-            Training utterances of each class, shape ``[classes]``.
-        """
+    def fit_classes(self, counts: torch.Tensor) -> None:
+        """Compute the class weights from the training utterances per class, ``[classes]``."""
         if self.class_weights is None:
             return
         if self.class_weights == BALANCED:
@@ -72,25 +72,27 @@ class EmotionLoss(torch.nn.Module):
             return
         if len(self.class_weights) != len(counts):
             raise ValueError(
-                f"{len(self.class_weights)} class_weights for {len(counts)} "
-                "classes"
+                f"got {len(self.class_weights)} class_weights for "
+                f"{len(counts)} classes"
             )
         self._weights = torch.tensor(self.class_weights, dtype=torch.float)
 
-    def forward(self, output, targets):
-        """The loss of each utterance.
+    def forward(
+        self, output: EmotionOutput, targets: torch.Tensor
+    ) -> Dict[str, torch.Tensor]:
+        """Return the loss of each utterance, ``[batch]``, by prediction.
 
         Arguments
         ---------
         output : EmotionOutput
-            Logits of shape ``[batch, classes]`` by name.
+            Logits by name, ``[batch, classes]``.
         targets : torch.Tensor
-            Classes, shape ``[batch]``, or shares of them, ``[batch, classes]``.
+            Class indices ``[batch]`` or class shares ``[batch, classes]``.
 
         Returns
         -------
         dict of str: torch.Tensor
-            By the name of the logits, each of shape ``[batch]``.
+            The losses.
         """
         if not (self.focal_gamma or self.label_smoothing) and (
             self._weights is None
@@ -109,7 +111,7 @@ class EmotionLoss(torch.nn.Module):
         log_probabilities = logits.log_softmax(dim=1)
         loss = -(smooth * log_probabilities).sum(dim=1)
         if self._weights is not None:
-            # of an utterance, not of the classes that smoothing gives it
+            # The weight depends on the label, not on the smoothed target.
             loss = loss * (shares @ self._weights.to(logits))
         if self.focal_gamma:
             probability = (shares * log_probabilities.exp()).sum(dim=1)

@@ -1,7 +1,10 @@
-"""From frames or subwords to words: every word gets one vector.
+"""Pooling of frames or subwords to words: one vector per word.
 
-Steps are flat, those of the first word first, as everywhere in this package;
-``counts`` says how many each word has."""
+Steps are flat, with those of the first word first; ``counts`` contains the number of
+steps of each word.
+"""
+
+from typing import Tuple
 
 import torch
 
@@ -9,12 +12,12 @@ from speechbrain_can.lobes.ragged import mean_over_steps, step_positions
 
 
 class MeanPooling(torch.nn.Module):
-    """The mean over the steps of each word.
+    """Mean over the steps of each word.
 
     Arguments
     ---------
     input_size : int
-        Features of a step.
+        Features per step.
 
     Example
     -------
@@ -24,35 +27,24 @@ class MeanPooling(torch.nn.Module):
             [5.0000]])
     """
 
-    def __init__(self, input_size):
+    def __init__(self, input_size: int):
         super().__init__()
         self.output_size = input_size
 
-    def forward(self, steps, counts):
-        """Pools.
-
-        Arguments
-        ---------
-        steps : torch.Tensor
-            Shape ``[steps, features]``.
-        counts : torch.Tensor
-            Steps of each word, none zero, shape ``[words]``.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape ``[words, features]``.
-        """
+    def forward(
+        self, steps: torch.Tensor, counts: torch.Tensor
+    ) -> torch.Tensor:
+        """Pool steps ``[steps, features]`` to ``[words, features]``."""
         return mean_over_steps(steps, counts)
 
 
 class StatisticsPooling(torch.nn.Module):
-    """The mean and the standard deviation over the steps of each word.
+    """Mean and standard deviation over the steps of each word.
 
     Arguments
     ---------
     input_size : int
-        Features of a step.
+        Features per step.
 
     Example
     -------
@@ -63,47 +55,36 @@ class StatisticsPooling(torch.nn.Module):
             [5., 0.]])
     """
 
-    def __init__(self, input_size):
+    def __init__(self, input_size: int):
         super().__init__()
         self.output_size = 2 * input_size
 
-    def forward(self, steps, counts):
-        """Pools.
-
-        Arguments
-        ---------
-        steps : torch.Tensor
-            Shape ``[steps, features]``.
-        counts : torch.Tensor
-            Steps of each word, none zero, shape ``[words]``.
-
-        Returns
-        -------
-        torch.Tensor
-            Means beside deviations, shape ``[words, 2 * features]``.
-        """
+    def forward(
+        self, steps: torch.Tensor, counts: torch.Tensor
+    ) -> torch.Tensor:
+        """Pool steps ``[steps, features]`` to ``[words, 2 * features]``."""
         words, _ = step_positions(counts)
-        # squares need more than the digits and the range of half precision
+        # squares exceed the precision and range of half precision
         with torch.autocast(steps.device.type, enabled=False):
             values = steps.float()
             mean = mean_over_steps(values, counts)
             variance = mean_over_steps((values - mean[words]).square(), counts)
-            # a word of one step has no slope to learn from at 0
+            # the square root has no finite gradient at 0
             deviation = (variance + 1e-12).sqrt()
             pooled = torch.cat([mean, deviation], dim=-1)
         return pooled.to(steps.dtype)
 
 
 class AttentionPooling(torch.nn.Module):
-    """A weighted mean over the steps of each word; the weights are learnt.
+    """Learned weighted mean over the steps of each word.
 
-    A step's weight is the softmax, over the steps of its word, of its product
-    with a query. It starts as the mean.
+    The weights are the softmax, over the steps of a word, of the product with a
+    query. Initially they are equal.
 
     Arguments
     ---------
     input_size : int
-        Features of a step, which is the number of parameters.
+        Features per step, which is the number of parameters.
 
     Example
     -------
@@ -112,32 +93,21 @@ class AttentionPooling(torch.nn.Module):
     torch.Size([2, 3])
     """
 
-    def __init__(self, input_size):
+    def __init__(self, input_size: int):
         super().__init__()
         self.query = torch.nn.Parameter(torch.zeros(input_size))
         self.output_size = input_size
 
-    def forward(self, steps, counts):
-        """Pools.
-
-        Arguments
-        ---------
-        steps : torch.Tensor
-            Shape ``[steps, features]``.
-        counts : torch.Tensor
-            Steps of each word, none zero, shape ``[words]``.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape ``[words, features]``.
-        """
+    def forward(
+        self, steps: torch.Tensor, counts: torch.Tensor
+    ) -> torch.Tensor:
+        """Pool steps ``[steps, features]`` to ``[words, features]``."""
         words, _ = step_positions(counts)
-        # Sums over many steps need more than the digits of bfloat16.
+        # Sums over many steps exceed the precision of bfloat16.
         with torch.autocast(steps.device.type, enabled=False):
             values = steps.to(self.query.dtype)
             scores = values @ self.query
-            # The largest score of each word is taken off: exp cannot overflow.
+            # Subtract the largest score of each word, so that exp cannot overflow.
             largest = scores.new_full((len(counts),), -torch.inf)
             largest = largest.scatter_reduce(0, words, scores.detach(), "amax")
             weights = torch.exp(scores - largest[words])
@@ -148,31 +118,33 @@ class AttentionPooling(torch.nn.Module):
         return pooled.to(steps.dtype)
 
 
-def frames_of_words(segments, n_frames, first, hop):
-    """The frames of each word, from those of its utterance.
+def frames_of_words(
+    segments: torch.Tensor, n_frames: int, first: float, hop: float
+) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Assign the frames of an utterance to its words.
 
-    A frame is a word's if its centre lies within the word: at its start or
-    after it, and before its end. A word without any, shorter than the hop or
-    beyond the last frame, has the one that is nearest to its middle.
+    A frame belongs to a word if its center is in the interval from the start of the
+    word (inclusive) to its end (exclusive). A word without such a frame gets the
+    frame nearest to its middle.
 
     Arguments
     ---------
     segments : torch.Tensor
-        Start and end of each word in seconds, shape ``[words, 2]``.
+        Start and end of each word in seconds, ``[words, 2]``.
     n_frames : int
         Frames of the utterance, at least one.
     first : float
-        Centre of the first frame in seconds.
+        Center of the first frame in seconds.
     hop : float
-        Seconds from one frame to the next.
+        Seconds between frames.
 
     Returns
     -------
     frames : torch.Tensor
-        Which frames, word after word; a frame where words overlap is that of
-        both, shape ``[frames of all words]``.
+        Indices of the frames, word by word, ``[frames of all words]``; where
+        words overlap, a frame occurs repeatedly.
     counts : torch.Tensor
-        Frames of each word, none zero, shape ``[words]``.
+        Frames per word, at least one, ``[words]``.
 
     Example
     -------
@@ -180,7 +152,7 @@ def frames_of_words(segments, n_frames, first, hop):
     >>> frames_of_words(segments, n_frames=3, first=0.0, hop=0.02)
     (tensor([0, 1, 2, 2, 2]), tensor([3, 1, 1]))
     """
-    # in hops; a margin, since 0.04 / 0.02 may come out below 2
+    # Unit: hops. The margin compensates for rounding, such as 0.04 / 0.02 < 2.
     positions = (segments.double() - first) / hop
     bounds = torch.ceil(positions - 1e-6).long().clamp(0, n_frames)
     middle = positions.mean(dim=1).round().long().clamp(0, n_frames - 1)

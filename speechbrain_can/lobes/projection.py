@@ -1,19 +1,23 @@
-"""Projections of pretrained features to a size that little data can train."""
+"""Projections of pretrained features to a size suitable for little training data."""
+
+from typing import Iterable, Sequence
 
 import torch
 
+from speechbrain_can.lobes.ragged import WordFrames
+
 
 class Projection(torch.nn.Module):
-    """Dropout, a linear layer, layer normalisation and GELU.
+    """Dropout, linear layer, layer normalization and GELU.
 
     Arguments
     ---------
     input_size : int
-        Features.
+        Input features.
     size : int
-        Features after it.
+        Output features.
     dropout : float
-        Probability.
+        Dropout probability.
 
     Example
     -------
@@ -21,42 +25,31 @@ class Projection(torch.nn.Module):
     torch.Size([3, 128])
     """
 
-    def __init__(self, input_size, size=128, dropout=0.3):
+    def __init__(self, input_size: int, size: int = 128, dropout: float = 0.3):
         super().__init__()
         self.dropout = torch.nn.Dropout(dropout)
         self.linear = torch.nn.Linear(input_size, size)
         self.norm = torch.nn.LayerNorm(size)
         self.output_size = size
 
-    def forward(self, vectors):
-        """Projects.
-
-        Arguments
-        ---------
-        vectors : torch.Tensor
-            Shape ``[vectors, features]``.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape ``[vectors, size]``.
-        """
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Project ``[vectors, input_size]`` to ``[vectors, size]``."""
         projected = self.norm(self.linear(self.dropout(vectors)))
         return torch.nn.functional.gelu(projected)
 
 
 class ProjectedFrames(torch.nn.Module):
-    """A frame encoder with a ``Projection`` after it.
+    """Frame encoder followed by a ``Projection``.
 
     Arguments
     ---------
     frame_encoder : torch.nn.Module
-        From ``WordFrames`` to ``WordFrames``, such as ``LayerWeights``; or
-        ``FramesAsStored``, where the projection mixes the layers itself.
+        Maps ``WordFrames`` to ``WordFrames``, such as ``LayerWeights``; or
+        ``FramesAsStored``, so that the projection mixes the layers.
     size : int
-        Features of a frame after it.
+        Output features.
     dropout : float
-        Probability.
+        Dropout probability.
 
     Example
     -------
@@ -66,40 +59,34 @@ class ProjectedFrames(torch.nn.Module):
     256
     """
 
-    def __init__(self, frame_encoder, size=128, dropout=0.3):
+    def __init__(
+        self,
+        frame_encoder: torch.nn.Module,
+        size: int = 128,
+        dropout: float = 0.3,
+    ):
         super().__init__()
         self.frame_encoder = frame_encoder
         self.projection = Projection(frame_encoder.output_size, size, dropout)
         self.output_size = size
 
-    def forward(self, audio):
-        """Encodes the frames of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        WordFrames
-            Their projections.
-        """
+    def forward(self, audio: WordFrames) -> WordFrames:
+        """Encode and project the frames of a batch."""
         encoded = self.frame_encoder(audio)
         return encoded._replace(frames=self.projection(encoded.frames))
 
 
 class ProjectedWords(torch.nn.Module):
-    """Word vectors with a ``Projection`` after them.
+    """Word embedding followed by a ``Projection``.
 
     Arguments
     ---------
     embedding : torch.nn.Module
-        From lists of words to flat vectors, such as ``StoredWords``.
+        Maps lists of words to flat vectors, such as ``StoredWords``.
     size : int
-        Features of a word after it.
+        Output features.
     dropout : float
-        Probability.
+        Dropout probability.
 
     Example
     -------
@@ -109,48 +96,41 @@ class ProjectedWords(torch.nn.Module):
     torch.Size([2, 2, 256])
     """
 
-    def __init__(self, embedding, size=128, dropout=0.3):
+    def __init__(
+        self, embedding: torch.nn.Module, size: int = 128, dropout: float = 0.3
+    ):
         super().__init__()
         self.embedding = embedding
         self.projection = Projection(embedding.output_size, size, dropout)
         self.output_size = size
 
-    def fit_vocabulary(self, train_words, other_words=()):
-        """See ``WordEmbedding.fit_vocabulary``."""
+    def fit_vocabulary(
+        self, train_words: Iterable[str], other_words: Iterable[str] = ()
+    ) -> None:
+        """Set the vocabulary of the embedding; see ``WordEmbedding``."""
         self.embedding.fit_vocabulary(train_words, other_words)
 
-    def forward(self, words):
-        """Vectors of words.
-
-        Arguments
-        ---------
-        words : list of list of str
-            The words of each utterance.
-
-        Returns
-        -------
-        torch.Tensor
-            Flat word vectors, shape ``[words of the batch, size]``.
-        """
+    def forward(self, words: Sequence[Sequence[str]]) -> torch.Tensor:
+        """Return flat word vectors, ``[words of the batch, size]``."""
         return self.projection(self.embedding(words))
 
 
 class JoinedFrames(torch.nn.Module):
-    """Frame encoders side by side, each on its own columns of the frames.
+    """Frame encoders for different columns of the frames, concatenated.
 
     ``features.joined.JoinedFeatures`` stores such frames.
 
     Arguments
     ---------
     sizes : list of int
-        Columns of each.
+        Number of columns of each encoder.
     frame_encoders : list of torch.nn.Module
-        From ``WordFrames`` to ``WordFrames`` of as many frames.
+        Map ``WordFrames`` to ``WordFrames`` with the same number of frames.
 
     Raises
     ------
     ValueError
-        If there are not as many sizes as encoders.
+        If the numbers of sizes and encoders differ.
 
     Example
     -------
@@ -162,29 +142,20 @@ class JoinedFrames(torch.nn.Module):
     90
     """
 
-    def __init__(self, sizes, frame_encoders):
+    def __init__(
+        self, sizes: Sequence[int], frame_encoders: Sequence[torch.nn.Module]
+    ):
         super().__init__()
         if len(sizes) != len(frame_encoders):
             raise ValueError(
-                f"{len(sizes)} sizes for {len(frame_encoders)} frame encoders"
+                f"got {len(sizes)} sizes for {len(frame_encoders)} frame encoders"
             )
         self.sizes = list(sizes)
         self.frame_encoders = torch.nn.ModuleList(frame_encoders)
         self.output_size = sum(e.output_size for e in frame_encoders)
 
-    def forward(self, audio):
-        """Encodes the frames of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        WordFrames
-            What the encoders give, one beside the other.
-        """
+    def forward(self, audio: WordFrames) -> WordFrames:
+        """Encode the columns separately and concatenate the results."""
         encoded = [
             encoder(audio._replace(frames=columns)).frames
             for encoder, columns in zip(

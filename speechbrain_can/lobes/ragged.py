@@ -1,28 +1,30 @@
-"""Sequences of unequal length without padding: flat steps and their counts.
+"""Sequences of different lengths without padding: flat steps and their counts.
 
-A batch of S sequences is one tensor ``[steps, features]``, all steps of the
-first sequence, then all of the second, and ``counts`` ``[sequences]``."""
+A batch of S sequences is one tensor ``[steps, features]``, with all steps of the
+first sequence before those of the second, and ``counts`` ``[sequences]``.
+"""
 
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 
-# Time of a bucket and of each of its steps, in padded steps of an LSTM on a CPU
+# Overhead of a bucket and of each of its steps, relative to the time of one step of
+# one sequence (LSTM on a CPU)
 BUCKET_COST, STEP_COST = 300, 3
 
 
 class WordFrames(NamedTuple):
-    """The audio of a batch: the frames of every word.
+    """Audio of a batch: the frames of each word.
 
     Arguments
     ---------
     frames : torch.Tensor
-        All frames of all words, shape ``[frames, features]``.
+        Frames of all words, ``[frames, features]``.
     frame_counts : torch.Tensor
-        Frames of each word, shape ``[words of the batch]``.
+        Frames per word, ``[words of the batch]``.
     word_counts : torch.Tensor
-        Words of each utterance, shape ``[batch]``.
+        Words per utterance, ``[batch]``.
     """
 
     frames: torch.Tensor
@@ -30,8 +32,8 @@ class WordFrames(NamedTuple):
     word_counts: torch.Tensor
 
 
-def step_positions(counts):
-    """Sequence and position of each step, ``[steps]``, of ``counts`` ``[sequences]``.
+def step_positions(counts: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Return the sequence and the position of each step, ``[steps]`` each.
 
     Example
     -------
@@ -46,16 +48,16 @@ def step_positions(counts):
     return sequences, positions - first[sequences]
 
 
-def utterance_frame_counts(audio):
-    """Frames of each utterance of ``WordFrames``, ``[batch]``."""
+def utterance_frame_counts(audio: WordFrames) -> torch.Tensor:
+    """Return the number of frames of each utterance, ``[batch]``."""
     utterances, _ = step_positions(audio.word_counts)
     return torch.zeros_like(audio.word_counts).index_add(
         0, utterances, audio.frame_counts
     )
 
 
-def real_steps(counts):
-    """Mask of real steps, ``[batch, steps]``, of ``counts`` ``[batch]``.
+def real_steps(counts: torch.Tensor) -> torch.Tensor:
+    """Return the mask of real steps, ``[batch, steps]``, for counts ``[batch]``.
 
     Example
     -------
@@ -67,8 +69,8 @@ def real_steps(counts):
     return steps < counts[:, None]
 
 
-def pad(flat, counts):
-    """Pads flat ``[steps, features]`` with zeros to ``[batch, steps, features]``.
+def pad(flat: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Pad flat ``[steps, features]`` with zeros to ``[batch, steps, features]``.
 
     Example
     -------
@@ -84,8 +86,10 @@ def pad(flat, counts):
     return padded
 
 
-def count_words(words, device=None):
-    """Words of each utterance, ``[batch]``, from lists of str.
+def count_words(
+    words: Sequence[Sequence[str]], device: Optional[torch.device] = None
+) -> torch.Tensor:
+    """Return the number of words of each utterance, ``[batch]``.
 
     Example
     -------
@@ -95,22 +99,22 @@ def count_words(words, device=None):
     return torch.tensor([len(utterance) for utterance in words], device=device)
 
 
-def final_states(hidden, counts):
-    """Last state of each direction of a bidirectional encoding.
+def final_states(hidden: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Return the final state of each direction of a bidirectional encoding.
 
     Arguments
     ---------
     hidden : torch.Tensor
-        Padded; the forward direction's features come first, shape
+        Padded encoding with the forward direction first,
         ``[batch, steps, features]``.
     counts : torch.Tensor
-        Steps of each sequence, shape ``[batch]``.
+        Steps per sequence, ``[batch]``.
 
     Returns
     -------
     torch.Tensor
-        The forward direction after the last real step beside the backward one
-        after the first, shape ``[batch, features]``.
+        The forward direction at the last real step and the backward direction
+        at the first step, ``[batch, features]``.
 
     Example
     -------
@@ -127,10 +131,10 @@ def final_states(hidden, counts):
     return torch.cat([ahead, hidden[:, 0, size:]], dim=-1)
 
 
-def mean_over_steps(flat, counts):
-    """Means of flat sequences over their own steps, ``[sequences, features]``.
+def mean_over_steps(flat: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Return the mean of each flat sequence, ``[sequences, features]``.
 
-    ``flat`` is ``[steps, features]``, and no count in ``counts`` is zero.
+    ``flat`` is ``[steps, features]``; all counts are positive.
 
     Example
     -------
@@ -141,7 +145,7 @@ def mean_over_steps(flat, counts):
             [5.0000]])
     """
     sequences, _ = step_positions(counts)
-    # A GPU would sum bfloat16 as such, which has no digits for long words.
+    # Sums over long words exceed the precision of bfloat16.
     precise = flat.to(torch.promote_types(flat.dtype, torch.float32))
     sums = precise.new_zeros(len(counts), flat.shape[-1])
     sums = sums.index_add(0, sequences, precise)
@@ -151,18 +155,18 @@ def mean_over_steps(flat, counts):
 class RaggedBLSTM(torch.nn.Module):
     """Bidirectional LSTM over flat sequences, exact at both ends.
 
-    The backward direction of a padded LSTM starts in the padding. Here each
-    direction is an LSTM of its own and the backward one reads every sequence
-    reversed within its own length, so that the result is that of the sequence
-    alone. On a GPU the steps are packed, which cuDNN is fast at; on a CPU
-    packing is slow, and sequences of similar length are run together instead.
+    In a padded LSTM, the backward direction starts in the padding. Here, each
+    direction is a separate LSTM, and the backward one reads each sequence reversed
+    within its own length, so the result does not depend on other sequences. A GPU
+    uses packed sequences; a CPU, where packing is slow, batches sequences of similar
+    length.
 
     Arguments
     ---------
     input_size : int
-        Features of a step.
+        Features per step.
     hidden_size : int
-        Units of each direction.
+        Units per direction.
 
     Example
     -------
@@ -171,28 +175,33 @@ class RaggedBLSTM(torch.nn.Module):
     torch.Size([5, 8])
     """
 
-    def __init__(self, input_size, hidden_size):
+    def __init__(self, input_size: int, hidden_size: int):
         super().__init__()
         self.forward_lstm = torch.nn.LSTM(input_size, hidden_size)
         self.backward_lstm = torch.nn.LSTM(input_size, hidden_size)
         self.output_size = 2 * hidden_size
 
-    def forward(self, flat, counts, packed=None):
-        """Encodes every sequence.
+    def forward(
+        self,
+        flat: torch.Tensor,
+        counts: torch.Tensor,
+        packed: Optional[bool] = None,
+    ) -> torch.Tensor:
+        """Encode each sequence.
 
         Arguments
         ---------
         flat : torch.Tensor
-            Shape ``[steps, features]``.
+            Steps, ``[steps, features]``.
         counts : torch.Tensor
-            Steps of each sequence, none zero, shape ``[sequences]``.
+            Steps per sequence, all positive, ``[sequences]``.
         packed : bool or None
-            Whether to pack the steps; None decides by the device.
+            Whether to use packed sequences; None depends on the device.
 
         Returns
         -------
         torch.Tensor
-            Shape ``[steps, 2 * hidden_size]``.
+            Encoded steps, ``[steps, 2 * hidden_size]``.
         """
         packed = flat.is_cuda if packed is None else packed
         counts = counts.cpu()
@@ -207,10 +216,10 @@ class RaggedBLSTM(torch.nn.Module):
 
 
 class _Layout(NamedTuple):
-    """How flat steps are laid out for an LSTM, and back.
+    """Layout of flat steps for an LSTM.
 
-    ``ahead`` and ``back`` are pairs of indices, one pair a direction: which
-    step goes to each place, and the place at which each step's output is found.
+    ``ahead`` and ``back`` are pairs of indices for the two directions: the step at
+    each position of the input, and the position of each step in the output.
     ``shapes`` are the (time, sequences) of each bucket, or the batch sizes of a
     packed sequence.
     """
@@ -227,7 +236,7 @@ def _pack_layout(counts):
     size = len(counts)
 
     def places(time):
-        """The order in which steps are run, and its inverse."""
+        """Return the order of steps and its inverse."""
         order = torch.argsort(time * size + ranks[sequences])
         return order, torch.argsort(order)
 
@@ -240,7 +249,7 @@ def _bucket_layout(counts):
     order = torch.argsort(counts, descending=True, stable=True)
     shapes = bucket_shapes(counts)
 
-    # The place of (time, rank within its bucket) in the row of all buckets.
+    # Position of (time, rank within the bucket) in the concatenated buckets
     heights = torch.tensor([time for time, _ in shapes])
     widths = torch.tensor([width for _, width in shapes])
     sizes = heights * widths
@@ -254,10 +263,10 @@ def _bucket_layout(counts):
     steps = torch.arange(len(sequences))
 
     def places(time):
-        """Which step goes to each place, and the place of each step."""
+        """Return the step at each position and the position of each step."""
         place = column + time * stride
-        # Padding comes after a sequence's end, where nothing is read: any
-        # step will do.
+        # Padding follows the end of a sequence and is ignored, so it may
+        # contain any step.
         source = torch.zeros(int(sizes.sum()), dtype=torch.long)
         source[place] = steps
         return source, place
@@ -266,11 +275,11 @@ def _bucket_layout(counts):
     return _Layout(places(positions), places(reverse), shapes)
 
 
-def bucket_shapes(counts):
-    """Time and sequences of each bucket of falling lengths, a list of int.
+def bucket_shapes(counts: torch.Tensor) -> List[Tuple[int, int]]:
+    """Return the (time, sequences) of each bucket, by decreasing length.
 
-    They are those that cost least: in a bucket every sequence is as long as the
-    longest, and a bucket and each of its steps take a time of their own.
+    The buckets minimize the total time: all sequences of a bucket take as long as the
+    longest one, and each bucket and each of its steps has an overhead.
 
     Example
     -------
@@ -279,7 +288,7 @@ def bucket_shapes(counts):
     """
     lengths, widths = np.unique(counts.numpy(), return_counts=True)
     lengths, ends = lengths[::-1], np.append(0, np.cumsum(widths[::-1]))
-    # of the first i lengths the least cost, and the shapes that have it
+    # minimal cost of the first i lengths, and the corresponding shapes
     least, shapes = np.zeros(len(lengths) + 1), [[]]
     for i in range(1, len(lengths) + 1):
         inside = ends[i] - ends[:i]
@@ -290,7 +299,7 @@ def bucket_shapes(counts):
 
 
 def _run(lstm, flat, source, place, shapes):
-    # Layouts are small and made on the CPU, whatever computes.
+    # Layouts are small and computed on the CPU.
     source, place = source.to(flat.device), place.to(flat.device)
     inputs = flat.index_select(0, source)
     if isinstance(shapes, torch.Tensor):

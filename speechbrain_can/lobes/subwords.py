@@ -1,6 +1,7 @@
-"""Word vectors from subwords: SentencePiece, trained on the training text."""
+"""Word vectors from SentencePiece subwords trained on the training text."""
 
 from pathlib import Path
+from typing import Dict, Iterable, Optional, Sequence
 
 import torch
 from sentencepiece import SentencePieceProcessor
@@ -11,24 +12,22 @@ from speechbrain_can.lobes.pooling import MeanPooling
 
 
 class SubwordEmbedding(torch.nn.Module):
-    """Trainable vectors of SentencePiece pieces, pooled to words.
+    """Trainable vectors of SentencePiece subwords, pooled to words.
 
-    A word that training did not have is made of pieces that it had; only a
-    character that it did not have is unknown. It stands where ``WordEmbedding``
-    does and needs no word vectors in any language. It has ``vocab_size *
-    embedding_size`` parameters.
+    Words that do not occur in training are composed of subwords that do; only
+    unseen characters are unknown. Replaces ``WordEmbedding`` without pretrained
+    vectors, for any language. There are ``vocab_size * embedding_size`` parameters.
 
     Arguments
     ---------
     model_folder : str
-        Where SpeechBrain's tokenizer is trained, once a fold.
+        Folder in which SpeechBrain's tokenizer is trained, once per fold.
     vocab_size : int
-        Number of pieces.
+        Number of subwords.
     embedding_size : int
-        Features of a word.
+        Features per word.
     model_type : str
-        ``unigram``, ``bpe`` or ``char``, of which the last leaves rows unused
-        beyond the characters that there are.
+        ``unigram``, ``bpe`` or ``char``; ``char`` may leave rows unused.
 
     Example
     -------
@@ -43,10 +42,10 @@ class SubwordEmbedding(torch.nn.Module):
 
     def __init__(
         self,
-        model_folder,
-        vocab_size=500,
-        embedding_size=300,
-        model_type="unigram",
+        model_folder: str,
+        vocab_size: int = 500,
+        embedding_size: int = 300,
+        model_type: str = "unigram",
     ):
         super().__init__()
         self.model_folder = Path(model_folder)
@@ -59,21 +58,13 @@ class SubwordEmbedding(torch.nn.Module):
         self.pooling = MeanPooling(embedding_size)
         self.tokenizer = None
 
-    def fit_vocabulary(self, train_words, other_words=()):
-        """Trains the tokenizer.
+    def fit_vocabulary(
+        self, train_words: Iterable[str], other_words: Iterable[str] = ()
+    ) -> None:
+        """Train the tokenizer on the running words of the training set.
 
-        Arguments
-        ---------
-        train_words : iterable of str
-            Running words of the training set.
-        other_words : iterable of str
-            Not used: nothing is learnt from them.
-
-        Raises
-        ------
-        ValueError
-            If the text has fewer different pieces than ``vocab_size``, or more
-            characters.
+        ``other_words`` are ignored. Raises ``ValueError`` if the text has fewer distinct
+        subwords or more characters than ``vocab_size``.
         """
         model = run_on_main(self._train_tokenizer, args=[train_words])
         self.tokenizer = SentencePieceProcessor(model_proto=model)
@@ -82,7 +73,7 @@ class SubwordEmbedding(torch.nn.Module):
         text = self.model_folder / "train.txt"
         text.parent.mkdir(parents=True, exist_ok=True)
         text.write_text("\n".join(train_words), encoding="utf-8")
-        # SpeechBrain would take one that is there, of whatever text.
+        # SpeechBrain would load an existing model, even of a different text.
         for file in self.model_folder.glob("*.model"):
             file.unlink()
         try:
@@ -94,34 +85,24 @@ class SubwordEmbedding(torch.nn.Module):
             )
         except RuntimeError as error:
             raise ValueError(
-                f"SentencePiece cannot make {self.vocab_size} pieces of the "
-                f"training text; set another --vocab_size ({error})"
+                f"SentencePiece cannot split the training text into "
+                f"{self.vocab_size} subwords ({error}). Set another "
+                "--vocab_size."
             ) from error
         n_pieces = tokenizer.sp.get_piece_size()
         if n_pieces > self.vocab_size:
             raise ValueError(
-                f"the characters of the training text are {n_pieces} pieces; "
-                f"set --vocab_size={n_pieces}"
+                f"the training text has {n_pieces} distinct characters. Set "
+                f"--vocab_size={n_pieces}."
             )
         return tokenizer.sp.serialized_model_proto()
 
-    def forward(self, words):
-        """Vectors of words.
-
-        Arguments
-        ---------
-        words : list of list of str
-            The words of each utterance.
-
-        Returns
-        -------
-        torch.Tensor
-            Flat word vectors, shape ``[words of the batch, embedding_size]``.
-        """
+    def forward(self, words: Sequence[Sequence[str]]) -> torch.Tensor:
+        """Return flat word vectors, ``[words of the batch, embedding_size]``."""
         pieces = self.tokenizer.encode(
             [word for utterance in words for word in utterance]
         )
-        # a word of nothing but white space has no piece: it is unknown
+        # words of whitespace have no subwords and are unknown
         pieces = [ids or [self.tokenizer.unk_id()] for ids in pieces]
         device = self.weight.device
         rows = torch.tensor([i for ids in pieces for i in ids], device=device)
@@ -130,13 +111,13 @@ class SubwordEmbedding(torch.nn.Module):
             torch.nn.functional.embedding(rows, self.weight), counts
         )
 
-    def get_extra_state(self):
-        """The tokenizer, so that a checkpoint is complete in itself."""
+    def get_extra_state(self) -> Dict[str, Optional[bytes]]:
+        """Return the tokenizer, so that checkpoints are self-contained."""
         model = self.tokenizer and self.tokenizer.serialized_model_proto()
         return {"tokenizer": model}
 
-    def set_extra_state(self, state):
-        """Restores the tokenizer."""
+    def set_extra_state(self, state: Dict[str, Optional[bytes]]) -> None:
+        """Restore the tokenizer."""
         if state["tokenizer"] is not None:
             self.tokenizer = SentencePieceProcessor(
                 model_proto=state["tokenizer"]

@@ -1,7 +1,8 @@
-"""Text encoders: the words of a batch to ``[batch, words, features]``."""
+"""Text encoders: map the words of a batch to ``[batch, words, features]``."""
 
 import re
 from collections import Counter
+from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 import torch
 
@@ -11,7 +12,7 @@ from speechbrain_can.lobes.ragged import RaggedBLSTM, count_words, pad
 logger = get_logger(__name__)
 
 UNKNOWN = "<unk>"
-# The spread of GloVe's own values, for words it does not have.
+# Standard deviation of GloVe's values, for words without a vector
 RANDOM_STD = 0.4
 
 _IRREGULAR = {
@@ -31,8 +32,8 @@ _NEGATION = re.compile(r"(.+)(n't)")
 _CLITIC = re.compile(r"(.+?)('(?:s|m|d|re|ve|ll|em|all)?)")
 
 
-def split_contraction(word):
-    """One or two pieces of a word in lower case, as Penn Treebank and GloVe have it.
+def split_contraction(word: str) -> Tuple[str, ...]:
+    """Split a lower-case word like the Penn Treebank and GloVe.
 
     Example
     -------
@@ -47,72 +48,73 @@ def split_contraction(word):
     return match.groups() if match else (word,)
 
 
-def read_glove(path, tokens, size):
-    """Reads the vectors of some tokens from a GloVe text file.
+def read_glove(
+    path: str, tokens: Set[str], size: int
+) -> Dict[str, torch.Tensor]:
+    """Read the vectors of some tokens from a GloVe text file.
 
     Arguments
     ---------
     path : str or Path
-        A file of lines ``token value ... value``.
+        File with lines ``token value ... value``.
     tokens : set of str
-        The tokens wanted; the others are passed over unparsed.
+        Tokens to read; other lines are not parsed.
     size : int
-        Number of values a line.
+        Number of values per line.
 
     Returns
     -------
     dict of str: torch.Tensor
-        Vectors of shape ``[size]`` of the tokens found.
+        Vectors ``[size]`` of the tokens found.
 
     Raises
     ------
     ValueError
-        If a line has another number of values or one that is no finite number.
+        If a line has a different number of values or a non-finite value.
     """
     vectors = {}
     with open(path, encoding="utf-8-sig", newline="\n") as stream:
         for number, line in enumerate(stream, start=1):
             token, _, rest = line.rstrip("\n").partition(" ")
             if number == 1 and rest.strip().isdigit():
-                continue  # word2vec's header: number of words and size
-            # The first line is always parsed: a wrong size shows at once.
+                continue  # header of word2vec: number of words and size
+            # Always parse the first line to detect a wrong size.
             if token not in tokens and number > 1:
                 continue
             values = rest.split()
             if len(values) != size:
-                # A token of GloVe 840B may hold spaces (". . ."): not ours.
+                # GloVe 840B contains tokens with spaces (". . ."); ignore them.
                 if len(values) > size and number > 1:
                     continue
                 raise ValueError(
                     f"{path}, line {number}: {token!r} has {len(values)} "
-                    f"values where embedding_size is {size}"
+                    f"values, but embedding_size is {size}"
                 )
             try:
                 vector = torch.tensor([float(v) for v in values])
             except ValueError as error:
                 raise ValueError(f"{path}, line {number}: {error}")
             if not vector.isfinite().all():
-                raise ValueError(f"{path}, line {number}: no finite numbers")
+                raise ValueError(f"{path}, line {number}: non-finite values")
             if token in tokens:
                 vectors[token] = vector
     return vectors
 
 
 class WordEmbedding(torch.nn.Module):
-    """Trainable word vectors, initialised from GloVe where there is a file.
+    """Trainable word vectors, optionally initialized from GloVe.
 
-    The vocabulary is set by ``fit_vocabulary`` and travels with the weights,
-    so that a checkpoint is complete in itself. A word that GloVe lacks gets the
-    mean of those of its Treebank pieces that GloVe has ("i" and "'m" for
-    "i'm"), or random values where it has none. An unknown word gets the mean of
-    the vectors of the training words.
+    ``fit_vocabulary`` sets the vocabulary, which is stored with the weights, so that
+    checkpoints are self-contained. A word that GloVe lacks gets the mean vector of
+    those of its Treebank tokens that GloVe contains ("i" and "'m" for "i'm"), or
+    random values. Unknown words get the mean vector of the training words.
 
     Arguments
     ---------
     embedding_size : int
-        Features of a word.
+        Features per word.
     glove_file : str or None
-        A GloVe text file with as many values a line.
+        GloVe text file with ``embedding_size`` values per line.
 
     Example
     -------
@@ -122,7 +124,9 @@ class WordEmbedding(torch.nn.Module):
     torch.Size([3, 5])
     """
 
-    def __init__(self, embedding_size=300, glove_file=None):
+    def __init__(
+        self, embedding_size: int = 300, glove_file: Optional[str] = None
+    ):
         super().__init__()
         self.output_size = embedding_size
         self.glove_file = glove_file
@@ -133,24 +137,26 @@ class WordEmbedding(torch.nn.Module):
         vectors = torch.zeros(len(words), self.output_size)
         self.weight = torch.nn.Parameter(vectors)
 
-    def fit_vocabulary(self, train_words, other_words=()):
-        """Sets the vocabulary and initialises its vectors.
+    def fit_vocabulary(
+        self, train_words: Iterable[str], other_words: Iterable[str] = ()
+    ) -> None:
+        """Set the vocabulary and initialize its vectors.
 
         Arguments
         ---------
         train_words : iterable of str
-            Running words of the training set: all of them get a vector.
+            Running words of the training set; all of them get a vector.
         other_words : iterable of str
-            Running words of the validation and test set: they get a vector
-            where GloVe has one. Nothing is learnt from them.
+            Running words of the validation and test set, which get a vector only if
+            GloVe contains it. Nothing is learned from them.
         """
         counts = Counter(train_words)
         known = sorted(counts)
         counts.update(other_words)
         vectors = self._pretrained(counts)
         others = sorted(vectors.keys() - set(known))
-        # Training words come first: what they draw, and what is drawn after
-        # them, is the same whatever the others are.
+        # Training words come first, so that random numbers do not depend on
+        # the other words.
         self._set_words([UNKNOWN, *known, *others])
         trained = slice(1, 1 + len(known))
         with torch.no_grad():
@@ -159,12 +165,12 @@ class WordEmbedding(torch.nn.Module):
                 self.weight[self.index[word]] = vector
             self.weight[0] = self.weight[trained].mean(dim=0)
 
-    def _pretrained(self, counts):
-        """Vectors of the words that GloVe has; reports its coverage."""
+    def _pretrained(self, counts: Counter) -> Dict[str, torch.Tensor]:
+        """Return the vectors of words in GloVe and log its coverage."""
         if self.glove_file is None:
             logger.warning_once(
-                "No glove_file is given: word vectors start at random values. "
-                "The paper starts from GloVe; set --glove_file=<file>."
+                "No glove_file: word vectors are initialized randomly. The paper "
+                "uses GloVe; set --glove_file=<file>."
             )
             return {}
         pieces = {word: split_contraction(word) for word in counts}
@@ -177,7 +183,9 @@ class WordEmbedding(torch.nn.Module):
             if found:
                 vectors[word] = torch.stack(found).mean(dim=0)
         if not vectors:
-            raise ValueError(f"{self.glove_file}: has no word of the corpus")
+            raise ValueError(
+                f"{self.glove_file} contains none of the words of the corpus"
+            )
         covered = sum(counts[word] for word in vectors)
         logger.info(
             f"GloVe covers {len(vectors)} of {len(counts)} distinct words and "
@@ -185,19 +193,8 @@ class WordEmbedding(torch.nn.Module):
         )
         return vectors
 
-    def forward(self, words):
-        """Looks words up.
-
-        Arguments
-        ---------
-        words : list of list of str
-            The words of each utterance.
-
-        Returns
-        -------
-        torch.Tensor
-            Flat word vectors, shape ``[words of the batch, embedding_size]``.
-        """
+    def forward(self, words: Sequence[Sequence[str]]) -> torch.Tensor:
+        """Return flat word vectors, ``[words of the batch, embedding_size]``."""
         rows = [
             self.index.get(word, 0) for utterance in words for word in utterance
         ]
@@ -205,16 +202,16 @@ class WordEmbedding(torch.nn.Module):
             torch.tensor(rows, device=self.weight.device), self.weight
         )
 
-    def get_extra_state(self):
-        """The vocabulary, for the checkpoint."""
+    def get_extra_state(self) -> List[str]:
+        """Return the vocabulary."""
         return list(self.index)
 
-    def set_extra_state(self, state):
-        """Nothing is left to do: see ``_load_from_state_dict``."""
+    def set_extra_state(self, state: List[str]) -> None:
+        """Do nothing; see ``_load_from_state_dict``."""
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
-        # The table must have the size of the loaded one before it is filled,
-        # and stay the same parameter where the optimizer holds it already.
+        # Resize the table before loading. If the vocabulary is unchanged, keep
+        # the parameter, which the optimizer may reference.
         words = state_dict.get(prefix + "_extra_state")
         if words is not None and words != list(self.index):
             device = self.weight.device
@@ -224,19 +221,19 @@ class WordEmbedding(torch.nn.Module):
 
 
 class WordBLSTM(torch.nn.Module):
-    """The paper's text encoder: embedding, BLSTM over words, dropout.
+    """Text encoder of the paper: embedding, BLSTM over words, dropout.
 
-    With the defaults and V words in the vocabulary, ``<unk>`` among them, it
-    has ``300 V + 440,320`` parameters.
+    With the defaults and a vocabulary of V words, including ``<unk>``, there are
+    ``300 V + 440,320`` parameters.
 
     Arguments
     ---------
     embedding : WordEmbedding
-        Or another module from lists of words to flat word vectors.
+        Or another module that maps lists of words to flat word vectors.
     hidden_size : int
-        Units of each direction.
+        Units per direction.
     dropout : float
-        Probability.
+        Dropout probability.
 
     Example
     -------
@@ -246,31 +243,26 @@ class WordBLSTM(torch.nn.Module):
     torch.Size([2, 2, 256])
     """
 
-    def __init__(self, embedding, hidden_size=128, dropout=0.3):
+    def __init__(
+        self,
+        embedding: torch.nn.Module,
+        hidden_size: int = 128,
+        dropout: float = 0.3,
+    ):
         super().__init__()
         self.embedding = embedding
         self.blstm = RaggedBLSTM(embedding.output_size, hidden_size)
         self.dropout = torch.nn.Dropout(dropout)
         self.output_size = self.blstm.output_size
 
-    def fit_vocabulary(self, train_words, other_words=()):
-        """See ``WordEmbedding.fit_vocabulary``."""
+    def fit_vocabulary(
+        self, train_words: Iterable[str], other_words: Iterable[str] = ()
+    ) -> None:
+        """Set the vocabulary of the embedding; see ``WordEmbedding``."""
         self.embedding.fit_vocabulary(train_words, other_words)
 
-    def forward(self, words):
-        """Encodes the words of a batch (eqs 1-3).
-
-        Arguments
-        ---------
-        words : list of list of str
-            The words of each utterance.
-
-        Returns
-        -------
-        torch.Tensor
-            H^(T), shape ``[batch, words, 2 * hidden_size]``, zero where an
-            utterance has no more words.
-        """
+    def forward(self, words: Sequence[Sequence[str]]) -> torch.Tensor:
+        """Return H^(T), ``[batch, words, 2 * hidden_size]``, with zeros as padding."""
         vectors = self.embedding(words)
         counts = count_words(words, vectors.device)
         return pad(self.dropout(self.blstm(vectors, counts)), counts)

@@ -12,7 +12,7 @@ import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import ReproducibleRandomSampler
 from speechbrain_can.files import InputError
-from speechbrain_can.lobes.attention import attention_of_words
+from speechbrain_can.lobes.attention import word_attention
 from speechbrain_can.lobes.losses import (
     EmotionOutput,
     cross_entropies,
@@ -149,7 +149,7 @@ class EmotionBrain(sb.Brain):
         if stage == sb.Stage.TEST and predictions.attention is not None:
             word_counts = count_words(batch.words)
             self.attention.extend(
-                attention_of_words(predictions.attention, word_counts)
+                word_attention(predictions.attention, word_counts)
             )
         return share * total.sum()
 

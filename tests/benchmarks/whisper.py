@@ -21,7 +21,7 @@ from tabulate import tabulate
 from speechbrain.integrations.huggingface.whisper import Whisper
 from speechbrain_can.audio import read_waveform
 from speechbrain_can.integrations.speech import FrontEnd
-from speechbrain_can.integrations.whisper import CutWhisper
+from speechbrain_can.integrations.whisper import TrimmedWhisper
 
 RATE = 16000
 BATCH = 8
@@ -60,7 +60,7 @@ def main(source, folder, count, threads):
     with tempfile.TemporaryDirectory() as scratch:
         padded, cut = (
             FrontEnd(partial(k, source=source, save_path=scratch, **options))
-            for k in (Whisper, CutWhisper)
+            for k in (Whisper, TrimmedWhisper)
         )
     hearing = {
         "padded to 30 s": lambda: [padded(w) for w in waveforms],

@@ -10,7 +10,7 @@ from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.integrations.huggingface.wavlm import WavLM
 from speechbrain.integrations.huggingface.whisper import Whisper
 from speechbrain_can.integrations.text import PretrainedWords, StoredWords
-from speechbrain_can.integrations.whisper import CutWhisper
+from speechbrain_can.integrations.whisper import TrimmedWhisper
 from speechbrain_can.lobes.ragged import WordFrames, count_words
 
 # 24 subwords do not fit into the positions of the tiny models
@@ -27,7 +27,7 @@ FRONT_ENDS = {
     "hubert": HuBERT,
     "wavlm": partial(WavLM, output_all_hiddens=True),
     "whisper": partial(Whisper, encoder_only=True, output_all_hiddens=True),
-    "cut": partial(CutWhisper, encoder_only=True, output_all_hiddens=True),
+    "cut": partial(TrimmedWhisper, encoder_only=True, output_all_hiddens=True),
 }
 
 

@@ -105,7 +105,7 @@ ATTACKS = {
         "    source: someone/evil\n    save_path: .\n    weights_only: false"
     ),
     "words of a model that is unpickled": (
-        "evil: !name:speechbrain_can.integrations.whisper.CutWhisper\n"
+        "evil: !name:speechbrain_can.integrations.whisper.TrimmedWhisper\n"
         "    source: someone/evil\n    weights_only: false"
     ),
     "a tuple": "evil: (!!python/object/apply:os.system [touch {mark}])",

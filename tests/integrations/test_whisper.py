@@ -18,7 +18,7 @@ from speechbrain_can.hub import PretrainedError
 from speechbrain_can.integrations.hidden import SegmentHidden, SegmentWhisper
 from speechbrain_can.integrations.speech import FrontEnd, PretrainedFrames
 from speechbrain_can.integrations.whisper import (
-    CutWhisper,
+    TrimmedWhisper,
     WhisperWords,
     word_subwords,
 )
@@ -38,7 +38,7 @@ def speech(seconds, seed=0):
 
 def whisper_with_decoder(tiny):
     return partial(
-        CutWhisper,
+        TrimmedWhisper,
         source=str(tiny / "whisper"),
         save_path=str(tiny / "save"),
         output_all_hiddens=True,
@@ -274,7 +274,7 @@ def test_the_real_layers_change_little(whisper, data, tmp_path):
         "output_all_hiddens": True,
     }
     whole, cut = (
-        FrontEnd(partial(kind, **options)) for kind in (Whisper, CutWhisper)
+        FrontEnd(partial(kind, **options)) for kind in (Whisper, TrimmedWhisper)
     )
     path = sorted((data / "emodb" / "wav").glob("*.wav"))[0]
     waveform = read_waveform(path, 16000)

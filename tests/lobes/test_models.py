@@ -18,7 +18,7 @@ from speechbrain_can.lobes.attention import (
     AudioAttention,
     CrossAttention,
     TextAttention,
-    attention_of_words,
+    word_attention,
 )
 from speechbrain_can.lobes.learned_alignment import LearnedAlignment
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
@@ -221,10 +221,10 @@ def test_the_contract_of_fusions(name):
             torch.testing.assert_close(together[i], one[0])
         if attention is not None:
             assert (
-                attention_of_words(attention, words)[i]
+                word_attention(attention, words)[i]
                 == [
                     {key: pytest.approx(value) for key, value in found.items()}
-                    for found in attention_of_words(
+                    for found in word_attention(
                         attention_alone, words[i : i + 1]
                     )
                 ].pop()

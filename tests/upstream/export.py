@@ -355,7 +355,11 @@ def readme(systems):
 
 def tidy(checkout, path, text):
     """Formats Python and sorts imports by the checkout's own rules."""
-    for command in (["check", "--fix-only", "--select=I,F401"], ["format"]):
+    fixes = "--select=I,F401,UP006,UP007,UP035,UP045"
+    for command in (
+        ["check", "--fix-only", "--unsafe-fixes", fixes],
+        ["format"],
+    ):
         text = subprocess.run(
             [
                 *(sys.executable, "-m", "ruff", *command, "--quiet"),

@@ -173,6 +173,8 @@ def merge(path, elsewhere=None, brief=False):
     }
     kept = list(kept.values())
     _check_names([line.split()[-1] for line in imports], kept)
+    # type hints of ours are newer than the oldest Python of SpeechBrain
+    imports.add("from __future__ import annotations")
     text = f'"""{main.docstring}"""\n\n' + "\n".join(sorted(imports)) + "\n"
     loggers = [s for _, s in kept if s.defines == {"logger"}]
     text += "\n" + "".join(statement.text + "\n" for statement in loggers)
