@@ -26,10 +26,13 @@ def test_channels_are_averaged(tmp_path):
 
 
 REASONS = {
-    "constant": "silent, all samples are equal",
-    "antiphase": "silent, all samples are equal",
-    "too loud": "far beyond full scale",
-    "a pipe": "no such audio",
+    "constant": "silent",
+    "antiphase": "silent",
+    "too loud": "exceeds ten times full scale",
+    "a pipe": "file not found",
+    "unreadable": "cannot be decoded",
+    "not numbers": "non-finite samples",
+    "no such audio": "file not found",
 }
 
 

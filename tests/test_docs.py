@@ -104,7 +104,7 @@ def test_an_aligner_of_ones_own(tmp_path, monkeypatch):
     ]
     assert pickle.loads(pickle.dumps(aligner)).name == words.aligned_by
     with pytest.raises(
-        AlignmentError, match="nobody says 300 letters in 1.0 s"
+        AlignmentError, match="300 letters do not fit 1.0 s of audio"
     ):
         find_words(torch.zeros(24000), 24000, aligner, transcript="abc " * 100)
 
@@ -179,9 +179,9 @@ def test_a_corpus_of_ones_own(recipe, tmp_path):
     with open(tmp_path / "results" / "prepared" / "skipped.csv") as stream:
         skipped = {row["ID"]: row["reason"] for row in csv.DictReader(stream)}
     assert len(skipped) == 10
-    assert skipped["a_bor0"] == "label 'bor' is none of the classes"
-    assert "no such alignment file" in skipped["d_sad1"]
-    assert "no such audio file" in skipped["d_sad0"]
+    assert skipped["a_bor0"] == "label 'bor' is not one of the classes"
+    assert "alignment file not found" in skipped["d_sad1"]
+    assert "audio file not found" in skipped["d_sad0"]
 
 
 def test_a_metric_of_ones_own(tmp_path):

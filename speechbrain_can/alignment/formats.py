@@ -76,7 +76,7 @@ def read_alignment(
     Example
     -------
     >>> path = getfixture("tmpdir") / "apple.csv"
-    >>> _ = path.write("word,start,end\\noh,0.1,0.4\\nno,0.4,0.9\\n")
+    >>> _ = path.write("word,start,end\noh,0.1,0.4\nno,0.4,0.9\n")
     >>> read_alignment(path)
     [Word(text='oh', start=0.1, end=0.4), Word(text='no', start=0.4, end=0.9)]
     """

@@ -19,8 +19,8 @@ def read_wdseg(path: str | Path) -> list[Word]:
     -------
     >>> path = getfixture("tmpdir") / "apple.wdseg"
     >>> _ = path.write(
-    ...     " SFrm EFrm SegAScr Word\\n 0 51 -9 <s>\\n 52 75 -9 i(2)\\n"
-    ...     " Total score: -18\\n"
+    ...     " SFrm EFrm SegAScr Word\n 0 51 -9 <s>\n 52 75 -9 i(2)\n"
+    ...     " Total score: -18\n"
     ... )
     >>> read_wdseg(path)
     [Word(text='<s>', start=0.0, end=0.52), Word(text='i(2)', start=0.52, end=0.76)]

@@ -8,10 +8,8 @@ from typing import Sequence
 import numpy as np
 import torch
 
-from speechbrain_can.alignment.words import Word
 
-
-def aligned_segments(words: Sequence[Word], overlap: float = 0.1) -> np.ndarray:
+def aligned_segments(words: Sequence, overlap: float = 0.1) -> np.ndarray:
     """Return one segment per word (section 3.1.2).
 
     The paper uses "10% overlap" of neighboring segments without further
@@ -42,7 +40,7 @@ def aligned_segments(words: Sequence[Word], overlap: float = 0.1) -> np.ndarray:
     return _widened(bounds, overlap)
 
 
-def equal_segments(words: Sequence[Word], overlap: float = 0.1) -> np.ndarray:
+def equal_segments(words: Sequence, overlap: float = 0.1) -> np.ndarray:
     """Return as many segments of equal length as there are words (Table 3).
 
     Arguments
@@ -76,7 +74,7 @@ def _widened(bounds, overlap):
     return widened.clip(starts[0], ends[-1])
 
 
-def whole_utterance(words: Sequence[Word]) -> np.ndarray:
+def whole_utterance(words: Sequence) -> np.ndarray:
     """Return a single segment, for encoders that do not use word timings.
 
     Arguments

@@ -13,7 +13,6 @@ import torch
 import torchaudio
 
 from speechbrain_can.features.segments import segment_samples
-from speechbrain_can.lobes.ragged import step_positions
 
 
 class SegmentFbank(torch.nn.Module):
@@ -204,75 +203,3 @@ class SegmentMFCC(SegmentFbank):
 
     def _transform(self, energies):
         return super()._transform(energies) @ self.dct
-
-
-class Deltas(torch.nn.Module):
-    """Features with their differences in time, which stay inside each segment.
-
-    As ``torchaudio.functional.compute_deltas`` over one segment after another.
-
-    Arguments
-    ---------
-    features : torch.nn.Module
-        From a waveform and segments to frames and their counts, such as
-        ``SegmentMFCC``.
-    times : int
-        1 appends differences (deltas), 2 theirs too.
-
-    Example
-    -------
-    >>> compute_features = Deltas(SegmentMFCC(), times=2)
-    >>> segments = torch.tensor([[0.0, 0.5], [0.5, 1.0]])
-    >>> frames, frame_counts = compute_features(torch.randn(16000), segments)
-    >>> frames.shape, compute_features.output_size
-    (torch.Size([96, 120]), 120)
-    """
-
-    # frames on either side that a difference is taken from
-    REACH = 2
-
-    def __init__(self, features, times=1):
-        super().__init__()
-        self.features = features
-        self.times = times
-        self.sample_rate = features.sample_rate
-        self.output_size = features.output_size * (1 + times)
-
-    def extra_repr(self):
-        """Return the settings."""
-        return f"times={self.times}"
-
-    def forward(self, waveform, segments):
-        """Computes the features of one utterance.
-
-        Arguments
-        ---------
-        waveform : torch.Tensor
-            Shape ``[samples]``.
-        segments : torch.Tensor
-            Start and end of each segment in seconds, shape ``[words, 2]``.
-
-        Returns
-        -------
-        frames : torch.Tensor
-            The frames of all segments, shape ``[frames, output_size]``.
-        frame_counts : torch.Tensor
-            Frames of each segment, shape ``[words]``.
-        """
-        frames, counts = self.features(waveform, segments)
-        words, steps = step_positions(counts)
-        found = [frames]
-        for _ in range(self.times):
-            found.append(self._differences(found[-1], steps, counts[words]))
-        return torch.cat(found, dim=1), counts
-
-    def _differences(self, frames, steps, counts):
-        """Slope around each frame; the first and last one of a word repeat."""
-        first = torch.arange(len(frames)) - steps
-        reach = range(1, self.REACH + 1)
-        slopes = torch.zeros_like(frames)
-        for n in reach:
-            after = first + torch.minimum(steps + n, counts - 1)
-            before = first + (steps - n).clamp(min=0)
-            slopes += n * (frames[after] - frames[before])
-        return slopes / (2 * sum(n * n for n in reach))

@@ -78,19 +78,9 @@ class GlobalAttention(torch.nn.Module):
         self.query = torch.nn.Parameter(torch.randn(heads, input_size // heads))
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Return weights that sum to one over the words, ``[batch, words, heads]``.
+        """Return weights ``[batch, words, heads]`` that sum to 1 over the words.
 
-        Arguments
-        ---------
-        hidden : torch.Tensor
-            Encoded words, ``[batch, words, features]``.
-        mask : torch.Tensor
-            True at real words, ``[batch, words]``.
-
-        Returns
-        -------
-        torch.Tensor
-            The weights.
+        ``hidden`` is ``[batch, words, features]``, ``mask`` True at real words.
         """
         slices = hidden.unflatten(-1, self.query.shape)
         scores = torch.einsum("blkd,kd->blk", slices, self.query)

@@ -9,82 +9,12 @@ from typing import Sequence, Tuple
 import torch
 
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
-from speechbrain.nnet.CNN import Conv1d
 from speechbrain_can.lobes.audio import FrameBLSTM
 from speechbrain_can.lobes.ragged import (
     WordFrames,
     mean_over_steps,
     step_positions,
 )
-
-
-class FrameCNN(torch.nn.Module):
-    """SpeechBrain's convolutions, each followed by a layer norm and a ReLU.
-
-    With the defaults it has 426,240 parameters.
-
-    Arguments
-    ---------
-    input_size : int
-        Features of a frame.
-    channels : int
-        Features of each layer.
-    layers : int
-        Number of convolutions.
-    kernel_size : int
-        Frames that a convolution sees, odd.
-
-    Raises
-    ------
-    ValueError
-        If ``kernel_size`` is even.
-
-    Example
-    -------
-    >>> from speechbrain_can.lobes.ragged import WordFrames
-    >>> audio = WordFrames(
-    ...     frames=torch.randn(9, 40),
-    ...     frame_counts=torch.tensor([4, 2, 3]),
-    ...     word_counts=torch.tensor([2, 1]),
-    ... )
-    >>> FrameCNN()(audio).frames.shape
-    torch.Size([9, 256])
-    """
-
-    def __init__(self, input_size=40, channels=256, layers=3, kernel_size=3):
-        super().__init__()
-        _check_odd(kernel_size)
-        self.convolutions = torch.nn.ModuleList(
-            Conv1d(
-                channels,
-                kernel_size,
-                in_channels=channels if layer else input_size,
-            )
-            for layer in range(layers)
-        )
-        self.norms = torch.nn.ModuleList(
-            torch.nn.LayerNorm(channels) for _ in range(layers)
-        )
-        self.output_size = channels
-
-    def forward(self, audio):
-        """Encodes the frames of a batch.
-
-        Arguments
-        ---------
-        audio : WordFrames
-            The frames of every word.
-
-        Returns
-        -------
-        WordFrames
-            Their encodings.
-        """
-        words, _ = step_positions(audio.frame_counts)
-        frames = audio.frames
-        for convolution, norm in zip(self.convolutions, self.norms):
-            frames = torch.relu(norm(_convolve(convolution, frames, words)))
-        return audio._replace(frames=frames)
 
 
 class FrameECAPA(torch.nn.Module):

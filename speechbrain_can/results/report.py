@@ -78,7 +78,7 @@ def escaped(text: str, table_format: str) -> str:
     Example
     -------
     >>> print(escaped("a|<b>", "github"))
-    a\\|&lt;b>
+    a\|&lt;b>
     """
     text = " ".join(str(text).split())
     if table_format == "github":

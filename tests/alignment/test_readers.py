@@ -42,8 +42,8 @@ def test_table_1_of_the_paper(tmp_path):
     [
         ("", "the alignment is empty"),
         ("\n\n", "the alignment is empty"),
-        (WDSEG_HEADER, "line 1: truncated"),
-        (WDSEG_HEADER + "\t0\t5\t-9 so\n", "line 2: truncated"),
+        (WDSEG_HEADER, "line 1: the file is truncated"),
+        (WDSEG_HEADER + "\t0\t5\t-9 so\n", "line 2: the file is truncated"),
         ("so what\n", "line 1: expected the header"),
         (
             wdseg((0, 5, "so"), (30, 10, "what")),
@@ -106,10 +106,13 @@ def test_xlabel(tmp_path):
     [
         ("", "the alignment is empty"),
         ("signal wochenAO\n", "no '#' line"),
-        ("#\n", "fewer than two labels after the header"),
+        ("#\n", "fewer than two labels"),
         ("#\n 0.5 -1 a\n 0.4 -1 b\n", "line 3: 'b' starts at 0.4 s, before"),
-        ("#\n 0.4 -1 a\n 0.5 -1 b\n", "line 3: truncated, no pause after 'b'"),
-        ("#\n half -1 a\n", "line 2: expected 'start colour label'"),
+        (
+            "#\n 0.4 -1 a\n 0.5 -1 b\n",
+            "line 3: the file is truncated; no pause marks the end of 'b'",
+        ),
+        ("#\n half -1 a\n", "line 2: expected 'start color label'"),
     ],
 )
 def test_bad_xlabel_names_file_and_line(tmp_path, text, message):

@@ -74,7 +74,7 @@ def test_tiling_refuses_a_word_without_time():
         Word("b", 0.1, 0.2),
         Word("c", 0.15, 1.0),
     ]
-    with pytest.raises(AlignmentError, match="'b' is left without time"):
+    with pytest.raises(AlignmentError, match="'b' has no duration"):
         tile_words(words, end=1.0)
 
 
@@ -83,7 +83,9 @@ def test_times_just_past_the_audio_are_clipped():
 
 
 def test_times_far_past_the_audio_are_refused():
-    with pytest.raises(AlignmentError, match="ends at 1.50 s, the audio at 1"):
+    with pytest.raises(
+        AlignmentError, match="ends at 1.50 s but the audio is 1"
+    ):
         fit_to_audio([Word("a", 0.5, 1.5)], 1.0)
 
 

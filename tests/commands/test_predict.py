@@ -59,7 +59,7 @@ def test_one_recording(model, utterances):
         "predict", model, wav, "--transcript", utterance.transcription
     )
     header, _, line = found.output.splitlines()
-    assert header.split() == "file start end emotion sure words".split()
+    assert header.split() == "file start end emotion confidence words".split()
     assert " ".join(w.text for w in utterance.words) in line
 
 
@@ -86,7 +86,7 @@ def test_every_format_says_the_same(model, table, tmp_path):
         assert [w.text for w in words] == [w["text"] for w in record["words"]]
         text = path.read_text()
         assert f'"{record["label"]} ' in text
-        assert '"attention of audio"' in text
+        assert '"audio attention"' in text
 
 
 def test_a_textgrid_of_words_that_overlap(model, utterances, tmp_path):
@@ -124,7 +124,7 @@ def test_what_align_writes_predicts_the_same(
 
 def test_a_page_of_them(model, table, tmp_path):
     found = invoke("predict", model, table, "--html", tmp_path / "page.html")
-    assert f"The page: {tmp_path / 'page.html'}" in found.stderr
+    assert f"HTML page: {tmp_path / 'page.html'}" in found.stderr
     text = (tmp_path / "page.html").read_text()
     assert text.count("<article") == 2 and "http" not in text.replace(
         "http://www.w3.org", ""
@@ -147,18 +147,18 @@ def bad_recordings(folder, good):
     content[position : position + 4] = (2**31 - 1).to_bytes(4, "little")
     (folder / "lies.wav").write_bytes(content)
     return {
-        "text.wav": "unreadable audio",
-        "empty.wav": "unreadable audio",
-        "nothing.wav": "the audio has no samples",
+        "text.wav": "the audio cannot be decoded",
+        "empty.wav": "the audio cannot be decoded",
+        "nothing.wav": "contains no samples",
         "silence.wav": "the audio is silent",
         "8k.wav": None,
         "stereo.wav": None,
         "lies.wav": None,
-        "gone.wav": "no such audio file",
-        "other.wav": "does not fit the audio",
+        "gone.wav": "audio file not found",
+        "other.wav": "does not match the audio",
         "long.wav": "words need",
-        "emoji.wav": "has no words",
-        "chinese.wav": "not in Latin letters",
+        "emoji.wav": "contains no words",
+        "chinese.wav": "non-Latin letters",
     }
 
 
@@ -189,7 +189,7 @@ def test_a_bad_recording_stops_no_other(model, utterances, tmp_path):
         (line,) = [text for text in lines if f"/{name}: " in text]
         assert reason in line
         assert line.startswith(str(folder / name)), line
-    assert f"{len(bad)} of {len(expected)} recordings could not be" in lines[-1]
+    assert f"{len(bad)} of {len(expected)} recordings were skipped" in lines[-1]
     records = [json.loads(line) for line in found.stdout.splitlines()]
     words = {" ".join(w["text"] for w in r["words"]) for r in records}
     assert len(records) == len(expected) - len(bad)
@@ -212,13 +212,16 @@ def test_what_makes_no_sense_is_refused(model, trained, utterances, tmp_path):
     wav, _ = utterances[0]
     tmp_path.joinpath("empty").mkdir()
     for arguments, message in (
-        ([model], "give a recording, a folder or a table"),
-        ([model, tmp_path / "empty"], "there is no audio in this folder"),
-        ([model, wav, wav, "--transcript=so"], "of several, give a table"),
+        ([model], "Pass a recording, a folder or a table"),
+        ([model, tmp_path / "empty"], "contains no audio files"),
+        (
+            [model, wav, wav, "--transcript=so"],
+            "For several recordings, pass a table",
+        ),
         ([model, wav, "--format=textgrid"], "needs --output=FOLDER"),
-        ([trained / "fold_1", wav], "its sub-folder model is"),
-        ([tmp_path, wav], "is no model folder"),
-        ([tmp_path / "modle", wav], "no such folder"),
+        ([trained / "fold_1", wav], "is not a model folder. Pass"),
+        ([tmp_path, wav], "is not a model folder"),
+        ([tmp_path / "modle", wav], "neither a folder"),
         ([model, wav, "--device=nonsense"], "device nonsense cannot be used"),
         ([model, wav, "--output", tmp_path], "is a folder; give a file"),
     ):
@@ -236,8 +239,8 @@ def test_a_fold_is_reported(trained, tmp_path):
     assert text.count("<article") == 5
     predictions = read_predictions(trained, 1)
     wrong = sum(row["true"] != row["predicted"] for row in predictions)
-    assert f"5 of {len(predictions)} test utterances. {wrong} are" in text
-    assert "has no run" in invoke("report", tmp_path, fails=True).output
+    assert f"5 of {len(predictions)} test utterances, {wrong} of" in text
+    assert "contains no run" in invoke("report", tmp_path, fails=True).output
 
 
 def test_what_align_writes_is_read_again(table, utterances, tmp_path):
@@ -258,7 +261,7 @@ def test_what_align_writes_is_read_again(table, utterances, tmp_path):
         *("align", table, tmp_path / "gone.wav", "--output", tmp_path),
         fails=True,
     )
-    assert "gone.wav: no such audio file" in found.stderr
+    assert "gone.wav: audio file not found" in found.stderr
     assert "1 of 3 recordings were not aligned" in found.stderr
 
 
@@ -287,7 +290,7 @@ def test_a_table_keeps_to_its_folder(model, utterances, tmp_path):
             csv.writer(stream).writerows(rows)
         found = invoke("predict", model, table, fails=True)
         assert "mine.csv, line 2" in found.output
-        assert "lies outside" in found.output and "--allow-outside" in (
+        assert "is outside" in found.output and "--allow-outside" in (
             found.output
         )
         invoke("predict", model, table, "--allow-outside")
@@ -302,7 +305,7 @@ def test_what_is_too_large_or_too_long_is_not_read(model, tmp_path):
     soundfile.write(bomb, samples, 16000)
     assert bomb.stat().st_size < 2**20
     for option, value, message in (
-        ("--longest-file", "30", "60 minutes, or as much as"),
+        ("--longest-file", "30", "60 minutes (or as many"),
         ("--largest-file", "0.001", "MB, more than 0.001"),
     ):
         found = invoke("predict", model, bomb, option, value, fails=True)
@@ -310,7 +313,7 @@ def test_what_is_too_large_or_too_long_is_not_read(model, tmp_path):
     wide = tmp_path / "wide.wav"
     soundfile.write(wide, np.zeros((16000, 1000), dtype=np.float32), 16000)
     found = invoke("predict", model, wide, "--longest-file=1", fails=True)
-    assert "3 minutes, or as much as" in found.output
+    assert "3 minutes (or as" in found.output
 
 
 def test_a_transcript_may_be_long(tmp_path, monkeypatch):
@@ -319,7 +322,7 @@ def test_a_transcript_may_be_long(tmp_path, monkeypatch):
     (recording,) = find_recordings([table])
     assert len(recording.transcript.split()) == 60000
     monkeypatch.setattr("speechbrain_can.corpus.tables.LONGEST_FIELD", 1000)
-    with pytest.raises(InputError, match="mine.csv: not a table"):
+    with pytest.raises(InputError, match="mine.csv: cannot be read as a table"):
         find_recordings([table])
 
 

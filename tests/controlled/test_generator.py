@@ -16,7 +16,11 @@ from speechbrain_can.controlled.generator import (
     plan_corpus,
     read_sentences,
 )
-from speechbrain_can.controlled.speech import Synthesizer, _share_merged, colour
+from speechbrain_can.controlled.speech import (
+    Synthesizer,
+    _share_merged,
+    equalize,
+)
 from speechbrain_can.corpus.prepare import CorpusError
 
 
@@ -116,12 +120,12 @@ def test_the_seed_decides():
     assert not any(t.emo == t.text_emotion for t in plan(agree=0.0))
 
 
-def test_colour():
+def test_equalize():
     rate = 16000
     times = np.arange(rate) / rate
     for frequency, gain in ((1000, 6.0), (2000, 9.0), (500, 3.0)):
         tone = np.sin(2 * np.pi * frequency * times)
-        louder = colour(tone, rate, level=6.0, tilt=3.0)
+        louder = equalize(tone, rate, level=6.0, tilt=3.0)
         assert 20 * np.log10(louder.std() / tone.std()) == pytest.approx(
             gain, abs=0.05
         )

@@ -78,7 +78,7 @@ def test_folds_are_the_unit_of_the_interval():
     # and half of it per fold is 1/2 of a variance, with an eighth beside it
     margin = 12.706 * math.sqrt((1 / 2 + 1 / 8) * 0.25**2 / 2)
     assert f"[{0.175 - margin:+.3f}, {0.175 + margin:+.3f}]" in text
-    assert "longest is another: 1" in text
+    assert "key is not the longest: 1" in text
 
 
 @pytest.mark.parametrize("segment", ["aligned", "equal"])
@@ -90,7 +90,7 @@ def test_command(segment, tmp_path):
         return CliRunner().invoke(main, ["key-attention", str(run)])
 
     found = command()
-    assert found.exit_code == 1 and "no finished fold" in found.output
+    assert found.exit_code == 1 and "no fold is finished" in found.output
     for fold, names in enumerate(("ad", "bc")):
         (run / f"fold_{fold}").mkdir()
         write_attention(
@@ -135,7 +135,7 @@ def test_command(segment, tmp_path):
     table = run / "fold_1" / "attention.csv"
     written = table.read_text()
     table.write_text(written.replace("0.", "1.", 1))
-    assert "attention.csv gives; delete" in command().output
+    assert "attention.csv. Delete" in command().output
     table.write_text(written)
     found = command()
     assert found.exit_code == 1 and "not a controlled corpus" in found.output
@@ -143,8 +143,8 @@ def test_command(segment, tmp_path):
     printed = command().output
     assert "| text        | all: 2" in printed
     assert ("| audio       | all: 2" in printed) == (segment == "aligned")
-    assert "with other words: 2 utterances" in printed
-    assert "the key in 0.500" in printed
+    assert "other words than planned): 2" in printed
+    assert "the longest word: 0.500" in printed
 
 
 def test_attention_reads_as_it_was_written(tmp_path):

@@ -53,10 +53,10 @@ def test_duplicate_id_is_refused():
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("so what", "'so what' is white space, or has some in it"),
-        ("", "'' is white space"),
-        ("\u200b", "what cannot be printed"),
-        ("so\0", "what cannot be printed"),
+        ("so what", "'so what' is empty or contains whitespace"),
+        ("", "'' is empty"),
+        ("\u200b", "unprintable characters"),
+        ("so\0", "unprintable characters"),
         ("a" * 200_000, "'aaaa.*has 200000 characters"),
     ],
 )
@@ -97,16 +97,19 @@ def write_rows(path, *changes, header=COLUMNS):
         ({"starts": "0"}, "2 words, 1 starts and 2 ends"),
         ({"words": ""}, "0 words, 2 starts and 2 ends"),
         ({"words": "", "starts": "", "ends": ""}, "no words"),
-        ({"ends": "0.5 1.5"}, "'what' ends at 1.5 s, the audio at 1 s"),
+        ({"ends": "0.5 1.5"}, "'what' ends at 1.5 s but the audio is 1 s long"),
         ({"starts": "0 0.5", "ends": "0.5 0.4"}, "'what' covers 0.5 s to 0.4"),
         ({"starts": "0.1 0.5"}, "'so' covers 0.1 s to 0.5"),
-        ({"starts": "0 0.6"}, "where the word before ends at 0.5 s"),
-        ({"scripted": "yes"}, "scripted is 'yes', not 0 or 1"),
-        ({"starts": "0.6 0.5", "ends": "0.7 1"}, "tile the utterance from 0"),
+        ({"starts": "0 0.6"}, "but the previous word ends at 0.5 s"),
+        ({"scripted": "yes"}, "scripted must be 0 or 1, found 'yes'"),
+        (
+            {"starts": "0.6 0.5", "ends": "0.7 1"},
+            "tile the utterance, starting at 0",
+        ),
         ({"starts": "0 half"}, "could not convert"),
         ({"duration": "long"}, "could not convert"),
-        ({"duration": "nan"}, "the duration is nan"),
-        ({"duration": "inf"}, "the duration is inf"),
+        ({"duration": "nan"}, "invalid duration nan"),
+        ({"duration": "inf"}, "invalid duration inf"),
         ({"ends": "0.5 nan"}, "'what' covers 0.5 s to nan"),
     ],
 )
@@ -132,14 +135,14 @@ def test_duplicate_id_is_not_read(tmp_path):
 def test_missing_column(tmp_path):
     header = [name for name in COLUMNS if name != "starts"]
     path = write_rows(tmp_path / "manifest.csv", {}, header=header)
-    with pytest.raises(ManifestError, match=r"missing column\(s\) starts"):
+    with pytest.raises(ManifestError, match=r"missing columns: starts"):
         read_manifest(path)
 
 
 def test_short_row(tmp_path):
     path = write_rows(tmp_path / "manifest.csv", {})
     path.write_text(path.read_text() + "b,1.0\n")
-    with pytest.raises(ManifestError, match="another number of fields"):
+    with pytest.raises(ManifestError, match="different numbers of cells"):
         read_manifest(path)
 
 

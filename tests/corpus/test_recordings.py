@@ -98,7 +98,7 @@ def test_each_takes_the_words_that_are_known(corpus):
     with open(corpus.parent / "prepared" / "skipped.csv", newline="") as stream:
         reasons = {row["ID"]: row["reason"] for row in csv.DictReader(stream)}
     assert reasons["d"] == "the transcript does not fit the audio"
-    assert "no such audio file" in reasons["nowhere"]
+    assert "audio file not found" in reasons["nowhere"]
 
 
 def test_it_goes_on_where_it_was_and_does_nothing_twice(corpus):
@@ -149,7 +149,9 @@ def test_what_cannot_be_read_is_named(corpus):
     prepared = corpus.parent / "prepared"
     (prepared / "corpus.json").unlink()
     (prepared / "words" / "a.json").write_text('{"words": [}')
-    with pytest.raises(CorpusError, match="a.json cannot be read .* mend it"):
+    with pytest.raises(
+        CorpusError, match="a.json cannot be read .* Correct it"
+    ):
         prepare(corpus, [recording("a")], Counting())
 
 
@@ -193,12 +195,12 @@ def test_side_by_side_gives_the_same(corpus):
 
 
 def test_an_empty_list_is_refused(corpus):
-    with pytest.raises(CorpusError, match="no recording is listed"):
+    with pytest.raises(CorpusError, match="lists no recordings"):
         prepare(corpus, [], EqualSegments())
 
 
 def test_no_times_and_no_aligner(corpus):
-    with pytest.raises(CorpusError, match="none of 1 utterances"):
+    with pytest.raises(CorpusError, match="all 1 utterances were skipped"):
         prepare(corpus, [recording("a")], None)
     skipped = (corpus.parent / "prepared" / "skipped.csv").read_text()
-    assert "there is a transcript and no aligner" in skipped
+    assert "a transcript needs an aligner" in skipped

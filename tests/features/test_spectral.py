@@ -81,7 +81,7 @@ def test_many_utterances_at_once_are_each_as_if_alone():
 
 
 def test_channels_are_refused():
-    with pytest.raises(ValueError, match="without channels"):
+    with pytest.raises(ValueError, match="the shape \\[samples\\]"):
         SegmentMFCC()(torch.zeros(2, 8000), torch.tensor([[0.0, 0.5]]))
 
 
@@ -104,5 +104,7 @@ def test_silence_is_finite():
 
 
 def test_impossible_settings():
-    with pytest.raises(ValueError, match="n_mfcc=40 needs as many n_mels"):
+    with pytest.raises(
+        ValueError, match="n_mfcc=40 must not be larger than n_mels"
+    ):
         SegmentMFCC(n_mfcc=40, n_mels=23)

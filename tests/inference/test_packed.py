@@ -73,7 +73,7 @@ def test_a_packed_model_predicts(packed, three_folds, monkeypatch):
     }
     card = (packed / "README.md").read_text()
     assert "all 21 utterances of EmoDB, words" in card
-    assert "3 folds, leave_one_speaker_out" in card
+    assert "3 models with the same settings, one per fold of" in card
     assert (
         "It must not decide on people." in card and "license: cc0-1.0" in card
     )
@@ -113,7 +113,7 @@ def test_a_damaged_network_is_named(tmp_path, caplog):
     path = tmp_path / "network.safetensors"
     save_network(torch.nn.Linear(2, 3), path)
     content = path.read_bytes()
-    with pytest.raises(InputError, match="network.safetensors is damaged, or"):
+    with pytest.raises(InputError, match="network.safetensors is damaged or"):
         load_network(torch.nn.Linear(3, 2), path)
     flipped = content[:-1] + bytes([content[-1] ^ 1])
     for damaged in (
@@ -134,7 +134,11 @@ def test_what_cannot_be_packed_is_said_before_training(three_folds):
     card.write_text("a\n---\nb\n")
     shared = [str(three_folds / "box2"), "--card", str(card), "--licence", "x"]
     for run_folder, more, message in (
-        ("run", ["--set", "audio_sorce", "x"], "no audio_sorce to set"),
+        (
+            "run",
+            ["--set", "audio_sorce", "x"],
+            "the settings have no key audio_sorce",
+        ),
         ("emodb", [], "hyperparams.yaml"),
     ):
         result = CliRunner().invoke(
@@ -146,7 +150,7 @@ def test_what_cannot_be_packed_is_said_before_training(three_folds):
 
 
 def test_a_model_is_tested_on_another_corpus(packed, trained, tmp_path):
-    """On the emotions that both have."""
+    """On the emotions in common."""
     prepared = trained / "prepared"
     output = tmp_path / "predictions.csv"
     result = CliRunner().invoke(
@@ -157,7 +161,7 @@ def test_a_model_is_tested_on_another_corpus(packed, trained, tmp_path):
         ],
     )
     assert result.exit_code == 0, result.output
-    assert "emotions that both have: ang, hap, sad, neu" in result.output
+    assert "emotions in common: ang, hap, sad, neu" in result.output
     table = read_predictions(output)
     rows = read_manifest(prepared / "manifest.csv")
     wanted = {
@@ -198,7 +202,7 @@ def test_a_changed_corpus_is_not_evaluated(
         main, ["evaluate", str(packed), str(prepared), *fold]
     )
     assert result.exit_code == 1
-    assert f"{name} is not as the preparation wrote it" in " ".join(
+    assert f"{name} was modified after preparation" in " ".join(
         result.output.split()
     )
 
@@ -244,7 +248,7 @@ def test_speakers_are_heard_together(three_folds, tiny, tmp_path):
     assert result.exit_code == 0, result.output
     again = read_predictions(evaluated)
     assert list(again["predicted"]) == list(table["predicted"])
-    with pytest.raises(InputError, match="recordings of each speaker together"):
+    with pytest.raises(InputError, match="features of each speaker"):
         recognizer.classify_batch(
             torch.stack(wavs), alignments=[u.words for u in own]
         )

@@ -343,7 +343,7 @@ def test_a_model_whose_numbers_are_none(folder, tmp_path):
     damaged = EmotionRecognizer.from_hparams(folder)
     waveform = torch.rand(1, damaged.sample_rate) - 0.5
     words = [Word("oh", 0.2, 0.5), Word("no", 0.5, 0.8)]
-    with pytest.raises(InputError, match="is no number"):
+    with pytest.raises(InputError, match="non-finite values"):
         damaged.classify_batch(waveform, alignments=[words])
 
 
@@ -400,7 +400,7 @@ def test_what_is_saved_of_another_model_is_not_taken(trained, older, tmp_path):
     saved = tmp_path / "saved"
     EmotionRecognizer.from_hparams(trained / "fold_1" / "model", savedir=saved)
     EmotionRecognizer.from_hparams(trained / "fold_1" / "model", savedir=saved)
-    with pytest.raises(InputError, match="another model's.*another savedir"):
+    with pytest.raises(InputError, match="a different model.*another savedir"):
         EmotionRecognizer.from_hparams(older, savedir=saved)
 
 
@@ -429,7 +429,9 @@ def refused_in(folder, tmp_path, name, save):
         torch.save({"weight": Evil(mark)}, folder / name)
     else:
         (folder / name).write_bytes(pickle.dumps(Evil(mark)))
-    with pytest.raises(InputError, match="can be read|damaged|no YAML|bytes"):
+    with pytest.raises(
+        InputError, match="cannot be read|damaged|invalid|bytes"
+    ):
         EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
     assert not mark.exists()
 
@@ -444,7 +446,7 @@ def test_parameters_that_unpack_to_terabytes_are_refused(older, monkeypatch):
     ) as archive:
         archive.writestr("archive/data.pkl", bytes(2 * 10**6))
     assert (older / "model.ckpt").stat().st_size < 10**5
-    with pytest.raises(UntrustedError, match="model.ckpt has .* once unpacked"):
+    with pytest.raises(UntrustedError, match="model.ckpt decompresses to"):
         EmotionRecognizer.from_hparams(older)
 
 
@@ -472,7 +474,7 @@ def test_networks_of_many_gibibytes_are_not_built(monkeypatch):
     monkeypatch.setattr(
         "speechbrain_can.inference.memory.LARGEST_NETWORK", 10**6
     )
-    with pytest.raises(InputError, match="in all"), LimitedMemory():
+    with pytest.raises(InputError, match="in total"), LimitedMemory():
         for _ in range(100):
             torch.nn.Linear(100, 100)
 

@@ -90,7 +90,7 @@ def test_hugging_face(hugging_face):
     bounds = [time for word in words for time in (word.start, word.end)]
     assert bounds == sorted(bounds) and bounds[-1] <= 1.0
     assert all(0 < word.score < 1 for word in words)
-    with pytest.raises(AlignmentError, match="cannot spell 42; write numbers"):
+    with pytest.raises(AlignmentError, match="cannot spell 42. Write numbers"):
         align(torch.randn(16000), "so 42")
 
 

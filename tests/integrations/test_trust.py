@@ -62,7 +62,9 @@ def test_a_pinned_commit_is_checked(name, tiny, tmp_path):
         PretrainedWords(f"someone/bert@{'9' * 40}", str(tmp_path))
     blob = (snapshot / name).resolve()
     blob.write_bytes(blob.read_bytes()[:-1] + b" ")
-    with pytest.raises(PretrainedError, match=f"{name} is not what its commit"):
+    with pytest.raises(
+        PretrainedError, match=f"{name} does not match its commit"
+    ):
         PretrainedWords(pinned, str(tmp_path))
 
 
@@ -79,7 +81,7 @@ def test_a_pinned_whisper_is_checked(tmp_path):
     pinned = f"someone/whisper@{commit}"
     assert located(pinned, str(tmp_path), download_model) == str(snapshot)
     (snapshot / "config.json").resolve().write_text("[] ")
-    with pytest.raises(PretrainedError, match="is not what its commit"):
+    with pytest.raises(PretrainedError, match="does not match its commit"):
         located(pinned, str(tmp_path), download_model)
 
 
@@ -95,11 +97,13 @@ def test_a_pinned_model_folder_is_checked(trained, tmp_path, monkeypatch):
     for source in (f"someone/emotions@{commit}", "someone/emotions"):
         assert load_recognizer(source).classes
     # what is checked is what is loaded: the folder of a commit
-    with pytest.raises(InputError, match=f"{commit}: not a model"):
+    with pytest.raises(
+        InputError, match=f"{commit}: cannot be read as a model"
+    ):
         EmotionRecognizer.from_hparams("someone/emotions", overrides={"no": 1})
     blob = (snapshot / "network.safetensors").resolve()
     blob.write_bytes(blob.read_bytes() + b" ")
-    with pytest.raises(PretrainedError, match="is not what its commit"):
+    with pytest.raises(PretrainedError, match="does not match its commit"):
         load_recognizer(f"someone/emotions@{commit}")
     with pytest.raises(PretrainedError, match="cannot be loaded"):
         load_recognizer(f"someone/emotions@{'9' * 40}")

@@ -93,7 +93,7 @@ def test_an_utterance_is_heard_as_if_it_were_alone(tiny):
     waveforms[1] *= 30
     alone = [hearing(waveform) for waveform in waveforms]
     for order in (list(range(10)), list(range(9, -1, -1))):
-        heard = hearing.hear([waveforms[i] for i in order])
+        heard = hearing.encode([waveforms[i] for i in order])
         for i, frames in zip(order, heard):
             torch.testing.assert_close(frames, alone[i], **CLOSE)
     assert [len(frames) for frames in alone[:4]] == [1, 25, 26, 70]
@@ -154,7 +154,7 @@ def test_deviations_stand_behind_the_means_of_each_layer(tiny):
             torch.testing.assert_close(
                 deviation, expected, atol=1e-4, rtol=1e-3
             )
-    with pytest.raises(ValueError, match="set pooled: True"):
+    with pytest.raises(ValueError, match="Set pooled: True"):
         SegmentHidden(build, pooled=False, deviation=True)
 
 
@@ -237,7 +237,9 @@ def test_joined_features_stand_side_by_side(tiny):
     torch.testing.assert_close(left, hidden(waveform, segments)[0], **CLOSE)
     assert torch.equal(right, egemaps(waveform, segments)[0])
     frames = SegmentHidden(front_end(tiny, "cut"), pooled=False)
-    with pytest.raises(ValueError, match="SegmentHidden has several frames"):
+    with pytest.raises(
+        ValueError, match="SegmentHidden returns several frames"
+    ):
         JoinedFeatures([egemaps, frames])(waveform, segments)
 
 
@@ -262,7 +264,7 @@ def test_only_the_upper_layers_are_trained(tiny):
         *("layer_norm.weight", "layer_norm.bias"),
     }
     assert moved == upper
-    with pytest.raises(PretrainedError, match="the model has 2 layers"):
+    with pytest.raises(PretrainedError, match="the model has only 2 layers"):
         PretrainedFrames(build, trained_layers=3)
 
 

@@ -70,7 +70,9 @@ def test_the_stop_gradient_cuts_where_the_equations_say():
 
 
 def test_heads_must_divide_the_features():
-    with pytest.raises(ValueError, match="10 features cannot be cut into 4"):
+    with pytest.raises(
+        ValueError, match="10 features cannot be divided among 4"
+    ):
         CrossAttention(10, heads=4)
 
 

@@ -255,5 +255,5 @@ def test_final_states_skip_the_padding():
 
 
 def test_hops():
-    with pytest.raises(ValueError, match="hops is 4; choose 1, 2 or 3"):
+    with pytest.raises(ValueError, match="hops must be 1, 2 or 3"):
         MultiHopAttention(8, hops=4)

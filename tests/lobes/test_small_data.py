@@ -108,7 +108,7 @@ def test_shares_of_classes_are_targets_too():
 
 
 def test_bad_class_weights_are_refused():
-    with pytest.raises(ValueError, match="give 'balanced', a list"):
+    with pytest.raises(ValueError, match="must be 'balanced', a list"):
         EmotionLoss(class_weights="inverse")
     with pytest.raises(ValueError, match="3 class_weights for 4 classes"):
         EmotionLoss(class_weights=[1, 2, 3]).fit_classes(torch.ones(4))

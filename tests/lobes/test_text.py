@@ -62,7 +62,7 @@ def test_a_word2vec_header_is_passed_over(glove):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("i 1 2\n", "line 1: 'i' has 2 values where embedding_size is 3"),
+        ("i 1 2\n", "line 1: 'i' has 2 values, but embedding_size is 3"),
         ("a 1 2 3\ni 1 2\n", "line 2: 'i' has 2 values"),
         ("a 1 2 3\ni 1 2 x\n", "line 2: could not convert"),
     ],

@@ -99,7 +99,7 @@ def test_cremad(speak, tmp_path):
     row = rows["1002_IEO_SAD_HI"]
     assert (row.emotion, row.speaker) == ("sad", "1002")
     assert words_of(row) == "it's eleven o'clock"
-    assert "does not fit the audio" in skipped["1003_TAI_HAP_XX"]
+    assert "does not match the audio" in skipped["1003_TAI_HAP_XX"]
     assert "the file name is not actor" in skipped["1003_XXX_HAP_XX"]
 
 
@@ -238,7 +238,7 @@ def test_results_of_other_folds_are_not_taken(speak, tmp_path):
 
     train("001122")
     printed = train("112200", fails=True)
-    assert "are of another preparation" in printed.splitlines()[-1]
+    assert "trained on a different preparation" in printed.splitlines()[-1]
 
 
 def test_what_is_wrong_with_a_table_is_told(speak, tmp_path):
@@ -250,11 +250,11 @@ def test_what_is_wrong_with_a_table_is_told(speak, tmp_path):
             module.prepare_custom(corpus, tmp_path / "prepared")
         return str(error.value)
 
-    assert "recordings.csv: no such table" in message()
+    assert "recordings.csv: table not found" in message()
     table(corpus, ("wav", "mood", "speaker"))
-    assert "line 1: missing column(s) emotion; found wav, mood" in message()
+    assert "line 1: missing columns: emotion. Found: wav, mood" in message()
     table(corpus, ("wav", "emotion", "speaker"))
-    assert "no recording is listed" in message()
+    assert "lists no recordings" in message()
     row = ("a.wav", "ang", "x")
     table(corpus, ("wav", "emotion", "speaker"), row, row)
     assert "line 3: the ID 'a' stands on line 2 too" in message()

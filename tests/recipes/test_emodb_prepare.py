@@ -60,7 +60,7 @@ def test_without_labels_segments_are_equal_and_counted(
         Word("la", 0.3, 0.6),
         Word("pen", 0.6, 0.9),
     ]
-    assert "2 with equal segments, see" in capsys.readouterr().out
+    assert "2 with equal segments" in capsys.readouterr().out
 
 
 def test_without_any_labels_the_sentence_gives_the_words(
@@ -90,7 +90,7 @@ def test_a_cut_recording_keeps_the_syllables_in_it(emodb_release, prepare):
         "of 0.40 s",
         "08a01Wa": "cut within the last syllable: it ends at 0.80 s, the audio "
         "at 0.70 s",
-        "09a01Wa": "with equal segments: the alignment has no words",
+        "09a01Wa": "with equal segments: the alignment contains no words",
     }
 
 
@@ -141,7 +141,7 @@ def test_other_files_are_listed(emodb_release, prepare):
     utterances, skipped, _ = prepare()
     assert len(utterances) == 20
     assert sorted(skipped) == ["03a03Wa", "09a01Na", "noise"]
-    assert "unreadable audio" in skipped["09a01Na"]
+    assert "the audio cannot be decoded" in skipped["09a01Na"]
     assert "speaker, sentence, emotion" in skipped["noise"]
 
 

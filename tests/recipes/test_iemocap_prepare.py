@@ -103,17 +103,17 @@ def damage_empty_audio(release):
 @pytest.mark.parametrize(
     "damage, reason",
     [
-        (damage_missing_alignment, "no such alignment file"),
+        (damage_missing_alignment, "alignment file not found"),
         (damage_empty_alignment, "the alignment is empty"),
         (damage_truncated_alignment, "truncated"),
         (damage_end_before_start, "line 3: 'what' ends at 0.56 s, not after"),
-        (damage_past_the_audio, "ends at 2.00 s, the audio at 1.00 s"),
-        (damage_no_words, "the alignment has no words"),
-        (damage_only_a_header, "the alignment has no words"),
-        (damage_missing_audio, "no such audio file"),
-        (damage_unreadable_audio, "unreadable audio"),
+        (damage_past_the_audio, "ends at 2.00 s but the audio is 1.00 s long"),
+        (damage_no_words, "the alignment contains no words"),
+        (damage_only_a_header, "the alignment contains no words"),
+        (damage_missing_audio, "audio file not found"),
+        (damage_unreadable_audio, "the audio cannot be decoded"),
         (damage_silent_audio, "the audio is silent"),
-        (damage_empty_audio, "the audio has no samples"),
+        (damage_empty_audio, "contains no samples"),
     ],
 )
 def test_what_cannot_be_used_is_listed_with_its_reason(
@@ -129,10 +129,10 @@ def test_what_cannot_be_used_is_listed_with_its_reason(
 @pytest.mark.parametrize(
     "label, reason",
     [
-        ("fea", "label 'fea' is none of the classes"),
-        ("dis", "label 'dis' is none of the classes"),
-        ("oth", "label 'oth' is none of the classes"),
-        ("xxx", "label 'xxx' is none of the classes"),
+        ("fea", "label 'fea' is not one of the classes"),
+        ("dis", "label 'dis' is not one of the classes"),
+        ("oth", "label 'oth' is not one of the classes"),
+        ("xxx", "label 'xxx' is not one of the classes"),
         ("joy", "unknown label 'joy'"),
     ],
 )
@@ -226,7 +226,7 @@ def test_incomplete_release(iemocap_prepare, release, tmp_path):
 def test_nothing_usable(iemocap_prepare, release, tmp_path):
     for path in release.folder.rglob("*.wdseg"):
         path.unlink()
-    with pytest.raises(CorpusError, match="none of 10 utterances"):
+    with pytest.raises(CorpusError, match="all 10 utterances were skipped"):
         iemocap_prepare.prepare_iemocap(release.folder, tmp_path / "prepared")
     rows = (tmp_path / "prepared" / "skipped.csv").read_text().splitlines()
     assert len(rows) == 11
@@ -240,7 +240,7 @@ def test_counts_beside_those_of_the_paper(prepare, capsys, classes, total):
     rows = {fields[0]: fields[1:] for fields in lines if fields}
     assert rows["here"] == ["paper"] and rows["ang"] == ["10", "1103"]
     assert rows["total"] == ["10", str(total)]
-    assert "10 utterances in" in out and "0 left out" in out
+    assert "10 utterances in" in out and "0 skipped utterances" in out
 
 
 def test_prepared_once_until_a_setting_changes(
@@ -257,7 +257,7 @@ def test_prepared_once_until_a_setting_changes(
     release.add(BAD, label="fea")
     prepare(fold_seed=5)
     assert manifest.stat().st_mtime_ns != written
-    assert "preparing it anew" in capsys.readouterr().out
+    assert "Preparing it again" in capsys.readouterr().out
     # those of other settings are gone
     assert not (tmp_path / "prepared" / "folds_random10.csv").exists()
 
@@ -271,7 +271,7 @@ def test_another_rule_prepares_anew(
     monkeypatch.setattr(iemocap_prepare, "VERSION", "another")
     prepare()
     assert manifest.stat().st_mtime_ns != written
-    assert "prepared in another way" in capsys.readouterr().out
+    assert "prepared with different settings" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,9 @@ def test_what_changed_after_preparation_is_refused(prepare, tmp_path, name):
     path = tmp_path / "prepared" / name
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n")
-    with pytest.raises(CorpusError, match=f"{name} is not as the preparation"):
+    with pytest.raises(
+        CorpusError, match=f"{name} was modified after preparation"
+    ):
         Corpus.load(tmp_path / "prepared", "leave_one_session_out")
 
 
@@ -290,7 +292,7 @@ def test_a_changed_manifest_gets_no_other_folds(prepare, tmp_path):
     prepare()
     with open(tmp_path / "prepared" / "manifest.csv", "a") as stream:
         stream.write("\n")
-    with pytest.raises(CorpusError, match="manifest.csv is not as"):
+    with pytest.raises(CorpusError, match="manifest.csv was modified"):
         prepare(protocol="random10")
 
 

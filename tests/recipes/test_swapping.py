@@ -176,7 +176,7 @@ def test_two_processes_fine_tune(controlled_corpus, tiny, tmp_path):
     "argument, message",
     [
         ("--audio_source=nowhere/none", "'nowhere/none' cannot be loaded"),
-        ("--sample_rate=8000", "set --sample_rate=16000"),
+        ("--sample_rate=8000", "Set --sample_rate=16000"),
     ],
 )
 def test_what_cannot_be_used_is_named(
@@ -230,10 +230,9 @@ def test_other_features_in_yaml(controlled_corpus, tmp_path):
         path = recipe / "hparams" / f"fbank_{base}.yaml"
         path.write_text(
             f"base: {whole.name}\n"
-            "compute_features: !new:speechbrain_can.features.spectral.Deltas\n"
-            "    features: !new:speechbrain_can.features.spectral.SegmentFbank\n"
-            "        n_mels: 20\n"
-            "    times: 2\n"
+            "compute_features: "
+            "!new:speechbrain_can.features.spectral.SegmentFbank\n"
+            "    n_mels: 60\n"
         )
         hparams = read_settings(path, {"output_folder": str(tmp_path)}).build()
         audio = WordFrames(

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from speechbrain_can.__main__ import main
 from speechbrain_can.files import InputError
 from speechbrain_can.reporting.gather import entropy, gather, read_log
-from speechbrain_can.reporting.report_page import confident_mistakes
+from speechbrain_can.reporting.report_page import confident_errors
 from speechbrain_can.results.folds import (
     read_predictions,
     read_provenance,
@@ -119,7 +119,7 @@ def test_tables_in_markdown_and_latex(page):
 def test_mistakes_are_the_surest_first(runs):
     gathered = gather([runs])
     own = gathered.predictions[gathered.predictions["system"] == "can"]
-    found = confident_mistakes(own, gathered.corpus, most=5)
+    found = confident_errors(own, gathered.corpus, most=5)
     sure = [row["confidence"] for row in found]
     assert sure == sorted(sure, reverse=True)
     assert len({row["ID"] for row in found}) == len(found)
@@ -137,7 +137,7 @@ def test_unequal_runs_are_refused(runs, tmp_path):
         gather([tmp_path / "runs"])
     # what is only begun is neither left out in silence nor waited for
     (tmp_path / "runs" / "can" / "2" / "fold_1").mkdir(parents=True)
-    with pytest.raises(InputError, match="can.2 has no finished fold"):
+    with pytest.raises(InputError, match="can.2 has no fold is finished"):
         gather([tmp_path / "runs"])
     shutil.rmtree(tmp_path / "runs" / "can" / "2")
     # results are those of the predictions beside them

@@ -73,7 +73,7 @@ def test_what_was_changed_is_not_averaged(tmp_path, name):
     result = CliRunner().invoke(
         main, ["combine", *runs, "--output", str(tmp_path / "mean")]
     )
-    assert result.exit_code == 1 and "delete" in result.output
+    assert result.exit_code == 1 and "Delete" in result.output
     assert path.name in result.output
 
 
@@ -82,8 +82,8 @@ def test_only_the_same_is_averaged(tmp_path):
     first = write_run(tmp_path / "1", values)
     other = write_run(tmp_path / "2", values, manifest="y")
     for runs, message in (
-        ([first], "one run has no mean"),
-        ([first, other], "another preparation of the corpus"),
+        ([first], "at least two different runs"),
+        ([first, other], "their preparations of the corpus differ"),
     ):
         result = CliRunner().invoke(
             main, ["combine", *runs, "--output", str(tmp_path / "mean")]

@@ -101,7 +101,7 @@ def test_a_result_of_another_version_is_named(tmp_path):
     path = tmp_path / "fold_0" / "result.json"
     path.parent.mkdir()
     path.write_text('{"fold": 0, "WA": 0.5, "UA": 0.4}')
-    with pytest.raises(InputError, match="fold_0/result.json has no macro-F1"):
+    with pytest.raises(InputError, match="fold_0/result.json lacks macro-F1"):
         finished_folds(tmp_path)
 
 
@@ -110,5 +110,7 @@ def test_folds_of_another_manifest_are_named(tmp_path):
         write_fold(tmp_path, fold, 0.5, 0.4)
     results = finished_folds(tmp_path)
     check_same_manifest(results, "abc")
-    with pytest.raises(InputError, match=r"fold\(s\) 0, 2 are of another"):
+    with pytest.raises(
+        InputError, match=r"folds 0, 2 were trained on a different"
+    ):
         check_same_manifest(results, "abd")

@@ -248,7 +248,9 @@ def test_another_reference():
     table = results(first=CAN, second=TEXT)
     assert choose_reference(table) == "first"
     assert choose_reference(table, "second") == "second"
-    with pytest.raises(InputError, match="no system 'third'; found first"):
+    with pytest.raises(
+        InputError, match="unknown system 'third'. Choose one of first"
+    ):
         choose_reference(table, "third")
 
 
@@ -277,7 +279,7 @@ def test_the_paper_s_numbers_stand_beside_iemocap_only():
         text = format_report(build_report(summary, corpus), corpus, "github")
         assert "paper" not in text and ".579" not in text
     text = format_report(build_report(summary, "IEMOCAP"), "", "github")
-    assert "paper's WA (IEMOCAP, random10, 7 classes)" in text
+    assert "WA in the paper (IEMOCAP, random10, 7 classes)" in text
     (row,) = (line for line in text.splitlines() if "TextModel" in line)
     assert ".513 ± .015" in row and ".443 ± .015" in row
 
@@ -369,7 +371,7 @@ def test_runs_are_found_by_their_folders(tmp_path):
     other = write_run(tmp_path / "elsewhere" / "can", [6, 8])
     with pytest.raises(InputError, match="are both can, seed 1"):
         find_runs([first, other])
-    with pytest.raises(InputError, match="has no run"):
+    with pytest.raises(InputError, match="contains no run"):
         find_runs([tmp_path / "nothing"])
 
 

@@ -79,7 +79,9 @@ def judge(folder, arguments, expected):
 
 def advises(text):
     """Whether a message says what to do."""
-    return bool(re.search(r"\b(delete|give|put it back|mend)\b", text))
+    return bool(
+        re.search(r"\b(Delete|delete|Pass|Restore|Correct|Repair|Copy)\b", text)
+    )
 
 
 def copy(origin, folder):
@@ -270,7 +272,7 @@ def stress_stale(scratch, report=print):
             outcome = "traceback"
         elif failed == harmless:
             outcome = "silent" if not failed else "refused for nothing"
-        elif failed and "delete" not in printed.splitlines()[-1]:
+        elif failed and "elete" not in printed.splitlines()[-1]:
             outcome = "without advice"
         outcomes[outcome] += 1
         if outcome not in ("refused", "survived"):

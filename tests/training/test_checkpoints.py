@@ -69,7 +69,9 @@ def test_no_other_one_is_tested_for_the_best(tmp_path, name):
     for epoch, error in enumerate((0.5, 0.2, 0.4), start=1):
         save_epoch(saver, epoch, error, seconds=1.0, scores={})
     (recover_tested(saver).path / name).unlink()
-    with pytest.raises(CheckpointError, match="epoch 2, the best .*fold_0 to"):
+    with pytest.raises(
+        CheckpointError, match="the best checkpoint, epoch 2, .*fold_0 to"
+    ):
         recover_tested(saver)
 
 
@@ -85,10 +87,10 @@ def test_the_best_and_the_last_are_kept_and_the_best_is_tested(tmp_path):
     """The first of equally good ones; one within an epoch does not count."""
     model = torch.nn.Linear(2, 2)
     saver = checkpointer(tmp_path, model)
-    with pytest.raises(FileNotFoundError, match="to test; train first"):
+    with pytest.raises(FileNotFoundError, match="to test. Train first"):
         recover_tested(saver)
     saver.save_checkpoint(end_of_epoch=False)
-    with pytest.raises(FileNotFoundError, match="to test; train first"):
+    with pytest.raises(FileNotFoundError, match="to test. Train first"):
         recover_tested(saver)
     for epoch, error in enumerate((0.5, 0.2, 0.4, 0.2, 0.3), start=1):
         torch.nn.init.constant_(model.bias, epoch)

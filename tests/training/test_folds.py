@@ -110,7 +110,7 @@ def test_other_settings_in_the_same_folder_are_refused(
             fold,
             fails=True,
         )
-        assert f"{folder} was begun with other settings" in printed
+        assert f"{folder} was started with different settings" in printed
         assert "+ lr: 0.01" in printed and "+ classes: 4" in printed
     assert (folder / "prepared" / "manifest.csv").read_text() == manifest
 
@@ -184,14 +184,17 @@ def test_results_of_another_preparation_are_not_averaged(
     result = json.loads(path.read_text())
     write_result(path, {**result, "manifest": "another"})
     printed = run(tmp_path, *arguments, "--fold=1", fails=True)
-    assert "fold(s) 0 are of another preparation" in printed.splitlines()[-1]
+    assert (
+        "folds 0 were trained on a different preparation"
+        in printed.splitlines()[-1]
+    )
 
 
 def test_speechbrains_own_options(controlled_corpus, tmp_path):
     """Checkpoints within an epoch, then a test alone."""
     arguments = [*on(controlled_corpus), "--fold=0"]
     printed = run(tmp_path, *arguments, "--test_only", fails=True)
-    assert "train first" in printed.splitlines()[-1]
+    assert "Train first" in printed.splitlines()[-1]
     # while another process trains there, no second one does
     with FileLock(tmp_path / "fold_0" / "train.lock"):
         printed = run(tmp_path, *arguments, fails=True)
@@ -244,7 +247,7 @@ def test_the_metric_that_stops_chooses_the_checkpoint(
         "--stop_on=F2",
         fails=True,
     )
-    assert "stop_on is 'F2'; choose one of WA, UA, macro-F1" in printed
+    assert "stop_on='F2'. Choose one of WA, UA, macro-F1" in printed
 
 
 def test_one_line_an_epoch_where_no_one_watches(finished):
@@ -268,7 +271,7 @@ def test_what_strict_forbids_is_refused_before_training(
         "--strict=[session, speaker]",
         fails=True,
     )
-    assert "speaker: 100.0% of the test set of fold 0 is shared with" in printed
+    assert "speaker: 100.0% of the test set of fold 0 is also in" in printed
     assert not list(tmp_path.glob("fold_*"))
 
 
@@ -359,8 +362,8 @@ def test_without_a_data_folder_the_controlled_corpus_is_made(tmp_path):
     "arguments, message",
     [
         (["--data_folder=/nowhere"], "data_folder /nowhere does not exist"),
-        (["--protocol=random5"], "protocol 'random5' is unknown"),
-        (["--overlop=0.2"], "nothing reads the key overlop; did you mean"),
+        (["--protocol=random5"], "unknown protocol 'random5'"),
+        (["--overlop=0.2"], "unknown key overlop. Did you mean"),
         (["--fold=7"], "fold 7 does not exist"),
         (["--classes=5"], "classes is 5"),
         (["--glove_file=/no/glove"], "/no/glove"),
@@ -436,16 +439,16 @@ def test_precision(controlled_corpus, tmp_path):
 @pytest.mark.parametrize(
     "option, reason",
     [
-        ("--compile", "runs as without"),
+        ("--compile", "fall back to eager mode"),
         ("--jit", "lists of words"),
-        ("--data_parallel_backend", "one process a GPU"),
+        ("--data_parallel_backend", "one process per GPU"),
     ],
 )
 def test_run_options_that_are_refused(
     option, reason, controlled_corpus, tmp_path
 ):
     printed = run(tmp_path, *on(controlled_corpus), option, fails=True)
-    assert f"{option} cannot be used" in printed.splitlines()[-1]
+    assert f"{option} is not supported" in printed.splitlines()[-1]
     assert reason in printed.splitlines()[-1]
 
 
@@ -480,7 +483,7 @@ def test_a_precision_that_the_processor_lacks_is_refused():
     if "True" in result.stdout:
         pytest.skip("the variable does not limit this processor")
     lines = result.stdout.splitlines()
-    assert [line.split(" cannot be used")[0] for line in lines[1:]] == [
+    assert [line.split(" is not supported")[0] for line in lines[1:]] == [
         *["--precision", "--bfloat16_mix_prec", "--precision"]
     ], result.stdout + result.stderr
-    assert "leave --precision out, which is fp32" in lines[1]
+    assert "Omit --precision to use fp32" in lines[1]

@@ -117,7 +117,8 @@ def test_a_dead_worker_loses_nothing(recipe, controlled_corpus, address):
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert (
-        "broken, seed 1234, fold 0, failed: SettingsError: lr is -1" in printed
+        "broken, seed 1234, fold 0 failed: SettingsError: invalid value lr=-1"
+        in printed
     )
     assert "can, seed 1234, fold 0: WA" in printed
     output = path.read_text()
@@ -169,11 +170,11 @@ def search(recipe, address, monkeypatch):
 def test_a_search(recipe, controlled_corpus, search):
     folder = recipe / "results" / "search"
     status, printed = search("nowhere")
-    reason = "the corpus cannot be prepared: .*nowhere"
+    reason = "preparation of the corpus failed: .*nowhere"
     assert status == 1 and re.search(reason, printed), printed
     # fold 1 tests who validates in fold 0
     status, printed = search(controlled_corpus, "--folds=0,1")
-    assert status == 1 and "Search folds that are not beside each" in printed
+    assert status == 1 and "folds that are not adjacent" in printed
     # what was refused has begun no search
     status, printed = search(controlled_corpus)
     assert status == 0, printed
@@ -189,7 +190,7 @@ def test_a_search(recipe, controlled_corpus, search):
     # fold 1 tests who validates in fold 0
     assert settings["chosen_on_folds"] == [1] and settings["fold"] == 0
     assert read_settings(best, {"fold": "all"}).asked_folds(5) == [0, 2, 3, 4]
-    with pytest.raises(SettingsError, match="fold 1 tests what these settings"):
+    with pytest.raises(SettingsError, match="fold 1 cannot be reported"):
         read_settings(best, {"fold": 1}).asked_folds(5)
     assert 0.01 <= settings["align_weight"] <= 1 and settings["heads"] in (1, 2)
     # the winner is the trial that is best on the validation set
@@ -216,7 +217,7 @@ def test_a_search(recipe, controlled_corpus, search):
         status, printed = search(
             controlled_corpus, *changes.pop("arguments", []), **changes
         )
-        assert status == 1 and "is another search's" in printed
+        assert status == 1 and "belongs to a different search" in printed
 
 
 def test_a_fold_is_not_tested_on_what_it_was_chosen_on(
@@ -232,20 +233,20 @@ def test_a_fold_is_not_tested_on_what_it_was_chosen_on(
     )
     assert spoiled_folds(base, [0]) == [1]
     assert spoiled_folds(base, [0, 2]) == [1, 3]
-    with pytest.raises(SettingsError, match="test set of fold.s. 1 validates"):
+    with pytest.raises(SettingsError, match="test set of fold 1 overlaps"):
         spoiled_folds(base, [0, 1])
 
 
 @pytest.mark.parametrize(
     "space, reason",
     [
-        ("aling_weight: {uniform: [0, 1]}", "did you mean align_weight"),
-        ("align_weight: {normal: [0, 1]}", "normal; choose one of choice,"),
+        ("aling_weight: {uniform: [0, 1]}", "Did you mean align_weight"),
+        ("align_weight: {normal: [0, 1]}", "normal. Choose one of choice,"),
         ("align_weight: [0, 1]", "as align_weight: {uniform: [0, 1]}"),
-        ("", "names no hyper-parameter"),
-        ("- lr", "names no hyper-parameter"),
-        ("lr: {uniform: 1}", "lr: uniform needs a list, of two numbers"),
-        ("lr: {uniform: [1, 0]}", "of two numbers that rise"),
+        ("", "the search space is empty"),
+        ("- lr", "the search space is empty"),
+        ("lr: {uniform: 1}", "lr: pass a list of values to choice"),
+        ("lr: {uniform: [1, 0]}", "an upper bound to uniform"),
     ],
 )
 def test_spaces_that_are_refused(tmp_path, space, reason):
@@ -270,4 +271,4 @@ def test_an_address_is_for_ray():
     result = CliRunner().invoke(
         main, ["compare", str(can), "--ray_address=auto"]
     )
-    assert "--ray_address is for --engine=ray" in result.output
+    assert "--ray_address requires --engine=ray" in result.output

@@ -214,9 +214,9 @@ def test_its_preparation_lists_what_it_leaves_out(parts, release, tmp_path):
         "Ses03M_impro05a_F001",
     }
     for utterance_id, reason in {
-        "Ses01F_impro01_F001": "label 'xxx' is none of the classes",
+        "Ses01F_impro01_F001": "label 'xxx' is not one of the classes",
         "Ses02F_impro01_F001": "the alignment is empty",
-        "Ses03M_impro05a_F001": "8000 Hz and 1 channels, not 16000 Hz and one",
+        "Ses03M_impro05a_F001": "expected 16000 Hz and one channel, found 8000 Hz and 1",
     }.items():
         assert reason in found["preparation"]["skipped"][utterance_id]
     assert found["test"]["Ses04M_impro05a_F001"] == {
@@ -241,8 +241,8 @@ def test_its_preparation_lists_what_it_leaves_out(parts, release, tmp_path):
     assert prepare(fold=1)["test"].keys() != found["test"].keys()
     for changes, message in (
         ({"fold": 5}, "fold 5 does not exist"),
-        ({"protocol": "loso"}, "protocol is 'loso'; choose one of .*random10"),
-        ({"classes": 5}, "classes is 5; choose one of"),
+        ({"protocol": "loso"}, "protocol='loso'. Choose one of .*random10"),
+        ({"classes": 5}, "classes=5. Choose one of"),
     ):
         with pytest.raises(ValueError, match=message):
             prepare(**changes)

@@ -282,7 +282,7 @@ def find_turns(sessions, class_of):
                 skipped.append((utterance_id, f"unknown label {label!r}"))
             elif label not in class_of:
                 skipped.append(
-                    (utterance_id, f"label {label!r} is none of the classes")
+                    (utterance_id, f"label {label!r} is not one of the classes")
                 )
             else:
                 turns.append(

@@ -1,8 +1,8 @@
-"""Data preparation of IEMOCAP with the times of every word: one JSON a part.
+"""Data preparation of IEMOCAP with word timings: one JSON file per set.
 
-The release has an alignment of each turn (``.wdseg``). Its silences and noises
-are shared by the words beside them, so that words tile the utterance. The corpus
-is licensed: https://sail.usc.edu/iemocap/. Nothing is downloaded.
+The release contains an alignment of each turn (``.wdseg``). Silences and noises
+are divided between adjacent words, so that words tile the utterance. The corpus
+requires a license (https://sail.usc.edu/iemocap/) and is not downloaded.
 
 Authors
  * The speechbrain-can developers 2026
@@ -46,33 +46,33 @@ def prepare_iemocap_multimodal(
     fold=0,
     fold_seed=1234,
 ):
-    """Writes the annotations of one fold, unless they are there already.
+    """Write the annotations of one fold, unless they exist already.
 
-    ``preparation.json`` beside them says with which settings, and lists what
-    cannot be used with the reason.
+    ``preparation.json`` in the same folder contains the settings and lists
+    skipped utterances with reasons.
 
     Arguments
     ---------
     data_folder : str
-        The folder of the release that holds ``Session1`` to ``Session5``.
+        Folder of the release that contains ``Session1`` to ``Session5``.
     train_annotation, valid_annotation, test_annotation : str
         JSON files to write.
     classes : int
         7 (the paper's), 6 (without surprise) or 4 (excited counts as happy).
     protocol : str
-        ``random10``: 8:1:1, stratified by emotion (the paper's). Speakers and
-        scripted sentences are shared between training and test.
-        ``leave_one_session_out``: a session is tested, one talker of the next
-        one validates; no speaker is in two parts, scripted sentences are.
+        ``random10``: 8:1:1, stratified by emotion (the paper's). Training and
+        test sets have speakers and scripted sentences in common.
+        ``leave_one_session_out``: one session is tested and one speaker of the
+        next session validates; only scripted sentences are in common.
     fold : int
-        Which one, from 0.
+        Index of the fold.
     fold_seed : int
         Seed of random folds.
 
     Raises
     ------
     ValueError
-        If the folder is not the release, or there is no such fold.
+        If the folder is not the release, or the fold does not exist.
     """
     for name, value, choices in (
         ("classes", classes, CLASS_SETS),
@@ -80,7 +80,7 @@ def prepare_iemocap_multimodal(
     ):
         if value not in choices:
             raise CorpusError(
-                f"{name} is {value!r}; choose one of {list(choices)}"
+                f"invalid value {name}={value!r}. Choose one of {list(choices)}."
             )
     annotations = {
         "train": train_annotation,
@@ -112,25 +112,25 @@ def prepare_iemocap_multimodal(
             annotations[part], {i: annotation(utterances[i]) for i in ids}
         )
         logger.info(f"{len(ids)} utterances in {annotations[part]}")
-    logger.info(f"{len(skipped)} were left out, see {written}")
-    # the last: it says that the others are complete
+    logger.info(f"{len(skipped)} skipped utterances, see {written}")
+    # written last, because it marks the other files as complete
     write_json(
         written, {"settings": settings, "skipped": dict(sorted(skipped))}
     )
 
 
 def check_format(path):
-    """Raises ``AudioError`` for audio that is not as the release has it."""
+    """Raise an ``AudioError`` if audio differs from the format of the release."""
     info = read_audio_info(path)
     if (info.sample_rate, info.num_channels) != (SAMPLE_RATE, 1):
         raise AudioError(
-            f"{path}: {info.sample_rate} Hz and {info.num_channels} channels, "
-            f"not {SAMPLE_RATE} Hz and one"
+            f"{path}: expected {SAMPLE_RATE} Hz and one channel, found "
+            f"{info.sample_rate} Hz and {info.num_channels}"
         )
 
 
 def annotation(utterance):
-    """What the JSON has of an utterance; all times are seconds."""
+    """Return the JSON entry of an utterance; times are in seconds."""
     return {
         "wav": utterance.wav.replace(DATA_ROOT, "{data_root}"),
         "duration": utterance.duration,
@@ -143,11 +143,11 @@ def annotation(utterance):
 
 
 def write_json(path, content):
-    """Writes a JSON file."""
+    """Write a JSON file."""
     with open(path, "w", encoding="utf-8") as stream:
         json.dump(content, stream, indent=2, ensure_ascii=False)
 
 
 def class_names(classes):
-    """Names of the 7, 6 or 4 classes, in the order of their numbers."""
+    """Return the names of the 7, 6 or 4 classes in the order of their indices."""
     return list(dict.fromkeys(CLASS_SETS[classes].values()))

@@ -1,13 +1,12 @@
-"""The Cross Attention Network (CAN): emotions from audio and text, aligned word
-by word.
+"""Cross Attention Network (CAN): emotion recognition from word-aligned audio and text.
 
 Lee, Yoon, Jung, "Multimodal Speech Emotion Recognition Using Cross Attention with
 Aligned Audio and Text", Interspeech 2020, https://arxiv.org/abs/2207.12895. The
-equations that docstrings name are those of the paper.
+equation numbers in docstrings are those of the paper.
 
-Words and frames are ragged in two dimensions. Padded, as ``[batch, words, frames,
-features]``, nine tenths of a batch would be padding; here the frames of all words
-follow each other, ``[frames, features]``, and counts say how many each word has.
+Words and frames are ragged in two dimensions. In a padded tensor ``[batch, words, frames,
+features]``, nine tenths would be padding. Here, the frames of all words are concatenated,
+``[frames, features]``, with the number of frames of each word.
 
 Authors
  * The speechbrain-can developers 2026

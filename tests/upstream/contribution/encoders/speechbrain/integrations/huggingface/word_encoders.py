@@ -1,7 +1,7 @@
-"""Pretrained encoders that hear and read whole utterances, pooled to words.
+"""Pretrained encoders of whole utterances, pooled to words.
 
-Parts for the Cross Attention Network (``speechbrain.lobes.models.CAN``): a frame
-encoder from the samples of words, and vectors of words from subwords.
+Parts for the Cross Attention Network (``speechbrain.lobes.models.CAN``): a frame encoder of
+the samples of words, and word vectors pooled over subwords.
 
 Authors
  * The speechbrain-can developers 2026

@@ -124,15 +124,15 @@ def test_samples_of_words_are_those_of_the_utterance():
     samples, counts = SegmentSamples()(waveform, segments)
     assert torch.equal(samples[:, 0], waveform)
     assert counts.tolist() == [4800, 11200]
-    with pytest.raises(ValueError, match="overlap or leave gaps"):
+    with pytest.raises(ValueError, match="overlap or have gaps"):
         SegmentSamples()(waveform, segments + torch.tensor([0.0, 0.1]))
 
 
 def test_errors_say_what_to_do(tiny, tmp_path):
     """They name the model."""
-    with pytest.raises(PretrainedError, match="nowhere/none.*the folder of"):
+    with pytest.raises(PretrainedError, match="nowhere/none.*a folder that"):
         PretrainedWords("nowhere/none", str(tmp_path))
-    with pytest.raises(PretrainedError, match="of 16000 Hz, not of 8000"):
+    with pytest.raises(PretrainedError, match="at 16000 Hz instead of 8000"):
         FrontEnd(front_end(tiny, "wavlm"), sample_rate=8000)
 
 

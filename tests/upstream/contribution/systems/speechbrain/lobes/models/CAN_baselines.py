@@ -1,8 +1,9 @@
-"""What the Cross Attention Network is compared with: parts for its network.
+"""Baselines of the Cross Attention Network, as parts for its network.
 
-Lee, Yoon, Jung (https://arxiv.org/abs/2207.12895) train TextModel and AudioModel
-(Mirsamadi et al., 2017), multi-hop attention (Yoon et al., 2019) and learnt alignment
-(Xu et al., 2019) in one set-up; sizes here are theirs, structures the originals'.
+Lee, Yoon, Jung (https://arxiv.org/abs/2207.12895) compare CAN with TextModel and
+AudioModel (Mirsamadi et al., 2017), multi-hop attention (Yoon et al., 2019) and learned
+alignment (Xu et al., 2019). Layer sizes are those of Lee et al.; structures are those of
+the original publications.
 
 Authors
  * The speechbrain-can developers 2026
