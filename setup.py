@@ -76,8 +76,7 @@ setup(
     package_data={
         "speechbrain_can": [
             "controlled/sentences.tsv",
-            "results/page.html",
-            "reporting/report.html",
+            "report/templates/*",
             "models/*/*",
         ]
     },

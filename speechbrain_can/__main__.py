@@ -17,7 +17,7 @@ from speechbrain_can.commands.predict import predict
 from speechbrain_can.commands.report import report
 from speechbrain_can.commands.search import search
 from speechbrain_can.commands.train import prepare, train
-from speechbrain_can.files import InputError, advice
+from speechbrain_can.io.files import InputError, advice
 
 
 class Commands(click.Group):

@@ -19,14 +19,14 @@ from sphinx.ext.apidoc import main as apidoc_main
 
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.__main__ import main
-from speechbrain_can.alignment import formats
-from speechbrain_can.alignment.finding import find_words
+from speechbrain_can.alignment.pipeline import find_words
+from speechbrain_can.alignment.readers import formats
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
-from speechbrain_can.files import write_json
-from speechbrain_can.results import metrics
-from speechbrain_can.results.folds import format_table, summarise
-from speechbrain_can.results.intervals import bootstrap_intervals
+from speechbrain_can.io.files import write_json
+from speechbrain_can.metrics import metrics
+from speechbrain_can.metrics.intervals import bootstrap_intervals
+from speechbrain_can.runs.summary import format_table, summarise
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGE = ROOT / "speechbrain_can"

@@ -14,7 +14,7 @@ from typing import Iterable, Optional
 
 import numpy as np
 
-from speechbrain_can.files import InputError
+from speechbrain_can.io.files import InputError
 
 # Aligners pad their last window; times may exceed the audio by this much.
 END_TOLERANCE = 0.05  # seconds

@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
-from speechbrain_can.alignment.finding import FoundWords
-from speechbrain_can.files import atomic_write
+from speechbrain_can.alignment.pipeline import FoundWords
+from speechbrain_can.io.files import atomic_write
 
 
 def write_csv(folder: Path, name: str, found: FoundWords) -> None:

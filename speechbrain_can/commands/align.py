@@ -68,17 +68,17 @@ def align(
     """
     from tqdm import tqdm
 
-    from speechbrain_can.alignment.finding import find_words
-    from speechbrain_can.alignment.sphinx import PocketsphinxAligner
-    from speechbrain_can.alignment.transcribe import WhisperTranscriber
+    from speechbrain_can.alignment.aligners.sphinx import PocketsphinxAligner
+    from speechbrain_can.alignment.pipeline import find_words
+    from speechbrain_can.alignment.recognizers.whisper import WhisperTranscriber
     from speechbrain_can.alignment.writers import WRITERS
-    from speechbrain_can.audio import load_audio
-    from speechbrain_can.files import InputError
     from speechbrain_can.inference.inputs import (
         describe_problem,
         find_recordings,
         unique_names,
     )
+    from speechbrain_can.io.audio import load_audio
+    from speechbrain_can.io.files import InputError
 
     if ctc is None and language != "en":
         raise click.UsageError(
@@ -87,8 +87,8 @@ def align(
         )
     aligner = PocketsphinxAligner()
     if ctc is not None:
-        from speechbrain_can.alignment.ctc import CTCAligner
-        from speechbrain_can.integrations.ctc import HuggingFaceCTC
+        from speechbrain_can.alignment.aligners.ctc import CTCAligner
+        from speechbrain_can.encoders.ctc import HuggingFaceCTC
 
         aligner = CTCAligner(HuggingFaceCTC(ctc))
     recordings = find_recordings(inputs, allow_outside)

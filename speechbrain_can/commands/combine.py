@@ -24,8 +24,8 @@ def combine(runs, output):
     RUNS are folders of finished runs on the same folds, for example
     results/can/1234 results/can/1.
     """
-    from speechbrain_can.results.ensemble import combine as combine_runs
-    from speechbrain_can.results.folds import format_table
+    from speechbrain_can.runs.ensemble import combine as combine_runs
+    from speechbrain_can.runs.summary import format_table
 
     name = f"mean of {len(runs)} runs"
     summary = combine_runs(list(runs), output, name)

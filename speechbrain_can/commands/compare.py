@@ -113,7 +113,11 @@ def compare(
     All other --KEY=VALUE options are passed to train.py, e.g.
     --data_folder=FOLDER --fold=0.
     """
-    from speechbrain_can.training.runs import check_runs, plan_runs, train_all
+    from speechbrain_can.experiments.compare import (
+        check_runs,
+        plan_runs,
+        train_all,
+    )
 
     files, others = split_arguments(arguments)
     # On SIGTERM, terminate the runs as well.
@@ -124,7 +128,7 @@ def compare(
         raise click.UsageError("--ray_address requires --engine=ray.")
     try:
         if engine == "ray":
-            from speechbrain_can.training.ray_runs import train_all_on_ray
+            from speechbrain_can.experiments.ray import train_all_on_ray
 
             failed = train_all_on_ray(
                 runs, workers, ray_address, gpus_per_trial
@@ -139,20 +143,20 @@ def compare(
 
 def _print_report(runs: list, output_folder: Path) -> None:
     """Print and write the tables of the finished systems."""
-    from speechbrain_can.corpus.prepare import Corpus
-    from speechbrain_can.results.folds import (
-        check_tables,
-        collect,
-        common_folds,
-        load_predictions,
-        runs_of_comparison,
-        unequal_folds,
-    )
-    from speechbrain_can.results.report import (
+    from speechbrain_can.corpus.preparation import Corpus
+    from speechbrain_can.report.tables import (
         choose_reference,
         format_tables,
         interval_table,
         write_tables,
+    )
+    from speechbrain_can.runs.layout import runs_of_comparison
+    from speechbrain_can.runs.results import check_tables
+    from speechbrain_can.runs.summary import (
+        collect,
+        common_folds,
+        load_predictions,
+        unequal_folds,
     )
 
     found = runs_of_comparison(output_folder)

@@ -32,12 +32,12 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
     corpus, e.g. results/can/1234/prepared. The model chooses among the emotions
     that both have in common; utterances with other labels are skipped.
     """
-    from speechbrain_can.corpus.folds import read_folds, split_fold
-    from speechbrain_can.corpus.prepare import check_unchanged, folds_path
-    from speechbrain_can.files import as_text, atomic_write
+    from speechbrain_can.corpus.fold_lists import read_folds, split_fold
+    from speechbrain_can.corpus.preparation import check_unchanged, folds_path
     from speechbrain_can.inference.evaluation import predict_corpus
     from speechbrain_can.inference.recognizer import load_recognizer
-    from speechbrain_can.results.metrics import METRICS
+    from speechbrain_can.io.files import as_text, atomic_write
+    from speechbrain_can.metrics.metrics import METRICS
 
     only = None
     if fold is not None:

@@ -17,7 +17,7 @@ def hparams(hparams_file, overrides):
     Overrides replace values as they do for train.py.
     """
     import speechbrain as sb
-    from speechbrain_can.hparams import read_settings
+    from speechbrain_can.settings.hparams import read_settings
 
     _, _, overrides = sb.parse_arguments([hparams_file, *overrides])
     print(read_settings(hparams_file, overrides).text, end="")

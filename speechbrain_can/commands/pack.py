@@ -37,7 +37,7 @@ def pack(run, output, title, card, licence, values):
     becomes a model folder in half precision. Pretrained encoders are not
     included; the folder refers to them by name.
     """
-    from speechbrain_can.training.pack import pack as pack_run
+    from speechbrain_can.experiments.package import pack as pack_run
 
     description, found, limits = card.read_text("utf-8").partition("\n---\n")
     if not found:

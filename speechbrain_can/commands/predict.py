@@ -187,7 +187,7 @@ def _recordings(
 
 def _opened(output_format, output, stack):
     """Return the destination of predictions: a stream, or a folder for TextGrids."""
-    from speechbrain_can.files import atomic_write
+    from speechbrain_can.io.files import atomic_write
 
     if output_format == "textgrid":
         return output
@@ -197,8 +197,12 @@ def _opened(output_format, output, stack):
 
 
 def _write_page(html, outcomes):
-    from speechbrain_can.audio import read_waveform
-    from speechbrain_can.results.page import PAGE_RATE, PageEntry, write_page
+    from speechbrain_can.io.audio import read_waveform
+    from speechbrain_can.report.prediction_page import (
+        PAGE_RATE,
+        PageEntry,
+        write_page,
+    )
 
     entries = (
         PageEntry(

@@ -48,7 +48,7 @@ def report(folders, html, markdown, latex, reference, most):
     attention and errors. The page of a fold plays its test utterances and
     shows where the model attended, high-confidence errors first.
     """
-    from speechbrain_can.results.folds import FOLD_RESULT
+    from speechbrain_can.runs.layout import FOLD_RESULT
 
     if len(folders) == 1 and (folders[0] / FOLD_RESULT).exists():
         if markdown or latex or reference:
@@ -62,13 +62,10 @@ def report(folders, html, markdown, latex, reference, most):
 
 
 def _report_fold(folder, html, most):
-    from speechbrain_can.reporting.fold_page import write_fold_page
-    from speechbrain_can.results.folds import (
-        RESULTS,
-        check_tables,
-        format_table,
-        read_summary,
-    )
+    from speechbrain_can.report.fold_page import write_fold_page
+    from speechbrain_can.runs.layout import RESULTS
+    from speechbrain_can.runs.results import check_tables, read_summary
+    from speechbrain_can.runs.summary import format_table
 
     run = folder.absolute().parent
     check_tables(run)
@@ -81,9 +78,9 @@ def _report_fold(folder, html, most):
 
 def _report_runs(folders, html, markdown, latex, reference):
     from speechbrain_can.corpus.leakage import format_leaks
-    from speechbrain_can.files import atomic_write
-    from speechbrain_can.reporting.gather import gather
-    from speechbrain_can.results.report import (
+    from speechbrain_can.io.files import atomic_write
+    from speechbrain_can.report.data import gather
+    from speechbrain_can.report.tables import (
         choose_reference,
         format_tables,
         interval_table,
@@ -112,7 +109,7 @@ def _report_runs(folders, html, markdown, latex, reference):
                 stream.write(text)
             click.echo(f"Wrote {path.absolute()}")
     if html is not None:
-        from speechbrain_can.reporting.report_page import write_report_page
+        from speechbrain_can.report.report_page import write_report_page
 
         write_report_page(html, gathered, intervals, reference)
         click.echo(f"HTML report: {html.absolute()}")

@@ -104,7 +104,7 @@ def search(
     if len(files) != 1:
         raise click.UsageError("Pass exactly one hparams file.")
 
-    from speechbrain_can.training.search import (
+    from speechbrain_can.experiments.search import (
         read_space,
         search as run_search,
     )

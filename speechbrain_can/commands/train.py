@@ -10,7 +10,7 @@ import click
 
 def run_train(hparams_file: str | Path, arguments: Sequence[str]) -> NoReturn:
     """Run the ``train.py`` of an hparams file and exit with its status."""
-    from speechbrain_can.training.runs import find_train
+    from speechbrain_can.experiments.compare import find_train
 
     path = Path(hparams_file).absolute()
     command = [sys.executable, str(find_train(path)), str(path), *arguments]

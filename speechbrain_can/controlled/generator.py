@@ -32,25 +32,16 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from speechbrain_can.controlled.speech import Synthesizer, equalize
-from speechbrain_can.corpus.prepare import CorpusError
-from speechbrain_can.files import read_json, write_json
+from speechbrain_can.corpus.preparation import CorpusError
+from speechbrain_can.io.files import read_json, write_json
 
 SENTENCES = Path(__file__).parent / "sentences.tsv"
-
-
 SAMPLE_RATE = 16000
 # Version of the generated speech; stored with the corpus
 VERSION = 2
-
-
 N_SESSIONS = 5
-
-
 TURNS_PER_DIALOG = 30
-
-
 SCRIPTED_SHARE = 0.5  # as in IEMOCAP
-
 
 # Acoustic cue of each emotion: pitch in semitones, level in dB, spectral tilt in dB
 # per octave around 1 kHz; followed by their standard deviations
@@ -64,12 +55,8 @@ CUES = {
     "neu": (0.0, 0.0, 0.0),
 }
 
-
 CUE_SPREAD = (1.0, 1.2, 0.5)
-
-
 GLOBAL_SHARE = 0.1  # share of the cue on the whole utterance
-
 
 RATER_NAMES = {
     "ang": "Anger",
@@ -80,7 +67,6 @@ RATER_NAMES = {
     "sur": "Surprise",
     "neu": "Neutral state",
 }
-
 
 # Voice, pitch (0-99) and rate (words per minute) of each speaker
 VOICES = {
@@ -412,7 +398,10 @@ def _processes():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["speechbrain_can.corpus.prepare", "speechbrain_can.controlled.speech"]
+        [
+            "speechbrain_can.corpus.preparation",
+            "speechbrain_can.controlled.speech",
+        ]
     )
     return context
 

@@ -17,16 +17,13 @@ import pandas as pd
 from tabulate import tabulate
 
 from speechbrain_can.corpus.manifest import Utterance
-from speechbrain_can.corpus.prepare import Corpus
-from speechbrain_can.files import InputError
-from speechbrain_can.hparams import SETTINGS, read_settings
-from speechbrain_can.results.folds import (
-    ATTENTION_TABLE,
-    check_tables,
-    finished_folds,
-    read_attention,
-)
-from speechbrain_can.results.significance import corrected_difference
+from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.io.files import InputError
+from speechbrain_can.metrics.significance import corrected_difference
+from speechbrain_can.runs.layout import ATTENTION_TABLE
+from speechbrain_can.runs.predictions import read_attention
+from speechbrain_can.runs.results import check_tables, finished_folds
+from speechbrain_can.settings.hparams import SETTINGS, read_settings
 
 WEIGHTS = ("key", "decoys", "longest", "chance")
 

@@ -8,10 +8,14 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from speechbrain_can.corpus.folds import FoldAssignment, count_folds, split_fold
+from speechbrain_can.corpus.fold_lists import (
+    FoldAssignment,
+    count_folds,
+    split_fold,
+)
 from speechbrain_can.corpus.manifest import Utterance, resolve_wav
 from speechbrain_can.corpus.sentences import group_near, is_long, sentence_of
-from speechbrain_can.files import InputError
+from speechbrain_can.io.files import InputError
 
 KINDS = (
     "speaker",

@@ -19,8 +19,8 @@ from speechbrain_can.alignment.words import (
     Words,
     texts_of,
 )
-from speechbrain_can.corpus.tables import LONGEST_FIELD
-from speechbrain_can.files import InputError, as_text, atomic_write, parsing
+from speechbrain_can.io.files import InputError, as_text, atomic_write, parsing
+from speechbrain_can.io.tables import LONGEST_FIELD
 
 COLUMNS = (
     "ID",
@@ -40,8 +40,6 @@ COLUMNS = (
 )
 # Optional columns of a manifest
 OPTIONAL = ("transcription", "aligned_by", "votes")
-
-
 LONGEST_WORD = 1000  # characters
 # Columns that utterances can be grouped by, in addition to extra columns
 GROUPING = (

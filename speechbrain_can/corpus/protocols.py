@@ -48,7 +48,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from speechbrain_can.corpus.folds import (
+from speechbrain_can.corpus.fold_lists import (
     PARTS,
     FoldAssignment,
     check_assignments,
@@ -57,7 +57,7 @@ from speechbrain_can.corpus.folds import (
 )
 from speechbrain_can.corpus.manifest import Utterance, column_value
 from speechbrain_can.corpus.sentences import group_near, is_long, sentence_of
-from speechbrain_can.files import InputError
+from speechbrain_can.io.files import InputError
 
 Utterances = Dict[str, Utterance]  # by ID
 Folds = Dict[str, FoldAssignment]  # by ID

@@ -19,12 +19,17 @@ from typing import Callable, Dict, Iterator, Optional, Sequence
 import torch
 from tqdm import tqdm
 
-from speechbrain_can.alignment.finding import FoundWords, find_words
+from speechbrain_can.alignment.pipeline import FoundWords, find_words
 from speechbrain_can.alignment.words import AlignmentError, Word
-from speechbrain_can.audio import AudioError, audio_duration, load_audio
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
-from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
-from speechbrain_can.files import InputError, is_inside, read_json, write_json
+from speechbrain_can.corpus.preparation import CorpusError, prepare_corpus
+from speechbrain_can.io.audio import AudioError, audio_duration, load_audio
+from speechbrain_can.io.files import (
+    InputError,
+    is_inside,
+    read_json,
+    write_json,
+)
 
 # Version of the word search; words found by other versions are discarded.
 VERSION = 1

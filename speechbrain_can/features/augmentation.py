@@ -14,9 +14,9 @@ import torch
 
 from speechbrain.augment.augmenter import Augmenter
 from speechbrain_can.alignment.words import Word
-from speechbrain_can.audio import read_waveform
 from speechbrain_can.corpus.manifest import Utterance, resolve_wav
-from speechbrain_can.features.store import describe
+from speechbrain_can.features.extraction import describe
+from speechbrain_can.io.audio import read_waveform
 
 
 def augment_speech(

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Iterable, Iterator, List
 
-from speechbrain_can.audio import audio_duration
-from speechbrain_can.files import InputError
 from speechbrain_can.inference.inputs import Recording, check_limits
 from speechbrain_can.inference.prediction import Prediction
 from speechbrain_can.inference.recognizer import EmotionRecognizer
+from speechbrain_can.io.audio import audio_duration
+from speechbrain_can.io.files import InputError
 
 LONGEST_UTTERANCE = 15.0  # seconds, when a recording is split
 LARGEST_FILE, LONGEST_FILE = 1024.0, 240.0  # megabytes, minutes

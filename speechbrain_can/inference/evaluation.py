@@ -7,19 +7,19 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from speechbrain_can.alignment.finding import GIVEN, FoundWords
-from speechbrain_can.audio import read_waveform
+from speechbrain_can.alignment.pipeline import GIVEN, FoundWords
 from speechbrain_can.corpus.manifest import (
     Utterance,
     column_value,
     read_manifest,
     resolve_wav,
 )
-from speechbrain_can.corpus.prepare import check_unchanged
-from speechbrain_can.files import InputError, is_inside, read_json
+from speechbrain_can.corpus.preparation import check_unchanged
 from speechbrain_can.inference.prediction import Prediction
 from speechbrain_can.inference.recognizer import EmotionRecognizer
-from speechbrain_can.results.metrics import evaluate, recalls
+from speechbrain_can.io.audio import read_waveform
+from speechbrain_can.io.files import InputError, is_inside, read_json
+from speechbrain_can.metrics.metrics import evaluate, recalls
 
 
 def predict_corpus(

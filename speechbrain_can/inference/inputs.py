@@ -8,8 +8,8 @@ from typing import Iterable, List, Optional
 
 import soundfile
 
-from speechbrain_can.corpus.tables import read_table
-from speechbrain_can.files import InputError, is_inside
+from speechbrain_can.io.files import InputError, is_inside
+from speechbrain_can.io.tables import read_table
 
 # Audio file extensions in folders; files that cannot be decoded are reported
 AUDIO_SUFFIXES = set(

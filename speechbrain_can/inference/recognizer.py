@@ -11,26 +11,26 @@ import torchaudio
 
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import FetchConfig
-from speechbrain_can.alignment.finding import FoundWords, find_words
-from speechbrain_can.alignment.pauses import speech_spans
+from speechbrain_can.alignment.pipeline import FoundWords, find_words
+from speechbrain_can.alignment.vad import speech_spans
 from speechbrain_can.alignment.words import AlignmentError, Word
-from speechbrain_can.audio import read_waveform
+from speechbrain_can.encoders.hub import download, located, split_revision
+from speechbrain_can.features.extraction import describe
 from speechbrain_can.features.normalization import standardize
-from speechbrain_can.features.store import describe
-from speechbrain_can.files import InputError
-from speechbrain_can.hparams import SETTINGS
-from speechbrain_can.hub import download, located, split_revision
-from speechbrain_can.inference.packed import packaged
 from speechbrain_can.inference.prediction import (
     AttendedWord,
     Prediction,
     Timeline,
 )
-from speechbrain_can.inference.trust import building, check_model
+from speechbrain_can.io.audio import read_waveform
+from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.attention import Attention
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames
-from speechbrain_can.training.parameters import PACKED
+from speechbrain_can.model_folder.parameters import PACKED
+from speechbrain_can.model_folder.read import packaged
+from speechbrain_can.model_folder.trust import building, check_model
+from speechbrain_can.settings.hparams import SETTINGS
 
 SPEECH_RATE = 16000  # Hz, the rate of Silero VAD
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from tabulate import tabulate
 
 from speechbrain_can.alignment.writers import save_textgrid
-from speechbrain_can.audio import audio_duration
-from speechbrain_can.files import as_text
 from speechbrain_can.inference.prediction import Prediction
+from speechbrain_can.io.audio import audio_duration
+from speechbrain_can.io.files import as_text
 
 
 class TableWriter:

@@ -11,7 +11,7 @@ import torch
 import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import ReproducibleRandomSampler
-from speechbrain_can.files import InputError
+from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.attention import word_attention
 from speechbrain_can.lobes.losses import (
     EmotionOutput,
@@ -21,13 +21,13 @@ from speechbrain_can.lobes.losses import (
 )
 from speechbrain_can.lobes.mixup import mixed_targets
 from speechbrain_can.lobes.ragged import count_words
-from speechbrain_can.results.metrics import evaluate
+from speechbrain_can.metrics.metrics import evaluate
 from speechbrain_can.training.checkpoints import (
     recover_tested,
     save_epoch,
     training_effort,
 )
-from speechbrain_can.training.dataio import Batch
+from speechbrain_can.training.data import Batch
 from speechbrain_can.training.distributed import (
     SharedBatches,
     from_first_process,

@@ -22,7 +22,7 @@ from speechbrain.utils.checkpoints import (
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.logger import get_logger
-from speechbrain_can.files import InputError
+from speechbrain_can.io.files import InputError
 
 logger = get_logger(__name__)
 

@@ -1,26 +1,49 @@
-"""Entry point of the recipes' ``train.py``: prepare the corpus, train its folds."""
+"""Entry point of the recipes' ``train.py``: prepare the corpus, train its folds.
+
+Each fold is built from its settings independently, so its result does not depend on
+other folds.
+"""
 
 import logging
+import shutil
 import sys
-from typing import Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Sequence
 
+import pandas as pd
+from filelock import FileLock, Timeout
 from hyperpyyaml import load_hyperpyyaml
 
 import speechbrain as sb
-from speechbrain.utils.distributed import run_on_main
-from speechbrain_can.files import InputError, advice
-from speechbrain_can.hparams import (
+from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.run_opts import RunOptions
+from speechbrain_can.corpus.fold_lists import check_classes, count_folds
+from speechbrain_can.corpus.leakage import check_leaks, find_leaks, format_leaks
+from speechbrain_can.corpus.preparation import Corpus, leaks_path
+from speechbrain_can.io.files import InputError, advice, read_json, write_json
+from speechbrain_can.runs.layout import fold_result
+from speechbrain_can.runs.results import (
+    check_same_manifest,
+    check_tables,
+    finished_folds,
+    write_summary,
+)
+from speechbrain_can.runs.summary import format_table, summarise
+from speechbrain_can.settings.hparams import (
     NO_FOLD,
+    Settings,
+    SettingsError,
     check_folder,
     read_settings,
     write_settings,
 )
-from speechbrain_can.training.folds import run_folds
-from speechbrain_can.training.run_options import (
+from speechbrain_can.settings.run_options import (
     check_run_options,
     reduce_console_output,
 )
-from speechbrain_can.training.settings_check import check_settings
+from speechbrain_can.settings.validation import check_settings
+from speechbrain_can.training.fold import ATTENTION_PICTURE, logger, train_fold
 
 
 def run_recipe(arguments: Sequence[str]) -> None:
@@ -85,3 +108,122 @@ def train_recipe(arguments: Sequence[str]) -> None:
     # Train and test the folds that are not finished, print their table.
     if settings.fold != NO_FOLD:
         run_folds(settings, run_opts)
+
+
+def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
+    """Train and test the selected folds that are not finished.
+
+    Arguments
+    ---------
+    settings : Settings
+        Settings to build each fold from; ``prepared_folder`` contains a prepared
+        corpus.
+    run_opts : RunOptions
+        SpeechBrain's run options.
+
+    Returns
+    -------
+    dict or None
+        Content of ``results.json``; None if no fold is finished, as in a
+        debugging run.
+
+    Raises
+    ------
+    SettingsError
+        If the number of classes differs from the corpus, a finished fold used a
+        different manifest, or another process is training the fold.
+    InputError
+        If the training set of a fold lacks a class of its test set.
+    LeakageError
+        If test sets have leakage that ``strict`` refuses.
+    """
+    hparams = settings.plain()
+    protocol = hparams["preparation"]["protocol"]
+    corpus = Corpus.load(hparams["prepared_folder"], protocol)
+    output_folder = Path(hparams["output_folder"])
+    if hparams["classes"] != len(corpus.classes):
+        raise SettingsError(
+            f"classes is {hparams['classes']}, but {corpus.name} has "
+            f"{len(corpus.classes)}: {', '.join(corpus.classes)}. Pass "
+            f"--classes={len(corpus.classes)}."
+        )
+    check_same_manifest(finished_folds(output_folder), corpus.digest)
+    check_tables(output_folder)
+    strict = hparams.get("strict", False)
+    run_on_main(
+        _check_leakage, args=[hparams["prepared_folder"], corpus, strict]
+    )
+    n_folds = count_folds(corpus.folds)
+    asked = settings.asked_folds(n_folds)
+    for fold in asked:
+        check_classes(corpus.folds, corpus.utterances, fold)
+    for fold in asked:
+        if not fold_result(output_folder, fold).exists():
+            logger.info(f"Fold {fold} (folds are 0 to {n_folds - 1})")
+            with _locked(fold_result(output_folder, fold).parent):
+                train_fold(settings.of_fold(fold), run_opts, corpus, fold)
+    if not (if_main_process() and fold_result(output_folder, fold).exists()):
+        return None
+    description = {
+        "model": settings.name,
+        "corpus": corpus.name,
+        "protocol": protocol,
+        "classes": corpus.classes,
+    }
+    # Folds may finish concurrently; the last one must include all of them.
+    with FileLock(output_folder / "results.lock"):
+        summary = summarise(output_folder, description)
+        write_summary(output_folder, summary)
+    print(format_table(summary, output_folder))
+    picture = fold_result(output_folder, fold).with_name(ATTENTION_PICTURE)
+    if picture.exists():
+        print(f"Attention of one test utterance: {picture.absolute()}")
+    return summary
+
+
+def _check_leakage(
+    folder: str | Path, corpus: Corpus, strict: bool | list[str]
+) -> None:
+    """Log the leakage of a protocol, computed once per prepared corpus."""
+    path = leaks_path(folder, corpus.protocol)
+    with FileLock(f"{path}.lock"):
+        known = read_json(path) if path.exists() else {}
+        if known.get("manifest") != corpus.digest:
+            leaks = find_leaks(
+                corpus.utterances, corpus.folds, corpus.data_folder
+            )
+            known = {
+                "manifest": corpus.digest,
+                "leaks": leaks.to_dict("records"),
+            }
+            write_json(path, known)
+    leaks = pd.DataFrame(known["leaks"])
+    logger.info(
+        f"Data leakage of {corpus.protocol}, mean over folds (worst fold):\n"
+        f"{format_leaks(leaks)}"
+    )
+    check_leaks(leaks, strict)
+
+
+@contextmanager
+def _locked(fold_folder: Path) -> Iterator[None]:
+    """Lock a fold, because concurrent runs would damage each other's checkpoints."""
+    if not if_main_process():
+        yield
+        return
+    fold_folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(fold_folder / "train.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise SettingsError(
+            f"another process is training in {fold_folder}. Wait for it or "
+            "pass another --output_folder."
+        )
+    try:
+        # Remove incomplete files of a killed run.
+        for partial in fold_folder.glob("*.partial"):
+            shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
+        yield
+    finally:
+        lock.release()

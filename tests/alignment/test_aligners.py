@@ -8,20 +8,21 @@ import pytest
 import torch
 import torchaudio
 
-from speechbrain_can.alignment.ctc import CTCAligner
-from speechbrain_can.alignment.equal import EqualSegments
-from speechbrain_can.alignment.finding import FoundWords, find_words
-from speechbrain_can.alignment.phonemes import Pronouncer
-from speechbrain_can.alignment.readers import read_wdseg
-from speechbrain_can.alignment.sphinx import PocketsphinxAligner
-from speechbrain_can.alignment.text import english_words, split_words
-from speechbrain_can.alignment.transcribe import (
-    PocketsphinxTranscriber,
+from speechbrain_can.alignment.aligners.ctc import CTCAligner
+from speechbrain_can.alignment.aligners.equal import EqualSegments
+from speechbrain_can.alignment.aligners.phonemes import Pronouncer
+from speechbrain_can.alignment.aligners.sphinx import PocketsphinxAligner
+from speechbrain_can.alignment.pipeline import (
+    FoundWords,
+    find_words,
     transcribe_words,
 )
+from speechbrain_can.alignment.readers.sphinx import read_wdseg
+from speechbrain_can.alignment.recognizers.sphinx import PocketsphinxTranscriber
+from speechbrain_can.alignment.text import english_words, split_words
 from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
-from speechbrain_can.audio import read_waveform
 from speechbrain_can.controlled.speech import Synthesizer
+from speechbrain_can.io.audio import read_waveform
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,9 @@ def test_what_came_before_changes_nothing(align, spoken):
 def test_a_full_dictionary_is_begun_anew(align, spoken, monkeypatch):
     waveform, words = spoken[0]
     expected = align(waveform, " ".join(texts(words)))
-    monkeypatch.setattr("speechbrain_can.alignment.sphinx.MAX_WORDS", 3)
+    monkeypatch.setattr(
+        "speechbrain_can.alignment.aligners.sphinx.MAX_WORDS", 3
+    )
     small = PocketsphinxAligner()
     for _ in range(3):
         assert small(waveform, " ".join(texts(words))) == expected

@@ -6,7 +6,7 @@ import pympi
 import pytest
 from helpers.corpora import EMODB_LABELS, wdseg
 
-from speechbrain_can.alignment.formats import FORMATS, read_alignment
+from speechbrain_can.alignment.readers.formats import FORMATS, read_alignment
 from speechbrain_can.alignment.words import AlignmentError, Word
 
 WORDS = [Word("oh", 0.1, 0.4), Word("really", 0.4, 0.95)]

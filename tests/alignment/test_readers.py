@@ -1,7 +1,8 @@
 import pytest
 from helpers.corpora import WDSEG_HEADER, wdseg
 
-from speechbrain_can.alignment.readers import read_wdseg, read_xlabel
+from speechbrain_can.alignment.readers.sphinx import read_wdseg
+from speechbrain_can.alignment.readers.xlabel import read_xlabel
 from speechbrain_can.alignment.words import (
     AlignmentError,
     Word,

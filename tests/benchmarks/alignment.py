@@ -20,11 +20,11 @@ import numpy as np
 import torch
 import torchaudio
 
-from speechbrain_can.alignment.readers import read_wdseg
-from speechbrain_can.alignment.sphinx import PocketsphinxAligner
+from speechbrain_can.alignment.aligners.sphinx import PocketsphinxAligner
+from speechbrain_can.alignment.readers.sphinx import read_wdseg
 from speechbrain_can.alignment.words import AlignmentError, clean_words
-from speechbrain_can.audio import read_waveform
 from speechbrain_can.controlled.speech import Synthesizer
+from speechbrain_can.io.audio import read_waveform
 
 RATE = PocketsphinxAligner.sample_rate
 TOLERANCES = (0.02, 0.05, 0.1)  # seconds

@@ -15,12 +15,12 @@ from training import HPARAMS
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from speechbrain_can.alignment.words import Word
-from speechbrain_can.hparams import read_settings
 from speechbrain_can.lobes.audio import LayerWeights, WordEncoder
 from speechbrain_can.lobes.convolutions import SubsampledFrameBLSTM
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.ragged import WordFrames
-from speechbrain_can.training.run_options import lstm_runs_in
+from speechbrain_can.settings.hparams import read_settings
+from speechbrain_can.settings.run_options import lstm_runs_in
 
 RATE = 16000
 # of wav2vec2-base

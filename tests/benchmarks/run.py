@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from measure import in_process_of_its_own
 from tabulate import tabulate
 
-from speechbrain_can.files import atomic_write, write_json
+from speechbrain_can.io.files import atomic_write, write_json
 from speechbrain_can.training.brain import keep_freed_memory
 from speechbrain_can.training.environment import processor_name
 

@@ -21,7 +21,7 @@ import webdataset
 from measure import peak_megabytes
 from tabulate import tabulate
 
-from speechbrain_can.features.store import FRAMES, FeatureStore
+from speechbrain_can.features.cache import FRAMES, FeatureStore
 
 PER_SHARD = 2000  # utterances
 BUFFER = 5000  # utterances that are shuffled at a time

@@ -31,13 +31,13 @@ from measure import (
 
 import speechbrain as sb
 from speechbrain_can.alignment.words import Word
-from speechbrain_can.audio import audio_duration
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
-from speechbrain_can.corpus.prepare import Corpus, prepare_corpus
-from speechbrain_can.features.store import FeatureStore
-from speechbrain_can.hparams import read_settings
+from speechbrain_can.corpus.preparation import Corpus, prepare_corpus
+from speechbrain_can.features.cache import FeatureStore
+from speechbrain_can.io.audio import audio_duration
+from speechbrain_can.settings.hparams import read_settings
 from speechbrain_can.training.brain import EmotionBrain
-from speechbrain_can.training.dataio import flat_batch, make_datasets
+from speechbrain_can.training.data import flat_batch, make_datasets
 
 RATE = 16000
 CLASSES = "ang exc hap sad fru sur neu".split()

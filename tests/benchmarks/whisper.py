@@ -19,9 +19,9 @@ from run import describe_machine
 from tabulate import tabulate
 
 from speechbrain.integrations.huggingface.whisper import Whisper
-from speechbrain_can.audio import read_waveform
-from speechbrain_can.integrations.speech import FrontEnd
-from speechbrain_can.integrations.whisper import TrimmedWhisper
+from speechbrain_can.encoders.speech import FrontEnd
+from speechbrain_can.encoders.whisper import TrimmedWhisper
+from speechbrain_can.io.audio import read_waveform
 
 RATE = 16000
 BATCH = 8

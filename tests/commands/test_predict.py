@@ -13,13 +13,13 @@ from helpers.recipes import RECIPES, read_predictions
 from praatio import textgrid
 
 from speechbrain_can.__main__ import main
-from speechbrain_can.alignment.formats import read_alignment
+from speechbrain_can.alignment.readers.formats import read_alignment
 from speechbrain_can.alignment.writers import save_textgrid
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
-from speechbrain_can.files import InputError
 from speechbrain_can.inference.inputs import find_recordings
 from speechbrain_can.inference.prediction import AttendedWord, Prediction
 from speechbrain_can.inference.writers import CsvWriter
+from speechbrain_can.io.files import InputError
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +321,7 @@ def test_a_transcript_may_be_long(tmp_path, monkeypatch):
     table.write_text(f"wav,transcript\na.wav,{'oh ' * 60000}\n")
     (recording,) = find_recordings([table])
     assert len(recording.transcript.split()) == 60000
-    monkeypatch.setattr("speechbrain_can.corpus.tables.LONGEST_FIELD", 1000)
+    monkeypatch.setattr("speechbrain_can.io.tables.LONGEST_FIELD", 1000)
     with pytest.raises(InputError, match="mine.csv: cannot be read as a table"):
         find_recordings([table])
 

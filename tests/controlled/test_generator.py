@@ -6,7 +6,7 @@ import pytest
 import soundfile
 from helpers.corpora import UTTERANCES, corpus_seed
 
-from speechbrain_can.alignment.readers import read_wdseg
+from speechbrain_can.alignment.readers.sphinx import read_wdseg
 from speechbrain_can.alignment.words import clean_words
 from speechbrain_can.controlled.generator import (
     CUES,
@@ -21,7 +21,7 @@ from speechbrain_can.controlled.speech import (
     _share_merged,
     equalize,
 )
-from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.preparation import CorpusError
 
 
 def test_twenty_sentences_a_class_and_a_key_in_each():

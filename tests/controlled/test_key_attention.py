@@ -11,17 +11,17 @@ from speechbrain_can.controlled.key_attention import (
     format_key_attention,
     key_attention,
 )
-from speechbrain_can.corpus.folds import FoldAssignment, write_folds
+from speechbrain_can.corpus.fold_lists import FoldAssignment, write_folds
 from speechbrain_can.corpus.manifest import write_manifest
-from speechbrain_can.corpus.prepare import folds_path, seal
-from speechbrain_can.files import write_json
-from speechbrain_can.results.folds import (
+from speechbrain_can.corpus.preparation import folds_path, seal
+from speechbrain_can.io.files import write_json
+from speechbrain_can.metrics.metrics import METRICS
+from speechbrain_can.runs.predictions import (
     read_attention,
     write_attention,
     write_predictions,
-    write_result,
 )
-from speechbrain_can.results.metrics import METRICS
+from speechbrain_can.runs.results import write_result
 
 
 def said(name, *words):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from helpers.corpora import utterance
 
-from speechbrain_can.corpus.folds import FoldAssignment
+from speechbrain_can.corpus.fold_lists import FoldAssignment
 from speechbrain_can.corpus.leakage import (
     LeakageError,
     check_leaks,
@@ -11,7 +11,7 @@ from speechbrain_can.corpus.leakage import (
     format_leaks,
 )
 from speechbrain_can.corpus.sentences import group_near
-from speechbrain_can.files import InputError
+from speechbrain_can.io.files import InputError
 
 SENTENCES = {
     "a": "I will never do that again.",

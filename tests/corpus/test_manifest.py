@@ -18,7 +18,7 @@ from speechbrain_can.corpus.manifest import (
     write_manifest,
     write_reasons,
 )
-from speechbrain_can.files import atomic_write
+from speechbrain_can.io.files import atomic_write
 
 
 def test_round_trip_sorted_by_id(tmp_path):

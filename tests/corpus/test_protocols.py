@@ -5,7 +5,7 @@ import pytest
 from helpers.corpora import utterance
 from helpers.recipes import ROOT
 
-from speechbrain_can.corpus.folds import (
+from speechbrain_can.corpus.fold_lists import (
     FoldAssignment,
     check_classes,
     count_folds,
@@ -20,7 +20,7 @@ from speechbrain_can.corpus.protocols import (
     protocol_slug,
 )
 from speechbrain_can.corpus.sentences import sentence_of
-from speechbrain_can.files import InputError
+from speechbrain_can.io.files import InputError
 
 
 def corpus(sessions=5, turns=20):
@@ -454,7 +454,7 @@ def test_a_fold_list(tmp_path):
 
 def test_a_protocol_of_ones_own(tmp_path, monkeypatch):
     (tmp_path / "my_folds.py").write_text(
-        "from speechbrain_can.corpus.folds import FoldAssignment\n"
+        "from speechbrain_can.corpus.fold_lists import FoldAssignment\n"
         "def in_turn(utterances, seed):\n"
         "    return {name: FoldAssignment(i % 3, (i + 1) % 3)\n"
         "            for i, name in enumerate(sorted(utterances))}\n"

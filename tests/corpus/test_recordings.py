@@ -6,10 +6,10 @@ import json
 import pytest
 from helpers.corpora import write_wav
 
-from speechbrain_can.alignment.equal import EqualSegments
+from speechbrain_can.alignment.aligners.equal import EqualSegments
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.corpus.manifest import read_manifest
-from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.preparation import CorpusError
 from speechbrain_can.corpus.recordings import (
     LabelledRecording,
     prepare_recordings,

@@ -18,9 +18,9 @@ from speechbrain_can.controlled.generator import (
     read_sentences,
 )
 from speechbrain_can.corpus.manifest import Utterance
+from speechbrain_can.features.cache import FeatureStore
 from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.spectral import SegmentMFCC
-from speechbrain_can.features.store import FeatureStore
 
 UTTERANCES = 40  # of the controlled corpus in tests
 

@@ -9,8 +9,8 @@ from speechbrain.integrations.huggingface.hubert import HuBERT
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.integrations.huggingface.wavlm import WavLM
 from speechbrain.integrations.huggingface.whisper import Whisper
-from speechbrain_can.integrations.text import PretrainedWords, StoredWords
-from speechbrain_can.integrations.whisper import TrimmedWhisper
+from speechbrain_can.encoders.text import PretrainedWords, StoredWords
+from speechbrain_can.encoders.whisper import TrimmedWhisper
 from speechbrain_can.lobes.ragged import WordFrames, count_words
 
 # 24 subwords do not fit into the positions of the tiny models

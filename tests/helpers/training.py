@@ -9,10 +9,10 @@ from tensorboard.backend.event_processing.event_accumulator import (
 
 import speechbrain as sb
 from speechbrain.utils.run_opts import RunOptions
-from speechbrain_can.corpus.folds import split_fold
-from speechbrain_can.corpus.prepare import Corpus
-from speechbrain_can.hparams import read_settings
-from speechbrain_can.training.folds import set_up
+from speechbrain_can.corpus.fold_lists import split_fold
+from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.settings.hparams import read_settings
+from speechbrain_can.training.fold import set_up
 
 
 def logged(output_folder, name, part="train", fold=0):

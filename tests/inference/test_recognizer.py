@@ -8,9 +8,9 @@ import torch
 from helpers.recipes import read_predictions
 
 from speechbrain_can.alignment.words import AlignmentError, Word
-from speechbrain_can.audio import AudioError, read_waveform
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 from speechbrain_can.inference.recognizer import EmotionRecognizer
+from speechbrain_can.io.audio import AudioError, read_waveform
 
 pytestmark = pytest.mark.training
 

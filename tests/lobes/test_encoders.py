@@ -16,11 +16,11 @@ from helpers.seeds import shifted
 
 import speechbrain
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
-from speechbrain_can.audio import read_waveform
+from speechbrain_can.encoders.speech import PretrainedFrames
 from speechbrain_can.features.egemaps import SegmentEgemaps
 from speechbrain_can.features.samples import SegmentSamples
 from speechbrain_can.features.spectral import SegmentFbank
-from speechbrain_can.integrations.speech import PretrainedFrames
+from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.lobes.audio import (
     FrameBLSTM,
     FramesAsStored,

@@ -18,10 +18,9 @@ from speechbrain_can.lobes.classifiers import (
     SingleClassifier,
     single_output,
 )
-from speechbrain_can.lobes.losses import cross_entropies
+from speechbrain_can.lobes.losses import EmotionLoss, cross_entropies
 from speechbrain_can.lobes.mixup import MixedOutput, Mixup, mixed_targets
 from speechbrain_can.lobes.network import StoredTextNetwork
-from speechbrain_can.lobes.objectives import EmotionLoss
 from speechbrain_can.lobes.pooling import StatisticsPooling
 from speechbrain_can.lobes.projection import (
     JoinedFrames,

@@ -8,9 +8,9 @@ import soundfile
 from helpers.recipes import ROOT, load_module, run
 
 from speechbrain_can.controlled.speech import Synthesizer
-from speechbrain_can.corpus.folds import split_fold
+from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.manifest import read_manifest
-from speechbrain_can.corpus.prepare import Corpus, CorpusError
+from speechbrain_can.corpus.preparation import Corpus, CorpusError
 
 RECIPES = {
     name: ROOT / "recipes" / name / "multimodal_emotion_recognition"

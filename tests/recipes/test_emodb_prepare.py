@@ -5,10 +5,10 @@ import pytest
 import soundfile
 from helpers.corpora import write_wav
 
-from speechbrain_can.alignment.readers import read_xlabel
+from speechbrain_can.alignment.readers.xlabel import read_xlabel
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import read_manifest
-from speechbrain_can.corpus.prepare import Corpus, CorpusError
+from speechbrain_can.corpus.preparation import Corpus, CorpusError
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from helpers.corpora import WDSEG_HEADER, wdseg
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import read_manifest, read_votes
-from speechbrain_can.corpus.prepare import Corpus, CorpusError
+from speechbrain_can.corpus.preparation import Corpus, CorpusError
 
 GOOD = "Ses01F_impro01_F000"
 BAD = "Ses03M_impro05a_F001"

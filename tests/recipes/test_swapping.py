@@ -8,11 +8,11 @@ from helpers.recipes import DDP, PAIRS, RECIPES, WHISPER, load_module, on, run
 from helpers.training import logged, overfit_one_batch
 
 from speechbrain_can.controlled.generator import SENTENCES, read_sentences
-from speechbrain_can.corpus.folds import split_fold
-from speechbrain_can.corpus.prepare import Corpus
-from speechbrain_can.files import read_json
-from speechbrain_can.hparams import read_settings
+from speechbrain_can.corpus.fold_lists import split_fold
+from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.io.files import read_json
 from speechbrain_can.lobes.ragged import WordFrames
+from speechbrain_can.settings.hparams import read_settings
 from speechbrain_can.training.brain import EmotionBrain
 
 pytestmark = pytest.mark.training

@@ -33,7 +33,7 @@ from helpers.recipes import RECIPES, load_module  # noqa: E402
 from stress import counts  # noqa: E402
 
 from speechbrain_can.corpus.manifest import read_manifest  # noqa: E402
-from speechbrain_can.files import InputError, decode  # noqa: E402
+from speechbrain_can.io.files import InputError, decode
 
 SECONDS = 20  # after which a preparation hangs
 FAILURES = ("silent", "traceback", "hang")

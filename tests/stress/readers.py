@@ -14,11 +14,15 @@ from pathlib import Path
 from helpers.corpora import EMODB_LABELS, utterance, wdseg
 from helpers.recipes import RECIPES, load_module
 
-from speechbrain_can.alignment.formats import FORMATS, read_alignment
-from speechbrain_can.corpus.folds import FoldAssignment, read_folds, write_folds
+from speechbrain_can.alignment.readers.formats import FORMATS, read_alignment
+from speechbrain_can.corpus.fold_lists import (
+    FoldAssignment,
+    read_folds,
+    write_folds,
+)
 from speechbrain_can.corpus.manifest import read_manifest, write_manifest
-from speechbrain_can.files import InputError
 from speechbrain_can.inference.inputs import find_recordings
+from speechbrain_can.io.files import InputError
 
 _WORDS = [
     {"word": "oh", "start": 0.1, "end": 0.4, "score": 0.5},

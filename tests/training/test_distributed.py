@@ -12,7 +12,7 @@ import torch
 from helpers.recipes import DDP, RECIPES, command, on, read_predictions, run
 from helpers.training import logged
 
-from speechbrain_can.corpus.folds import read_folds, write_folds
+from speechbrain_can.corpus.fold_lists import read_folds, write_folds
 from speechbrain_can.training.distributed import SharedBatches
 
 pytestmark = pytest.mark.training

@@ -12,10 +12,10 @@ from filelock import FileLock
 from helpers.recipes import ROOT, SYSTEMS, command, on, read_predictions, run
 from helpers.training import assert_trained_once, logged
 
-from speechbrain_can.hparams import read_settings
-from speechbrain_can.results.folds import write_result
-from speechbrain_can.results.metrics import METRICS
-from speechbrain_can.training.run_options import lstm_runs_in
+from speechbrain_can.metrics.metrics import METRICS
+from speechbrain_can.runs.results import write_result
+from speechbrain_can.settings.hparams import read_settings
+from speechbrain_can.settings.run_options import lstm_runs_in
 
 pytestmark = pytest.mark.training
 
@@ -277,7 +277,7 @@ def test_what_strict_forbids_is_refused_before_training(
 
 def test_a_protocol_beside_the_recipe(controlled_corpus, tmp_path, monkeypatch):
     (tmp_path / "thirds.py").write_text(
-        "from speechbrain_can.corpus.folds import FoldAssignment\n"
+        "from speechbrain_can.corpus.fold_lists import FoldAssignment\n"
         "def by_length(utterances, seed):\n"
         "    classes = {}\n"
         "    for utterance in sorted(utterances.values(), key=lambda u: u.duration):\n"

@@ -7,7 +7,7 @@ import pytest
 from helpers.corpora import write_wav
 from helpers.recipes import RECIPES, run
 
-from speechbrain_can.files import read_json
+from speechbrain_can.io.files import read_json
 
 pytestmark = pytest.mark.training
 

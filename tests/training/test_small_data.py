@@ -15,24 +15,24 @@ from speechbrain.nnet.schedulers import NoamScheduler
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.alignment.words import Word
-from speechbrain_can.corpus.folds import split_fold
+from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.manifest import ManifestError, read_votes
-from speechbrain_can.corpus.prepare import Corpus, CorpusError
+from speechbrain_can.corpus.preparation import Corpus, CorpusError
 from speechbrain_can.features.augmentation import (
     AugmentedFeatures,
     augment_speech,
 )
 from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.spectral import SegmentMFCC
-from speechbrain_can.files import InputError, read_json
-from speechbrain_can.hparams import read_settings
-from speechbrain_can.training.dataio import (
+from speechbrain_can.io.files import InputError, read_json
+from speechbrain_can.settings.hparams import read_settings
+from speechbrain_can.training.data import (
     flat_batch,
     group_statistics,
     make_datasets,
     vote_shares,
 )
-from speechbrain_can.training.folds import set_up
+from speechbrain_can.training.fold import set_up
 
 pytestmark = pytest.mark.training
 

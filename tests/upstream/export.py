@@ -23,7 +23,7 @@ import click
 from packaging.version import Version
 from upstream.merge import RECIPE, ROOT, merge
 
-from speechbrain_can.results.paper import PAPER
+from speechbrain_can.report.paper import PAPER
 
 CONTRIBUTION = Path(__file__).parent / "contribution"
 OLDEST = "1.1.0"  # has the InputNormalization that the recipe uses

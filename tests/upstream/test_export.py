@@ -28,7 +28,7 @@ from upstream.export import PARTS, ExportError, export, git, module_path
 from upstream.merge import RECIPE, merge
 
 from speechbrain_can.corpus.manifest import read_manifest
-from speechbrain_can.hparams import read_settings
+from speechbrain_can.settings.hparams import read_settings
 
 
 @pytest.fixture(scope="session")
@@ -272,18 +272,18 @@ def test_refusals_say_what_to_do(wheel, tmp_path):
 def test_merging_refuses_two_things_of_one_name(tmp_path):
     path = tmp_path / "module.py"
     path.write_text(
-        '"""Doc."""\n\nfrom speechbrain_can.files import decode\n\n\n'
+        '"""Doc."""\n\nfrom speechbrain_can.io.files import decode\n\n\n'
         "def use(text):\n    return decode(text)\n"
     )
     merged, origins = merge(path)
     assert "def decode" in merged and "def atomic_write" not in merged
-    assert origins == {("speechbrain_can.files", "decode")}
-    there = {("speechbrain_can.files", "decode"): "speechbrain.there"}
+    assert origins == {("speechbrain_can.io.files", "decode")}
+    there = {("speechbrain_can.io.files", "decode"): "speechbrain.there"}
     assert "from speechbrain.there import decode" in merge(path, there)[0]
     other = {("speechbrain_can.other", "decode"): "speechbrain.there"}
     assert "def decode" in merge(path, other)[0]
     path.write_text(
-        '"""Doc."""\n\nfrom speechbrain_can.files import write_json\n\n\n'
+        '"""Doc."""\n\nfrom speechbrain_can.io.files import write_json\n\n\n'
         "def atomic_write(path):\n    return write_json(path, {})\n"
     )
     with pytest.raises(ValueError, match="would be called atomic_write"):

@@ -5,7 +5,7 @@ Download: https://github.com/CheyneyComputerScience/CREMA-D. Nothing is download
 import re
 from pathlib import Path
 
-from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.preparation import CorpusError
 from speechbrain_can.corpus.recordings import (
     LabelledRecording,
     prepare_recordings,

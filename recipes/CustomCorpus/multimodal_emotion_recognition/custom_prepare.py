@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from speechbrain_can.corpus.manifest import COLUMNS
-from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.preparation import CorpusError
 from speechbrain_can.corpus.recordings import (
     LabelledRecording,
     prepare_recordings,
 )
-from speechbrain_can.corpus.tables import read_table
+from speechbrain_can.io.tables import read_table
 
 NEEDED = ("wav", "emotion", "speaker")
 # Any other column is one of the manifest.

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from speechbrain_can.alignment.readers import read_xlabel
+from speechbrain_can.alignment.readers.xlabel import read_xlabel
 from speechbrain_can.alignment.text import split_words
 from speechbrain_can.alignment.words import (
     AlignmentError,
@@ -19,9 +19,9 @@ from speechbrain_can.alignment.words import (
     fit_to_audio,
     tile_words,
 )
-from speechbrain_can.audio import audio_duration
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
-from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
+from speechbrain_can.corpus.preparation import CorpusError, prepare_corpus
+from speechbrain_can.io.audio import audio_duration
 
 # Of what is made of the release: prepared folders of another are made anew.
 VERSION = 2

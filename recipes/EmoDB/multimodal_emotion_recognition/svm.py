@@ -19,12 +19,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from tqdm import tqdm
 
-from speechbrain_can.audio import read_waveform
-from speechbrain_can.corpus.folds import count_folds, split_fold
+from speechbrain_can.corpus.fold_lists import count_folds, split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
-from speechbrain_can.corpus.prepare import Corpus
+from speechbrain_can.corpus.preparation import Corpus
 from speechbrain_can.features.egemaps import SegmentEgemaps
-from speechbrain_can.results.metrics import METRICS, evaluate
+from speechbrain_can.io.audio import read_waveform
+from speechbrain_can.metrics.metrics import METRICS, evaluate
 
 COMPLEXITIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 

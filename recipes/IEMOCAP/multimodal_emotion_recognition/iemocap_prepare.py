@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
-from speechbrain_can.alignment.readers import read_wdseg
+from speechbrain_can.alignment.readers.sphinx import read_wdseg
 from speechbrain_can.alignment.words import (
     AlignmentError,
     clean_words,
     fit_to_audio,
     tile_words,
 )
-from speechbrain_can.audio import audio_duration
 from speechbrain_can.controlled.generator import make_corpus
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
-from speechbrain_can.corpus.prepare import CorpusError, prepare_corpus
-from speechbrain_can.files import decode, read_json
+from speechbrain_can.corpus.preparation import CorpusError, prepare_corpus
+from speechbrain_can.io.audio import audio_duration
+from speechbrain_can.io.files import decode, read_json
 
 logger = get_logger(__name__)
 

@@ -4,12 +4,12 @@ Download: https://affective-meld.github.io. Nothing is downloaded here."""
 
 from pathlib import Path
 
-from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.preparation import CorpusError
 from speechbrain_can.corpus.recordings import (
     LabelledRecording,
     prepare_recordings,
 )
-from speechbrain_can.corpus.tables import read_table
+from speechbrain_can.io.tables import read_table
 
 EMOTIONS = {
     "anger": "ang",

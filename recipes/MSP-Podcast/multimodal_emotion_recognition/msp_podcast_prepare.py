@@ -5,13 +5,13 @@ is downloaded."""
 
 from pathlib import Path
 
-from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.preparation import CorpusError
 from speechbrain_can.corpus.recordings import (
     LabelledRecording,
     prepare_recordings,
 )
-from speechbrain_can.corpus.tables import read_table
-from speechbrain_can.files import decode
+from speechbrain_can.io.files import decode
+from speechbrain_can.io.tables import read_table
 
 EMOTIONS = {
     "A": "ang",

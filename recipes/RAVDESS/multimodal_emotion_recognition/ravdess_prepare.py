@@ -5,7 +5,7 @@ Download: https://zenodo.org/records/1188976. Nothing is downloaded here."""
 import re
 from pathlib import Path
 
-from speechbrain_can.corpus.prepare import CorpusError
+from speechbrain_can.corpus.preparation import CorpusError
 from speechbrain_can.corpus.recordings import (
     LabelledRecording,
     prepare_recordings,

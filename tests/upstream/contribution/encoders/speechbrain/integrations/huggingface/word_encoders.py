@@ -7,7 +7,7 @@ Authors
  * The speechbrain-can developers 2026
 """
 
+from speechbrain_can.encoders.speech import PretrainedFrames
+from speechbrain_can.encoders.text import PretrainedWords
 from speechbrain_can.features.samples import SegmentSamples
-from speechbrain_can.integrations.speech import PretrainedFrames
-from speechbrain_can.integrations.text import PretrainedWords
 from speechbrain_can.lobes.audio import WordEncoder

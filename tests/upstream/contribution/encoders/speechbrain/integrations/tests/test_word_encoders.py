@@ -15,10 +15,10 @@ from helpers.tiny_models import save_bert, save_roberta, save_speech
 from speechbrain.integrations.huggingface.hubert import HuBERT
 from speechbrain.integrations.huggingface.wav2vec2 import Wav2Vec2
 from speechbrain.integrations.huggingface.wavlm import WavLM
+from speechbrain_can.encoders.hub import PretrainedError
+from speechbrain_can.encoders.speech import FrontEnd, PretrainedFrames
+from speechbrain_can.encoders.text import PretrainedWords
 from speechbrain_can.features.samples import SegmentSamples
-from speechbrain_can.hub import PretrainedError
-from speechbrain_can.integrations.speech import FrontEnd, PretrainedFrames
-from speechbrain_can.integrations.text import PretrainedWords
 from speechbrain_can.lobes.ragged import WordFrames
 
 WORDS = [["oh", "really"], ["don't", "ja", "für"], ["please"] * 30]

@@ -1,0 +1,194 @@
+"""Words of an utterance from an alignment, a transcript, or the audio only.
+
+Timings of speech recognizers are too inaccurate for segmentation (half of Whisper's word
+starts are within 50 ms of the reference), so an aligner refines them.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Callable, List, NamedTuple
+
+import torch
+import torchaudio
+
+from speechbrain_can.alignment.readers.formats import read_alignment
+from speechbrain_can.alignment.text import split_words
+from speechbrain_can.alignment.words import (
+    END_TOLERANCE,
+    AlignmentError,
+    Word,
+    clean_words,
+    fit_to_audio,
+    tile_words,
+)
+
+GIVEN = "given"
+
+
+class FoundWords(NamedTuple):
+    """Words of an utterance with their timings.
+
+    Arguments
+    ---------
+    words : list of Word
+        Cleaned words; pauses are the gaps between them.
+    end : float
+        End of the utterance in seconds.
+    aligned_by : str
+        Source of the timings: ``given``, or the names of recognizer and aligner.
+    """
+
+    words: List[Word]
+    end: float
+    aligned_by: str
+
+    def tiled(self) -> List[Word]:
+        """Return words that cover the whole utterance, as models expect them."""
+        return tile_words(self.words, self.end)
+
+
+def find_words(
+    waveform: torch.Tensor,
+    sample_rate: int,
+    aligner: Callable | None = None,
+    transcriber: Callable | None = None,
+    transcript: str | None = None,
+    alignment: str | Path | list[Word] | FoundWords | None = None,
+) -> FoundWords:
+    """Return words with timings, aligning or transcribing the audio if necessary.
+
+    Arguments
+    ---------
+    waveform : torch.Tensor
+        Samples, ``[samples]``.
+    sample_rate : int
+        Sample rate in Hz.
+    aligner : callable or None
+        Maps a waveform and a transcript to a list of Word.
+    transcriber : callable or None
+        Maps a waveform to a list of Word.
+    transcript : str or None
+        The spoken words.
+    alignment : str, Path, list of Word, FoundWords or None
+        Word timings, or a file that ``read_alignment`` reads. If its last entry
+        is a pause, or ends within an aligner's rounding of the audio's end, the
+        utterance ends with it; otherwise it ends with the audio.
+
+    Returns
+    -------
+    FoundWords
+        The words.
+
+    Raises
+    ------
+    AlignmentError
+        If the words do not match the audio, or neither transcript, alignment
+        nor recognizer is available.
+    """
+    duration = len(waveform) / sample_rate
+    if isinstance(alignment, FoundWords):
+        return alignment
+    if alignment is not None:
+        rows = alignment
+        if isinstance(alignment, (str, Path)):
+            rows = read_alignment(alignment)
+        rows = fit_to_audio(rows, duration)
+        words, end, how = clean_words(rows), _end(rows, duration), GIVEN
+    elif transcript is not None:
+        if aligner is None:
+            raise AlignmentError(
+                "a transcript needs an aligner. Configure one or provide an "
+                "alignment."
+            )
+        speech = _resampled(waveform, sample_rate, aligner)
+        words, end, how = aligner(speech, transcript), duration, aligner.name
+    elif transcriber is not None:
+        speech = _resampled(waveform, sample_rate, transcriber)
+        words, end = (
+            clean_words(transcribe_words(speech, transcriber, aligner)),
+            duration,
+        )
+        how = transcriber.name + (f", {aligner.name}" if aligner else "")
+    else:
+        raise AlignmentError(
+            "the words are unknown and no speech recognizer is configured. "
+            "Provide a transcript or an alignment."
+        )
+    if not words:
+        raise AlignmentError("the alignment contains no words")
+    return FoundWords(words, end, how)
+
+
+def _end(rows: list[Word], duration: float) -> float:
+    """Return the end of an utterance according to its alignment, in seconds."""
+    if not rows:
+        return duration
+    last = rows[-1]
+    closed = not clean_words([last]) or duration - last.end <= END_TOLERANCE
+    return last.end if closed else duration
+
+
+def _resampled(waveform, sample_rate, model):
+    return torchaudio.functional.resample(
+        waveform, sample_rate, model.sample_rate
+    )
+
+
+def _split_token(word: Word) -> list[Word]:
+    """Split a recognized token into words, dropping punctuation."""
+    try:
+        texts = split_words(word.text)
+    except AlignmentError:
+        return []
+    step = (word.end - word.start) / len(texts)
+    return [
+        replace(
+            word,
+            text=text,
+            start=word.start + i * step,
+            end=word.start + (i + 1) * step,
+        )
+        for i, text in enumerate(texts)
+    ]
+
+
+def transcribe_words(
+    waveform: torch.Tensor,
+    transcriber: Callable,
+    aligner: Callable | None = None,
+) -> list[Word]:
+    """Transcribe a waveform and, optionally, refine the timings with an aligner.
+
+    Arguments
+    ---------
+    waveform : torch.Tensor
+        Samples at the sample rate of both models, ``[samples]``.
+    transcriber : callable
+        Maps a waveform to a list of Word.
+    aligner : callable or None
+        Maps a waveform and a transcript to a list of Word; None keeps the
+        recognizer's timings.
+
+    Returns
+    -------
+    list of Word
+        Words with the recognizer's scores.
+
+    Raises
+    ------
+    AlignmentError
+        If no word is recognized, or the aligner refuses the transcript.
+    """
+    recognized = transcriber(waveform)
+    if aligner is None:
+        return [part for word in recognized for part in _split_token(word)]
+    transcript = " ".join(word.text for word in recognized)
+    try:
+        aligned = aligner(waveform, transcript)
+    except AlignmentError as error:
+        raise AlignmentError(
+            f"{transcriber.name} recognized {transcript!r}, but {error}"
+        ) from error
+    if len(aligned) != len(recognized):  # numbers are spelled out
+        return aligned
+    return [replace(a, score=r.score) for a, r in zip(aligned, recognized)]

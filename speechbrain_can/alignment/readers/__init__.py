@@ -1,0 +1,1 @@
+"""Readers of alignment files, one module per family of formats."""

@@ -1,0 +1,1 @@
+"""Speech recognizers that return words with timings."""

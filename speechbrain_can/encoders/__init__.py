@@ -1,0 +1,1 @@
+"""Pretrained encoders and CTC models of other libraries."""

@@ -1,0 +1,1 @@
+"""Comparisons, hyper-parameter search, packaging of models."""

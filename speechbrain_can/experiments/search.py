@@ -1,0 +1,417 @@
+"""Hyper-parameter search on validation sets with Ray Tune and Optuna.
+
+The score of a trial is the mean validation metric over folds. The validation set of one
+fold is usually part of the test set of another one. ``best.yaml`` therefore lists the
+folds that must not be reported with the best configuration.
+"""
+
+import hashlib
+import io
+import json
+import os
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+import pandas as pd
+import ruamel.yaml
+import torch
+from filelock import FileLock
+
+import speechbrain as sb
+from speechbrain_can.corpus.fold_lists import (
+    count_folds,
+    read_folds,
+    split_fold,
+)
+from speechbrain_can.corpus.preparation import folds_path
+from speechbrain_can.experiments.compare import Run, plan_run
+from speechbrain_can.experiments.ray import (
+    RETRIES,
+    connected,
+    of_fold,
+    output_path,
+    prepare_on,
+    printing_to,
+    run_in_process,
+    threads_of,
+)
+from speechbrain_can.io.files import (
+    InputError,
+    atomic_write,
+    read_json,
+    write_json,
+)
+from speechbrain_can.metrics.metrics import METRICS
+from speechbrain_can.runs.layout import fold_result
+from speechbrain_can.settings.hparams import SettingsError, read_settings
+
+# Distributions of Ray Tune that a search space may use
+DISTRIBUTIONS = ("choice", "uniform", "loguniform", "randint")
+
+# Choices of the paper, and values that it does not specify
+DEFAULT_SPACE = """\
+align_weight: {loguniform: [0.01, 1.0]}
+overlap: {uniform: [0.0, 0.5]}
+heads: {choice: [1, 2, 4, 8]}
+lr: {loguniform: [0.0003, 0.003]}
+"""
+
+BEST, TRIALS, SEARCH, VALUES = (
+    "best.yaml",
+    "trials.csv",
+    "search.json",
+    "values.json",
+)
+
+
+def read_space(
+    path: str | Path | None, hparams_file: str | Path
+) -> dict[str, tuple[str, list]]:
+    """Read a search space: distribution and arguments by key.
+
+    Arguments
+    ---------
+    path : str or Path or None
+        YAML with one line per key, such as ``lr: {loguniform: [0.0003, 0.003]}``;
+        None for ``DEFAULT_SPACE``.
+    hparams_file : str or Path
+        The file that contains the keys.
+
+    Returns
+    -------
+    dict of str: tuple
+        Distribution and arguments by key.
+
+    Raises
+    ------
+    InputError
+        If a line is invalid or a key is unknown.
+    """
+    text = DEFAULT_SPACE if path is None else Path(path).read_text("utf-8")
+    place = path or "the default space"
+    lines = ruamel.yaml.YAML(typ="safe").load(text)
+    if not lines or not isinstance(lines, dict):
+        raise InputError(f"{place}: the search space is empty")
+    space = {}
+    for key, line in lines.items():
+        if not isinstance(line, dict) or len(line) != 1:
+            raise InputError(
+                f"{place}: invalid line. Write it as {key}: {{uniform: [0, 1]}}."
+            )
+        ((kind, arguments),) = line.items()
+        if kind not in DISTRIBUTIONS:
+            raise InputError(
+                f"{place}: {key} has the unknown distribution {kind}. Choose one "
+                f"of {', '.join(DISTRIBUTIONS)}."
+            )
+        ends = isinstance(arguments, list) and arguments
+        if not ends or (kind != "choice" and not _are_ends(arguments)):
+            raise InputError(
+                f"{place}: {key}: pass a list of values to choice, or a lower and "
+                f"an upper bound to {kind}"
+            )
+        space[key] = (kind, arguments)
+    # refuses unknown keys as on the command line
+    read_settings(hparams_file, dict.fromkeys(space))
+    return space
+
+
+def _are_ends(values):
+    numbers = [v for v in values if isinstance(v, (int, float))]
+    return len(numbers) == len(values) == 2 and numbers[0] < numbers[1]
+
+
+def search(
+    hparams_file: str | Path,
+    space: dict,
+    folder: str | Path,
+    trials: int,
+    metric: str,
+    folds: list[int],
+    seed: int,
+    workers: int,
+    arguments: Sequence[str] = (),
+    address: str | None = None,
+    gpus: float = 0,
+) -> Path:
+    """Search hyper-parameters, resuming an interrupted search, and write the best.
+
+    Arguments
+    ---------
+    hparams_file : str or Path
+        The system.
+    space : dict
+        The result of ``read_space``.
+    folder : str or Path
+        Output folder for trials, ``best.yaml`` and ``trials.csv``.
+    trials : int
+        Total number of trials.
+    metric : str
+        Metric on the validation sets; higher is better.
+    folds : list of int
+        A trial scores the mean over these folds.
+    seed : int
+        Seed of the search and of training.
+    workers : int
+        Concurrent trials on this machine.
+    arguments : list of str
+        Overrides and run options for all trials.
+    address : str or None
+        Address of a Ray cluster.
+    gpus : float
+        GPUs per trial.
+
+    Returns
+    -------
+    Path
+        ``best.yaml``, an hparams file for ``train.py``.
+
+    Raises
+    ------
+    SettingsError
+        If the folder belongs to a different search, the test set of a fold
+        overlaps with the validation set of another one, or no trial succeeds.
+    """
+    if metric not in METRICS:
+        raise InputError(
+            f"unknown metric {metric!r}. Choose one of {', '.join(METRICS)}."
+        )
+    folder = Path(os.path.abspath(folder))
+    base = plan_run(
+        hparams_file, seed, folder / "first", folder / "prepared", arguments
+    )
+    _check_same_search(folder, base, metric, folds)
+    done = _finished(folder, space, metric, folds)
+    if len(done) < trials:
+        with connected(workers, address) as ray:
+            threads = threads_of(workers, address)
+            prepare_on(ray, base, threads)
+            spoiled = spoiled_folds(base, folds)
+            write_json(folder / SEARCH, _description(base, metric, folds))
+            _run_trials(
+                base,
+                space,
+                folder,
+                trials,
+                metric,
+                folds,
+                done,
+                threads,
+                gpus,
+            )
+        done = _finished(folder, space, metric, folds)
+    else:
+        spoiled = spoiled_folds(base, folds)
+    if not done:
+        raise SettingsError(
+            f"no trial succeeded. See their output in {folder / 'trials'}."
+        )
+    if len(done) < trials:
+        print(
+            f"{trials - len(done)} of {trials} trials failed or repeated earlier "
+            f"values. See their output in {folder / 'trials'}."
+        )
+    return _write_best(folder, base, arguments, done, metric, folds, spoiled)
+
+
+def spoiled_folds(base: Run, folds: list[int]) -> list[int]:
+    """Return the folds whose test sets contain validation utterances of the search.
+
+    Raises ``SettingsError`` if the search uses one of them.
+    """
+    settings = base.settings.plain()
+    path = folds_path(
+        settings["prepared_folder"], settings["preparation"]["protocol"]
+    )
+    listed = read_folds(path)
+    chosen_on = {
+        name for fold in folds for name in split_fold(listed, fold)["valid"]
+    }
+    spoiled = [
+        fold
+        for fold in range(count_folds(listed))
+        if chosen_on & set(split_fold(listed, fold)["test"])
+    ]
+    both = sorted(set(spoiled) & set(folds))
+    if both:
+        raise SettingsError(
+            f"the test set of fold {', '.join(map(str, both))} overlaps with the "
+            "validation set of another fold of the search, so its result would be "
+            "biased. Pass one fold or folds that are not adjacent, such as "
+            "--folds=0,2."
+        )
+    return spoiled
+
+
+def _description(base: Run, metric: str, folds: list[int]) -> dict:
+    """Return the settings that identify a search."""
+    return {
+        "system": base.settings.of_fold(0).resolved(),
+        "metric": metric,
+        "folds": sorted(folds),
+    }
+
+
+def _check_same_search(
+    folder: Path, base: Run, metric: str, folds: list[int]
+) -> None:
+    """Refuse a folder that contains the trials of a different search."""
+    path = folder / SEARCH
+    if path.exists():
+        before, now = read_json(path), _description(base, metric, folds)
+        changed = [key for key in now if now[key] != before.get(key)]
+        if changed:
+            raise SettingsError(
+                f"{folder} belongs to a different search (changed: "
+                f"{', '.join(changed)}). Pass another --output_folder."
+            )
+
+
+def _run_trials(
+    base, space, folder, trials, metric, folds, done, threads, gpus
+):
+    """Run the remaining trials with Ray Tune."""
+    try:
+        from ray import tune
+        from ray.tune.search.optuna import OptunaSearch
+    except ImportError as error:
+        raise ImportError(
+            f"{error}: pip install 'speechbrain_can[ray]'"
+        ) from error
+    where = os.getcwd()
+
+    def trial(config):
+        """Train all folds with one set of values, each in its own process."""
+        os.chdir(where)
+        torch.set_num_threads(threads)
+        run = _run_of(base, config, folder)
+        write_json(run.folder / VALUES, config)
+        # If trials draw the same values, the second one waits for the first.
+        with FileLock(run.folder / "trial.lock"):
+            for fold in folds:
+                if not fold_result(run.folder, fold).exists():
+                    with printing_to(output_path(run, fold)):
+                        run_in_process(
+                            run.hparams_file, of_fold(run.arguments, fold)
+                        )
+        tune.report({metric: _value(run.folder, metric, folds)})
+
+    known = [pair for pair in done if _is_inside(pair[0], space)]
+    algorithm = OptunaSearch(
+        metric=metric,
+        mode="max",
+        # a resumed search must not repeat the same random values
+        seed=base.seed + len(done),
+        points_to_evaluate=[values for values, _ in known] or None,
+        evaluated_rewards=[value for _, value in known] or None,
+    )
+    tune.Tuner(
+        tune.with_resources(trial, {"cpu": 1, "gpu": gpus}),
+        param_space={
+            key: getattr(tune, kind)(
+                *([values] if kind == "choice" else values)
+            )
+            for key, (kind, values) in space.items()
+        },
+        tune_config=tune.TuneConfig(
+            search_alg=algorithm,
+            metric=metric,
+            mode="max",
+            num_samples=trials - len(done),
+        ),
+        run_config=tune.RunConfig(
+            name="ray",
+            storage_path=str(folder),
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            verbose=0,
+        ),
+    ).fit()
+
+
+def _run_of(base: Run, config: dict, folder: Path) -> Run:
+    """Return the run of a trial in a folder named after its values."""
+    text = json.dumps(config, sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:12]
+    kept = [
+        argument
+        for argument in base.arguments
+        if not argument.startswith("--output_folder=")
+    ]
+    run_folder = folder / "trials" / name
+    run_folder.mkdir(parents=True, exist_ok=True)
+    return Run(
+        hparams_file=base.hparams_file,
+        seed=base.seed,
+        folder=run_folder,
+        arguments=(
+            *kept,
+            f"--output_folder={run_folder}",
+            # JSON is valid YAML and quotes strings
+            *(f"--{key}={json.dumps(value)}" for key, value in config.items()),
+        ),
+        settings=base.settings,
+    )
+
+
+def _is_inside(values: dict, space: dict) -> bool:
+    """Return whether a search space contains these values."""
+    return all(
+        values[key] in arguments
+        if kind == "choice"
+        else arguments[0] <= values[key] <= arguments[1]
+        for key, (kind, arguments) in space.items()
+    )
+
+
+def _value(folder, metric, folds):
+    results = [read_json(fold_result(folder, fold)) for fold in folds]
+    return float(np.mean([result["valid"][metric] for result in results]))
+
+
+def _finished(
+    folder: Path, space: dict, metric: str, folds: list[int]
+) -> list[tuple[dict, float]]:
+    """Return the values and scores of all finished trials over these keys."""
+    found = []
+    for path in sorted((folder / "trials").glob(f"*/{VALUES}")):
+        values = read_json(path)
+        finished = all(
+            fold_result(path.parent, fold).exists() for fold in folds
+        )
+        if finished and set(values) == set(space):
+            found.append((values, _value(path.parent, metric, folds)))
+    return found
+
+
+def _write_best(folder, base, arguments, done, metric, folds, spoiled):
+    table = pd.DataFrame(
+        [{metric: value, **values} for values, value in done]
+    ).sort_values(metric, ascending=False, kind="stable")
+    with atomic_write(folder / TRIALS) as stream:
+        table.to_csv(stream, index=False)
+    values, value = max(done, key=lambda trial: trial[1])
+    _, _, overrides = sb.parse_arguments([str(base.hparams_file), *arguments])
+    given = ruamel.yaml.YAML(typ="safe").load(overrides) or {}
+    parts = {
+        "base": os.path.relpath(os.path.abspath(base.hparams_file), folder),
+        "seed": base.seed,
+        **{key: value for key, value in given.items() if key != "fold"},
+        **values,
+    }
+    stream = io.StringIO()
+    ruamel.yaml.YAML().dump(parts, stream)
+    path = folder / BEST
+    with atomic_write(path) as output:
+        output.write(
+            f"# Best of {len(done)} trials in {TRIALS}: validation {metric} "
+            f"{value:.3f} (mean over folds {', '.join(map(str, folds))}).\n"
+            "# The search did not use the test sets of these folds. Test sets of "
+            "other folds contain its\n# training and validation utterances; "
+            "train.py refuses folds with the latter.\n"
+            + stream.getvalue()
+            + f"chosen_on_folds: {spoiled}\n"
+            f"fold: {folds[0]}\n"
+            "output_folder: !ref results/best/<seed>\n"
+        )
+    return path

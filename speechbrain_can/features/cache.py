@@ -1,0 +1,310 @@
+"""Feature cache: the features of a corpus, computed once and stored on disk.
+
+Frames are flat: the frames of all words are concatenated, ``[frames, features]``,
+with the number of frames of each word, ``[words]``.
+"""
+
+import copy
+import hashlib
+import itertools
+import os
+import shutil
+import zlib
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Callable, Iterable
+
+import numpy as np
+import torch
+from filelock import FileLock
+from tqdm import tqdm
+
+from speechbrain_can.corpus.manifest import Utterance, resolve_wav
+from speechbrain_can.features.extraction import describe
+from speechbrain_can.io.audio import read_waveform
+from speechbrain_can.io.files import InputError
+
+FRAMES, INDEX = "frames.f32", "index.npz"
+VERSION = 2  # of the cache format
+
+
+class StoreError(InputError):
+    """Raised for features that are damaged or cannot be stored."""
+
+
+class FeatureStore:
+    """Feature cache that reads one utterance at a time.
+
+    ``FeatureStore.build`` creates it. An open cache uses a few bytes of memory per
+    word, regardless of the number of frames. The checksum of each utterance is
+    verified on reading.
+
+    Arguments
+    ---------
+    folder : str or Path
+        A complete cache.
+
+    Raises
+    ------
+    StoreError
+        If the cache is damaged, on opening or on reading an utterance.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        with self._index() as index:
+            self._rows = {name: i for i, name in enumerate(index["ids"])}
+            self._frame_offsets = index["frame_offsets"]
+            self._word_offsets = index["word_offsets"]
+            self._frame_counts = index["frame_counts"]
+            self._checksums = index["checksums"]
+            # Read to verify the index, but not kept.
+            self._size = index["sums"].shape[1]
+            index["squares"]
+
+    @contextmanager
+    def _index(self):
+        try:
+            with np.load(self.folder / INDEX) as index:
+                yield index
+        except PermissionError:
+            raise
+        # Damaged archives raise many kinds of exceptions.
+        except Exception as error:
+            raise self._damage(INDEX) from error
+
+    def _damage(self, name):
+        return StoreError(
+            f"{self.folder / name} is damaged. Delete {self.folder} to compute "
+            "its features again."
+        )
+
+    def __getitem__(
+        self, utterance_id: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return frames ``[frames, features]`` and frame counts ``[words]``."""
+        row = self._rows[utterance_id]
+        first, last = self._frame_offsets[row : row + 2].tolist()
+        # Opened for each read, because processes share the cache.
+        frames = np.fromfile(
+            self.folder / FRAMES,
+            dtype=np.float32,
+            count=(last - first) * self._size,
+            offset=4 * first * self._size,
+        )
+        if zlib.crc32(frames) != self._checksums[row]:
+            raise self._damage(FRAMES)
+        frames = frames.reshape(-1, self._size)
+        counts = self._frame_counts[slice(*self._word_offsets[row : row + 2])]
+        return torch.from_numpy(frames), torch.from_numpy(counts)
+
+    def statistics(
+        self, ids: Iterable[str]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and standard deviation ``[features]`` over the frames of ``ids``."""
+        rows = [self._rows[utterance_id] for utterance_id in ids]
+        offsets = self._frame_offsets
+        n_frames = sum(offsets[row + 1] - offsets[row] for row in rows)
+        with self._index() as index:
+            mean = index["sums"][rows].sum(axis=0) / n_frames
+            squares = index["squares"][rows].sum(axis=0)
+        variance = squares / n_frames - mean**2
+        std = np.sqrt(np.maximum(variance, 0))
+        return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+    @classmethod
+    def build(
+        cls,
+        folder: str | Path,
+        utterances: dict[str, Utterance],
+        data_folder: str | Path,
+        compute_features: Callable,
+        segment: Callable,
+        num_workers: int = 0,
+    ) -> "FeatureStore":
+        """Open the cache of these utterances and settings, creating it if necessary.
+
+        Arguments
+        ---------
+        folder : str or Path
+            Folder of all caches. A sub-folder is named after a fingerprint of
+            everything that determines the features, and appears once complete.
+        utterances : dict of str: Utterance
+            Utterances by ID.
+        data_folder : str or Path
+            Value of ``$data_root``.
+        compute_features : callable
+            Maps a waveform ``[samples]`` and segments ``[segments, 2]`` in
+            seconds to frames ``[frames, features]`` and frame counts
+            ``[segments]``. Its ``repr`` contains all settings. See ``describe``
+            for optional attributes.
+        segment : callable
+            Maps words to segments.
+        num_workers : int
+            Worker processes.
+
+        Returns
+        -------
+        FeatureStore
+            The cache.
+        """
+        store = Path(folder) / _fingerprint(
+            utterances, data_folder, compute_features, segment
+        )
+        store.parent.mkdir(parents=True, exist_ok=True)
+        # Other runs that need the same cache wait.
+        with FileLock(f"{store}.lock"):
+            if not (store / INDEX).exists():
+                scratch = store.with_name(f"{store.name}.partial")
+                shutil.rmtree(scratch, ignore_errors=True)
+                scratch.mkdir()
+                try:
+                    _write_store(
+                        scratch,
+                        utterances,
+                        data_folder,
+                        # Models loaded by the copy are released with it.
+                        copy.deepcopy(compute_features),
+                        segment,
+                        num_workers,
+                    )
+                    os.replace(scratch, store)
+                finally:
+                    shutil.rmtree(scratch, ignore_errors=True)
+        return cls(store)
+
+
+class _UtteranceFeatures(torch.utils.data.Dataset):
+    """Dataset of feature batches, for worker processes."""
+
+    def __init__(self, batches, data_folder, compute_features, segment):
+        self.batches = batches
+        self.data_folder = data_folder
+        self.compute_features = compute_features
+        self.segment = segment
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, i):
+        waveforms = [
+            read_waveform(
+                resolve_wav(utterance, self.data_folder),
+                self.compute_features.sample_rate,
+            )
+            for utterance in self.batches[i]
+        ]
+        found = describe(
+            self.compute_features,
+            waveforms,
+            [utterance.words for utterance in self.batches[i]],
+            self.segment,
+        )
+        return [(frames.numpy(), counts.numpy()) for frames, counts in found]
+
+
+def _batches(
+    utterances: dict[str, Utterance], size: int
+) -> list[list[Utterance]]:
+    """Group utterances of similar length into batches."""
+    utterances = list(utterances.values())
+    if size > 1:
+        utterances.sort(key=lambda utterance: utterance.duration)
+    return [utterances[i : i + size] for i in range(0, len(utterances), size)]
+
+
+def _write_store(
+    folder, utterances, data_folder, compute_features, segment, num_workers
+):
+    batches = _batches(utterances, getattr(compute_features, "batch_size", 1))
+    loader = torch.utils.data.DataLoader(
+        _UtteranceFeatures(batches, data_folder, compute_features, segment),
+        batch_size=None,
+        num_workers=num_workers,
+        collate_fn=_as_is,
+        # Without its own generator, the loader would consume global random
+        # numbers, and training would depend on the existence of the cache.
+        generator=torch.Generator(),
+    )
+    frame_offsets, word_offsets = [0], [0]
+    frame_counts, sums, squares, checksums = [], [], [], []
+    in_order = [utterance for batch in batches for utterance in batch]
+    with open(folder / FRAMES, "wb") as stream:
+        found = itertools.chain.from_iterable(loader)
+        for utterance, (frames, counts) in zip(
+            in_order,
+            tqdm(
+                found,
+                desc="features",
+                unit="utterance",
+                total=len(utterances),
+                disable=None,
+            ),
+        ):
+            stream.write(frames.data)
+            frame_offsets.append(frame_offsets[-1] + len(frames))
+            word_offsets.append(word_offsets[-1] + len(counts))
+            frame_counts.append(counts)
+            sums.append(frames.sum(axis=0, dtype=np.float64))
+            squares.append(np.square(frames, dtype=np.float64).sum(axis=0))
+            checksums.append(zlib.crc32(frames))
+            if not np.isfinite(squares[-1]).all():
+                raise StoreError(
+                    f"{utterance.utterance_id}: the features of {utterance.wav} "
+                    "are not finite. Repair the recording or remove it from the "
+                    "corpus."
+                )
+    np.savez(
+        folder / INDEX,
+        ids=np.array([utterance.utterance_id for utterance in in_order]),
+        frame_offsets=np.array(frame_offsets),
+        word_offsets=np.array(word_offsets),
+        frame_counts=np.concatenate(frame_counts),
+        sums=np.stack(sums),
+        squares=np.stack(squares),
+        checksums=np.array(checksums, dtype=np.uint32),
+    )
+
+
+def _as_is(example):
+    return example
+
+
+def _fingerprint(
+    utterances: dict[str, Utterance],
+    data_folder: str | Path,
+    compute_features: Callable,
+    segment: Callable,
+) -> str:
+    """Return a fingerprint of everything that determines the features."""
+    digest = hashlib.sha256()
+    function, keywords = segment, {}
+    if isinstance(segment, partial):
+        function, keywords = segment.func, segment.keywords
+    settings = (
+        f"{function.__module__}.{function.__qualname__}",
+        sorted(keywords.items()),
+    )
+    data_root = os.path.realpath(data_folder)
+    made_by = (VERSION, data_root, repr(compute_features), settings)
+    digest.update(repr(made_by).encode())
+    for utterance in utterances.values():
+        bounds = [(word.start, word.end) for word in utterance.words]
+        if getattr(compute_features, "needs_words", False):
+            bounds.append([word.text for word in utterance.words])
+        wav = resolve_wav(utterance, data_folder)
+        if not os.path.isfile(wav):
+            raise StoreError(
+                f"{utterance.utterance_id}: the audio file {wav} is missing. "
+                "Restore it or prepare the corpus again."
+            )
+        stat = os.stat(wav)
+        identity = (
+            utterance.utterance_id,
+            utterance.wav,
+            stat.st_size,
+            stat.st_mtime_ns,
+        )
+        digest.update(repr((identity, bounds)).encode())
+    return digest.hexdigest()[:16]

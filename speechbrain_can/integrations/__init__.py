@@ -1,1 +1,0 @@
-"""Pretrained models of other libraries."""

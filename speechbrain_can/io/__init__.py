@@ -1,0 +1,1 @@
+"""Files, audio and tables."""

@@ -1,0 +1,147 @@
+"""File access: atomic writes, encodings and error messages."""
+
+import errno
+import json
+import os
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, TextIO
+
+
+class InputError(ValueError):
+    """Raised for unusable input; the message says what to do."""
+
+
+# Advice for operating system errors, by error number
+FULL = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "Free some disk space"
+)
+
+FORBIDDEN = dict.fromkeys(
+    (errno.EROFS, errno.EACCES, errno.EPERM),
+    "Make the file readable and its folder writable",
+)
+
+
+def advice(error: Exception) -> str:
+    """Return the advice to append to an operating system error, or an empty string."""
+    todo = {**FULL, **FORBIDDEN}.get(getattr(error, "errno", None))
+    if todo is None:
+        return ""
+    return (
+        f"\nFinished work is kept. {todo}, then run the same command again, or "
+        "choose another folder."
+    )
+
+
+def decode(content: bytes) -> str:
+    """Decode UTF-8, UTF-16 or, for older corpora, Latin-1.
+
+    Example
+    -------
+    >>> decode("tü".encode("utf-8")) == decode("tü".encode("latin-1"))
+    True
+    """
+    try:
+        wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        return content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+@contextmanager
+def parsing(
+    path: str | Path, kind: str, error_class: type[Exception] = InputError
+) -> Iterator[None]:
+    """Convert exceptions of third-party parsers to an error that names the file.
+
+    Parsers raise arbitrary exceptions on malformed input, such as
+    ``RecursionError`` for deeply nested JSON.
+    """
+    try:
+        yield
+    except (InputError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"[:200]
+        raise error_class(
+            f"{path}: cannot be read as {kind} ({why})"
+        ) from error
+
+
+def is_inside(path: str | Path, folder: str | Path) -> bool:
+    """Return whether a path, absolute or relative to ``folder``, is inside it.
+
+    Only names are compared; symbolic links are not resolved.
+
+    Example
+    -------
+    >>> is_inside("wav/a.wav", "corpus"), is_inside("wav/../../a.wav", "corpus")
+    (True, False)
+    """
+    folder = os.path.abspath(folder)
+    place = os.path.abspath(os.path.join(folder, path))
+    return os.path.commonpath([folder, place]) == folder
+
+
+def as_text(cell: str) -> str:
+    """Escape a CSV cell that a spreadsheet would interpret as a formula.
+
+    Example
+    -------
+    >>> as_text("=1+1"), as_text("so what")
+    ("'=1+1", 'so what')
+    """
+    return f"'{cell}" if cell[:1] in tuple("=+-@\t\r") and cell else cell
+
+
+def state_of_files(
+    folder: str | Path, *patterns: str
+) -> list[tuple[str, int, int]]:
+    """Return names, sizes and modification times (ns) of the files in a folder.
+
+    ``patterns`` are globs; without any, all files directly in the folder count.
+    """
+    found = {
+        path.relative_to(folder).as_posix(): path.stat()
+        for pattern in patterns or ("*",)
+        for path in Path(folder).glob(pattern)
+        if path.is_file()
+    }
+    return [
+        (name, stat.st_size, stat.st_mtime_ns)
+        for name, stat in sorted(found.items())
+    ]
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[TextIO]:
+    """Open a text file that replaces ``path`` only once it is complete."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # a unique name, because another process may write the same file
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with open(partial, "w", newline="", encoding="utf-8") as stream:
+            yield stream
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """Write a JSON file atomically."""
+    with atomic_write(path) as stream:
+        json.dump(content, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file; raise ``InputError`` if it is damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"{path} is damaged ({error}). Delete it and run the command again."
+        ) from error

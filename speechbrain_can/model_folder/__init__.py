@@ -1,0 +1,1 @@
+"""Model folders: writing, reading, and checks of untrusted folders."""

@@ -1,0 +1,150 @@
+"""Network parameters in safetensors, a format that cannot contain code."""
+
+import base64
+import json
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterable
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from speechbrain.utils.logger import get_logger
+from speechbrain_can.io.files import InputError
+
+logger = get_logger(__name__)
+NETWORK = "network"
+PACKED = f"{NETWORK}.safetensors"
+EXTRA = "_extra_state"  # suffix of torch's keys for state that is not a tensor
+OTHER = "other_state"  # such state, for example vocabularies, as JSON
+CHECKSUM = "checksum"
+BESIDE = "beside"  # checksums of other files in the same folder
+
+
+def save_network(
+    network: torch.nn.Module,
+    path: str | Path,
+    half: bool = False,
+    beside: Iterable[str] = (),
+) -> None:
+    """Write a network as safetensors.
+
+    Arguments
+    ---------
+    network : torch.nn.Module
+        The network.
+    path : str or Path
+        The file.
+    half : bool
+        Whether to store parameters in half precision. Buffers, such as
+        normalization statistics, keep their precision.
+    beside : iterable of str
+        Text files in the same folder whose changes ``is_changed`` detects.
+
+    Raises
+    ------
+    InputError
+        If a parameter overflows in half precision.
+
+    Example
+    -------
+    >>> import torch
+    >>> path = getfixture("tmpdir") / "network.safetensors"
+    >>> network, copy = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    >>> save_network(network, path)
+    >>> load_network(copy, path)
+    >>> bool((network.weight == copy.weight).all())
+    True
+    """
+    state = network.state_dict()
+    if half:
+        halves = {k: v.detach().half() for k, v in network.named_parameters()}
+        if not all(value.isfinite().all() for value in halves.values()):
+            raise InputError("the parameters overflow in half precision")
+        state.update(halves)
+    other = {key: state.pop(key) for key in list(state) if key.endswith(EXTRA)}
+    # safetensors does not store tensors that share memory
+    tensors = {
+        key: value.cpu().clone().contiguous() for key, value in state.items()
+    }
+    text = json.dumps(other, default=_as_text)
+    sums = {name: _sum_of_text(Path(path).with_name(name)) for name in beside}
+    metadata = {
+        OTHER: text,
+        CHECKSUM: _checksum(tensors, text),
+        BESIDE: json.dumps(sums),
+    }
+    save_file(tensors, path, metadata)
+
+
+def is_changed(file: str | Path, path: str | Path) -> bool:
+    """Return whether a file differs from the one stored with a network."""
+    with _opened(path) as network:
+        sums = dict(json.loads((network.metadata() or {}).get(BESIDE, "{}")))
+    return sums.get(Path(file).name) not in (None, _sum_of_text(file))
+
+
+def _sum_of_text(path):
+    # ignore differences of line endings
+    return zlib.crc32(Path(path).read_bytes().replace(b"\r\n", b"\n"))
+
+
+@contextmanager
+def _opened(path):
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (
+        SafetensorError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
+        raise InputError(
+            f"{path} is damaged or does not match its settings: "
+            f"{str(error).splitlines()[0]}. Copy or write the model folder again."
+        ) from error
+
+
+def load_network(network: torch.nn.Module, path: str | Path) -> None:
+    """Load parameters that ``save_network`` wrote, in the precision of the network.
+
+    Raises ``InputError`` if the file is damaged or belongs to another network.
+    """
+    with _opened(path) as file:
+        state = {key: file.get_tensor(key) for key in file.keys()}
+        metadata = file.metadata() or {}
+        other = metadata.get(OTHER, "{}")
+        if CHECKSUM not in metadata:
+            logger.warning(
+                "%s has no checksum, so damage cannot be detected", path
+            )
+        elif metadata[CHECKSUM] != _checksum(state, other):
+            raise ValueError("wrong checksum")
+        state.update(json.loads(other, object_hook=_as_bytes))
+        network.load_state_dict(state)  # converts to the module's precision
+
+
+def _checksum(tensors: dict[str, torch.Tensor], other: str) -> str:
+    """Return a checksum of names and values of tensors and of other state."""
+    total = zlib.crc32(other.encode())
+    for name, tensor in sorted(tensors.items()):
+        total = zlib.crc32(
+            f"{name} {tensor.dtype} {tensor.shape}".encode(), total
+        )
+        content = tensor.reshape(-1).view(torch.uint8).numpy()
+        total = zlib.crc32(content, total)
+    return f"{total:08x}"
+
+
+def _as_text(content):
+    return {"base64": base64.b64encode(content).decode()}
+
+
+def _as_bytes(found):
+    return (
+        base64.b64decode(found["base64"]) if set(found) == {"base64"} else found
+    )

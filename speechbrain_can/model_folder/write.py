@@ -1,0 +1,182 @@
+"""Model folders: everything that prediction needs, in one folder.
+
+SpeechBrain's ``from_hparams`` loads them. A folder contains ``hyperparams.yaml``, the
+parameters of the tested checkpoint, the classes, and a model card.
+"""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Sequence
+
+import torch
+
+from speechbrain.dataio.encoder import CategoricalEncoder
+from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.metrics.metrics import METRICS
+from speechbrain_can.model_folder.parameters import PACKED, save_network
+from speechbrain_can.settings.hparams import SETTINGS, Settings
+
+MODEL = "model"
+CARD = "README.md"
+CLASSES = "label_encoder.ckpt"
+
+# Settings of a fold that prediction uses
+PARTS = ("compute_features", "segment", "modules", "normalize_by")
+
+# Word vectors and subword models are stored with the parameters; prediction may run
+# without a GPU
+OF_TRAINING = {"glove_file": None, "fold_folder": ".", "feature_device": "cpu"}
+
+# Default aligner and speech recognizer; settings may replace them, or set them to
+# null for models that cannot use them
+READERS = {
+    "aligner": """\
+aligner: !new:speechbrain_can.alignment.aligners.sphinx.PocketsphinxAligner {}
+""",
+    "transcriber": """\
+# A size of Whisper, a name on the hub, or a folder in CTranslate2 format
+whisper: base
+transcriber: !new:speechbrain_can.alignment.recognizers.whisper.WhisperTranscriber
+    model: !ref <whisper>
+""",
+}
+
+PRETRAINER = """\
+label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
+network: !new:torch.nn.ModuleDict
+    modules: !ref <modules>
+pretrainer: !new:speechbrain_can.model_folder.read.PackedPretrainer
+    loadables:
+        network: !ref <network>
+        label_encoder: !ref <label_encoder>
+"""
+
+CARD_TEXT = """\
+---
+library_name: speechbrain
+pipeline_tag: audio-classification
+---
+# {name}, {corpus}, fold {fold}
+
+Speech emotion recognition from audio and text aligned word by word. Classes:
+{classes}.
+
+```python
+from speechbrain_can.inference.recognizer import EmotionRecognizer
+
+recognizer = EmotionRecognizer.from_hparams("{folder}")
+prediction = recognizer.classify_file("speech.wav", transcript="I like apples")
+print(prediction.label, prediction.probabilities)
+```
+
+| | |
+|---|---|
+| training data | {n_train} utterances of {corpus}, {protocol} |
+| test data | {n_test} utterances of the same corpus |
+| test scores | {scores} |
+| recall per class | {recalls} |
+| temperature | {temperature:.3f}, fitted on the validation set |
+
+## Limitations
+
+The scores apply to speech similar to the corpus. The labels are the perception of
+its annotators. The model always predicts one of its classes. Do not use it to make
+decisions about people.
+
+Frozen pretrained encoders are not part of this folder. They are loaded by the names
+in `{settings}`.
+"""
+
+
+def prediction_settings(settings: Settings, temperature: float) -> str:
+    """Return the settings that prediction uses, as HyperPyYAML."""
+    given = [name for name in READERS if settings.has(name)]
+    parts = [name for name in PARTS if settings.has(name)]
+    needed = Settings(
+        settings.name,
+        settings.replaced(OF_TRAINING).part([*parts, *given]),
+    )
+    # Make paths absolute that lead out of the folder of the fold.
+    outside = {
+        key: os.path.abspath(value)
+        for key, value in needed.plain().items()
+        if isinstance(value, str) and ".." in Path(value).parts
+    }
+    lines = [
+        "# yamllint disable",
+        needed.replaced(outside).text.rstrip(),
+        f"temperature: {temperature!r}",
+        *(text for name, text in READERS.items() if name not in given),
+        PRETRAINER,
+    ]
+    return "\n".join(lines)
+
+
+def write_model_folder(
+    folder: str | Path,
+    settings: Settings,
+    classes: Sequence[str],
+    temperature: float,
+    card: str,
+    modules: dict[str, torch.nn.Module],
+    half: bool = False,
+) -> None:
+    """Write a folder that ``EmotionRecognizer.from_hparams`` loads.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Replaced once all files are written.
+    settings : Settings
+        Settings of the fold.
+    classes : list of str
+        The emotions, in the order of the logits.
+    temperature : float
+        See ``calibration.fit_temperature``.
+    card : str
+        The model card, in Markdown.
+    modules : dict of str: torch.nn.Module
+        The trained modules.
+    half : bool
+        Whether to store the parameters in half precision.
+    """
+    folder = Path(folder)
+    partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
+    partial.mkdir(parents=True)
+    try:
+        text = prediction_settings(settings, temperature)
+        (partial / SETTINGS).write_text(text, encoding="utf-8")
+        (partial / CARD).write_text(card, encoding="utf-8")
+        label_encoder = CategoricalEncoder()
+        label_encoder.update_from_iterable(classes)
+        label_encoder.save(partial / CLASSES)
+        network = torch.nn.ModuleDict(dict(modules))
+        save_network(network, partial / PACKED, half, (SETTINGS, CLASSES))
+        # safetensors creates files that only their owner can read
+        shutil.copymode(partial / SETTINGS, partial / PACKED)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_card(
+    settings: Settings, corpus: Corpus, temperature: float, result: dict
+) -> str:
+    """Return the model card of a fold in Markdown, from its ``result.json``."""
+    return CARD_TEXT.format(
+        name=settings.name,
+        corpus=corpus.name,
+        classes=", ".join(corpus.classes),
+        protocol=settings.plain()["preparation"]["protocol"],
+        temperature=temperature,
+        scores=", ".join(f"{name} {result[name]:.3f}" for name in METRICS),
+        recalls=", ".join(
+            f"{name} {recall:.2f}" for name, recall in result["recall"].items()
+        ),
+        settings=SETTINGS,
+        folder=MODEL,
+        **{key: result[key] for key in ("fold", "n_train", "n_test")},
+    )

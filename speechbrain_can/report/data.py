@@ -1,0 +1,298 @@
+"""Data of a report, collected from the folders of runs."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Iterable, List, Optional, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from speechbrain_can.controlled.key_attention import key_tables
+from speechbrain_can.corpus.leakage import find_leaks
+from speechbrain_can.corpus.preparation import Corpus, folds_path, leaks_path
+from speechbrain_can.io.files import InputError, read_json
+from speechbrain_can.metrics.calibration import calibration_error
+from speechbrain_can.runs.layout import ATTENTION_TABLE, find_runs
+from speechbrain_can.runs.predictions import read_attention
+from speechbrain_can.runs.results import (
+    check_tables,
+    finished_folds,
+    read_provenance,
+)
+from speechbrain_can.runs.summary import (
+    check_comparable,
+    collect,
+    load_predictions,
+)
+from speechbrain_can.settings.hparams import SETTINGS, read_settings
+
+LOG = "train_log.txt"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Results of runs with one corpus and one protocol.
+
+    Arguments
+    ---------
+    corpus : Corpus
+        The corpus.
+    results : pandas.DataFrame
+        The result of ``collect``.
+    predictions : pandas.DataFrame
+        The result of ``load_predictions``.
+    leaks : pandas.DataFrame
+        The result of ``find_leaks``.
+    curves : pandas.DataFrame
+        Validation metric used for early stopping, one row per system, seed,
+        fold and epoch; ``tested`` marks the tested epoch.
+    attention : pandas.DataFrame
+        Attention statistics, one row per system and modality with attention
+        over words.
+    calibration : pandas.DataFrame
+        Calibration error of each system: ``ECE`` and ``ECE calibrated``, means
+        over folds, and ``ECE pooled``, over all folds and seeds.
+    sources : list of dict
+        Settings, command, environment and duration of each run.
+    """
+
+    corpus: Corpus
+    results: pd.DataFrame
+    predictions: pd.DataFrame
+    leaks: pd.DataFrame
+    curves: pd.DataFrame
+    attention: pd.DataFrame
+    calibration: pd.DataFrame
+    sources: List[Dict]
+
+    @property
+    def systems(self) -> List[str]:
+        """Names of the systems."""
+        return list(dict.fromkeys(self.results["system"]))
+
+
+def gather(folders: Iterable[str | Path]) -> Gathered:
+    """Collect the results of runs.
+
+    Arguments
+    ---------
+    folders : list of str or Path
+        Folders of runs or comparisons.
+
+    Returns
+    -------
+    Gathered
+        The results.
+
+    Raises
+    ------
+    InputError
+        If a folder contains no finished run, folds differ between runs, or the
+        prepared corpus is missing.
+    """
+    runs = find_runs(folders)
+    results = collect(runs)
+    finished = set(zip(results["system"], results["seed"]))
+    for system, seed, run in runs:
+        if (system, seed) not in finished:
+            raise InputError(
+                f"{run} has no finished fold. Finish it or exclude it."
+            )
+    check_comparable(results)
+    for _, _, run in runs:
+        check_tables(run)
+    manifest = results["manifest"].iloc[0]
+    described = [run for _, _, run in runs if (run / SETTINGS).exists()]
+    if not described:
+        raise InputError(
+            f"{runs[0][2]} has no {SETTINGS}. For an ensemble, also pass one of its "
+            "runs."
+        )
+    prepared, corpus = load_corpus(described[0], manifest)
+    predictions = load_predictions(results)
+    return Gathered(
+        corpus=corpus,
+        results=results,
+        predictions=predictions,
+        leaks=_leaks(prepared, corpus),
+        curves=_curves(runs),
+        attention=_attention(runs, corpus),
+        calibration=_calibration(runs, predictions, corpus.classes),
+        sources=[_source(*run) for run in runs],
+    )
+
+
+def load_corpus(run: str | Path, manifest: str) -> tuple[Path, Corpus]:
+    """Load the prepared corpus of a run, also if both were moved.
+
+    Arguments
+    ---------
+    run : str or Path
+        Folder of the run.
+    manifest : str
+        Fingerprint of the corpus in the results.
+
+    Returns
+    -------
+    folder : Path
+        The prepared folder.
+    corpus : Corpus
+        The corpus.
+
+    Raises
+    ------
+    InputError
+        If it is missing or was prepared again with other settings.
+    """
+    run = Path(run)
+    hparams = read_settings(run / SETTINGS).plain()
+    protocol = hparams["preparation"]["protocol"]
+    places = [
+        Path(hparams["prepared_folder"]),
+        run / "prepared",
+        run.parent.parent / "prepared",
+    ]
+    for place in places:
+        if folds_path(place, protocol).exists():
+            corpus = Corpus.load(place, protocol)
+            if corpus.digest == manifest:
+                return place, corpus
+    raise InputError(
+        f"the prepared corpus of {run} is missing or has changed. Searched "
+        f"folders: {', '.join(map(str, places))}."
+    )
+
+
+def _leaks(prepared, corpus):
+    path = leaks_path(prepared, corpus.protocol)
+    known = read_json(path) if path.exists() else {}
+    if known.get("manifest") == corpus.digest:
+        return pd.DataFrame(known["leaks"])
+    return find_leaks(corpus.utterances, corpus.folds, corpus.data_folder)
+
+
+def _curves(runs):
+    rows = []
+    for system, seed, run in runs:
+        if not (run / SETTINGS).exists():
+            continue  # ensembles have no learning curve
+        metric = read_settings(run / SETTINGS).plain()["stop_on"]
+        for result in finished_folds(run):
+            path = run / f"fold_{result['fold']}" / LOG
+            for epoch, values in read_log(path) if path.exists() else ():
+                rows.append(
+                    {
+                        "system": system,
+                        "seed": seed,
+                        "fold": result["fold"],
+                        "epoch": epoch,
+                        "metric": metric,
+                        "value": values.get(f"valid {metric}", np.nan),
+                        "tested": epoch == result.get("tested_epoch"),
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def read_log(path: str | Path) -> list[tuple[int, dict[str, float]]]:
+    """Return the epochs of a ``train_log.txt`` with their values by name.
+
+    Example
+    -------
+    >>> path = getfixture("tmpdir") / "train_log.txt"
+    >>> path.write("epoch: 1 - train loss: 2.0 - valid UA: 3.88e-01")
+    >>> read_log(path)
+    [(1, {'train loss': 2.0, 'valid UA': 0.388})]
+    """
+    found = []
+    for line in Path(path).read_text(encoding="utf-8").splitlines():
+        epoch = re.match(r"epoch: (\d+)", line)
+        if epoch:
+            values = re.findall(
+                r"((?:train|valid) [\w-]+): (-?[\d.]+(?:e[+-]?\d+)?)", line
+            )
+            found.append(
+                (int(epoch[1]), {name: float(value) for name, value in values})
+            )
+    return found
+
+
+def _attention(runs, corpus):
+    rows = []
+    for system, seed, run in runs:
+        trained = (run / SETTINGS).exists()
+        keys, _ = key_tables(run, corpus) if trained else (None, 0)
+        for modality in ("text", "audio"):
+            entropies = [
+                entropy(weights)
+                for path in sorted(run.glob(f"fold_*/{ATTENTION_TABLE}"))
+                for weights in read_attention(path, modality).values()
+                if len(weights) > 1
+            ]
+            if not entropies:
+                continue
+            row = {
+                "system": system,
+                "modality": modality,
+                "entropy": np.mean(entropies),
+            }
+            if keys and modality in keys:
+                table = pd.concat(keys[modality])
+                row.update(table[["key", "decoys", "chance"]].mean())
+            rows.append(row)
+    if not rows:
+        return pd.DataFrame(rows)
+    return pd.DataFrame(rows).groupby(["system", "modality"]).mean()
+
+
+def entropy(weights: Sequence[float]) -> float:
+    """Return the normalized entropy of attention: 1 if uniform, 0 for one word.
+
+    Example
+    -------
+    >>> round(entropy([0.25, 0.25, 0.25, 0.25]), 3), round(entropy([1, 0]), 3)
+    (1.0, 0.0)
+    """
+    shares = np.asarray(weights, dtype=float)
+    shares = shares[shares > 0] / shares.sum()
+    return float(abs(np.sum(shares * np.log(shares))) / np.log(len(weights)))
+
+
+def _calibration(runs, predictions, classes):
+    rows = [
+        {
+            "system": system,
+            **{name: result.get(name) for name in ("ECE", "ECE calibrated")},
+        }
+        for system, _, run in runs
+        for result in finished_folds(run)
+    ]
+    found = pd.DataFrame(rows).groupby("system").mean()
+    for system, own in predictions.groupby("system"):
+        found.loc[system, "ECE pooled"] = calibration_error(
+            torch.tensor(own[classes].to_numpy(dtype="float32")),
+            torch.tensor([classes.index(name) for name in own["true"]]),
+        )
+    return found
+
+
+def _source(system, seed, run):
+    found = [read_provenance(run, r["fold"]) for r in finished_folds(run)]
+    return {
+        "system": system,
+        "seed": seed,
+        "seconds": sum(fold.get("seconds", 0) for fold in found),
+        "command": found[0].get("command"),
+        "environment": _common_environment(found),
+    }
+
+
+def _common_environment(folds: list[dict]) -> Optional[Dict]:
+    """Return the environment of all folds; differing values are listed."""
+    values = {}
+    for fold in folds:
+        for name, value in fold.get("environment", {}).items():
+            values.setdefault(name, {}).setdefault(str(value))
+    return {name: ", ".join(found) for name, found in values.items()}

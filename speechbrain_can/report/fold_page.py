@@ -1,0 +1,96 @@
+"""HTML page of the test set of a fold."""
+
+from pathlib import Path
+
+from speechbrain_can.corpus.fold_lists import split_fold
+from speechbrain_can.corpus.manifest import resolve_wav
+from speechbrain_can.inference.evaluation import group_by_speaker, predict_group
+from speechbrain_can.inference.recognizer import load_recognizer
+from speechbrain_can.io.audio import read_waveform
+from speechbrain_can.io.files import InputError, read_json
+from speechbrain_can.model_folder.write import MODEL
+from speechbrain_can.report.data import load_corpus
+from speechbrain_can.report.prediction_page import (
+    PAGE_RATE,
+    PageEntry,
+    write_page,
+)
+from speechbrain_can.runs.layout import FOLD_RESULT
+from speechbrain_can.settings.hparams import SETTINGS, read_settings
+
+
+def write_fold_page(
+    path: str | Path, fold_folder: str | Path, most: int = 60
+) -> int:
+    """Write the page of a fold, high-confidence errors first.
+
+    Arguments
+    ---------
+    path : str or Path
+        The HTML file.
+    fold_folder : str or Path
+        Folder ``fold_<number>`` of a run whose corpus still exists.
+    most : int
+        Maximum number of utterances.
+
+    Returns
+    -------
+    int
+        Number of utterances on the page.
+
+    Raises
+    ------
+    InputError
+        If the folder does not belong to a finished fold.
+    """
+    fold_folder = Path(fold_folder)
+    if not (fold_folder / MODEL / SETTINGS).exists():
+        raise InputError(
+            f"{fold_folder} contains no model. Pass a folder fold_<number> of a "
+            "finished run."
+        )
+    settings = read_settings(fold_folder / SETTINGS)
+    manifest = read_json(fold_folder / FOLD_RESULT)["manifest"]
+    _, corpus = load_corpus(fold_folder.absolute().parent, manifest)
+    recognizer = load_recognizer(fold_folder / MODEL)
+    tested = set(split_fold(corpus.folds, settings.fold)["test"])
+    found = [
+        (utterance, prediction)
+        for group in group_by_speaker(
+            corpus.utterances, tested, recognizer.normalize_by
+        )
+        for utterance, prediction in zip(
+            group, predict_group(recognizer, group, corpus.data_folder)
+        )
+        if utterance.utterance_id in tested
+    ]
+    wrong = sum(u.emotion != p.label for u, p in found)
+    # errors by decreasing confidence, then correct ones by increasing confidence
+    found.sort(
+        key=lambda pair: (
+            pair[0].emotion == pair[1].label,
+            -pair[1].confidence
+            if pair[0].emotion != pair[1].label
+            else pair[1].confidence,
+        )
+    )
+    shown = found[:most]
+    write_page(
+        path,
+        f"Fold {settings.fold} on {corpus.name}, {corpus.protocol}",
+        (
+            PageEntry(
+                utterance.utterance_id,
+                read_waveform(
+                    resolve_wav(utterance, corpus.data_folder), PAGE_RATE
+                ),
+                [prediction],
+                utterance.emotion,
+            )
+            for utterance, prediction in shown
+        ),
+        f"{len(shown)} of {len(found)} test utterances, {wrong} of them errors. "
+        "Errors with the highest confidence come first, followed by correct "
+        "predictions with the lowest confidence. Probabilities are calibrated.",
+    )
+    return len(shown)

@@ -1,0 +1,173 @@
+"""HTML report of runs on the same folds."""
+
+import base64
+from pathlib import Path
+
+import pandas as pd
+
+from speechbrain_can.corpus.fold_lists import count_folds
+from speechbrain_can.corpus.leakage import format_leaks
+from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.corpus.sentences import sentence_of
+from speechbrain_can.metrics.metrics import METRICS, confusion, recalls
+from speechbrain_can.report.comparison import summarise_systems
+from speechbrain_can.report.data import Gathered
+from speechbrain_can.report.figures import (
+    plot_calibration,
+    plot_curves,
+    plot_folds,
+)
+from speechbrain_can.report.pages import write_html
+from speechbrain_can.report.tables import (
+    SIGNIFICANT,
+    build_report,
+    format_intervals,
+    name_of,
+    report_tables,
+)
+
+ERRORS = 20  # shown per system
+
+
+def write_report_page(
+    path: str | Path,
+    gathered: Gathered,
+    intervals: pd.DataFrame,
+    reference: str,
+) -> None:
+    """Write a self-contained HTML report that needs no network.
+
+    Arguments
+    ---------
+    path : str or Path
+        The HTML file.
+    gathered : Gathered
+        The results.
+    intervals : pandas.DataFrame
+        The result of ``interval_table``.
+    reference : str
+        The system that others are compared with.
+    """
+    write_html(
+        path, "report.html", **page_content(gathered, intervals, reference)
+    )
+
+
+def page_content(
+    gathered: Gathered, intervals: pd.DataFrame, reference: str
+) -> dict:
+    """Return the variables of the template."""
+    corpus, results = gathered.corpus, gathered.results
+    report = build_report(summarise_systems(results, reference), corpus.name)
+    label = name_of(reference)
+    return {
+        "title": f"{corpus.name}, {corpus.protocol}",
+        "counts": {
+            "utterances": len(corpus.folds),
+            "classes": len(corpus.classes),
+            "folds": count_folds(corpus.folds),
+            "finished folds": results["fold"].nunique(),
+            "seeds": ", ".join(map(str, sorted(results["seed"].unique()))),
+        },
+        "reference": label,
+        "speakers": int(intervals["speakers"].max())
+        if "speakers" in intervals
+        else 0,
+        "significant": SIGNIFICANT,
+        "metrics": list(METRICS),
+        "tables": report_tables(report, "html", label),
+        "intervals": format_intervals(intervals, "html"),
+        "leaks": format_leaks(gathered.leaks, "html"),
+        "pictures": {
+            "folds": _picture(plot_folds(results, intervals)),
+            "curves": _picture(plot_curves(gathered.curves))
+            if len(gathered.curves)
+            else None,
+            "calibration": _picture(
+                plot_calibration(gathered.predictions, corpus.classes)
+            ),
+        },
+        "systems": [_system(gathered, system) for system in gathered.systems],
+        "classes": corpus.classes,
+        "attention": _attention_rows(gathered.attention),
+        "sources": gathered.sources,
+        "environments": _environments(gathered.sources),
+        "seconds": sum(source["seconds"] for source in gathered.sources),
+    }
+
+
+def _picture(svg):
+    code = base64.b64encode(svg.encode()).decode()
+    return f"data:image/svg+xml;base64,{code}"
+
+
+def _system(gathered: Gathered, system: str) -> dict:
+    """Return confusion matrix, recalls, calibration and errors of a system."""
+    corpus = gathered.corpus
+    own = gathered.predictions[gathered.predictions["system"] == system]
+    counts = confusion(own["true"], own["predicted"], corpus.classes)
+    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+    calibration = gathered.calibration.loc[system]
+    return {
+        "name": system,
+        "confusion": [
+            {
+                "true": true,
+                "cells": [
+                    {"share": shares.loc[true, name], "count": int(count)}
+                    for name, count in row.items()
+                ],
+            }
+            for true, row in counts.iterrows()
+        ],
+        "recalls": recalls(own["true"].tolist(), own["predicted"].tolist()),
+        "calibration": {
+            name: None if pd.isna(value) else value
+            for name, value in calibration.items()
+        },
+        "errors": confident_errors(own, corpus),
+    }
+
+
+def confident_errors(
+    predictions: pd.DataFrame, corpus: Corpus, most: int = ERRORS
+) -> list[dict]:
+    """Return the errors with the highest confidence, one per utterance."""
+    wrong = predictions[predictions["true"] != predictions["predicted"]]
+    wrong = wrong.assign(
+        confidence=wrong[corpus.classes].max(axis=1)
+    ).sort_values(["confidence", "ID"], ascending=[False, True])
+    return [
+        {
+            "ID": row["ID"],
+            "text": sentence_of(corpus.utterances[row["ID"]]),
+            "true": row["true"],
+            "predicted": row["predicted"],
+            "confidence": row["confidence"],
+            "fold": row["fold"],
+        }
+        for _, row in wrong.drop_duplicates("ID").head(most).iterrows()
+    ]
+
+
+def _attention_rows(attention):
+    return [
+        {
+            "system": system,
+            "modality": modality,
+            **{
+                name: None if pd.isna(value) else value
+                for name, value in row.items()
+            },
+        }
+        for (system, modality), row in attention.iterrows()
+    ]
+
+
+def _environments(sources: list[dict]) -> dict[str, str]:
+    """Return the environments of all runs by name."""
+    values = {}
+    for source in sources:
+        for name, value in source["environment"].items():
+            values.setdefault(name, {}).setdefault(value)
+    return {name: "; ".join(found) for name, found in values.items()}

@@ -1,1 +1,0 @@
-"""Results of runs: metrics, tables, significance tests, figures."""

@@ -1,0 +1,144 @@
+"""Ensembles: averaged predictions of several runs, such as several seeds."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from speechbrain_can.io.files import InputError
+from speechbrain_can.metrics.calibration import calibration, fit_temperature
+from speechbrain_can.metrics.metrics import evaluate, recalls
+from speechbrain_can.runs.layout import (
+    FOLD_RESULT,
+    PREDICTIONS,
+    RESULTS,
+    VALID_PREDICTIONS,
+    fold_result,
+)
+from speechbrain_can.runs.predictions import (
+    as_tensors,
+    read_predictions,
+    write_predictions,
+)
+from speechbrain_can.runs.results import (
+    check_tables,
+    finished_folds,
+    read_summary,
+    write_result,
+    write_summary,
+)
+from speechbrain_can.runs.summary import summarise
+
+
+def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
+    """Average the probabilities of runs, fold by fold.
+
+    Arguments
+    ---------
+    runs : list of Path
+        Folders of runs on the same corpus and folds.
+    output_folder : Path
+        Output folder for ``results.json`` and for folds with
+        ``predictions.csv`` and ``result.json``.
+    name : str
+        Name in results.
+
+    Returns
+    -------
+    dict
+        Content of ``results.json``.
+
+    Raises
+    ------
+    InputError
+        If folds or manifests differ, or if there are fewer than two runs.
+    """
+    output_folder = Path(output_folder)
+    if len({Path(run).resolve() for run in runs}) < max(2, len(runs)):
+        raise InputError("pass at least two different runs")
+    if output_folder.exists() and any(output_folder.iterdir()):
+        raise InputError(
+            f"{output_folder} is not empty. Pass another --output."
+        )
+    for run in runs:
+        if not (run / RESULTS).exists():
+            raise InputError(
+                f"{run} is not a finished run: it has no {RESULTS}"
+            )
+        check_tables(run)
+    description = read_summary(runs[0])
+    folds = [finished_folds(run) for run in runs]
+    for run, found in zip(runs, folds):
+        identity = [(fold["fold"], fold["manifest"]) for fold in found]
+        expected = [(fold["fold"], fold["manifest"]) for fold in folds[0]]
+        if not found or identity != expected:
+            raise InputError(
+                f"{run} and {runs[0]} cannot be averaged: their finished folds or "
+                "their preparations of the corpus differ"
+            )
+    for same in zip(*folds):
+        _combine_fold(runs, same, output_folder)
+    summary = summarise(
+        output_folder,
+        {
+            "model": name,
+            "runs": [str(run) for run in runs],
+            **{
+                key: description[key]
+                for key in ("corpus", "protocol", "classes")
+            },
+        },
+    )
+    write_summary(output_folder, summary)
+    return summary
+
+
+def _combine_fold(runs, results, output_folder):
+    fold = results[0]["fold"]
+    folder = output_folder / f"fold_{fold}"
+    folder.mkdir(parents=True, exist_ok=True)
+    means = {
+        name: _mean(
+            [
+                read_predictions(fold_result(run, fold).with_name(name))
+                for run in runs
+            ]
+        )
+        for name in (VALID_PREDICTIONS, PREDICTIONS)
+    }
+    for name, table in means.items():
+        classes = list(table.columns[3:])
+        write_predictions(
+            folder / name,
+            table["ID"],
+            table["true"],
+            table["predicted"],
+            table[classes].to_numpy(),
+            classes,
+        )
+    valid, test = means[VALID_PREDICTIONS], means[PREDICTIONS]
+    temperature = fit_temperature(*as_tensors(valid))
+    true, predicted = list(test["true"]), list(test["predicted"])
+    result = {
+        "fold": fold,
+        **evaluate(true, predicted),
+        "recall": recalls(true, predicted),
+        **calibration(*as_tensors(test), temperature),
+        "n_test": len(true),
+        "n_train": results[0]["n_train"],
+        "manifest": results[0]["manifest"],
+        "epochs": sum(result["epochs"] for result in results),
+        "valid": evaluate(list(valid["true"]), list(valid["predicted"])),
+    }
+    write_result(folder / FOLD_RESULT, result)
+
+
+def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return predictions with averaged probabilities."""
+    mean = tables[0].copy()
+    classes = list(mean.columns[3:])
+    for table in tables:
+        if list(table["ID"]) != list(mean["ID"]):
+            raise InputError("the runs predicted different utterances")
+    mean[classes] = sum(table[classes] for table in tables) / len(tables)
+    mean["predicted"] = mean[classes].idxmax(axis=1)
+    return mean

@@ -1,0 +1,143 @@
+"""Summaries of runs: means over folds, and folds in common."""
+
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+
+from speechbrain_can.io.files import InputError
+from speechbrain_can.metrics.metrics import METRICS
+from speechbrain_can.runs.layout import PREDICTIONS, fold_result
+from speechbrain_can.runs.predictions import read_predictions
+from speechbrain_can.runs.results import finished_folds, read_provenance
+
+
+def summarise(output_folder: str | Path, description: dict) -> dict:
+    """Summarize the finished folds with mean and standard deviation per metric.
+
+    ``description`` contains ``model``, ``corpus``, ``protocol`` and ``classes``. The
+    standard deviation of a single fold is None.
+    """
+    folds = finished_folds(output_folder)
+    summary = {**description, "folds": folds}
+    for metric in METRICS:
+        values = pd.Series([fold[metric] for fold in folds])
+        std = float(values.std()) if len(values) > 1 else None
+        summary[metric] = {"mean": float(values.mean()), "std": std}
+    # validation scores, for model selection
+    if all(fold.get("valid") for fold in folds):
+        summary["valid"] = {
+            metric: sum(fold["valid"][metric] for fold in folds) / len(folds)
+            for metric in METRICS
+        }
+    for name in ("ECE", "ECE calibrated"):
+        values = [fold[name] for fold in folds if name in fold]
+        if values:
+            summary[name] = sum(values) / len(values)
+    return summary
+
+
+def format_table(summary: dict, output_folder: str | Path) -> str:
+    """Format a summary as text: one row per fold, then mean and standard deviation.
+
+    The provenance in ``output_folder`` contains the training times.
+    """
+    table = pd.DataFrame(summary["folds"])
+    table["seconds"] = [
+        read_provenance(output_folder, fold).get("seconds")
+        for fold in table["fold"]
+    ]
+    columns = ["fold", *METRICS, "n_test", "epochs"]
+    if table["seconds"].notna().all():
+        columns.append("seconds")
+    formats = dict.fromkeys(METRICS, "{:.3f}".format)
+    formats["seconds"] = "{:.0f}".format
+    title = "{model} on {corpus}, {protocol}, {n} classes".format(
+        n=len(summary["classes"]), **summary
+    )
+    lines = [
+        title,
+        table[columns].to_string(index=False, formatters=formats),
+    ]
+    for metric in METRICS:
+        mean, std = summary[metric]["mean"], summary[metric]["std"]
+        spread = "" if std is None else f" +- {std:.3f}"
+        lines.append(f"{metric} {mean:.3f}{spread}")
+    if "valid" in summary:
+        scores = (f"{m} {summary['valid'][m]:.3f}" for m in METRICS)
+        lines.append(f"validation sets: {', '.join(scores)}")
+    if "ECE" in summary:
+        lines.append(
+            f"expected calibration error {summary['ECE']:.3f}, after temperature "
+            f"scaling on the validation set {summary['ECE calibrated']:.3f}"
+        )
+    return "\n".join(lines)
+
+
+def collect(runs: list[tuple[str, int, Path]]) -> pd.DataFrame:
+    """Return the results of all finished folds of runs, one row per fold."""
+    columns = ["fold", *METRICS, "n_test", "n_train", "manifest"]
+    rows = [
+        {
+            "system": system,
+            "seed": seed,
+            **{column: result.get(column) for column in columns},
+            "path": fold_result(run, result["fold"]).with_name(PREDICTIONS),
+        }
+        for system, seed, run in runs
+        for result in finished_folds(run)
+    ]
+    return pd.DataFrame(rows, columns=["system", "seed", *columns, "path"])
+
+
+def unequal_folds(results: pd.DataFrame) -> dict[str, str]:
+    """Return a message for each system that lacks some seed or fold."""
+    have = {
+        system: set(zip(own["seed"], own["fold"]))
+        for system, own in results.groupby("system", sort=False)
+    }
+    every = set(product(results["seed"].unique(), results["fold"].unique()))
+    found = {}
+    for system, own in have.items():
+        missing = sorted(every - own)
+        if missing:
+            seed, fold = missing[0]
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            found[system] = (
+                f"{system} has no result for seed {seed}, fold {fold}{more}"
+            )
+    return found
+
+
+def common_folds(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the results of the folds that all systems have for all seeds."""
+    wanted = results["system"].nunique() * results["seed"].nunique()
+    return results[results.groupby("fold")["seed"].transform("size") == wanted]
+
+
+def check_comparable(results: pd.DataFrame) -> None:
+    """Raise an ``InputError`` for results with different manifests or folds."""
+    if results["manifest"].nunique() > 1:
+        raise InputError(
+            "the runs cannot be compared: they use different preparations or "
+            "protocols of the corpus"
+        )
+    missing = unequal_folds(results)
+    if missing:
+        raise InputError(
+            "the runs cannot be compared: their folds differ.\n"
+            + "\n".join(missing.values())
+            + "\nFinish these runs or exclude them."
+        )
+
+
+def load_predictions(results: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions of all systems, with system, seed and fold."""
+    tables = []
+    for row in results.itertuples():
+        table = read_predictions(row.path)
+        table.insert(0, "fold", row.fold)
+        table.insert(0, "seed", row.seed)
+        table.insert(0, "system", row.system)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)

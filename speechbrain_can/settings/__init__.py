@@ -1,0 +1,1 @@
+"""hparams files and their validation."""

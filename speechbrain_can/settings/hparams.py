@@ -1,0 +1,332 @@
+"""hparams files: bases, overrides, and the settings an output folder is bound to."""
+
+import difflib
+import io
+import re
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Iterable
+
+import ruamel.yaml
+from hyperpyyaml import load_hyperpyyaml, resolve_references
+from hyperpyyaml.core import recursive_update
+
+from speechbrain.utils.run_opts import RunOptions
+from speechbrain_can.corpus.protocols import ALIASES
+from speechbrain_can.io.files import InputError, atomic_write
+
+ALL_FOLDS, NO_FOLD = "all", "none"
+BASE = "base"
+SETTINGS = "hyperparams.yaml"
+
+# Keys that code reads by name, in addition to SpeechBrain's run options
+READ = set(
+    "__set_seed aligner augment_frames augment_waveform batch_size checkpointer "
+    "chosen_on_folds "
+    "classes compute_features draw_attention epoch_counter feature_workers "
+    "features_folder fine_tuned fine_tuned_opt_class fold fold_folder loss "
+    "lr_annealing modules normalize_by num_workers opt_class output_folder "
+    "preparation prepared_folder sample_rate sampler seed segment soft_labels "
+    "stop_on strict tensorboard_logs train_logger transcriber use_tensorboard".split()
+)
+
+
+class SettingsError(InputError):
+    """Raised for settings that are invalid or differ from those of the output folder."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A complete hparams file, including its base and overrides.
+
+    Arguments
+    ---------
+    name : str
+        File name without extension; results use it as the name of the system.
+    text : str
+        Plain HyperPyYAML.
+    """
+
+    name: str
+    text: str
+
+    def of_fold(self, fold: int | str) -> "Settings":
+        """Return the same settings with another ``fold``."""
+        return self.replaced({"fold": fold})
+
+    def build(self) -> dict[str, Any]:
+        """Build all objects of a fold (fold 0 for ``all`` and ``none``)."""
+        hparams = _load(self.text)
+        # a function of the recipe, which may not be importable
+        hparams.pop("preparation", None)
+        if self.fold in (ALL_FOLDS, NO_FOLD):
+            hparams["fold"] = 0
+        return load_hyperpyyaml(_dump(hparams))
+
+    def has(self, key: str) -> bool:
+        """Return whether the settings define a key."""
+        return key in _keys(self.text)
+
+    def replaced(self, values: dict[str, Any]) -> "Settings":
+        """Return settings with new values for those keys that exist."""
+        hparams = _load(self.text)
+        hparams.update({k: v for k, v in values.items() if k in hparams})
+        return Settings(self.name, _dump(hparams))
+
+    def part(self, keys: Iterable[str]) -> str:
+        """Return some keys and everything they refer to, as plain HyperPyYAML."""
+        hparams = _load(self.text)
+        wanted, found = set(keys), set()
+        while wanted:
+            found |= wanted
+            wanted = _referred({k: hparams[k] for k in wanted}) - found
+        return _dump({k: v for k, v in hparams.items() if k in found})
+
+    def resolved(self) -> str:
+        """Return the text with all references replaced by their values.
+
+        Raises
+        ------
+        SettingsError
+            If a reference cannot be resolved.
+        """
+        try:
+            return resolve_references(self.text).read()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SettingsError(
+                f"{self.name}.yaml: cannot resolve references: {error}"
+            ) from error
+
+    def plain(self) -> dict[str, Any]:
+        """Return the values without references, without building any object."""
+        return _load(self.resolved())
+
+    def texts(self, key: str) -> dict[str, str]:
+        """Return the values under a key as YAML text, including one nested level."""
+        texts = {}
+        for name, value in self.plain()[key].items():
+            nested = isinstance(value, dict) and value.tag.value is None
+            inner = value if nested else {name: value}
+            texts.update(
+                {
+                    k: _dump({k: v}).partition(":")[2].strip()
+                    for k, v in inner.items()
+                }
+            )
+        return texts
+
+    @property
+    def fold(self) -> int | str:
+        """The selected fold: a number, ``all`` or ``none``."""
+        fold = _load(self.text)["fold"]
+        number = isinstance(fold, int) and not isinstance(fold, bool)
+        if fold not in (ALL_FOLDS, NO_FOLD) and not (number and fold >= 0):
+            raise SettingsError(
+                f"invalid fold {fold!r}. Pass the number of a fold, "
+                f"'{ALL_FOLDS}', or '{NO_FOLD}' to only prepare the corpus."
+            )
+        return fold
+
+    def asked_folds(self, n_folds: int) -> list[int]:
+        """Return the numbers of the selected folds.
+
+        ``chosen_on_folds``, written by a search, lists folds whose test sets
+        influenced the settings. ``all`` excludes them; selecting one raises
+        ``SettingsError``.
+        """
+        chosen_on = _load(self.text).get("chosen_on_folds") or []
+        if self.fold == ALL_FOLDS:
+            return [fold for fold in range(n_folds) if fold not in chosen_on]
+        if self.fold in chosen_on:
+            raise SettingsError(
+                f"fold {self.fold} cannot be reported: its test set was used to "
+                f"choose these settings (chosen_on_folds: {list(chosen_on)}). "
+                "Pass another --fold."
+            )
+        return [self.fold]
+
+
+def read_settings(
+    hparams_file: str | Path, overrides: str | dict = ""
+) -> Settings:
+    """Read an hparams file and the files it is based on.
+
+    A file with the key ``base``, a path relative to its folder, contains only
+    the keys that differ from its base. Bases may have bases.
+
+    Arguments
+    ---------
+    hparams_file : str or Path
+        HyperPyYAML file.
+    overrides : str or dict
+        As returned by ``sb.parse_arguments``.
+
+    Returns
+    -------
+    Settings
+        Complete settings.
+
+    Raises
+    ------
+    SettingsError
+        If a file is its own base, or if nothing reads a key.
+    """
+    path = Path(hparams_file)
+    hparams = _read(path)
+    if path.name != SETTINGS:  # written from files that were checked
+        hparams = _complete(path, hparams)
+    if isinstance(overrides, str):
+        overrides = _load(overrides) or {}
+    _check_keys("the command line", overrides, {*hparams, *READ})
+    recursive_update(hparams, overrides)
+    if hparams.get("protocol") in ALIASES:
+        hparams["protocol"] = ALIASES[hparams["protocol"]]
+    return Settings(path.stem, _dump(hparams))
+
+
+def _complete(path: Path, hparams: dict) -> dict:
+    """Merge the hparams of a file with its base and check its keys."""
+    known = READ | _referred(hparams) | _named_by_code(path)
+    merged = {}
+    if BASE in hparams:
+        merged = _with_bases(path.parent / hparams.pop(BASE), {path.resolve()})
+    _check_keys(path, hparams, known | set(merged))
+    if not merged:
+        return hparams
+    merged.update(hparams)
+    return merged
+
+
+def _with_bases(path: Path, above: set[Path]) -> dict:
+    """Merge the hparams of a base with its own bases."""
+    if path.resolve() in above:
+        raise SettingsError(
+            f"{path} is its own base, directly or through other files"
+        )
+    hparams = _read(path)
+    if BASE not in hparams:
+        return hparams
+    base = path.parent / hparams.pop(BASE)
+    merged = _with_bases(base, above | {path.resolve()})
+    merged.update(hparams)
+    return merged
+
+
+def _referred(hparams: dict) -> set[str]:
+    """Return the keys that ``!ref`` tags name."""
+    lines = (line.split(" #")[0] for line in _dump(hparams).splitlines())
+    scalars = (line.partition("!ref")[2] for line in lines)
+    return {key for text in scalars for key in re.findall(r"<(\w+)", text)}
+
+
+def _named_by_code(path: Path) -> set[str]:
+    """Return the names that the recipe's Python files contain in quotes."""
+    folder = next(
+        (f for f in path.absolute().parents if (f / "train.py").exists()), None
+    )
+    code = "".join(
+        file.read_text(encoding="utf-8")
+        for file in (folder.glob("*.py") if folder else ())
+    )
+    return set(re.findall(r"[\"'](\w+)[\"']", code))
+
+
+def _check_keys(
+    place: str | Path, keys: Iterable[str], known: set[str]
+) -> None:
+    """Refuse keys that nothing reads, which are most likely misspelled."""
+    known = known | {field.name for field in fields(RunOptions)}
+    for key in keys:
+        if key not in known:
+            close = difflib.get_close_matches(key, sorted(known), n=1)
+            hint = (
+                f"Did you mean {close[0]}?"
+                if close
+                else "It would have no effect; remove it."
+            )
+            raise SettingsError(f"{place}: unknown key {key}. {hint}")
+
+
+@lru_cache(maxsize=32)
+def _keys(text: str) -> frozenset[str]:
+    """Return the top-level keys of a YAML text."""
+    return frozenset(_load(text))
+
+
+def _read(path: Path) -> dict:
+    """Read the hparams of one file, without its base."""
+    try:
+        hparams = _load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8: {error}") from error
+    except ruamel.yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise SettingsError(
+            f"{path}{line}: invalid HyperPyYAML: {problem}"
+        ) from error
+    if not isinstance(hparams, dict):
+        raise SettingsError(f"{path} is not an hparams file: it has no keys")
+    return hparams
+
+
+def _load(text):
+    return ruamel.yaml.YAML().load(text)
+
+
+def _dump(hparams):
+    text = io.StringIO()
+    parser = ruamel.yaml.YAML()
+    parser.width = 4096  # a long value stays on its line
+    parser.dump(hparams, text)
+    return text.getvalue()
+
+
+def check_folder(folder: str | Path, settings: Settings) -> None:
+    """Refuse an output folder that was started with different settings.
+
+    The selected fold and comments may differ. Nothing is checked until the
+    training of a fold has started.
+
+    Raises
+    ------
+    SettingsError
+        With the lines that differ.
+    """
+    path = Path(folder) / SETTINGS
+    if not (path.exists() and any(path.parent.glob(f"fold_*/{SETTINGS}"))):
+        return
+    now = _without_comments(settings.of_fold(ALL_FOLDS).resolved())
+    try:
+        before = _without_comments(
+            read_settings(path).of_fold(ALL_FOLDS).resolved()
+        )
+    except SettingsError as error:
+        raise SettingsError(
+            f"{folder} was started with settings that cannot be read ({error}). "
+            "Pass another --output_folder or delete this one."
+        ) from error
+    changes = [
+        line
+        for line in difflib.ndiff(before, now)
+        if line.startswith(("-", "+"))
+    ]
+    if changes:
+        raise SettingsError(
+            f"{folder} was started with different settings:\n"
+            + "\n".join(changes)
+            + "\nPass another --output_folder or delete this one."
+        )
+
+
+def write_settings(folder: str | Path, settings: Settings) -> None:
+    """Write ``hyperparams.yaml`` of a run or a fold."""
+    with atomic_write(Path(folder) / SETTINGS) as stream:
+        stream.write("# yamllint disable\n" + settings.text)
+
+
+def _without_comments(text):
+    lines = (line.split(" #")[0].rstrip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]

@@ -1,0 +1,107 @@
+"""Validation of SpeechBrain's run options."""
+
+import logging
+import sys
+from dataclasses import replace
+
+import torch
+
+from speechbrain.utils.autocast import AMPConfig
+from speechbrain.utils.distributed import infer_device
+from speechbrain.utils.run_opts import RunOptions
+from speechbrain_can.metrics.metrics import METRICS
+from speechbrain_can.settings.hparams import SettingsError
+
+REFUSED = {
+    "compile": (
+        "the shapes of all batches differ, so torch.compile would recompile for "
+        "minutes and then fall back to eager mode"
+    ),
+    "jit": "TorchScript does not support lists of words",
+    "data_parallel_backend": (
+        "it would split frames in the middle of words. Start one process per GPU "
+        "with torchrun instead"
+    ),
+}
+
+# Loggers of SpeechBrain whose details go to log.txt only
+DETAILS = (
+    "speechbrain.core",
+    "speechbrain.utils.checkpoints",
+    "speechbrain.utils.epoch_loop",
+    "speechbrain.utils.quirks",
+)
+
+
+def check_run_options(run_opts: RunOptions, hparams: dict) -> None:
+    """Raise a ``SettingsError`` for run options that are not supported.
+
+    Run options come from the command line or, with lower priority, from hparams.
+    """
+
+    def value(option):
+        given = option in run_opts.overridden_args
+        return run_opts[option] if given else hparams.get(option)
+
+    for option, reason in REFUSED.items():
+        if value(option):
+            raise SettingsError(f"--{option} is not supported: {reason}.")
+    device = value("device") or infer_device()
+    for option, precision in (
+        ("precision", value("precision")),
+        ("eval_precision", value("eval_precision")),
+        ("auto_mix_prec", value("auto_mix_prec") and "fp16"),
+        ("bfloat16_mix_prec", value("bfloat16_mix_prec") and "bf16"),
+    ):
+        if not lstm_runs_in(precision or "fp32", device):
+            raise SettingsError(
+                f"--{option} is not supported: LSTMs do not run in {precision} on "
+                f"{device} of this machine (bf16 needs a CPU with AVX-512). Omit "
+                f"--{option} to use fp32."
+            )
+    if hparams["stop_on"] not in METRICS:
+        raise SettingsError(
+            f"invalid value stop_on={hparams['stop_on']!r}. Choose one of "
+            f"{', '.join(METRICS)}."
+        )
+
+
+def lstm_runs_in(precision: str, device: str = "cpu") -> bool:
+    """Return whether an LSTM can be trained in ``fp32``, ``fp16`` or ``bf16``.
+
+    On a CPU, oneDNN supports each precision only with certain instruction sets.
+    """
+    dtype = AMPConfig.from_name(precision).dtype
+    if dtype == torch.float32:
+        return True
+    kind = torch.device(device).type
+    lstm = torch.nn.LSTM(2, 2).to(device)
+    try:
+        with torch.autocast(kind, dtype=dtype):
+            hidden, _ = lstm(torch.zeros(3, 1, 2, device=device))
+        hidden.float().sum().backward()
+    except RuntimeError:
+        return False
+    return True
+
+
+def reduce_console_output(run_opts: RunOptions) -> RunOptions:
+    """Return run options without progress bars unless stderr is a terminal.
+
+    Without a terminal, the console also shows only warnings of SpeechBrain;
+    ``log.txt`` contains everything.
+    """
+    if sys.stderr.isatty():
+        return run_opts
+    for handler in logging.getLogger().handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.addFilter(_is_no_detail)
+    return replace(
+        run_opts,
+        noprogressbar=True,
+        overridden_args=run_opts.overridden_args | {"noprogressbar"},
+    )
+
+
+def _is_no_detail(record):
+    return record.levelno > logging.INFO or not record.name.startswith(DETAILS)

@@ -1,0 +1,176 @@
+"""The page: complete in itself, and alive in a real browser where there is one."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+from axe_playwright_python.sync_playwright import Axe
+
+from speechbrain_can.inference.prediction import AttendedWord, Prediction
+from speechbrain_can.report.prediction_page import (
+    PAGE_RATE,
+    PageEntry,
+    encode_audio,
+    outline,
+    write_page,
+)
+
+
+def prediction(start=0.0, label="ang", texts=("so", "<b>what</b>")):
+    words = [
+        AttendedWord(
+            text,
+            start + 0.5 * i,
+            start + 0.5 * i + 0.4,
+            None,
+            {"text": (0.25 + 0.5 * i,), "audio": (0.75 - 0.5 * i,)},
+        )
+        for i, text in enumerate(texts)
+    ]
+    probabilities = {"ang": 0.2, "sad": 0.2, label: 0.6}
+    probabilities = {
+        name: value / sum(probabilities.values())
+        for name, value in probabilities.items()
+    }
+    return Prediction(
+        "a.wav",
+        start,
+        start + 1.0,
+        label,
+        probabilities,
+        {"joint": probabilities, "text": probabilities},
+        words,
+        "given",
+    )
+
+
+@pytest.fixture
+def page(tmp_path):
+    tone = torch.sin(torch.arange(2 * PAGE_RATE) / 10) / 2
+    entries = [
+        PageEntry("first & <best>", tone[:PAGE_RATE], [prediction()], "sad"),
+        PageEntry("long", tone, [prediction(), prediction(1.0, "sad")]),
+    ]
+    path = tmp_path / "page.html"
+    write_page(path, "A page", entries, "A note.")
+    return path
+
+
+class Outline(HTMLParser):
+    """Counts elements and refuses what is left open."""
+
+    VOID = {"meta", "polygon"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen, self.links = [], {}, []
+
+    def handle_starttag(self, tag, attributes):
+        self.seen[tag] = self.seen.get(tag, 0) + 1
+        self.links += [v for k, v in attributes if k in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.mark.attack
+def test_it_needs_nothing_else(page):
+    text = page.read_text()
+    found = Outline()
+    found.feed(text)
+    assert not found.open
+    assert found.seen["article"] == 2 and found.seen["audio"] == 2
+    assert all(link.startswith("data:audio/") for link in found.links)
+    assert "url(" not in text and "@import" not in text
+    # what people wrote is text, not markup
+    assert "&lt;b&gt;what&lt;/b&gt;" in text and "<b>" not in text
+    assert "first &amp; &lt;best&gt;" in text
+    assert 'class="wrong">sad' in text
+    shares = re.findall(r'strip text" style="opacity: ([\d.]+)', text)
+    assert shares[:2] == ["0.33", "1.00"]
+
+
+def test_audio_is_small():
+    uri = encode_audio(torch.randn(4 * PAGE_RATE) / 10)
+    assert len(uri) < 4 * 15_000
+
+
+def test_an_outline_is_that_of_the_samples():
+    waveform = torch.zeros(1000)
+    waveform[250] = 0.5
+    points = [
+        tuple(map(float, point.split(",")))
+        for point in outline(waveform, columns=4).split()
+    ]
+    assert [y for _, y in points[:4]] == [0, -1, 0, 0]
+    assert outline(torch.zeros(3), columns=4).count(" ") == 7
+
+
+@pytest.fixture
+def opened(browser, page):
+    tab = browser.new_page()
+    errors = []
+    tab.on("pageerror", lambda error: errors.append(error))
+    tab.on("console", lambda message: errors.append(message.text))
+    tab.on("request", lambda request: errors.append(request.url))
+    tab.goto(page.as_uri())
+    tab.wait_for_function("document.querySelector('audio').readyState > 0")
+    yield tab
+    assert [
+        e for e in errors if not str(e).startswith(("file:", "data:"))
+    ] == []
+
+
+def position(tab):
+    return tab.evaluate("document.querySelector('audio').currentTime")
+
+
+def test_a_click_on_a_word_plays_it(opened):
+    # where it begins, however late this test looks
+    opened.evaluate(
+        "document.querySelector('audio').addEventListener("
+        "'play', event => { window.begun = event.target.currentTime; })"
+    )
+    word = opened.locator("button.word").nth(1)
+    word.click()
+    opened.wait_for_function("!document.querySelector('audio').paused")
+    assert word.get_attribute("aria-current") == "true"
+    assert 0.5 <= opened.evaluate("window.begun") < 0.9
+    # and nothing after it
+    opened.wait_for_function("document.querySelector('audio').paused")
+    assert position(opened) < 0.99
+    assert opened.locator("[aria-current]").count() <= 1
+
+
+def test_the_keyboard_reaches_every_word(opened):
+    opened.locator("button.word").first.focus()
+    opened.keyboard.press("ArrowRight")
+    focused = "document.activeElement.textContent.trim()"
+    assert opened.evaluate(focused) == "<b>what</b>"
+    opened.keyboard.press("Enter")
+    opened.wait_for_function(
+        "document.querySelector('audio').currentTime >= 0.5"
+    )
+    opened.keyboard.press("ArrowLeft")
+    assert opened.evaluate(focused) == "so"
+
+
+def test_one_recording_plays_at_a_time(opened):
+    opened.locator("article").nth(1).locator("button.part").nth(1).click()
+    opened.wait_for_function("!document.querySelectorAll('audio')[1].paused")
+    part = opened.locator("button.part[aria-current]")
+    assert part.get_attribute("aria-label").startswith("sad, ")
+    opened.locator("button.word").first.click()
+    opened.wait_for_function("document.querySelectorAll('audio')[1].paused")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible(browser, page, scheme):
+    tab = browser.new_page(color_scheme=scheme)
+    tab.goto(page.as_uri())
+    found = Axe().run(tab)
+    assert found.violations_count == 0, found.generate_report()

@@ -1,0 +1,199 @@
+"""The report of real runs: complete in itself, in a browser where there is one."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from click.testing import CliRunner
+
+from speechbrain_can.__main__ import main
+from speechbrain_can.io.files import InputError
+from speechbrain_can.metrics.metrics import evaluate
+from speechbrain_can.report.data import entropy, gather, read_log
+from speechbrain_can.report.report_page import confident_errors
+from speechbrain_can.runs.predictions import read_predictions, write_predictions
+from speechbrain_can.runs.results import read_provenance, write_result
+
+
+@pytest.fixture(scope="module")
+def runs(trained, tmp_path_factory):
+    """Two systems with two seeds each: a trained fold, and what errs otherwise."""
+    folder = tmp_path_factory.mktemp("runs")
+    for system, seeds in {"can": (1, 2), "<other>": (1, 2)}.items():
+        for seed in seeds:
+            run = folder / system / str(seed)
+            shutil.copytree(trained, run)
+            if system == "can":
+                continue
+            path = run / "fold_1" / "predictions.csv"
+            table = read_predictions(path)
+            classes = list(table.columns[3:])
+            write_predictions(
+                path,
+                table["ID"],
+                table["true"],
+                [classes[0]] * len(table),
+                table[classes].to_numpy()[:, ::-1],
+                classes,
+            )
+            # the result is what these predictions give
+            table = read_predictions(path)
+            result = json.loads((run / "fold_1" / "result.json").read_text())
+            result.update(
+                evaluate(*(list(table[k]) for k in ("true", "predicted")))
+            )
+            write_result(run / "fold_1" / "result.json", result)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(runs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    result = CliRunner().invoke(
+        main,
+        [
+            "report",
+            str(runs),
+            *("--html", str(folder / "report.html")),
+            *("--markdown", str(folder / "report.md")),
+            *("--latex", str(folder / "report.tex")),
+        ],
+        catch_exceptions=False,
+    )
+    assert result.exit_code == 0, result.output
+    return folder / "report.html"
+
+
+@pytest.mark.attack
+def test_the_page_needs_nothing_else(page):
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"(?:src|href)=.([^\"']+)", text)
+    assert links and all(link.startswith(("#", "data:")) for link in links)
+    # a system's name is text, whatever it is
+    assert "<other>" not in text and "&lt;other&gt;" in text
+
+
+def test_what_is_on_the_page(page, runs):
+    text = page.read_text(encoding="utf-8")
+    gathered = gather([runs])
+    provenance = read_provenance(runs / "can" / "1", 1)
+    for part in (
+        "leave_one_session_out",
+        "near-duplicate sentence",
+        "on the key word",
+        provenance["environment"]["processor"],
+        "train.py",
+        f"{provenance['environment']['torch']}",
+    ):
+        assert part in text
+    assert provenance["command"].endswith("--fold=1")
+    assert text.count("data:image/svg+xml;base64,") == 3
+    # the curve ends with the epochs of the log
+    log = read_log(runs / "can" / "1" / "fold_1" / "train_log.txt")
+    curve = gathered.curves[
+        (gathered.curves["system"] == "can") & (gathered.curves["seed"] == 1)
+    ]
+    assert curve["epoch"].tolist() == [epoch for epoch, _ in log]
+    assert curve["value"].tolist() == [v["valid WA"] for _, v in log]
+    assert curve["tested"].sum() == 1
+    (best,) = curve.loc[curve["tested"], "value"]
+    assert best == curve["value"].max()
+
+
+def test_tables_in_markdown_and_latex(page):
+    markdown = page.with_suffix(".md").read_text(encoding="utf-8")
+    assert "| CAN " in markdown and "| near-duplicate sentence" in markdown
+    assert "over speakers" in markdown
+    latex = page.with_suffix(".tex").read_text(encoding="utf-8")
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 4
+
+
+def test_mistakes_are_the_surest_first(runs):
+    gathered = gather([runs])
+    own = gathered.predictions[gathered.predictions["system"] == "can"]
+    found = confident_errors(own, gathered.corpus, most=5)
+    sure = [row["confidence"] for row in found]
+    assert sure == sorted(sure, reverse=True)
+    assert len({row["ID"] for row in found}) == len(found)
+    wrong = own[own["true"] != own["predicted"]]
+    assert sure[0] == wrong[gathered.corpus.classes].max(axis=1).max()
+    for row in found:
+        utterance = gathered.corpus.utterances[row["ID"]]
+        assert utterance.emotion == row["true"] != row["predicted"]
+
+
+def test_unequal_runs_are_refused(runs, tmp_path):
+    shutil.copytree(runs, tmp_path / "runs")
+    shutil.rmtree(tmp_path / "runs" / "can" / "2")
+    with pytest.raises(InputError, match="can has no result of seed 2, fold 1"):
+        gather([tmp_path / "runs"])
+    # what is only begun is neither left out in silence nor waited for
+    (tmp_path / "runs" / "can" / "2" / "fold_1").mkdir(parents=True)
+    with pytest.raises(InputError, match="can.2 has no fold is finished"):
+        gather([tmp_path / "runs"])
+    shutil.rmtree(tmp_path / "runs" / "can" / "2")
+    # results are those of the predictions beside them
+    path = tmp_path / "runs" / "can" / "1" / "fold_1" / "predictions.csv"
+    whole = path.read_text()
+    path.write_text("\n".join(whole.splitlines()[:-1]) + "\n")
+    with pytest.raises(
+        InputError, match="result.json is not what .*predictions"
+    ):
+        gather([tmp_path / "runs" / "can"])
+    path.write_text(whole)
+    # the same utterances under another protocol are other folds
+    path = tmp_path / "runs" / "can" / "1" / "fold_1" / "result.json"
+    result = json.loads(path.read_text())
+    write_result(path, {**result, "manifest": "another"})
+    with pytest.raises(InputError, match="only runs on the same folds"):
+        gather([tmp_path / "runs" / "can", tmp_path / "runs" / "<other>"])
+
+
+def test_errors_of_the_command(runs, tmp_path):
+    def refused(*arguments):
+        result = CliRunner().invoke(main, ["report", *map(str, arguments)])
+        assert result.exit_code != 0
+        return " ".join(result.output.split())
+
+    assert "no run: no fold_<number>" in refused(tmp_path)
+    assert "no system 'mine'" in refused(runs, "--reference=mine")
+    fold = runs / "can" / "1" / "fold_1"
+    assert "are for runs; give" in refused(fold, "--reference=can")
+
+
+def test_entropy():
+    weights = np.array([0.7, 0.2, 0.1])
+    expected = -np.sum(weights * np.log(weights)) / np.log(3)
+    assert entropy(weights) == pytest.approx(expected)
+    assert entropy([0.5, 0.5, 0.0]) == pytest.approx(np.log(2) / np.log(3))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_opens_without_a_network_and_is_accessible(browser, page, scheme):
+    tab = browser.new_page(color_scheme=scheme)
+    errors, requests = [], []
+    tab.on("pageerror", lambda error: errors.append(error))
+    tab.on("console", lambda message: errors.append(message.text))
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.goto(page.as_uri())
+    assert errors == []
+    assert all(url.startswith(("file:", "data:")) for url in requests)
+    for picture in tab.locator("img").all():
+        assert picture.evaluate("image => image.naturalWidth") > 100
+    tab.get_by_role("link", name="Confident mistakes").click()
+    assert tab.get_by_role("table").count() >= 8
+    found = Axe().run(tab)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_table_of_predictions_reads_back(runs):
+    gathered = gather([runs / "can"])
+    assert set(gathered.predictions["seed"]) == {1, 2}
+    assert gathered.systems == ["can"]
+    assert pd.api.types.is_float_dtype(
+        gathered.predictions[gathered.corpus.classes[0]]
+    )
