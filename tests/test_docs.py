@@ -26,6 +26,7 @@ from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 from speechbrain_can.io.files import write_json
 from speechbrain_can.metrics import metrics
 from speechbrain_can.metrics.intervals import bootstrap_intervals
+from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.summary import format_table, summarise
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -206,12 +207,13 @@ def test_a_metric_of_ones_own(tmp_path):
             tmp_path / "fold_0" / "result.json",
             {
                 **{"fold": 0, "n_test": 4, "n_train": 8},
-                **{"epochs": 1, "manifest": "m", **found},
+                **{"epochs": 1, "manifest": "m", "tables": {}, **found},
             },
         )
         description = {"model": "m", "corpus": "c", "protocol": "p"}
-        summary = summarise(tmp_path, {**description, "classes": ["a", "b"]})
-        assert "kappa 0.500" in format_table(summary, tmp_path)
+        run = RunLayout(tmp_path)
+        summary = summarise(run, {**description, "classes": ["a", "b"]})
+        assert "kappa 0.500" in format_table(summary, run)
     finally:
         metrics.METRICS.clear()
         metrics.METRICS.update(before)

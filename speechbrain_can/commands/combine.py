@@ -25,8 +25,9 @@ def combine(runs, output):
     results/can/1234 results/can/1.
     """
     from speechbrain_can.runs.ensemble import combine as combine_runs
+    from speechbrain_can.runs.layout import RunLayout
     from speechbrain_can.runs.summary import format_table
 
     name = f"mean of {len(runs)} runs"
     summary = combine_runs(list(runs), output, name)
-    click.echo(format_table(summary, output))
+    click.echo(format_table(summary, RunLayout(output)))

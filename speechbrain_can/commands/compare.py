@@ -171,10 +171,7 @@ def _print_report(runs: list, output_folder: Path) -> None:
     results = common_folds(results)
     if not len(results):
         return
-    settings = runs[0].settings.plain()
-    corpus = Corpus.load(
-        settings["prepared_folder"], settings["preparation"]["protocol"]
-    )
+    corpus = Corpus.of(runs[0].settings.plain())
     tables = format_tables(
         results,
         interval_table(load_predictions(results), corpus.speakers()),

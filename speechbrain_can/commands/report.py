@@ -48,9 +48,9 @@ def report(folders, html, markdown, latex, reference, most):
     attention and errors. The page of a fold plays its test utterances and
     shows where the model attended, high-confidence errors first.
     """
-    from speechbrain_can.runs.layout import FOLD_RESULT
+    from speechbrain_can.runs.layout import FoldLayout
 
-    if len(folders) == 1 and (folders[0] / FOLD_RESULT).exists():
+    if len(folders) == 1 and FoldLayout(folders[0]).finished:
         if markdown or latex or reference:
             raise click.UsageError(
                 "--markdown, --latex and --reference apply to runs. Pass "
@@ -63,13 +63,13 @@ def report(folders, html, markdown, latex, reference, most):
 
 def _report_fold(folder, html, most):
     from speechbrain_can.report.fold_page import write_fold_page
-    from speechbrain_can.runs.layout import RESULTS
+    from speechbrain_can.runs.layout import FoldLayout
     from speechbrain_can.runs.results import check_tables, read_summary
     from speechbrain_can.runs.summary import format_table
 
-    run = folder.absolute().parent
+    run = FoldLayout(folder).run
     check_tables(run)
-    if (run / RESULTS).exists():
+    if run.results.exists():
         click.echo(format_table(read_summary(run), run))
     if html is not None:
         count = write_fold_page(html, folder, most)

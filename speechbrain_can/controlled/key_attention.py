@@ -20,10 +20,10 @@ from speechbrain_can.corpus.manifest import Utterance
 from speechbrain_can.corpus.preparation import Corpus
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.significance import corrected_difference
-from speechbrain_can.runs.layout import ATTENTION_TABLE
+from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.predictions import read_attention
 from speechbrain_can.runs.results import check_tables, finished_folds
-from speechbrain_can.settings.hparams import SETTINGS, read_settings
+from speechbrain_can.settings.hparams import read_settings
 
 WEIGHTS = ("key", "decoys", "longest", "chance")
 
@@ -106,20 +106,19 @@ def format_key_attention(
 
 
 def key_tables(
-    folder: str | Path, corpus: Corpus
+    run: RunLayout, corpus: Corpus
 ) -> tuple[dict[str, list[pd.DataFrame]] | None, int]:
     """Return the tables of ``key_attention`` for a run, by modality and fold.
 
     Also returns the number of skipped utterances. The tables are None if the
     corpus has no plan or the model no attention over words.
     """
-    folder = Path(folder)
-    paths = sorted(folder.glob(f"fold_*/{ATTENTION_TABLE}"))
+    paths = _attention_tables(run)
     plan = Path(corpus.data_folder) / "plan.json"
     if not (paths and plan.exists()):
         return None, 0
     turns = json.loads(plan.read_text(encoding="utf-8"))
-    settings = read_settings(folder / SETTINGS).plain()
+    settings = read_settings(run.settings).plain()
     # With equal segmentation, audio segments do not correspond to words.
     aligned = "aligned_segments" in settings["segment"].tag.value
     tables, left_out = {}, 0
@@ -134,26 +133,28 @@ def key_tables(
     return tables or None, left_out
 
 
+def _attention_tables(run: RunLayout) -> list[Path]:
+    """Return the tables of attention of a run."""
+    return [fold.attention for fold in run.folds() if fold.attention.exists()]
+
+
 def describe_run(folder: str | Path) -> str:
     """Return the table of a finished run and the number of skipped utterances."""
-    folder = Path(folder)
-    if not any(folder.glob(f"fold_*/{ATTENTION_TABLE}")):
+    run = RunLayout(Path(folder))
+    if not _attention_tables(run):
         raise InputError(
-            f"{folder} contains no fold_*/{ATTENTION_TABLE}: either no fold is "
+            f"{folder} contains no attention.csv of a fold: either no fold is "
             "finished, or the model has no attention over words"
         )
-    check_tables(folder)
-    settings = read_settings(folder / SETTINGS).plain()
-    corpus = Corpus.load(
-        settings["prepared_folder"], settings["preparation"]["protocol"]
-    )
-    tables, left_out = key_tables(folder, corpus)
+    check_tables(run)
+    corpus = Corpus.of(read_settings(run.settings).plain())
+    tables, left_out = key_tables(run, corpus)
     if tables is None:
         raise InputError(
             f"{corpus.data_folder} is not a controlled corpus: it has no plan.json "
             "that matches its utterances"
         )
-    folds = finished_folds(folder)
+    folds = finished_folds(run)
     test_share = np.mean([fold["n_test"] / fold["n_train"] for fold in folds])
     every = pd.concat(next(iter(tables.values())))
     return (

@@ -127,6 +127,12 @@ class Corpus:
             ),
         )
 
+    @classmethod
+    def of(cls, hparams: dict) -> "Corpus":
+        """Load the prepared corpus of plain hparams."""
+        protocol = hparams["preparation"]["protocol"]
+        return cls.load(hparams["prepared_folder"], protocol)
+
     def speakers(self) -> Dict[str, str]:
         """Return the speaker of each utterance by ID."""
         return {name: u.speaker for name, u in self.utterances.items()}

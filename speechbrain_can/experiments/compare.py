@@ -21,15 +21,14 @@ from speechbrain_can.corpus.fold_lists import count_folds, read_folds
 from speechbrain_can.corpus.preparation import folds_path
 from speechbrain_can.io.files import read_json
 from speechbrain_can.metrics.metrics import METRICS
-from speechbrain_can.runs.layout import fold_result, runs_of_comparison
-from speechbrain_can.runs.results import read_provenance
+from speechbrain_can.runs.layout import RunLayout, runs_of_comparison
+from speechbrain_can.runs.results import check_settings_of_run, read_provenance
 from speechbrain_can.runs.summary import collect
 from speechbrain_can.settings.hparams import (
     ALL_FOLDS,
     SETTINGS,
     Settings,
     SettingsError,
-    check_folder,
     read_settings,
 )
 
@@ -59,6 +58,11 @@ class Run:
     folder: Path
     arguments: tuple
     settings: Settings
+
+    @property
+    def layout(self) -> RunLayout:
+        """Paths of the run."""
+        return RunLayout(self.folder)
 
     @property
     def system(self) -> str:
@@ -158,7 +162,7 @@ def check_runs(runs: list[Run], output_folder: str | Path) -> None:
                     f"all with --{key}=..., or use another --output_folder."
                 )
     for run in runs:
-        check_folder(run.folder, run.settings)
+        check_settings_of_run(run.layout, run.settings)
     collect(runs_of_comparison(output_folder))
 
 
@@ -261,10 +265,10 @@ class Progress:
         self.folds = self.folds or requested_folds(self.runs[0])
         self.bar.total = self._total()
         finished = self._finished()
-        for path in finished - self.finished:
-            result = read_json(path)
-            *_, system, seed, _, _ = path.parts
-            result.update(read_provenance(path.parents[1], result["fold"]))
+        for fold in finished - self.finished:
+            result = read_json(fold.result)
+            *_, system, seed, _ = fold.folder.parts
+            result.update(read_provenance(fold))
             reached = ", ".join(f"{m} {result[m]:.3f}" for m in METRICS)
             took = f", {result['seconds']:.0f} s" if "seconds" in result else ""
             self.bar.write(
@@ -283,19 +287,17 @@ class Progress:
         return len(self.runs) * len(self.folds) or None
 
     def _finished(self):
-        paths = (
-            fold_result(run.folder, fold)
-            for run in self.runs
-            for fold in self.folds
+        folds = (
+            run.layout.fold(fold) for run in self.runs for fold in self.folds
         )
-        return {path for path in paths if path.exists()}
+        return {fold for fold in folds if fold.finished}
 
     def _position(self, run: Run) -> str:
         """Return the first unfinished fold of a run, with its epoch."""
         for fold in self.folds:
-            result = fold_result(run.folder, fold)
-            if not result.exists():
-                log = result.with_name("train_log.txt")
+            layout = run.layout.fold(fold)
+            if not layout.finished:
+                log = layout.train_log
                 epochs = log.read_text().count("\n") if log.exists() else 0
                 return f"{run.system} fold {fold} epoch {epochs + 1}"
         return run.system

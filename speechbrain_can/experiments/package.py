@@ -16,7 +16,7 @@ from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
 from speechbrain_can.metrics.metrics import METRICS, recalls
 from speechbrain_can.model_folder.write import write_model_folder
-from speechbrain_can.runs.layout import PREDICTIONS, fold_result
+from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.predictions import as_tensors, read_predictions
 from speechbrain_can.runs.results import (
     check_same_manifest,
@@ -24,8 +24,8 @@ from speechbrain_can.runs.results import (
     finished_folds,
 )
 from speechbrain_can.runs.summary import summarise
-from speechbrain_can.settings.hparams import SETTINGS, read_settings
-from speechbrain_can.training.fold import set_up
+from speechbrain_can.settings.hparams import SETTINGS, Settings, read_settings
+from speechbrain_can.training.fold import Fold, set_up
 
 # Default download folder of a packaged model
 PRETRAINED = "pretrained_models"
@@ -108,59 +108,25 @@ def pack(
     InputError
         If fewer than two folds are finished.
     """
-    run_folder, output_folder = Path(run_folder), Path(output_folder)
+    run, output_folder = RunLayout(Path(run_folder)), Path(output_folder)
     values = values or {}
     if output_folder.exists() and not (output_folder / SETTINGS).exists():
         raise InputError(
             f"{output_folder} exists and is not a model folder. Choose another "
             "output folder."
         )
-    settings = read_settings(run_folder / SETTINGS)
-    hparams = settings.plain()
-    protocol = hparams["preparation"]["protocol"]
-    corpus = Corpus.load(hparams["prepared_folder"], protocol)
-    folds = finished_folds(run_folder)
-    if len(folds) < 2 or any("tested_epoch" not in fold for fold in folds):
-        raise InputError(
-            f"{run_folder} has fewer than two finished folds, which are needed to "
-            "estimate the scores of the model. Train more folds."
-        )
-    check_tables(run_folder)
-    check_same_manifest(folds, corpus.digest)
+    settings = read_settings(run.settings)
     unknown = [key for key in values if not settings.has(key)]
     if unknown:
         raise InputError(f"the settings have no key {', '.join(unknown)}")
+    corpus = Corpus.of(settings.plain())
+    folds = _complete_folds(run, corpus)
     epochs = sorted(fold["tested_epoch"] for fold in folds)[len(folds) // 2]
-    with tempfile.TemporaryDirectory() as scratch:
-        built = settings.replaced(
-            {
-                "fold": 0,
-                "output_folder": scratch,
-                "number_of_epochs": epochs,
-                "use_tensorboard": False,
-            }
-        ).build()
-        run_opts = RunOptions(
-            device="cpu",
-            noprogressbar=True,
-            overridden_args={"device", "noprogressbar"},
-        )
-        everything = {"train": sorted(corpus.utterances)}
-        brain, datasets, loading = set_up(built, run_opts, corpus, everything)
-        brain.fit(
-            epoch_counter=built["epoch_counter"],
-            train_set=datasets["train"],
-            train_loader_kwargs=loading["train"],
-        )
-    log_probabilities, targets, true, predicted = _predicted(run_folder, folds)
+    modules = train_on_corpus(settings, corpus, epochs)
+    log_probabilities, targets, true, predicted = _predicted(run, folds)
     temperature = fit_temperature(log_probabilities, targets)
     error = calibration(log_probabilities, targets, temperature)
-    parameters = sum(
-        value.numel()
-        for module in built["modules"].values()
-        for value in module.parameters()
-    )
-    scores = summarise(run_folder, {})
+    scores = summarise(run, {})
     card = CARD_TEXT.format(
         title=title,
         description=description,
@@ -168,11 +134,11 @@ def pack(
         licence=licence,
         corpus=corpus.name,
         classes=", ".join(corpus.classes),
-        protocol=protocol,
+        protocol=corpus.protocol,
         folds=len(folds),
         n_train=len(corpus.utterances),
         epochs=epochs,
-        parameters=parameters,
+        parameters=_count(modules),
         temperature=temperature,
         ece=error["ECE calibrated"],
         ece_before=error["ECE"],
@@ -191,20 +157,70 @@ def pack(
         corpus.classes,
         temperature,
         card,
-        built["modules"],
+        modules,
         half=True,
     )
-    return parameters
+    return _count(modules)
+
+
+def _complete_folds(run: RunLayout, corpus: Corpus) -> list[dict]:
+    """Return the results of a run that can be packaged."""
+    folds = finished_folds(run)
+    if len(folds) < 2 or any("tested_epoch" not in fold for fold in folds):
+        raise InputError(
+            f"{run.folder} has fewer than two finished folds, which are needed to "
+            "estimate the scores of the model. Train more folds."
+        )
+    check_tables(run)
+    check_same_manifest(folds, corpus.digest)
+    return folds
+
+
+def train_on_corpus(
+    settings: Settings, corpus: Corpus, epochs: int
+) -> dict[str, torch.nn.Module]:
+    """Train on all utterances for a fixed number of epochs."""
+    run_opts = RunOptions(
+        device="cpu",
+        noprogressbar=True,
+        overridden_args={"device", "noprogressbar"},
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        changes = {
+            "fold": 0,
+            "output_folder": scratch,
+            "number_of_epochs": epochs,
+            "use_tensorboard": False,
+        }
+        fold = Fold(
+            settings.replaced(changes),
+            corpus,
+            {"train": sorted(corpus.utterances)},
+        )
+        brain, datasets, loading = set_up(fold, run_opts)
+        brain.fit(
+            epoch_counter=fold.hparams["epoch_counter"],
+            train_set=datasets["train"],
+            train_loader_kwargs=loading["train"],
+        )
+        return fold.hparams["modules"]
+
+
+def _count(modules: dict[str, torch.nn.Module]) -> int:
+    """Return the number of parameters."""
+    return sum(
+        value.numel()
+        for module in modules.values()
+        for value in module.parameters()
+    )
 
 
 def _predicted(
-    run_folder: Path, folds: list[dict]
+    run: RunLayout, folds: list[dict]
 ) -> tuple[torch.Tensor, torch.Tensor, pd.Series, pd.Series]:
     """Return the test predictions of all folds."""
-    paths = (
-        fold_result(run_folder, fold["fold"]).with_name(PREDICTIONS)
-        for fold in folds
+    table = pd.concat(
+        [read_predictions(run.fold(fold["fold"]).predictions) for fold in folds]
     )
-    table = pd.concat([read_predictions(path) for path in paths])
     log_probabilities, targets = as_tensors(table)
     return log_probabilities, targets, table["true"], table["predicted"]

@@ -24,7 +24,6 @@ from speechbrain_can.experiments.compare import (
     find_train,
     requested_folds,
 )
-from speechbrain_can.runs.layout import fold_result
 from speechbrain_can.settings.hparams import NO_FOLD, SettingsError
 
 # Number of restarts after a worker dies; the trial resumes from its checkpoint
@@ -101,7 +100,7 @@ def train_all_on_ray(
             start(run, fold): (run, fold)
             for run in runs
             for fold in requested_folds(run)
-            if not fold_result(run.folder, fold).exists()
+            if not run.layout.fold(fold).finished
         }
         failed = []
         while waiting:
@@ -114,7 +113,7 @@ def train_all_on_ray(
                     failed.append(run)
                     progress.bar.write(
                         f"{run.system}, seed {run.seed}, fold {fold} failed: "
-                        f"{_cause(error)}\nSee {output_path(run, fold)}."
+                        f"{_cause(error)}\nSee {run.layout.fold_output(fold)}."
                     )
             progress.show([])
         progress.bar.close()
@@ -129,7 +128,7 @@ def prepare_on(ray: ModuleType, run: Run, threads: int) -> None:
     except ray.exceptions.RayError as error:
         raise SettingsError(
             f"preparation of the corpus failed: {_cause(error)}\n"
-            f"See {output_path(run, NO_FOLD)}."
+            f"See {run.layout.fold_output(NO_FOLD)}."
         ) from error
 
 
@@ -143,17 +142,12 @@ def threads_of(workers: int, address: str | None) -> int:
     return 1 if address else max(1, torch.get_num_threads() // workers)
 
 
-def output_path(run: Run, fold: int | str) -> Path:
-    """Return the file for the output of a trial."""
-    return run.folder / f"output_fold_{fold}.txt"
-
-
 def train_fold_of(run: Run, fold: int | str, folder: str, threads: int) -> None:
     """Run one trial in its own process."""
     os.chdir(folder)
     torch.set_num_threads(threads)
     run.folder.mkdir(parents=True, exist_ok=True)
-    with printing_to(output_path(run, fold)):
+    with printing_to(run.layout.fold_output(fold)):
         run_in_process(run.hparams_file, of_fold(run.arguments, fold))
 
 

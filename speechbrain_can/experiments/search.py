@@ -30,7 +30,6 @@ from speechbrain_can.experiments.ray import (
     RETRIES,
     connected,
     of_fold,
-    output_path,
     prepare_on,
     printing_to,
     run_in_process,
@@ -43,7 +42,7 @@ from speechbrain_can.io.files import (
     write_json,
 )
 from speechbrain_can.metrics.metrics import METRICS
-from speechbrain_can.runs.layout import fold_result
+from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.settings.hparams import SettingsError, read_settings
 
 # Distributions of Ray Tune that a search space may use
@@ -290,12 +289,12 @@ def _run_trials(
         # If trials draw the same values, the second one waits for the first.
         with FileLock(run.folder / "trial.lock"):
             for fold in folds:
-                if not fold_result(run.folder, fold).exists():
-                    with printing_to(output_path(run, fold)):
+                if not run.layout.fold(fold).finished:
+                    with printing_to(run.layout.fold_output(fold)):
                         run_in_process(
                             run.hparams_file, of_fold(run.arguments, fold)
                         )
-        tune.report({metric: _value(run.folder, metric, folds)})
+        tune.report({metric: _value(run.layout, metric, folds)})
 
     known = [pair for pair in done if _is_inside(pair[0], space)]
     algorithm = OptunaSearch(
@@ -364,8 +363,9 @@ def _is_inside(values: dict, space: dict) -> bool:
     )
 
 
-def _value(folder, metric, folds):
-    results = [read_json(fold_result(folder, fold)) for fold in folds]
+def _value(run: RunLayout, metric: str, folds: list[int]) -> float:
+    """Return the mean validation score of a trial."""
+    results = [read_json(run.fold(fold).result) for fold in folds]
     return float(np.mean([result["valid"][metric] for result in results]))
 
 
@@ -376,11 +376,10 @@ def _finished(
     found = []
     for path in sorted((folder / "trials").glob(f"*/{VALUES}")):
         values = read_json(path)
-        finished = all(
-            fold_result(path.parent, fold).exists() for fold in folds
-        )
+        run = RunLayout(path.parent)
+        finished = all(run.fold(fold).finished for fold in folds)
         if finished and set(values) == set(space):
-            found.append((values, _value(path.parent, metric, folds)))
+            found.append((values, _value(run, metric, folds)))
     return found
 
 

@@ -9,8 +9,11 @@ from typing import Callable, Iterable
 # fairseq one that it downloads. It also excludes SpeechBrainCTC, which loads the
 # settings of another folder.
 MODULES = (
-    "speechbrain_can.alignment.aligners",
-    "speechbrain_can.alignment.pipeline",
+    "speechbrain_can.alignment.aligners.ctc",
+    "speechbrain_can.alignment.aligners.equal",
+    "speechbrain_can.alignment.aligners.sphinx",
+    "speechbrain_can.alignment.recognizers.sphinx",
+    "speechbrain_can.alignment.recognizers.whisper",
     "speechbrain_can.encoders.speech",
     "speechbrain_can.encoders.text",
     "speechbrain_can.encoders.whisper",

@@ -14,7 +14,7 @@ from speechbrain_can.corpus.leakage import find_leaks
 from speechbrain_can.corpus.preparation import Corpus, folds_path, leaks_path
 from speechbrain_can.io.files import InputError, read_json
 from speechbrain_can.metrics.calibration import calibration_error
-from speechbrain_can.runs.layout import ATTENTION_TABLE, find_runs
+from speechbrain_can.runs.layout import RunLayout, find_runs
 from speechbrain_can.runs.predictions import read_attention
 from speechbrain_can.runs.results import (
     check_tables,
@@ -27,8 +27,6 @@ from speechbrain_can.runs.summary import (
     load_predictions,
 )
 from speechbrain_can.settings.hparams import SETTINGS, read_settings
-
-LOG = "train_log.txt"
 
 
 @dataclass(frozen=True)
@@ -98,16 +96,16 @@ def gather(folders: Iterable[str | Path]) -> Gathered:
     for system, seed, run in runs:
         if (system, seed) not in finished:
             raise InputError(
-                f"{run} has no finished fold. Finish it or exclude it."
+                f"{run.folder} has no finished fold. Finish it or exclude it."
             )
     check_comparable(results)
     for _, _, run in runs:
         check_tables(run)
     manifest = results["manifest"].iloc[0]
-    described = [run for _, _, run in runs if (run / SETTINGS).exists()]
+    described = [run for _, _, run in runs if run.settings.exists()]
     if not described:
         raise InputError(
-            f"{runs[0][2]} has no {SETTINGS}. For an ensemble, also pass one of its "
+            f"{runs[0][2].folder} has no {SETTINGS}. For an ensemble, also pass one of its "
             "runs."
         )
     prepared, corpus = load_corpus(described[0], manifest)
@@ -124,13 +122,13 @@ def gather(folders: Iterable[str | Path]) -> Gathered:
     )
 
 
-def load_corpus(run: str | Path, manifest: str) -> tuple[Path, Corpus]:
+def load_corpus(run: RunLayout, manifest: str) -> tuple[Path, Corpus]:
     """Load the prepared corpus of a run, also if both were moved.
 
     Arguments
     ---------
-    run : str or Path
-        Folder of the run.
+    run : RunLayout
+        The run.
     manifest : str
         Fingerprint of the corpus in the results.
 
@@ -146,13 +144,12 @@ def load_corpus(run: str | Path, manifest: str) -> tuple[Path, Corpus]:
     InputError
         If it is missing or was prepared again with other settings.
     """
-    run = Path(run)
-    hparams = read_settings(run / SETTINGS).plain()
+    hparams = read_settings(run.settings).plain()
     protocol = hparams["preparation"]["protocol"]
     places = [
         Path(hparams["prepared_folder"]),
-        run / "prepared",
-        run.parent.parent / "prepared",
+        run.folder / "prepared",
+        run.folder.parent.parent / "prepared",
     ]
     for place in places:
         if folds_path(place, protocol).exists():
@@ -160,7 +157,7 @@ def load_corpus(run: str | Path, manifest: str) -> tuple[Path, Corpus]:
             if corpus.digest == manifest:
                 return place, corpus
     raise InputError(
-        f"the prepared corpus of {run} is missing or has changed. Searched "
+        f"the prepared corpus of {run.folder} is missing or has changed. Searched "
         f"folders: {', '.join(map(str, places))}."
     )
 
@@ -176,11 +173,11 @@ def _leaks(prepared, corpus):
 def _curves(runs):
     rows = []
     for system, seed, run in runs:
-        if not (run / SETTINGS).exists():
+        if not run.settings.exists():
             continue  # ensembles have no learning curve
-        metric = read_settings(run / SETTINGS).plain()["stop_on"]
+        metric = read_settings(run.settings).plain()["stop_on"]
         for result in finished_folds(run):
-            path = run / f"fold_{result['fold']}" / LOG
+            path = run.fold(result["fold"]).train_log
             for epoch, values in read_log(path) if path.exists() else ():
                 rows.append(
                     {
@@ -222,13 +219,14 @@ def read_log(path: str | Path) -> list[tuple[int, dict[str, float]]]:
 def _attention(runs, corpus):
     rows = []
     for system, seed, run in runs:
-        trained = (run / SETTINGS).exists()
+        trained = run.settings.exists()
         keys, _ = key_tables(run, corpus) if trained else (None, 0)
         for modality in ("text", "audio"):
             entropies = [
                 entropy(weights)
-                for path in sorted(run.glob(f"fold_*/{ATTENTION_TABLE}"))
-                for weights in read_attention(path, modality).values()
+                for fold in run.folds()
+                if fold.attention.exists()
+                for weights in read_attention(fold.attention, modality).values()
                 if len(weights) > 1
             ]
             if not entropies:
@@ -279,7 +277,10 @@ def _calibration(runs, predictions, classes):
 
 
 def _source(system, seed, run):
-    found = [read_provenance(run, r["fold"]) for r in finished_folds(run)]
+    found = [
+        read_provenance(run.fold(result["fold"]))
+        for result in finished_folds(run)
+    ]
     return {
         "system": system,
         "seed": seed,

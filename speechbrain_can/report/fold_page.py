@@ -8,14 +8,13 @@ from speechbrain_can.inference.evaluation import group_by_speaker, predict_group
 from speechbrain_can.inference.recognizer import load_recognizer
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError, read_json
-from speechbrain_can.model_folder.write import MODEL
 from speechbrain_can.report.data import load_corpus
 from speechbrain_can.report.prediction_page import (
     PAGE_RATE,
     PageEntry,
     write_page,
 )
-from speechbrain_can.runs.layout import FOLD_RESULT
+from speechbrain_can.runs.layout import FoldLayout
 from speechbrain_can.settings.hparams import SETTINGS, read_settings
 
 
@@ -43,16 +42,16 @@ def write_fold_page(
     InputError
         If the folder does not belong to a finished fold.
     """
-    fold_folder = Path(fold_folder)
-    if not (fold_folder / MODEL / SETTINGS).exists():
+    fold = FoldLayout(Path(fold_folder))
+    if not (fold.model / SETTINGS).exists():
         raise InputError(
-            f"{fold_folder} contains no model. Pass a folder fold_<number> of a "
+            f"{fold.folder} contains no model. Pass a folder fold_<number> of a "
             "finished run."
         )
-    settings = read_settings(fold_folder / SETTINGS)
-    manifest = read_json(fold_folder / FOLD_RESULT)["manifest"]
-    _, corpus = load_corpus(fold_folder.absolute().parent, manifest)
-    recognizer = load_recognizer(fold_folder / MODEL)
+    settings = read_settings(fold.settings)
+    manifest = read_json(fold.result)["manifest"]
+    _, corpus = load_corpus(fold.run, manifest)
+    recognizer = load_recognizer(fold.model)
     tested = set(split_fold(corpus.folds, settings.fold)["test"])
     found = [
         (utterance, prediction)

@@ -7,13 +7,7 @@ import pandas as pd
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
 from speechbrain_can.metrics.metrics import evaluate, recalls
-from speechbrain_can.runs.layout import (
-    FOLD_RESULT,
-    PREDICTIONS,
-    RESULTS,
-    VALID_PREDICTIONS,
-    fold_result,
-)
+from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.predictions import (
     as_tensors,
     read_predictions,
@@ -59,14 +53,16 @@ def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
         raise InputError(
             f"{output_folder} is not empty. Pass another --output."
         )
-    for run in runs:
-        if not (run / RESULTS).exists():
+    layouts = [RunLayout(run) for run in runs]
+    for layout in layouts:
+        if not layout.results.exists():
             raise InputError(
-                f"{run} is not a finished run: it has no {RESULTS}"
+                f"{layout.folder} is not a finished run: it has no "
+                f"{layout.results.name}"
             )
-        check_tables(run)
-    description = read_summary(runs[0])
-    folds = [finished_folds(run) for run in runs]
+        check_tables(layout)
+    description = read_summary(layouts[0])
+    folds = [finished_folds(layout) for layout in layouts]
     for run, found in zip(runs, folds):
         identity = [(fold["fold"], fold["manifest"]) for fold in found]
         expected = [(fold["fold"], fold["manifest"]) for fold in folds[0]]
@@ -75,10 +71,16 @@ def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
                 f"{run} and {runs[0]} cannot be averaged: their finished folds or "
                 "their preparations of the corpus differ"
             )
-    for same in zip(*folds):
-        _combine_fold(runs, same, output_folder)
+    output = RunLayout(output_folder)
+    for results in zip(*folds):
+        number = results[0]["fold"]
+        _combine_fold(
+            [layout.fold(number) for layout in layouts],
+            results,
+            output.fold(number),
+        )
     summary = summarise(
-        output_folder,
+        output,
         {
             "model": name,
             "runs": [str(run) for run in runs],
@@ -88,38 +90,34 @@ def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
             },
         },
     )
-    write_summary(output_folder, summary)
+    write_summary(output, summary)
     return summary
 
 
-def _combine_fold(runs, results, output_folder):
-    fold = results[0]["fold"]
-    folder = output_folder / f"fold_{fold}"
-    folder.mkdir(parents=True, exist_ok=True)
-    means = {
-        name: _mean(
-            [
-                read_predictions(fold_result(run, fold).with_name(name))
-                for run in runs
-            ]
-        )
-        for name in (VALID_PREDICTIONS, PREDICTIONS)
-    }
-    for name, table in means.items():
+def _combine_fold(
+    folds: list[FoldLayout], results: list[dict], output: FoldLayout
+) -> None:
+    """Write the averaged predictions of a fold and their result."""
+    output.folder.mkdir(parents=True, exist_ok=True)
+    valid = _mean([read_predictions(fold.valid_predictions) for fold in folds])
+    test = _mean([read_predictions(fold.predictions) for fold in folds])
+    for path, table in (
+        (output.valid_predictions, valid),
+        (output.predictions, test),
+    ):
         classes = list(table.columns[3:])
         write_predictions(
-            folder / name,
+            path,
             table["ID"],
             table["true"],
             table["predicted"],
             table[classes].to_numpy(),
             classes,
         )
-    valid, test = means[VALID_PREDICTIONS], means[PREDICTIONS]
     temperature = fit_temperature(*as_tensors(valid))
     true, predicted = list(test["true"]), list(test["predicted"])
     result = {
-        "fold": fold,
+        "fold": results[0]["fold"],
         **evaluate(true, predicted),
         "recall": recalls(true, predicted),
         **calibration(*as_tensors(test), temperature),
@@ -129,7 +127,7 @@ def _combine_fold(runs, results, output_folder):
         "epochs": sum(result["epochs"] for result in results),
         "valid": evaluate(list(valid["true"]), list(valid["predicted"])),
     }
-    write_result(folder / FOLD_RESULT, result)
+    write_result(output, result)
 
 
 def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -1,42 +1,44 @@
 """Results of folds and runs, protected by checksums."""
 
+import difflib
 import json
 import zlib
 from pathlib import Path
 
 from speechbrain_can.io.files import InputError, parsing, read_json, write_json
 from speechbrain_can.metrics.metrics import METRICS, evaluate
-from speechbrain_can.runs.layout import (
-    FOLD_RESULT,
-    PREDICTIONS,
-    PROVENANCE,
-    RESULTS,
-    TABLES,
-    fold_result,
-)
+from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.predictions import read_predictions
+from speechbrain_can.settings.hparams import (
+    ALL_FOLDS,
+    Settings,
+    SettingsError,
+    read_settings,
+    without_comments,
+)
 
 SUM = "sum"  # key of the checksum of a result
 
 
-def write_result(path: Path, result: dict) -> None:
+def write_result(fold: FoldLayout, result: dict) -> None:
     """Write the result of a fold with checksums of it and of its tables."""
-    tables = [path.with_name(name) for name in TABLES]
-    sums = {file.name: _sum_of_file(file) for file in tables if file.exists()}
-    _write_with_sum(path, {**result, "tables": sums})
+    sums = {
+        file.name: _sum_of_file(file) for file in fold.tables if file.exists()
+    }
+    _write_with_sum(fold.result, {**result, "tables": sums})
 
 
-def write_summary(output_folder: str | Path, summary: dict) -> None:
+def write_summary(run: RunLayout, summary: dict) -> None:
     """Write ``results.json``, the result of ``summarise``, with a checksum."""
-    _write_with_sum(Path(output_folder) / RESULTS, summary)
+    _write_with_sum(run.results, summary)
 
 
-def read_summary(output_folder: str | Path) -> dict:
+def read_summary(run: RunLayout) -> dict:
     """Read ``results.json``.
 
     Raises ``InputError`` if it was modified.
     """
-    path = Path(output_folder) / RESULTS
+    path = run.results
     summary = read_json(path)
     if not _has_its_sum(summary):
         raise InputError(
@@ -64,32 +66,32 @@ def _sum_of(result):
     return zlib.crc32(json.dumps(content, sort_keys=True).encode())
 
 
-def read_provenance(output_folder: str | Path, fold: int) -> dict:
+def read_provenance(fold: FoldLayout) -> dict:
     """Return ``seconds``, ``command`` and ``environment`` of a fold's training.
 
     They vary between identical runs and are therefore not part of the result.
     Empty if unknown.
     """
-    path = fold_result(output_folder, fold).with_name(PROVENANCE)
-    return read_json(path) if path.exists() else {}
+    return read_json(fold.provenance) if fold.provenance.exists() else {}
 
 
-def finished_folds(output_folder: str | Path) -> list[dict]:
+def finished_folds(run: RunLayout) -> list[dict]:
     """Return the results of the finished folds in order.
 
     Raises ``InputError`` for modified, misplaced or incompatible results.
     """
     results = {
-        path: read_json(path)
-        for path in Path(output_folder).glob(f"fold_[0-9]*/{FOLD_RESULT}")
+        fold.result: read_json(fold.result)
+        for fold in run.folds()
+        if fold.finished
     }
-    every = {*METRICS, "fold", "n_test", "n_train", "manifest"}
+    every = {*METRICS, "fold", "n_test", "n_train", "manifest", "tables"}
     for path, result in results.items():
         if not _has_its_sum(result):
             raise InputError(
                 f"{path} was modified. Delete it to re-run the test of this fold."
             )
-        if path != fold_result(output_folder, result.get("fold")):
+        if path != run.fold(result.get("fold")).result:
             raise InputError(
                 f"{path} belongs to a different fold. Delete it to re-run the test "
                 "of this fold."
@@ -108,21 +110,56 @@ def finished_folds(output_folder: str | Path) -> list[dict]:
     return sorted(results.values(), key=lambda result: result["fold"])
 
 
-def check_tables(output_folder: str | Path) -> None:
+def check_settings_of_run(run: RunLayout, settings: Settings) -> None:
+    """Refuse an output folder that was started with different settings.
+
+    The selected fold and comments may differ. Nothing is checked until the
+    training of a fold has started.
+
+    Raises
+    ------
+    SettingsError
+        With the lines that differ.
+    """
+    started = any(fold.settings.exists() for fold in run.folds())
+    if not (run.settings.exists() and started):
+        return
+    now = without_comments(settings.of_fold(ALL_FOLDS).resolved())
+    try:
+        before = without_comments(
+            read_settings(run.settings).of_fold(ALL_FOLDS).resolved()
+        )
+    except SettingsError as error:
+        raise SettingsError(
+            f"{run.folder} was started with settings that cannot be read "
+            f"({error}). Pass another --output_folder or delete this one."
+        ) from error
+    changes = [
+        line
+        for line in difflib.ndiff(before, now)
+        if line.startswith(("-", "+"))
+    ]
+    if changes:
+        raise SettingsError(
+            f"{run.folder} was started with different settings:\n"
+            + "\n".join(changes)
+            + "\nPass another --output_folder or delete this one."
+        )
+
+
+def check_tables(run: RunLayout) -> None:
     """Raise an ``InputError`` if results do not match their tables."""
-    for result in finished_folds(output_folder):
-        path = fold_result(output_folder, result["fold"])
-        # results written before valid_predictions.csv had a checksum
-        sums = result.get("tables", {PREDICTIONS: result.get("predictions")})
-        for name, known in sums.items():
-            table = path.with_name(name)
-            same = table.exists() and known in (None, _sum_of_file(table))
-            if same and name == PREDICTIONS:
+    for result in finished_folds(run):
+        fold = run.fold(result["fold"])
+        for name, known in result["tables"].items():
+            table = fold.folder / name
+            same = table.exists() and known == _sum_of_file(table)
+            if same and table == fold.predictions:
                 same = _gives(table, result)
             if not same:
                 raise InputError(
-                    f"{path} does not match {table}. Delete {path} to re-run the "
-                    "test of this fold."
+                    f"{fold.result} does not match {table}. Delete {fold.result} "
+                    "to re-run the test of this fold."
                 )
 
 

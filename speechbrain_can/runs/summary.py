@@ -1,24 +1,23 @@
 """Summaries of runs: means over folds, and folds in common."""
 
 from itertools import product
-from pathlib import Path
 
 import pandas as pd
 
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.metrics import METRICS
-from speechbrain_can.runs.layout import PREDICTIONS, fold_result
+from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.predictions import read_predictions
 from speechbrain_can.runs.results import finished_folds, read_provenance
 
 
-def summarise(output_folder: str | Path, description: dict) -> dict:
+def summarise(run: RunLayout, description: dict) -> dict:
     """Summarize the finished folds with mean and standard deviation per metric.
 
     ``description`` contains ``model``, ``corpus``, ``protocol`` and ``classes``. The
     standard deviation of a single fold is None.
     """
-    folds = finished_folds(output_folder)
+    folds = finished_folds(run)
     summary = {**description, "folds": folds}
     for metric in METRICS:
         values = pd.Series([fold[metric] for fold in folds])
@@ -37,15 +36,14 @@ def summarise(output_folder: str | Path, description: dict) -> dict:
     return summary
 
 
-def format_table(summary: dict, output_folder: str | Path) -> str:
+def format_table(summary: dict, run: RunLayout) -> str:
     """Format a summary as text: one row per fold, then mean and standard deviation.
 
-    The provenance in ``output_folder`` contains the training times.
+    The provenance of the run contains the training times.
     """
     table = pd.DataFrame(summary["folds"])
     table["seconds"] = [
-        read_provenance(output_folder, fold).get("seconds")
-        for fold in table["fold"]
+        read_provenance(run.fold(fold)).get("seconds") for fold in table["fold"]
     ]
     columns = ["fold", *METRICS, "n_test", "epochs"]
     if table["seconds"].notna().all():
@@ -74,7 +72,7 @@ def format_table(summary: dict, output_folder: str | Path) -> str:
     return "\n".join(lines)
 
 
-def collect(runs: list[tuple[str, int, Path]]) -> pd.DataFrame:
+def collect(runs: list[tuple[str, int, RunLayout]]) -> pd.DataFrame:
     """Return the results of all finished folds of runs, one row per fold."""
     columns = ["fold", *METRICS, "n_test", "n_train", "manifest"]
     rows = [
@@ -82,7 +80,7 @@ def collect(runs: list[tuple[str, int, Path]]) -> pd.DataFrame:
             "system": system,
             "seed": seed,
             **{column: result.get(column) for column in columns},
-            "path": fold_result(run, result["fold"]).with_name(PREDICTIONS),
+            "path": run.fold(result["fold"]).predictions,
         }
         for system, seed, run in runs
         for result in finished_folds(run)

@@ -284,49 +284,13 @@ def _dump(hparams):
     return text.getvalue()
 
 
-def check_folder(folder: str | Path, settings: Settings) -> None:
-    """Refuse an output folder that was started with different settings.
-
-    The selected fold and comments may differ. Nothing is checked until the
-    training of a fold has started.
-
-    Raises
-    ------
-    SettingsError
-        With the lines that differ.
-    """
-    path = Path(folder) / SETTINGS
-    if not (path.exists() and any(path.parent.glob(f"fold_*/{SETTINGS}"))):
-        return
-    now = _without_comments(settings.of_fold(ALL_FOLDS).resolved())
-    try:
-        before = _without_comments(
-            read_settings(path).of_fold(ALL_FOLDS).resolved()
-        )
-    except SettingsError as error:
-        raise SettingsError(
-            f"{folder} was started with settings that cannot be read ({error}). "
-            "Pass another --output_folder or delete this one."
-        ) from error
-    changes = [
-        line
-        for line in difflib.ndiff(before, now)
-        if line.startswith(("-", "+"))
-    ]
-    if changes:
-        raise SettingsError(
-            f"{folder} was started with different settings:\n"
-            + "\n".join(changes)
-            + "\nPass another --output_folder or delete this one."
-        )
-
-
 def write_settings(folder: str | Path, settings: Settings) -> None:
     """Write ``hyperparams.yaml`` of a run or a fold."""
     with atomic_write(Path(folder) / SETTINGS) as stream:
         stream.write("# yamllint disable\n" + settings.text)
 
 
-def _without_comments(text):
+def without_comments(text: str) -> list[str]:
+    """Return the lines of a YAML text that are neither empty nor comments."""
     lines = (line.split(" #")[0].rstrip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]

@@ -1,70 +1,81 @@
 """Training and testing of one fold."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable
 
 import torch
 
 import speechbrain as sb
+from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.fold_lists import PARTS, split_fold
-from speechbrain_can.corpus.manifest import resolve_wav
 from speechbrain_can.corpus.preparation import Corpus
 from speechbrain_can.features.augmentation import AugmentedFeatures
 from speechbrain_can.features.cache import FeatureStore
-from speechbrain_can.io.audio import read_waveform
-from speechbrain_can.io.files import write_json
-from speechbrain_can.metrics.calibration import calibration, fit_temperature
-from speechbrain_can.metrics.metrics import METRICS, evaluate, recalls
-from speechbrain_can.model_folder.write import (
-    MODEL,
-    write_card,
-    write_model_folder,
-)
-from speechbrain_can.runs.layout import (
-    ATTENTION_TABLE,
-    FOLD_RESULT,
-    PREDICTIONS,
-    PROVENANCE,
-    VALID_PREDICTIONS,
-)
-from speechbrain_can.runs.predictions import write_attention, write_predictions
-from speechbrain_can.runs.results import write_result
+from speechbrain_can.runs.layout import FoldLayout
 from speechbrain_can.settings.hparams import Settings, write_settings
 from speechbrain_can.training.brain import EmotionBrain
-from speechbrain_can.training.checkpoints import training_effort
 from speechbrain_can.training.data import (
     flat_batch,
     group_statistics,
     make_datasets,
 )
-from speechbrain_can.training.environment import (
-    command_line,
-    describe_environment,
-)
+from speechbrain_can.training.record import record_fold
 
 logger = sb.utils.logger.get_logger(__name__)
-ATTENTION_PICTURE = "attention.png"
 
 # Hparams keys of augmentation
 AUGMENTERS = ("augment_waveform", "augment_frames")
 
 
-def train_fold(
-    settings: Settings, run_opts: RunOptions, corpus: Corpus, fold: int
-) -> None:
+@dataclass(frozen=True)
+class Fold:
+    """A fold of a corpus with the settings to train it.
+
+    Arguments
+    ---------
+    settings : Settings
+        Settings whose ``fold`` is this one.
+    corpus : Corpus
+        The corpus.
+    parts : dict of str: list of str
+        IDs of the utterances of each set; only ``train`` is required.
+    """
+
+    settings: Settings
+    corpus: Corpus
+    parts: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, settings: Settings, corpus: Corpus, number: int) -> "Fold":
+        """Return a fold of the corpus by its number."""
+        parts = split_fold(corpus.folds, number)
+        return cls(settings.of_fold(number), corpus, parts)
+
+    @cached_property
+    def hparams(self) -> dict[str, Any]:
+        """The objects of the fold, built from the settings."""
+        return self.settings.build()
+
+    @property
+    def layout(self) -> FoldLayout:
+        """Paths of the fold."""
+        return FoldLayout(Path(self.hparams["fold_folder"]))
+
+
+def train_fold(fold: Fold, run_opts: RunOptions) -> None:
     """Train a fold, test its best checkpoint and write the results."""
-    hparams = settings.build()
-    parts = split_fold(corpus.folds, fold)
-    logger.info(", ".join(f"{len(parts[part])} {part}" for part in PARTS))
-    brain, datasets, loading = set_up(hparams, run_opts, corpus, parts)
+    logger.info(", ".join(f"{len(fold.parts[part])} {part}" for part in PARTS))
+    brain, datasets, loading = set_up(fold, run_opts)
     if if_main_process():
-        write_settings(hparams["fold_folder"], settings)
+        write_settings(fold.layout.folder, fold.settings)
     # Checkpoints contain the complete state: an interrupted run resumes from
     # its last epoch.
     brain.fit(
-        epoch_counter=hparams["epoch_counter"],
+        epoch_counter=fold.hparams["epoch_counter"],
         train_set=datasets["train"],
         valid_set=datasets["valid"],
         train_loader_kwargs=loading["train"],
@@ -77,29 +88,13 @@ def train_fold(
         logger.info("Debugging: the fold's result is not recorded")
         return
     valid = brain.predict(datasets["valid"], loading["test"])
-    run_on_main(
-        record_fold, args=[brain, hparams, settings, corpus, fold, parts, valid]
-    )
+    run_on_main(record_fold, args=[brain, fold, valid])
 
 
 def set_up(
-    hparams: dict,
-    run_opts: RunOptions,
-    corpus: Corpus,
-    parts: dict[str, list[str]],
-) -> tuple[EmotionBrain, dict, dict]:
+    fold: Fold, run_opts: RunOptions
+) -> tuple[EmotionBrain, dict[str, DynamicItemDataset], dict[str, dict]]:
     """Create the Brain and the datasets of a fold.
-
-    Arguments
-    ---------
-    hparams : dict
-        The objects of a fold.
-    run_opts : RunOptions
-        SpeechBrain's run options.
-    corpus : Corpus
-        The corpus.
-    parts : dict of str: list of str
-        IDs of ``train`` and of any other sets.
 
     Returns
     -------
@@ -110,68 +105,17 @@ def set_up(
     loading : dict of str: dict
         Arguments of data loaders for ``train`` and ``test``.
     """
-    # Features are computed once per corpus and only opened afterwards.
-    feature_settings = {
-        "folder": hparams["features_folder"],
-        "utterances": corpus.utterances,
-        "data_folder": corpus.data_folder,
-        "compute_features": hparams["compute_features"],
-        "segment": hparams["segment"],
-        "num_workers": hparams["feature_workers"],
-    }
-    run_on_main(_build_store, kwargs=feature_settings)
-    store = FeatureStore.build(**feature_settings)
-
-    # Statistics and vocabularies use only the training set. Group
-    # normalization uses all recordings of each group, but no labels.
-    statistics = None
-    if hparams.get("normalize_by"):
-        statistics = group_statistics(
-            corpus.utterances, store, hparams["normalize_by"]
-        )
-    else:
-        mean, std = store.statistics(parts["train"])
-        hparams["modules"]["normalize"].set_statistics(mean, std)
-    others = [name for part in parts if part != "train" for name in parts[part]]
-    hparams["modules"]["model"].fit_vocabulary(
-        corpus.words_of(parts["train"]), corpus.words_of(others)
-    )
-    if hparams.get("loss"):
-        emotions = [corpus.utterances[name].emotion for name in parts["train"]]
-        hparams["loss"].fit_classes(
-            torch.tensor([emotions.count(name) for name in corpus.classes])
-        )
-
-    soft_labels = hparams.get("soft_labels", False)
-    if soft_labels and not any(u.votes for u in corpus.utterances.values()):
-        logger.warning(
-            f"soft_labels has no effect: {corpus.name} contains no votes"
-        )
-
-    label_encoder = sb.dataio.encoder.CategoricalEncoder()
-    label_encoder.update_from_iterable(corpus.classes)
-    label_encoder.expect_len(len(corpus.classes))
-    augmenters = {
-        name: hparams[name] for name in AUGMENTERS if hparams.get(name)
-    }
-    augmented = None
-    if augmenters:
-        augmented = AugmentedFeatures(
-            store,
-            corpus.data_folder,
-            hparams["compute_features"],
-            hparams["segment"],
-            seed=hparams["seed"],
-            epoch_counter=hparams["epoch_counter"],
-            **augmenters,
-        )
+    hparams, corpus = fold.hparams, fold.corpus
+    store = open_features(hparams, corpus)
+    statistics = fit_statistics(fold, store)
+    fit_classes(fold)
     datasets = make_datasets(
         corpus.utterances,
-        parts,
+        fold.parts,
         store,
-        label_encoder,
-        augmented=augmented,
-        soft_labels=soft_labels,
+        label_encoder_of(corpus),
+        augmented=augmentation(hparams, corpus, store),
+        soft_labels=hparams.get("soft_labels", False),
         statistics=statistics,
     )
     order = {"shuffle": True}
@@ -182,7 +126,6 @@ def set_up(
         "num_workers": hparams["num_workers"],
         "collate_fn": flat_batch,
     }
-
     if hparams["use_tensorboard"]:
         from speechbrain.utils.train_logger import TensorboardLogger
 
@@ -202,125 +145,87 @@ def set_up(
     return brain, datasets, {"train": {**options, **order}, "test": options}
 
 
+def open_features(hparams: dict, corpus: Corpus) -> FeatureStore:
+    """Open the features of a corpus; the main process computes missing ones."""
+    settings = {
+        "folder": hparams["features_folder"],
+        "utterances": corpus.utterances,
+        "data_folder": corpus.data_folder,
+        "compute_features": hparams["compute_features"],
+        "segment": hparams["segment"],
+        "num_workers": hparams["feature_workers"],
+    }
+    run_on_main(_build_store, kwargs=settings)
+    return FeatureStore.build(**settings)
+
+
 def _build_store(**settings: Any) -> None:
     """Build the feature cache; ``run_on_main`` would send a result to all processes."""
     FeatureStore.build(**settings)
 
 
-def record_fold(
-    brain: EmotionBrain,
-    hparams: dict,
-    settings: Settings,
-    corpus: Corpus,
-    fold: int,
-    parts: dict[str, list[str]],
-    valid: tuple[torch.Tensor, torch.Tensor],
-) -> None:
-    """Write predictions, attention, model folder, result and figure of a fold.
+def fit_statistics(fold: Fold, store: FeatureStore) -> dict | None:
+    """Fit normalization and vocabulary, which use only the training set.
 
-    ``valid`` contains log-probabilities and targets of the validation set.
+    Returns the statistics of each group for ``normalize_by``, which uses all
+    recordings of a group but no labels.
     """
-    folder = Path(hparams["fold_folder"])
-    scores = brain.tested_checkpoint.meta.get("scores", {})
-    temperature = fit_temperature(*valid)
-    log_probabilities = brain.test_log_probabilities
-    _write_decisions(
-        folder / VALID_PREDICTIONS, parts["valid"], *valid, corpus.classes
-    )
-    true, predicted = _write_decisions(
-        folder / PREDICTIONS,
-        brain.test_ids,
-        log_probabilities,
-        brain.test_targets,
-        corpus.classes,
-    )
-    if brain.test_attention:
-        write_attention(
-            folder / ATTENTION_TABLE, brain.test_ids, brain.test_attention
+    hparams, corpus, parts = fold.hparams, fold.corpus, fold.parts
+    statistics = None
+    if hparams.get("normalize_by"):
+        statistics = group_statistics(
+            corpus.utterances, store, hparams["normalize_by"]
         )
-    epochs, seconds = training_effort(brain.checkpointer)
-    result = {
-        "fold": fold,
-        **evaluate(true, predicted),
-        "recall": recalls(true, predicted),
-        **calibration(log_probabilities, brain.test_targets, temperature),
-        "n_test": len(true),
-        "n_train": len(parts["train"]),
-        "manifest": corpus.digest,
-        "epochs": epochs,
-        "tested_epoch": brain.tested_checkpoint.meta["epoch"],
-        # in the order of METRICS
-        "valid": {name: scores[name] for name in METRICS if name in scores},
-    }
-    write_json(
-        folder / PROVENANCE,
-        {
-            "seconds": round(seconds, 1),
-            "command": command_line(),
-            "environment": describe_environment(brain.device),
-        },
+    else:
+        mean, std = store.statistics(parts["train"])
+        hparams["modules"]["normalize"].set_statistics(mean, std)
+    others = [name for part in parts if part != "train" for name in parts[part]]
+    hparams["modules"]["model"].fit_vocabulary(
+        corpus.words_of(parts["train"]), corpus.words_of(others)
     )
-    write_model_folder(
-        folder / MODEL,
-        settings,
-        corpus.classes,
-        temperature,
-        write_card(settings, corpus, temperature, result),
-        hparams["modules"],
-    )
-    if hparams["draw_attention"] and brain.test_attention:
-        draw_attention(brain, hparams, corpus)
-    # This file marks the fold as finished.
-    write_result(folder / FOLD_RESULT, result)
+    return statistics
 
 
-def _write_decisions(
-    path: Path,
-    ids: Sequence[str],
-    log_probabilities: torch.Tensor,
-    targets: torch.Tensor,
-    classes: Sequence[str],
-) -> tuple[list[str], list[str]]:
-    """Write predictions; return the reference and the predicted labels."""
-    true = [classes[i] for i in targets.tolist()]
-    predicted = [classes[i] for i in log_probabilities.argmax(1).tolist()]
-    probabilities = log_probabilities.exp().numpy()
-    write_predictions(path, ids, true, predicted, probabilities, classes)
-    return true, predicted
-
-
-def draw_attention(brain: EmotionBrain, hparams: dict, corpus: Corpus) -> None:
-    """Plot the attention of one test utterance to ``attention.png``.
-
-    The utterance is the correct prediction with the highest confidence among
-    those with four to twelve words, or among all if there is none.
-    """
-    try:
-        from speechbrain_can.runs.attention_figure import plot_utterance
-    except ImportError:
+def fit_classes(fold: Fold) -> None:
+    """Pass the class counts of the training set to the loss; check soft labels."""
+    hparams, corpus = fold.hparams, fold.corpus
+    if hparams.get("loss"):
+        emotions = [
+            corpus.utterances[name].emotion for name in fold.parts["train"]
+        ]
+        hparams["loss"].fit_classes(
+            torch.tensor([emotions.count(name) for name in corpus.classes])
+        )
+    voted = any(u.votes for u in corpus.utterances.values())
+    if hparams.get("soft_labels") and not voted:
         logger.warning(
-            "Skipping the attention figure, because matplotlib is not installed. "
-            "Run pip install 'speechbrain_can[plots]'."
+            f"soft_labels has no effect: {corpus.name} contains no votes"
         )
-        return
-    confidence, predicted = brain.test_log_probabilities.max(dim=1)
-    readable = [
-        4 <= len(corpus.utterances[i].words) <= 12 for i in brain.test_ids
-    ]
-    correct = (predicted == brain.test_targets).tolist()
-    chosen = max(
-        range(len(brain.test_ids)),
-        key=lambda i: (readable[i] and correct[i], confidence[i].item()),
-    )
-    utterance = corpus.utterances[brain.test_ids[chosen]]
-    sample_rate = hparams["compute_features"].sample_rate
-    probabilities = brain.test_log_probabilities[chosen].exp().tolist()
-    plot_utterance(
-        Path(hparams["fold_folder"]) / ATTENTION_PICTURE,
-        utterance,
-        read_waveform(resolve_wav(utterance, corpus.data_folder), sample_rate),
-        sample_rate,
-        brain.test_attention[chosen],
-        hparams["segment"](utterance.words),
-        dict(zip(corpus.classes, probabilities)),
+
+
+def label_encoder_of(corpus: Corpus) -> sb.dataio.encoder.CategoricalEncoder:
+    """Return the encoder of the classes of a corpus."""
+    label_encoder = sb.dataio.encoder.CategoricalEncoder()
+    label_encoder.update_from_iterable(corpus.classes)
+    label_encoder.expect_len(len(corpus.classes))
+    return label_encoder
+
+
+def augmentation(
+    hparams: dict, corpus: Corpus, store: FeatureStore
+) -> Callable | None:
+    """Return the augmentation of the training set, if the settings have one."""
+    augmenters = {
+        name: hparams[name] for name in AUGMENTERS if hparams.get(name)
+    }
+    if not augmenters:
+        return None
+    return AugmentedFeatures(
+        store,
+        corpus.data_folder,
+        hparams["compute_features"],
+        hparams["segment"],
+        seed=hparams["seed"],
+        epoch_counter=hparams["epoch_counter"],
+        **augmenters,
     )

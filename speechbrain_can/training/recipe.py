@@ -22,9 +22,10 @@ from speechbrain_can.corpus.fold_lists import check_classes, count_folds
 from speechbrain_can.corpus.leakage import check_leaks, find_leaks, format_leaks
 from speechbrain_can.corpus.preparation import Corpus, leaks_path
 from speechbrain_can.io.files import InputError, advice, read_json, write_json
-from speechbrain_can.runs.layout import fold_result
+from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.results import (
     check_same_manifest,
+    check_settings_of_run,
     check_tables,
     finished_folds,
     write_summary,
@@ -34,7 +35,6 @@ from speechbrain_can.settings.hparams import (
     NO_FOLD,
     Settings,
     SettingsError,
-    check_folder,
     read_settings,
     write_settings,
 )
@@ -43,7 +43,7 @@ from speechbrain_can.settings.run_options import (
     reduce_console_output,
 )
 from speechbrain_can.settings.validation import check_settings
-from speechbrain_can.training.fold import ATTENTION_PICTURE, logger, train_fold
+from speechbrain_can.training.fold import Fold, logger, train_fold
 
 
 def run_recipe(arguments: Sequence[str]) -> None:
@@ -94,7 +94,7 @@ def train_recipe(arguments: Sequence[str]) -> None:
 
     # An output folder belongs to one experiment, specified by the
     # hyperparams.yaml in it.
-    check_folder(hparams["output_folder"], settings)
+    check_settings_of_run(RunLayout(Path(hparams["output_folder"])), settings)
     run_on_main(write_settings, args=[hparams["output_folder"], settings])
 
     # Create experiment directory
@@ -138,17 +138,16 @@ def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
         If test sets have leakage that ``strict`` refuses.
     """
     hparams = settings.plain()
-    protocol = hparams["preparation"]["protocol"]
-    corpus = Corpus.load(hparams["prepared_folder"], protocol)
-    output_folder = Path(hparams["output_folder"])
+    corpus = Corpus.of(hparams)
+    run = RunLayout(Path(hparams["output_folder"]))
     if hparams["classes"] != len(corpus.classes):
         raise SettingsError(
             f"classes is {hparams['classes']}, but {corpus.name} has "
             f"{len(corpus.classes)}: {', '.join(corpus.classes)}. Pass "
             f"--classes={len(corpus.classes)}."
         )
-    check_same_manifest(finished_folds(output_folder), corpus.digest)
-    check_tables(output_folder)
+    check_same_manifest(finished_folds(run), corpus.digest)
+    check_tables(run)
     strict = hparams.get("strict", False)
     run_on_main(
         _check_leakage, args=[hparams["prepared_folder"], corpus, strict]
@@ -158,26 +157,27 @@ def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
     for fold in asked:
         check_classes(corpus.folds, corpus.utterances, fold)
     for fold in asked:
-        if not fold_result(output_folder, fold).exists():
+        if not run.fold(fold).finished:
             logger.info(f"Fold {fold} (folds are 0 to {n_folds - 1})")
-            with _locked(fold_result(output_folder, fold).parent):
-                train_fold(settings.of_fold(fold), run_opts, corpus, fold)
-    if not (if_main_process() and fold_result(output_folder, fold).exists()):
+            with _locked(run.fold(fold)):
+                train_fold(Fold.of(settings, corpus, fold), run_opts)
+    last = run.fold(asked[-1])
+    if not (if_main_process() and last.finished):
         return None
     description = {
         "model": settings.name,
         "corpus": corpus.name,
-        "protocol": protocol,
+        "protocol": hparams["preparation"]["protocol"],
         "classes": corpus.classes,
     }
     # Folds may finish concurrently; the last one must include all of them.
-    with FileLock(output_folder / "results.lock"):
-        summary = summarise(output_folder, description)
-        write_summary(output_folder, summary)
-    print(format_table(summary, output_folder))
-    picture = fold_result(output_folder, fold).with_name(ATTENTION_PICTURE)
-    if picture.exists():
-        print(f"Attention of one test utterance: {picture.absolute()}")
+    with FileLock(run.results_lock):
+        summary = summarise(run, description)
+        write_summary(run, summary)
+    print(format_table(summary, run))
+    if last.attention_figure.exists():
+        figure = last.attention_figure.absolute()
+        print(f"Attention of one test utterance: {figure}")
     return summary
 
 
@@ -206,23 +206,23 @@ def _check_leakage(
 
 
 @contextmanager
-def _locked(fold_folder: Path) -> Iterator[None]:
+def _locked(fold: FoldLayout) -> Iterator[None]:
     """Lock a fold, because concurrent runs would damage each other's checkpoints."""
     if not if_main_process():
         yield
         return
-    fold_folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(fold_folder / "train.lock", timeout=0)
+    fold.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(fold.lock, timeout=0)
     try:
         lock.acquire()
     except Timeout:
         raise SettingsError(
-            f"another process is training in {fold_folder}. Wait for it or "
+            f"another process is training in {fold.folder}. Wait for it or "
             "pass another --output_folder."
         )
     try:
         # Remove incomplete files of a killed run.
-        for partial in fold_folder.glob("*.partial"):
+        for partial in fold.folder.glob("*.partial"):
             shutil.rmtree(partial) if partial.is_dir() else partial.unlink()
         yield
     finally:

@@ -216,14 +216,14 @@ def test_what_makes_no_sense_is_refused(model, trained, utterances, tmp_path):
         ([model, tmp_path / "empty"], "contains no audio files"),
         (
             [model, wav, wav, "--transcript=so"],
-            "For several recordings, pass a table",
+            "apply to a single recording",
         ),
         ([model, wav, "--format=textgrid"], "needs --output=FOLDER"),
         ([trained / "fold_1", wav], "is not a model folder. Pass"),
         ([tmp_path, wav], "is not a model folder"),
         ([tmp_path / "modle", wav], "neither a folder"),
         ([model, wav, "--device=nonsense"], "device nonsense cannot be used"),
-        ([model, wav, "--output", tmp_path], "is a folder; give a file"),
+        ([model, wav, "--output", tmp_path], "is a folder. Pass a file"),
     ):
         found = invoke("predict", *arguments, fails=True)
         assert message in " ".join(found.output.split())

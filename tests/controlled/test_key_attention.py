@@ -16,6 +16,7 @@ from speechbrain_can.corpus.manifest import write_manifest
 from speechbrain_can.corpus.preparation import folds_path, seal
 from speechbrain_can.io.files import write_json
 from speechbrain_can.metrics.metrics import METRICS
+from speechbrain_can.runs.layout import FoldLayout
 from speechbrain_can.runs.predictions import (
     read_attention,
     write_attention,
@@ -104,7 +105,7 @@ def test_command(segment, tmp_path):
             *([[0.9, 0.1], [0.1, 0.9]], ["ang", "sad"]),
         )
         write_result(
-            run / f"fold_{fold}" / "result.json",
+            FoldLayout(run / f"fold_{fold}"),
             {
                 **dict.fromkeys(METRICS, 1),
                 **{"fold": fold, "n_train": 8, "n_test": 2, "manifest": ""},

@@ -9,10 +9,9 @@ from tensorboard.backend.event_processing.event_accumulator import (
 
 import speechbrain as sb
 from speechbrain.utils.run_opts import RunOptions
-from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.preparation import Corpus
 from speechbrain_can.settings.hparams import read_settings
-from speechbrain_can.training.fold import set_up
+from speechbrain_can.training.fold import Fold, set_up
 
 
 def logged(output_folder, name, part="train", fold=0):
@@ -44,17 +43,10 @@ def overfit_one_batch(output_folder, steps=30, **changes):
     """
     settings = read_settings(
         output_folder / "hyperparams.yaml", {"dropout": 0.0, **changes}
-    ).of_fold(0)
-    hparams = settings.build()
-    corpus = Corpus.load(
-        settings.plain()["prepared_folder"],
-        settings.plain()["preparation"]["protocol"],
     )
+    fold = Fold.of(settings, Corpus.of(settings.plain()), 0)
     brain, datasets, loading = set_up(
-        hparams,
-        RunOptions(device="cpu", noprogressbar=True),
-        corpus,
-        split_fold(corpus.folds, 0),
+        fold, RunOptions(device="cpu", noprogressbar=True)
     )
     brain.init_optimizers()
     brain.modules.train()

@@ -15,6 +15,7 @@ from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.metrics import evaluate
 from speechbrain_can.report.data import entropy, gather, read_log
 from speechbrain_can.report.report_page import confident_errors
+from speechbrain_can.runs.layout import FoldLayout
 from speechbrain_can.runs.predictions import read_predictions, write_predictions
 from speechbrain_can.runs.results import read_provenance, write_result
 
@@ -46,7 +47,7 @@ def runs(trained, tmp_path_factory):
             result.update(
                 evaluate(*(list(table[k]) for k in ("true", "predicted")))
             )
-            write_result(run / "fold_1" / "result.json", result)
+            write_result(FoldLayout(run / "fold_1"), result)
     return folder
 
 
@@ -80,7 +81,7 @@ def test_the_page_needs_nothing_else(page):
 def test_what_is_on_the_page(page, runs):
     text = page.read_text(encoding="utf-8")
     gathered = gather([runs])
-    provenance = read_provenance(runs / "can" / "1", 1)
+    provenance = read_provenance(FoldLayout(runs / "can" / "1" / "fold_1"))
     for part in (
         "leave_one_session_out",
         "near-duplicate sentence",
@@ -129,11 +130,13 @@ def test_mistakes_are_the_surest_first(runs):
 def test_unequal_runs_are_refused(runs, tmp_path):
     shutil.copytree(runs, tmp_path / "runs")
     shutil.rmtree(tmp_path / "runs" / "can" / "2")
-    with pytest.raises(InputError, match="can has no result of seed 2, fold 1"):
+    with pytest.raises(
+        InputError, match="can has no result for seed 2, fold 1"
+    ):
         gather([tmp_path / "runs"])
     # what is only begun is neither left out in silence nor waited for
     (tmp_path / "runs" / "can" / "2" / "fold_1").mkdir(parents=True)
-    with pytest.raises(InputError, match="can.2 has no fold is finished"):
+    with pytest.raises(InputError, match="can.2 has no finished fold"):
         gather([tmp_path / "runs"])
     shutil.rmtree(tmp_path / "runs" / "can" / "2")
     # results are those of the predictions beside them
@@ -141,15 +144,15 @@ def test_unequal_runs_are_refused(runs, tmp_path):
     whole = path.read_text()
     path.write_text("\n".join(whole.splitlines()[:-1]) + "\n")
     with pytest.raises(
-        InputError, match="result.json is not what .*predictions"
+        InputError, match="result.json does not match .*predictions"
     ):
         gather([tmp_path / "runs" / "can"])
     path.write_text(whole)
     # the same utterances under another protocol are other folds
-    path = tmp_path / "runs" / "can" / "1" / "fold_1" / "result.json"
-    result = json.loads(path.read_text())
-    write_result(path, {**result, "manifest": "another"})
-    with pytest.raises(InputError, match="only runs on the same folds"):
+    fold = FoldLayout(tmp_path / "runs" / "can" / "1" / "fold_1")
+    result = json.loads(fold.result.read_text())
+    write_result(fold, {**result, "manifest": "another"})
+    with pytest.raises(InputError, match="different preparations or protocols"):
         gather([tmp_path / "runs" / "can", tmp_path / "runs" / "<other>"])
 
 
@@ -159,10 +162,10 @@ def test_errors_of_the_command(runs, tmp_path):
         assert result.exit_code != 0
         return " ".join(result.output.split())
 
-    assert "no run: no fold_<number>" in refused(tmp_path)
-    assert "no system 'mine'" in refused(runs, "--reference=mine")
+    assert "no run: it has no folder fold_<number>" in refused(tmp_path)
+    assert "unknown system 'mine'" in refused(runs, "--reference=mine")
     fold = runs / "can" / "1" / "fold_1"
-    assert "are for runs; give" in refused(fold, "--reference=can")
+    assert "apply to runs. Pass" in refused(fold, "--reference=can")
 
 
 def test_entropy():

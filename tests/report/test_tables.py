@@ -24,7 +24,7 @@ from speechbrain_can.report.tables import (
     interval_table,
     write_tables,
 )
-from speechbrain_can.runs.layout import find_runs
+from speechbrain_can.runs.layout import RunLayout, find_runs
 from speechbrain_can.runs.predictions import write_predictions
 from speechbrain_can.runs.summary import collect, common_folds, load_predictions
 
@@ -329,7 +329,7 @@ def write_run(folder, rights, seed=1):
             {
                 **{"fold": fold, "n_test": 10, "n_train": 80},
                 **dict.fromkeys(METRICS, rights[fold] / 10),
-                "manifest": "m",
+                **{"manifest": "m", "tables": {}},
             },
         )
     return run
@@ -361,8 +361,8 @@ def test_runs_are_found_by_their_folders(tmp_path):
     first = write_run(tmp_path / "can", [6, 8])
     loose = write_run(tmp_path, [6, 8]).rename(tmp_path / "my run")
     assert find_runs([tmp_path / "my run", first]) == [
-        ("can", 1, first),
-        ("my run", 0, loose),
+        ("can", 1, RunLayout(first)),
+        ("my run", 0, RunLayout(loose)),
     ]
     other = write_run(tmp_path / "elsewhere" / "can", [6, 8])
     with pytest.raises(InputError, match="are both can, seed 1"):

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from speechbrain_can.__main__ import main
 from speechbrain_can.io.files import read_json
 from speechbrain_can.metrics.metrics import evaluate
+from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.predictions import read_predictions, write_predictions
 from speechbrain_can.runs.results import write_result, write_summary
 
@@ -27,9 +28,9 @@ def write_run(folder, probabilities, manifest="x"):
         )
     result = {"fold": 0, "n_test": 3, "n_train": 9, "manifest": manifest}
     result.update({**evaluate(TRUE, predicted), "epochs": 2})
-    write_result(fold / "result.json", result)
+    write_result(FoldLayout(fold), result)
     description = {"corpus": "c", "protocol": "p", "classes": CLASSES}
-    write_summary(folder, {"model": "can", **description})
+    write_summary(RunLayout(folder), {"model": "can", **description})
     return str(folder)
 
 

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from speechbrain_can.io.files import InputError
+from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.predictions import write_predictions
 from speechbrain_can.runs.results import check_same_manifest, finished_folds
 from speechbrain_can.runs.summary import format_table, summarise
@@ -59,6 +60,7 @@ def write_fold(folder, fold, wa, ua):
                 "n_test": 10,
                 "n_train": 80,
                 "manifest": "abc",
+                "tables": {},
                 "epochs": 5,
             }
         )
@@ -69,12 +71,16 @@ def test_summary_over_folds(tmp_path):
     for fold, wa in ((10, 0.7), (0, 0.5), (2, 0.6)):
         write_fold(tmp_path, fold, wa, wa / 2)
     (tmp_path / "fold_3").mkdir()  # begun, not finished
-    summary = summarise(tmp_path, DESCRIPTION)
-    assert [fold["fold"] for fold in finished_folds(tmp_path)] == [0, 2, 10]
+    summary = summarise(RunLayout(tmp_path), DESCRIPTION)
+    assert [fold["fold"] for fold in finished_folds(RunLayout(tmp_path))] == [
+        0,
+        2,
+        10,
+    ]
     assert summary["WA"]["mean"] == pytest.approx(0.6)
     assert summary["WA"]["std"] == pytest.approx(0.1)
     assert summary["UA"]["mean"] == pytest.approx(0.3)
-    table = format_table(summary, tmp_path)
+    table = format_table(summary, RunLayout(tmp_path))
     assert "can on EmoDB, leave_one_speaker_out, 2 classes" in table
     assert "WA 0.600 +- 0.100" in table
     assert [line.split()[0] for line in table.splitlines()[2:5]] == [
@@ -86,9 +92,9 @@ def test_summary_over_folds(tmp_path):
 
 def test_one_fold_has_no_deviation(tmp_path):
     write_fold(tmp_path, 1, 0.5, 0.4)
-    summary = summarise(tmp_path, DESCRIPTION)
+    summary = summarise(RunLayout(tmp_path), DESCRIPTION)
     assert summary["WA"] == {"mean": 0.5, "std": None}
-    assert format_table(summary, tmp_path).endswith(
+    assert format_table(summary, RunLayout(tmp_path)).endswith(
         "WA 0.500\nUA 0.400\nmacro-F1 0.400"
     )
 
@@ -98,13 +104,13 @@ def test_a_result_of_another_version_is_named(tmp_path):
     path.parent.mkdir()
     path.write_text('{"fold": 0, "WA": 0.5, "UA": 0.4}')
     with pytest.raises(InputError, match="fold_0/result.json lacks macro-F1"):
-        finished_folds(tmp_path)
+        finished_folds(RunLayout(tmp_path))
 
 
 def test_folds_of_another_manifest_are_named(tmp_path):
     for fold in (0, 2):
         write_fold(tmp_path, fold, 0.5, 0.4)
-    results = finished_folds(tmp_path)
+    results = finished_folds(RunLayout(tmp_path))
     check_same_manifest(results, "abc")
     with pytest.raises(
         InputError, match=r"folds 0, 2 were trained on a different"

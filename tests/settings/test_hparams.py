@@ -11,9 +11,10 @@ from hyperpyyaml import load_hyperpyyaml
 from speechbrain_can.__main__ import main
 from speechbrain_can.features.segments import whole_utterance
 from speechbrain_can.lobes.attention import GlobalAttention
+from speechbrain_can.runs.layout import RunLayout
+from speechbrain_can.runs.results import check_settings_of_run
 from speechbrain_can.settings.hparams import (
     SettingsError,
-    check_folder,
     read_settings,
     write_settings,
 )
@@ -150,8 +151,7 @@ def test_a_file_replaces_keys_of_its_base(tmp_path):
         (
             "base: a.yaml\nstop_gradiant: False\n",
             SettingsError,
-            "b.yaml: nothing reads the key stop_gradiant; Did you mean "
-            "stop_gradient",
+            "b.yaml: unknown key stop_gradiant. Did you mean stop_gradient",
         ),
         ("base: a.yaml\nqqq: 1\n", SettingsError, "unknown key qqq"),
     ],
@@ -342,7 +342,7 @@ def test_an_output_folder_is_bound_to_its_settings(tmp_path):
     )
 
     def check(overrides=""):
-        check_folder(folder, read_settings(path, overrides))
+        check_settings_of_run(RunLayout(folder), read_settings(path, overrides))
 
     check()
     write_settings(folder, read_settings(path))

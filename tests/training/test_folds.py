@@ -13,6 +13,7 @@ from helpers.recipes import ROOT, SYSTEMS, command, on, read_predictions, run
 from helpers.training import assert_trained_once, logged
 
 from speechbrain_can.metrics.metrics import METRICS
+from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.results import write_result
 from speechbrain_can.settings.hparams import read_settings
 from speechbrain_can.settings.run_options import lstm_runs_in
@@ -180,9 +181,9 @@ def test_results_of_another_preparation_are_not_averaged(
 ):
     arguments = [*on(controlled_corpus), "--number_of_epochs=1"]
     run(tmp_path, *arguments, "--fold=0")
-    path = tmp_path / "fold_0" / "result.json"
-    result = json.loads(path.read_text())
-    write_result(path, {**result, "manifest": "another"})
+    fold = RunLayout(tmp_path).fold(0)
+    result = json.loads(fold.result.read_text())
+    write_result(fold, {**result, "manifest": "another"})
     printed = run(tmp_path, *arguments, "--fold=1", fails=True)
     assert (
         "folds 0 were trained on a different preparation"
@@ -456,7 +457,7 @@ def test_a_precision_that_the_processor_lacks_is_refused():
     """AVX2 alone has no LSTM in bfloat16; the variable makes it so."""
     code = (
         "import speechbrain as sb\n"
-        "from speechbrain_can.training import run_options\n"
+        "from speechbrain_can.settings import run_options\n"
         "assert run_options.lstm_runs_in('fp32')\n"
         "print(run_options.lstm_runs_in('bf16'))\n"
         "hparams = {'stop_on': 'WA'}\n"

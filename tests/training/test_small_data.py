@@ -15,7 +15,6 @@ from speechbrain.nnet.schedulers import NoamScheduler
 from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.alignment.words import Word
-from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.manifest import ManifestError, read_votes
 from speechbrain_can.corpus.preparation import Corpus, CorpusError
 from speechbrain_can.features.augmentation import (
@@ -32,7 +31,7 @@ from speechbrain_can.training.data import (
     make_datasets,
     vote_shares,
 )
-from speechbrain_can.training.fold import set_up
+from speechbrain_can.training.fold import Fold, set_up
 
 pytestmark = pytest.mark.training
 
@@ -255,13 +254,11 @@ def test_a_sampler_draws_anew_in_every_epoch(controlled_corpus, tmp_path):
         protocol="leave_one_session_out",
     )
     corpus = Corpus.load(tmp_path / "prepared", "leave_one_session_out")
-    hparams = settings.build()
+    fold = Fold.of(settings, corpus, 0)
+    hparams = fold.hparams
     hparams["lr_annealing"] = NoamScheduler(0.001, n_warmup_steps=4)
     brain, datasets, loading = set_up(
-        hparams,
-        RunOptions(device="cpu", noprogressbar=True),
-        corpus,
-        split_fold(corpus.folds, 0),
+        fold, RunOptions(device="cpu", noprogressbar=True)
     )
     drawn = []
     compute = brain.compute_forward
