@@ -31,7 +31,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile \
 # Tests use data only where test-data names it
 WITHOUT_DATA := env -u SPEECHBRAIN_CAN_DATA -u SPEECHBRAIN_CAN_WHISPER \
 	-u SPEECHBRAIN_CAN_BROWSER
-RECIPE := recipes/IEMOCAP/multimodal_emotion_recognition
+RECIPE := recipes/ControlledCorpus/multimodal_emotion_recognition
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 \
 	--no-annotate --no-header --generate-hashes
 

@@ -134,7 +134,7 @@ def test_parts_of_ones_own(name, recipe, controlled_corpus, tmp_path):
         model=name,
         recipe=recipe,
     )
-    assert f"{name} on controlled corpus" in printed
+    assert f"{name} on IEMOCAP" in printed
     # the fusion says where it looked; the mean is equal for every word
     if name == "my_fusion":
         table = tmp_path / "results" / "fold_0" / "attention.csv"
@@ -180,7 +180,7 @@ def test_a_corpus_of_ones_own(recipe, tmp_path):
     with open(tmp_path / "results" / "prepared" / "skipped.csv") as stream:
         skipped = {row["ID"]: row["reason"] for row in csv.DictReader(stream)}
     assert len(skipped) == 10
-    assert skipped["a_bor0"] == "label 'bor' is not one of the classes"
+    assert skipped["a_bor0"] == "label 'bor' is not a class"
     assert "alignment file not found" in skipped["d_sad1"]
     assert "audio file not found" in skipped["d_sad0"]
 

@@ -86,15 +86,9 @@ def find_words(
         nor recognizer is available.
     """
     duration = len(waveform) / sample_rate
-    if isinstance(alignment, FoundWords):
-        return alignment
     if alignment is not None:
-        rows = alignment
-        if isinstance(alignment, (str, Path)):
-            rows = read_alignment(alignment)
-        rows = fit_to_audio(rows, duration)
-        words, end, how = clean_words(rows), _end(rows, duration), GIVEN
-    elif transcript is not None:
+        return words_of_alignment(alignment, duration)
+    if transcript is not None:
         if aligner is None:
             raise AlignmentError(
                 "a transcript needs an aligner. Configure one or provide an "
@@ -117,6 +111,29 @@ def find_words(
     if not words:
         raise AlignmentError("the alignment contains no words")
     return FoundWords(words, end, how)
+
+
+def words_of_alignment(
+    alignment: str | Path | list[Word] | FoundWords, duration: float
+) -> FoundWords:
+    """Return the words of an alignment of audio with this duration in seconds.
+
+    See ``find_words`` for the arguments and errors.
+    """
+    if isinstance(alignment, FoundWords):
+        return alignment
+    in_file = isinstance(alignment, (str, Path))
+    rows = read_alignment(alignment) if in_file else alignment
+    try:
+        rows = fit_to_audio(rows, duration)
+        words = clean_words(rows)
+        if not words:
+            raise AlignmentError("the alignment contains no words")
+        return FoundWords(words, _end(rows, duration), GIVEN)
+    except AlignmentError as error:
+        if in_file:
+            raise AlignmentError(f"{alignment}: {error}") from error
+        raise
 
 
 def _end(rows: list[Word], duration: float) -> float:

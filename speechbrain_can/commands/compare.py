@@ -143,7 +143,7 @@ def compare(
 
 def _print_report(runs: list, output_folder: Path) -> None:
     """Print and write the tables of the finished systems."""
-    from speechbrain_can.corpus.preparation import Corpus
+    from speechbrain_can.corpus.prepared import Corpus
     from speechbrain_can.report.tables import (
         choose_reference,
         format_tables,

@@ -33,7 +33,7 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
     that both have in common; utterances with other labels are skipped.
     """
     from speechbrain_can.corpus.fold_lists import read_folds, split_fold
-    from speechbrain_can.corpus.preparation import check_unchanged, folds_path
+    from speechbrain_can.corpus.prepared import check_unchanged, folds_path
     from speechbrain_can.inference.evaluation import predict_corpus
     from speechbrain_can.inference.recognizer import load_recognizer
     from speechbrain_can.io.files import as_text, atomic_write

@@ -32,7 +32,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from speechbrain_can.controlled.speech import Synthesizer, equalize
-from speechbrain_can.corpus.preparation import CorpusError
+from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.io.files import read_json, write_json
 
 SENTENCES = Path(__file__).parent / "sentences.tsv"

@@ -17,7 +17,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from speechbrain_can.corpus.manifest import Utterance
-from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.significance import corrected_difference
 from speechbrain_can.runs.layout import RunLayout

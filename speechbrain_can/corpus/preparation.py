@@ -1,8 +1,9 @@
 """Preparation of a corpus: a folder of CSV files for all experiments.
 
-A recipe lists candidates and converts each one to an ``Utterance``.
-``prepare_corpus`` records skipped utterances with reasons, writes manifest and
-folds, and returns immediately if the corpus is already prepared.
+A recipe lists the ``LabelledRecording`` objects of a corpus as a ``CorpusSource`` and
+calls ``prepare_corpus``, which finds the words of each recording, records skipped and
+adjusted utterances with reasons, writes manifest and folds, and returns immediately
+if the corpus is already prepared.
 """
 
 import hashlib
@@ -11,21 +12,19 @@ import os
 import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Sequence
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import pandas as pd
 from filelock import FileLock
 from tqdm import tqdm
 
-from speechbrain_can.alignment.words import AlignmentError, Words, texts_of
-from speechbrain_can.corpus.fold_lists import (
-    FoldAssignment,
-    read_folds,
-    write_folds,
-)
+from speechbrain_can.alignment.pipeline import FoundWords, words_of_alignment
+from speechbrain_can.alignment.words import AlignmentError, Words
+from speechbrain_can.corpus.fold_lists import write_folds
 from speechbrain_can.corpus.manifest import (
+    DATA_ROOT,
     Utterance,
     check_texts,
     check_utterances,
@@ -35,318 +34,297 @@ from speechbrain_can.corpus.manifest import (
     write_manifest,
     write_reasons,
 )
-from speechbrain_can.corpus.protocols import (
-    is_changing,
-    make_folds,
-    protocol_name,
-    protocol_slug,
+from speechbrain_can.corpus.prepared import (
+    DIGESTS,
+    RECORDINGS,
+    CorpusError,
+    check_unchanged,
+    checksums,
+    folds_path,
+    seal,
+    store_checksum,
 )
-from speechbrain_can.io.audio import AudioError
-from speechbrain_can.io.files import (
-    InputError,
-    read_json,
-    state_of_files,
-    write_json,
+from speechbrain_can.corpus.protocols import is_changing, make_folds
+from speechbrain_can.corpus.recordings import (
+    LabelledRecording,
+    WordSearch,
+    state_of,
 )
+from speechbrain_can.io.audio import AudioError, audio_duration
+from speechbrain_can.io.files import is_inside, read_json, write_json
 
-PIECE = 4096  # candidates that are submitted to the threads at once
+VERSION = 3  # corpora prepared by other versions are prepared again
+CHUNK = 4096  # recordings that are submitted to the threads at once
 SURPLUS = 0.5  # seconds of audio after the last word that are not reported
 
-# Checksums of the files in a prepared folder; see seal
-DIGESTS = "digests.json"
-RECORDINGS = "recordings"  # key of the checksum of all audio
 
-
-class CorpusError(InputError):
-    """Raised for unusable corpus folders; the message says what to do."""
-
-
-@dataclass
-class Corpus:
-    """A prepared corpus with the folds of one protocol.
+@dataclass(frozen=True)
+class CorpusSource:
+    """The recordings of a released corpus.
 
     Arguments
     ---------
     name : str
         Name of the corpus in results.
-    classes : list of str
-        The emotions, in the order of the class indices.
-    data_folder : str
-        Value of ``$data_root``.
-    protocol : str
-        Name of the protocol.
-    utterances : dict of str: Utterance
-        Utterances by ID.
-    folds : dict of str: FoldAssignment
-        Assignments by ID, for the utterances that the protocol uses.
-    digest : str
-        Fingerprint of manifest, folds and recordings. Results with different
-        fingerprints are not averaged.
+    data_folder : str or Path
+        Folder that the paths of recordings are relative to.
+    recordings : list of LabelledRecording
+        The recordings to use.
+    skipped : list of (str, str)
+        ID and reason of the others.
+    classes : list of str or None
+        The emotions, in the order of the class indices; None for those of the
+        recordings, sorted.
+    reference_counts : dict of str: int or None
+        Utterances per class in the reproduced publication.
+    find_words : callable or None
+        Maps a ``LabelledRecording`` and its duration in seconds to ``FoundWords``
+        and the description of an adjustment or None. Raises ``AlignmentError`` to
+        skip the recording. None reads, aligns or transcribes.
+    rule : dict
+        Everything that determines the result of ``find_words``, such as a version.
+    allow_outside : bool
+        Whether files may lie outside ``data_folder``; if not, such recordings are
+        skipped.
     """
 
     name: str
-    classes: List[str]
-    data_folder: str
-    protocol: str
-    utterances: Dict[str, Utterance]
-    folds: Dict[str, FoldAssignment]
-    digest: str
-
-    @classmethod
-    def load(cls, folder: str | Path, protocol: str) -> "Corpus":
-        """Load a corpus that ``prepare_corpus`` wrote."""
-        folder = Path(folder)
-        description = read_json(folder / "corpus.json")
-        check_unchanged(folder / "manifest.csv")
-        check_unchanged(folds_path(folder, protocol))
-        utterances = read_manifest(folder / "manifest.csv")
-        for utterance in utterances.values():
-            if utterance.emotion not in description["classes"]:
-                raise CorpusError(
-                    f"{folder / 'manifest.csv'}: {utterance.utterance_id} has the "
-                    f"label {utterance.emotion!r}, which is not one of "
-                    f"{description['classes']}"
-                )
-        folds = read_folds(folds_path(folder, protocol))
-        if not set(folds) <= set(utterances):
-            raise CorpusError(
-                f"{folds_path(folder, protocol)} lists utterances that are not "
-                "in the manifest. Delete the folder and prepare the corpus again."
-            )
-        return cls(
-            name=description["corpus"],
-            classes=description["classes"],
-            data_folder=description["data_folder"],
-            protocol=protocol_name(protocol),
-            utterances=utterances,
-            folds=folds,
-            digest=_digest(
-                folder / "manifest.csv",
-                folds_path(folder, protocol),
-                more=_digests(folder).get(RECORDINGS, ""),
-            ),
-        )
-
-    @classmethod
-    def of(cls, hparams: dict) -> "Corpus":
-        """Load the prepared corpus of plain hparams."""
-        protocol = hparams["preparation"]["protocol"]
-        return cls.load(hparams["prepared_folder"], protocol)
-
-    def speakers(self) -> Dict[str, str]:
-        """Return the speaker of each utterance by ID."""
-        return {name: u.speaker for name, u in self.utterances.items()}
-
-    def words_of(self, ids: Iterable[str]) -> List[str]:
-        """Return the running words of utterances."""
-        return [
-            text
-            for utterance_id in ids
-            for text in texts_of(self.utterances[utterance_id].words)
-        ]
-
-
-def _digest(*paths, more=""):
-    digest = hashlib.sha256(more.encode())
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _digests(folder):
-    path = folder / DIGESTS
-    return read_json(path) if path.exists() else {}
-
-
-def seal(path: Path) -> None:
-    """Store the checksum of a file that must not change."""
-    _note(path.parent, path.name, _digest(path))
-
-
-def _note(folder, name, digest):
-    write_json(folder / DIGESTS, {**_digests(folder), name: digest})
-
-
-def check_unchanged(path: Path) -> None:
-    """Raise a ``CorpusError`` if a file differs from what preparation wrote."""
-    again = f"Delete {path.parent / 'corpus.json'} to prepare the corpus again"
-    if not path.exists():
-        raise CorpusError(f"{path} is missing. {again}.")
-    if _digests(path.parent).get(path.name) != _digest(path):
-        raise CorpusError(
-            f"{path} was modified after preparation, so results would not be "
-            f"reproducible. {again}. To use custom folds, pass "
-            "--protocol=file:<path>."
-        )
-
-
-def folds_path(folder: str | Path, protocol: str) -> Path:
-    """Return the path of the fold list of a protocol."""
-    return Path(folder) / f"folds_{protocol_slug(protocol)}.csv"
-
-
-def leaks_path(folder: str | Path, protocol: str) -> Path:
-    """Return the path of the leakage report of a protocol."""
-    return Path(folder) / f"leaks_{protocol_slug(protocol)}.json"
+    data_folder: str | Path
+    recordings: List[LabelledRecording]
+    skipped: List[Tuple[str, str]]
+    classes: Optional[Sequence[str]] = None
+    reference_counts: Optional[Dict[str, int]] = None
+    find_words: Optional[Callable] = None
+    rule: dict = field(default_factory=dict)
+    allow_outside: bool = False
 
 
 def prepare_corpus(
-    folder: str | Path,
-    name: str,
-    classes: Sequence[str],
-    data_folder: str | Path,
-    protocol: str,
-    fold_seed: int,
-    rule: dict,
-    find_candidates: Callable,
-    build_utterance: Callable,
-    reference_counts: dict[str, int] | None = None,
-    sources: Sequence[str] = (),
+    source: CorpusSource,
+    save_folder: str | Path,
+    protocol: str = "group:speaker",
+    fold_seed: int = 1234,
+    aligner: Callable | None = None,
+    transcriber: Callable | None = None,
+    workers: int | None = None,
 ) -> None:
     """Prepare a corpus, unless it is already prepared.
 
-    If settings or source files have changed, the corpus is prepared again.
+    If the list of recordings, their files or the settings have changed, the corpus
+    is prepared again. Words that were aligned or transcribed are kept, so an
+    interrupted preparation resumes.
 
     Arguments
     ---------
-    folder : str or Path
+    source : CorpusSource
+        The recordings.
+    save_folder : str or Path
         Output folder.
-    name : str
-        Name of the corpus in results.
-    classes : list of str
-        The emotions, in the order of the class indices.
-    data_folder : str or Path
-        The released corpus.
     protocol : str
         See ``protocols``.
     fold_seed : int
         Seed of random folds.
-    rule : dict
-        Everything else that determines the manifest, such as the version of the
-        preparation, label mapping and alignment. Stored in ``corpus.json``.
-    find_candidates : callable
-        Takes no arguments; returns a list of records with an ``utterance_id``,
-        and a list of (ID, reason) for utterances skipped without reading them.
-    build_utterance : callable
-        Maps a record to an ``Utterance`` and the description of an adjustment or
-        None. Raises ``AlignmentError`` or ``AudioError`` to skip the utterance;
-        the message becomes the reason.
-    reference_counts : dict of str: int or None
-        Utterances per class in the reproduced publication.
-    sources : tuple of str
-        Glob patterns, relative to the data folder, of the source files. Changes
-        of their size or modification time are detected.
+    aligner : callable or None
+        Maps a waveform and a transcript to words, for recordings without an
+        alignment.
+    transcriber : callable or None
+        Maps a waveform to words, for recordings without a transcript.
+    workers : int or None
+        Processes that align and transcribe; None for one per core.
 
     Raises
     ------
     CorpusError
-        If no utterance is usable.
+        If no recording is usable, or a worker process died.
     """
-    folder = Path(folder)
-    description = {
-        "corpus": name,
-        "classes": list(classes),
-        "data_folder": os.path.abspath(data_folder),
-        "fold_seed": fold_seed,
-        "rule": rule,
-        "sources": _state(data_folder, sources),
-    }
+    folder = Path(save_folder)
+    if not (source.recordings or source.skipped):
+        raise CorpusError(
+            f"{source.data_folder}: the corpus lists no recordings"
+        )
+    source = _without_outside(source)
+    search = WordSearch(
+        folder / "words", Path(source.data_folder), aligner, transcriber
+    )
+    description = _describe_source(source, search, fold_seed)
     folder.mkdir(parents=True, exist_ok=True)
     # If several runs need the same corpus, one prepares it and others wait.
     with FileLock(folder / "prepare.lock"):
-        written = folder / "corpus.json"
-        # normalize to what JSON can represent
-        description = json.loads(json.dumps(description))
-        before = read_json(written) if written.exists() else description
-        outdated = before != description or not (folder / DIGESTS).exists()
-        if outdated and written.exists():
-            changed = [
-                k for k in description if before.get(k) != description[k]
-            ]
-            print(
-                f"{folder} was prepared with different settings, versions or files "
-                f"(changed: {', '.join(changed)}). Preparing it again."
-            )
-        if outdated or not written.exists():
+        if _is_outdated(folder, description):
             for stale in (
-                written,
+                folder / "corpus.json",
                 folder / DIGESTS,
                 *folder.glob("folds_*.csv"),
             ):
                 stale.unlink(missing_ok=True)
-            candidates, skipped = find_candidates()
-            utterances = _write_utterances(
-                folder, candidates, skipped, build_utterance, data_folder
+            utterances = _write_utterances(folder, source, search, workers)
+            print(
+                count_classes(
+                    utterances, description["classes"], source.reference_counts
+                )
             )
-            print(describe(utterances, classes, reference_counts))
-            write_json(written, description)
+            write_json(folder / "corpus.json", description)
         check_unchanged(folder / "manifest.csv")
-        path = folds_path(folder, protocol)
-        if is_changing(protocol) or path.name not in _digests(folder):
-            utterances = read_manifest(folder / "manifest.csv")
-            folds = make_folds(protocol, utterances, fold_seed)
-            write_folds(path, folds)
-            seal(path)
-            left_out = len(utterances) - len(folds)
-            if left_out:
-                print(f"{left_out} utterances are not used by {protocol}")
+        _prepare_folds(folder, protocol, fold_seed)
 
 
-def _state(data_folder: str | Path, patterns: Sequence[str]) -> str:
-    """Return a fingerprint of the names, sizes and times of source files."""
-    found = state_of_files(data_folder, *patterns) if patterns else []
-    return hashlib.sha256(repr(found).encode()).hexdigest()[:16]
+def _without_outside(source: CorpusSource) -> CorpusSource:
+    """Skip recordings whose files lie outside the folder of the corpus."""
+    if source.allow_outside:
+        return source
+    folder = Path(source.data_folder)
+    outside = {
+        recording.utterance_id: path
+        for recording in source.recordings
+        for path in (recording.wav, recording.alignment)
+        if path is not None and not is_inside(path, folder)
+    }
+    reasons = [
+        (
+            name,
+            f"{path} is outside {folder}. If this is intended, pass "
+            "--allow_outside=True.",
+        )
+        for name, path in outside.items()
+    ]
+    kept = [r for r in source.recordings if r.utterance_id not in outside]
+    return replace(source, recordings=kept, skipped=[*source.skipped, *reasons])
+
+
+def _describe_source(
+    source: CorpusSource, search: WordSearch, fold_seed: int
+) -> dict:
+    """Return everything that determines manifest and folds, for ``corpus.json``."""
+    listed = hashlib.sha256(repr(source.skipped).encode())
+    for recording in source.recordings:
+        files = [
+            state_of(search.data_folder, path)
+            for path in (recording.wav, recording.alignment)
+        ]
+        listed.update(json.dumps([asdict(recording), files]).encode())
+    emotions = {recording.emotion for recording in source.recordings}
+    description = {
+        "corpus": source.name,
+        "classes": list(source.classes or sorted(emotions)),
+        "data_folder": os.path.abspath(source.data_folder),
+        "fold_seed": fold_seed,
+        "rule": {
+            **source.rule,
+            "version": VERSION,
+            "aligner": repr(search.aligner),
+            "transcriber": repr(search.transcriber),
+        },
+        "recordings": listed.hexdigest()[:16],
+    }
+    # Normalize to what JSON can represent.
+    return json.loads(json.dumps(description))
+
+
+def _is_outdated(folder: Path, description: dict) -> bool:
+    """Return whether a corpus must be prepared, and print why it is prepared again."""
+    written = folder / "corpus.json"
+    if not written.exists():
+        return True
+    before = read_json(written)
+    if before == description and (folder / DIGESTS).exists():
+        return False
+    changed = [k for k in description if before.get(k) != description[k]]
+    print(
+        f"{folder} was prepared with different settings, versions or files "
+        f"(changed: {', '.join(changed)}). Preparing it again."
+    )
+    return True
+
+
+def _prepare_folds(folder: Path, protocol: str, fold_seed: int) -> None:
+    """Write the fold list of a protocol if it is missing or may have changed."""
+    path = folds_path(folder, protocol)
+    if not is_changing(protocol) and path.name in checksums(folder):
+        return
+    utterances = read_manifest(folder / "manifest.csv")
+    folds = make_folds(protocol, utterances, fold_seed)
+    write_folds(path, folds)
+    seal(path)
+    unused = len(utterances) - len(folds)
+    if unused:
+        print(f"{unused} utterances are not used by {protocol}")
+
+
+def as_utterance(
+    recording: LabelledRecording, found: FoundWords, duration: float
+) -> Utterance:
+    """Convert a recording and its words to a row of the manifest."""
+    absolute = os.path.isabs(recording.wav)
+    utterance = Utterance(
+        utterance_id=recording.utterance_id,
+        duration=duration,
+        wav=recording.wav if absolute else f"{DATA_ROOT}/{recording.wav}",
+        speaker=recording.speaker,
+        session=recording.session,
+        dialog=recording.dialog,
+        scripted=recording.scripted,
+        emotion=recording.emotion,
+        words=Words(found.tiled()),
+        transcription=recording.transcript or "",
+        aligned_by=found.aligned_by,
+        votes=recording.votes,
+        extra=recording.extra,
+    )
+    check_words(utterance.words)
+    check_texts(utterance)
+    return utterance
+
+
+def _word_finder(
+    source: CorpusSource, search: WordSearch, workers: int | None
+) -> Callable:
+    """Return the function that finds the words of a recording."""
+    if source.find_words is not None:
+        return source.find_words
+    problems = search.run(
+        [r for r in source.recordings if r.alignment is None], workers
+    )
+
+    def find(recording, duration):
+        if recording.alignment is not None:
+            path = search.data_folder / recording.alignment
+            return words_of_alignment(path, duration), None
+        if recording.utterance_id in problems:
+            raise AlignmentError(problems[recording.utterance_id])
+        return search.read(recording), None
+
+    return find
 
 
 def _write_utterances(
-    folder: Path,
-    candidates: list,
-    skipped: list[tuple[str, str]],
-    build_utterance: Callable,
-    data_folder: str | Path,
+    folder: Path, source: CorpusSource, search: WordSearch, workers: int | None
 ) -> list[Utterance]:
     """Write manifest.csv, skipped.csv and adjusted.csv, and print a summary."""
-    checksums = {}
+    find_words = _word_finder(source, search, workers)
+    audio_checksums = {}
 
-    def attempt(candidate):
+    def attempt(recording):
         try:
-            utterance, adjustment = build_utterance(candidate)
-            check_words(utterance.words)
-            check_texts(utterance)
-            adjustment = adjustment or _without_words(utterance)
-            audio = Path(resolve_wav(utterance, data_folder)).read_bytes()
-            checksums[utterance.utterance_id] = zlib.crc32(audio)
-            return replace(utterance, words=Words(utterance.words)), adjustment
+            duration = audio_duration(search.data_folder / recording.wav)
+            found, adjustment = find_words(recording, duration)
+            utterance = as_utterance(recording, found, duration)
+            audio = Path(resolve_wav(utterance, search.data_folder))
+            name = recording.utterance_id
+            audio_checksums[name] = zlib.crc32(audio.read_bytes())
+            return utterance, adjustment or _surplus(utterance)
         except (AlignmentError, AudioError) as error:
             return None, str(error)
 
-    # Decoding audio releases the GIL, so threads use all cores.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        # Submit in pieces to bound the memory of pending work.
-        pieces = (
-            candidates[i : i + PIECE] for i in range(0, len(candidates), PIECE)
-        )
-        built = list(
-            tqdm(
-                (
-                    found
-                    for piece in pieces
-                    for found in pool.map(attempt, piece)
-                ),
-                total=len(candidates),
-                desc="preparation",
-                unit="utterance",
-                disable=None,
-            )
-        )
-    utterances, adjusted = [], []
-    for candidate, (utterance, reason) in zip(candidates, built):
+    utterances, adjusted, skipped = [], [], list(source.skipped)
+    for recording, (utterance, reason) in zip(
+        source.recordings, _in_threads(attempt, source.recordings)
+    ):
         if utterance is None:
-            skipped.append((candidate.utterance_id, reason))
+            skipped.append((recording.utterance_id, reason))
             continue
         utterances.append(utterance)
         if reason is not None:
-            adjusted.append((candidate.utterance_id, reason))
+            adjusted.append((recording.utterance_id, reason))
     write_reasons(folder / "skipped.csv", skipped)
     write_reasons(folder / "adjusted.csv", adjusted)
     if not utterances:
@@ -357,8 +335,10 @@ def _write_utterances(
     check_utterances(utterances)
     write_manifest(folder / "manifest.csv", utterances)
     seal(folder / "manifest.csv")
-    recordings = repr(sorted(checksums.items())).encode()
-    _note(folder, RECORDINGS, hashlib.sha256(recordings).hexdigest()[:16])
+    recordings = repr(sorted(audio_checksums.items())).encode()
+    store_checksum(
+        folder, RECORDINGS, hashlib.sha256(recordings).hexdigest()[:16]
+    )
     print(f"{len(utterances)} utterances in {folder / 'manifest.csv'}")
     print(f"{len(skipped)} skipped utterances in {folder / 'skipped.csv'}")
     if adjusted:
@@ -368,7 +348,20 @@ def _write_utterances(
     return utterances
 
 
-def _without_words(utterance: Utterance) -> str | None:
+def _in_threads(function: Callable, items: list) -> Iterator:
+    """Yield the result of each item, in order, and show the progress."""
+    # Decoding audio releases the GIL, so threads use all cores. Submitting in
+    # chunks bounds the memory of pending work.
+    with ThreadPoolExecutor(os.cpu_count()) as pool, tqdm(
+        total=len(items), desc="preparation", unit="utterance", disable=None
+    ) as progress:
+        for i in range(0, len(items), CHUNK):
+            for result in pool.map(function, items[i : i + CHUNK]):
+                progress.update()
+                yield result
+
+
+def _surplus(utterance: Utterance) -> str | None:
     """Return a note on audio that continues long after the last word, or None.
 
     The sample rate in its header may be wrong.
@@ -382,7 +375,7 @@ def _without_words(utterance: Utterance) -> str | None:
     return None
 
 
-def describe(
+def count_classes(
     utterances: Sequence[Utterance],
     classes: Sequence[str],
     reference_counts: dict[str, int] | None = None,

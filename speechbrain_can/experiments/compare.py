@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 import speechbrain as sb
 from speechbrain_can.corpus.fold_lists import count_folds, read_folds
-from speechbrain_can.corpus.preparation import folds_path
+from speechbrain_can.corpus.prepared import folds_path
 from speechbrain_can.io.files import read_json
 from speechbrain_can.metrics.metrics import METRICS
 from speechbrain_can.runs.layout import RunLayout, runs_of_comparison

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from speechbrain.utils.run_opts import RunOptions
-from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
 from speechbrain_can.metrics.metrics import METRICS, recalls

@@ -24,7 +24,7 @@ from speechbrain_can.corpus.fold_lists import (
     read_folds,
     split_fold,
 )
-from speechbrain_can.corpus.preparation import folds_path
+from speechbrain_can.corpus.prepared import folds_path
 from speechbrain_can.experiments.compare import Run, plan_run
 from speechbrain_can.experiments.ray import (
     RETRIES,

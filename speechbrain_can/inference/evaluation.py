@@ -14,7 +14,7 @@ from speechbrain_can.corpus.manifest import (
     read_manifest,
     resolve_wav,
 )
-from speechbrain_can.corpus.preparation import check_unchanged
+from speechbrain_can.corpus.prepared import check_unchanged
 from speechbrain_can.inference.prediction import Prediction
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.io.audio import read_waveform

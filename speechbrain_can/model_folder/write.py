@@ -13,7 +13,7 @@ from typing import Sequence
 import torch
 
 from speechbrain.dataio.encoder import CategoricalEncoder
-from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.metrics.metrics import METRICS
 from speechbrain_can.model_folder.parameters import PACKED, save_network
 from speechbrain_can.settings.hparams import SETTINGS, Settings

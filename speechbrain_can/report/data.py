@@ -11,7 +11,7 @@ import torch
 
 from speechbrain_can.controlled.key_attention import key_tables
 from speechbrain_can.corpus.leakage import find_leaks
-from speechbrain_can.corpus.preparation import Corpus, folds_path, leaks_path
+from speechbrain_can.corpus.prepared import Corpus, folds_path, leaks_path
 from speechbrain_can.io.files import InputError, read_json
 from speechbrain_can.metrics.calibration import calibration_error
 from speechbrain_can.runs.layout import RunLayout, find_runs

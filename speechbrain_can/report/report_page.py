@@ -7,7 +7,7 @@ import pandas as pd
 
 from speechbrain_can.corpus.fold_lists import count_folds
 from speechbrain_can.corpus.leakage import format_leaks
-from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.corpus.sentences import sentence_of
 from speechbrain_can.metrics.metrics import METRICS, confusion, recalls
 from speechbrain_can.report.comparison import summarise_systems

@@ -152,8 +152,9 @@ def read_settings(
 ) -> Settings:
     """Read an hparams file and the files it is based on.
 
-    A file with the key ``base``, a path relative to its folder, contains only
-    the keys that differ from its base. Bases may have bases.
+    A file with the key ``base``, a path relative to its folder or a list of them,
+    contains only the keys that differ from its bases. Later bases replace the keys
+    of earlier ones. Bases may have bases.
 
     Arguments
     ---------
@@ -188,9 +189,7 @@ def read_settings(
 def _complete(path: Path, hparams: dict) -> dict:
     """Merge the hparams of a file with its base and check its keys."""
     known = READ | _referred(hparams) | _named_by_code(path)
-    merged = {}
-    if BASE in hparams:
-        merged = _with_bases(path.parent / hparams.pop(BASE), {path.resolve()})
+    merged = _merged_bases(path, hparams, {path.resolve()})
     _check_keys(path, hparams, known | set(merged))
     if not merged:
         return hparams
@@ -198,18 +197,24 @@ def _complete(path: Path, hparams: dict) -> dict:
     return merged
 
 
-def _with_bases(path: Path, above: set[Path]) -> dict:
-    """Merge the hparams of a base with its own bases."""
-    if path.resolve() in above:
-        raise SettingsError(
-            f"{path} is its own base, directly or through other files"
-        )
-    hparams = _read(path)
-    if BASE not in hparams:
-        return hparams
-    base = path.parent / hparams.pop(BASE)
-    merged = _with_bases(base, above | {path.resolve()})
-    merged.update(hparams)
+def _merged_bases(path: Path, hparams: dict, above: set[Path]) -> dict:
+    """Remove the bases from the hparams of a file and return them, merged."""
+    bases = hparams.pop(BASE, [])
+    merged = {}
+    for name in [bases] if isinstance(bases, str) else bases:
+        base = path.parent / name
+        if base.resolve() in above:
+            raise SettingsError(
+                f"{base} is its own base, directly or through other files"
+            )
+        own = _read(base)
+        # keeps the order of keys of the first base
+        found = _merged_bases(base, own, above | {base.resolve()}) or own
+        found.update(own)
+        if merged:
+            merged.update(found)
+        else:
+            merged = found
     return merged
 
 

@@ -10,7 +10,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain_can.alignment.words import texts_of
 from speechbrain_can.corpus.manifest import Utterance, column_value, read_votes
-from speechbrain_can.corpus.preparation import CorpusError
+from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.features.cache import FeatureStore
 from speechbrain_can.features.normalization import standardize
 from speechbrain_can.lobes.ragged import WordFrames

@@ -12,7 +12,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.fold_lists import PARTS, split_fold
-from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.features.augmentation import AugmentedFeatures
 from speechbrain_can.features.cache import FeatureStore
 from speechbrain_can.runs.layout import FoldLayout

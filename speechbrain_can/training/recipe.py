@@ -20,7 +20,7 @@ from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.fold_lists import check_classes, count_folds
 from speechbrain_can.corpus.leakage import check_leaks, find_leaks, format_leaks
-from speechbrain_can.corpus.preparation import Corpus, leaks_path
+from speechbrain_can.corpus.prepared import Corpus, leaks_path
 from speechbrain_can.io.files import InputError, advice, read_json, write_json
 from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.results import (

@@ -32,7 +32,8 @@ from measure import (
 import speechbrain as sb
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
-from speechbrain_can.corpus.preparation import Corpus, prepare_corpus
+from speechbrain_can.corpus.preparation import prepare_corpus
+from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.features.cache import FeatureStore
 from speechbrain_can.io.audio import audio_duration
 from speechbrain_can.settings.hparams import read_settings

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -21,7 +23,7 @@ from speechbrain_can.controlled.speech import (
     _share_merged,
     equalize,
 )
-from speechbrain_can.corpus.preparation import CorpusError
+from speechbrain_can.corpus.prepared import CorpusError
 
 
 def test_twenty_sentences_a_class_and_a_key_in_each():
@@ -149,15 +151,29 @@ def pitch(samples, rate):
     return rate / lags[correlation[lags].argmax()]
 
 
-def test_semitones_are_heard():
-    synthesizer = Synthesizer()
-    words = ["we", "are", "now", "in", "may"]
+SPEAK = """
+import sys
+import numpy as np
+from speechbrain_can.controlled.speech import Synthesizer
+
+synthesizer = Synthesizer()
+semitones = [int(sys.argv[2])] * 5
+words = ["we", "are", "now", "in", "may"]
+samples, starts = synthesizer.speak(words, "en-us+f1", 50, 150, semitones)
+np.savez(sys.argv[1], samples=samples[starts[2]:], rate=synthesizer.sample_rate)
+"""
+
+
+def test_semitones_change_the_pitch(tmp_path):
+    """Each in its own process: eSpeak NG depends on what it spoke before."""
     heard = {}
     for semitones in (-4, 0, 4, 8):
-        samples, starts = synthesizer.speak(
-            words, "en-us+f1", 50, 150, [semitones] * len(words)
+        path = str(tmp_path / f"{semitones}.npz")
+        subprocess.run(
+            [sys.executable, "-c", SPEAK, path, str(semitones)], check=True
         )
-        heard[semitones] = pitch(samples[starts[2] :], synthesizer.sample_rate)
+        spoken = np.load(path)
+        heard[semitones] = pitch(spoken["samples"], int(spoken["rate"]))
     for semitones in (-4, 4, 8):
         moved = 12 * np.log2(heard[semitones] / heard[0])
         assert moved == pytest.approx(semitones, abs=1.5)
@@ -243,4 +259,4 @@ def test_the_recipe_prepares_all_of_it(
     lines = (tmp_path / "skipped.csv").read_text().splitlines()
     assert lines == ["ID,reason"]
     description = json.loads((tmp_path / "corpus.json").read_text())
-    assert description["corpus"] == "controlled corpus (IEMOCAP layout)"
+    assert description["corpus"] == "IEMOCAP"

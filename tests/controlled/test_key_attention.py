@@ -13,7 +13,7 @@ from speechbrain_can.controlled.key_attention import (
 )
 from speechbrain_can.corpus.fold_lists import FoldAssignment, write_folds
 from speechbrain_can.corpus.manifest import write_manifest
-from speechbrain_can.corpus.preparation import folds_path, seal
+from speechbrain_can.corpus.prepared import folds_path, seal
 from speechbrain_can.io.files import write_json
 from speechbrain_can.metrics.metrics import METRICS
 from speechbrain_can.runs.layout import FoldLayout

@@ -9,11 +9,9 @@ from helpers.corpora import write_wav
 from speechbrain_can.alignment.aligners.equal import EqualSegments
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.corpus.manifest import read_manifest
-from speechbrain_can.corpus.preparation import CorpusError
-from speechbrain_can.corpus.recordings import (
-    LabelledRecording,
-    prepare_recordings,
-)
+from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
+from speechbrain_can.corpus.prepared import CorpusError
+from speechbrain_can.corpus.recordings import LabelledRecording
 
 
 class Counting(EqualSegments):
@@ -61,13 +59,11 @@ def recording(name, transcript="So what?", **known):
 
 
 def prepare(corpus, recordings, aligner, **settings):
-    prepare_recordings(
-        folder=corpus.parent / "prepared",
-        name="mine",
-        data_folder=corpus,
+    prepare_corpus(
+        CorpusSource("mine", corpus, recordings, []),
+        corpus.parent / "prepared",
         protocol="random10",
         fold_seed=1,
-        find_recordings=lambda: (recordings, []),
         **{"aligner": aligner, "workers": 1, **settings},
     )
     return read_manifest(corpus.parent / "prepared" / "manifest.csv")

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 RECIPES = {
     name: ROOT / "recipes" / name / "multimodal_emotion_recognition"
-    for name in ("IEMOCAP", "EmoDB")
+    for name in ("IEMOCAP", "EmoDB", "ControlledCorpus")
 }
 
 
@@ -68,7 +68,6 @@ WHISPER = [
     "can_whisper_words",
     "can_whisper_roberta",
     "can_whisper_decoder",
-    "can_whisper_egemaps",
     "can_whisper_finetuned",
 ]
 

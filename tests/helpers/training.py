@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 
 import speechbrain as sb
 from speechbrain.utils.run_opts import RunOptions
-from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.settings.hparams import read_settings
 from speechbrain_can.training.fold import Fold, set_up
 

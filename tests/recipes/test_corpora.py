@@ -10,7 +10,7 @@ from helpers.recipes import ROOT, load_module, run
 from speechbrain_can.controlled.speech import Synthesizer
 from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.manifest import read_manifest
-from speechbrain_can.corpus.preparation import Corpus, CorpusError
+from speechbrain_can.corpus.prepared import Corpus, CorpusError
 
 RECIPES = {
     name: ROOT / "recipes" / name / "multimodal_emotion_recognition"
@@ -75,8 +75,8 @@ def test_ravdess(speak, tmp_path):
     assert words_of(row) == "dogs are sitting by the door"
     assert row.aligned_by == "pocketsphinx"
     assert skipped == {
-        "03-02-03-01-01-01-01": "it is sung",
-        "mine": "the file name has not the seven numbers",
+        "03-02-03-01-01-01-01": "the recording is sung",
+        "mine": "the file name does not consist of seven numbers",
     }
 
 
@@ -131,7 +131,7 @@ def test_meld(speak, tmp_path):
     )
     assert words_of(row) == "oh my god that is so great"
     assert skipped["test_dia0_utt2"] == "unknown emotion 'bored'"
-    assert "only its video" in skipped["train_dia0_utt9"]
+    assert "there is only a video" in skipped["train_dia0_utt9"]
     corpus = Corpus.load(tmp_path / "results" / "prepared", "given")
     parts = split_fold(corpus.folds, 0)
     for part, ids in parts.items():
@@ -173,7 +173,7 @@ def test_msp_podcast(speak, tmp_path):
     assert rows["MSP_0003"].speaker == "unknown_MSP_0003"
     assert skipped == {
         "MSP_0004": "label 'X': no agreement",
-        "MSP_0005": "part 'Test3' is not used",
+        "MSP_0005": "the set 'Test3' is not used",
     }
 
 
@@ -257,7 +257,7 @@ def test_what_is_wrong_with_a_table_is_told(speak, tmp_path):
     assert "lists no recordings" in message()
     row = ("a.wav", "ang", "x")
     table(corpus, ("wav", "emotion", "speaker"), row, row)
-    assert "line 3: the ID 'a' stands on line 2 too" in message()
+    assert "line 3: the ID 'a' also occurs on line 2" in message()
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_what_is_wrong_with_a_table_is_told(speak, tmp_path):
     [
         ("RAVDESS", "ravdess.prepare_ravdess", "no folders Actor_01"),
         ("CREMA-D", "cremad.prepare_cremad", "no folder AudioWAV"),
-        ("MELD", "meld.prepare_meld", "has no train_sent_emo.csv"),
+        ("MELD", "meld.prepare_meld", "lacks train_sent_emo.csv"),
         ("MSP-Podcast", "msp_podcast.prepare_msp_podcast", "has no Labels"),
     ],
 )

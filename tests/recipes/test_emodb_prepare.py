@@ -8,7 +8,7 @@ from helpers.corpora import write_wav
 from speechbrain_can.alignment.readers.xlabel import read_xlabel
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import read_manifest
-from speechbrain_can.corpus.preparation import Corpus, CorpusError
+from speechbrain_can.corpus.prepared import Corpus, CorpusError
 
 
 @pytest.fixture
@@ -86,10 +86,10 @@ def test_a_cut_recording_keeps_the_syllables_in_it(emodb_release, prepare):
     ]
     assert utterances["08a01Wa"].words[2] == Word("pen", 0.6, 0.7)
     assert adjusted == {
-        "03a01Wa": "cut before the end: 2 of 3 syllables are in the audio "
-        "of 0.40 s",
-        "08a01Wa": "cut within the last syllable: it ends at 0.80 s, the audio "
-        "at 0.70 s",
+        "03a01Wa": "truncated before the end: 2 of 3 syllables are in the "
+        "audio of 0.40 s",
+        "08a01Wa": "truncated in the last syllable: it ends at 0.80 s, the "
+        "audio at 0.70 s",
         "09a01Wa": "with equal segments: the alignment contains no words",
     }
 
@@ -115,7 +115,7 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
     assert (der.start, der.end, pen.end) == (0.0, 0.3, 0.4)
     assert la.end == pen.start == pytest.approx(0.35)
     assert len(utterances["08a01Wa"].words) == 3
-    assert list(adjusted) == ["09a01Wa"] and "cut" in adjusted["09a01Wa"]
+    assert list(adjusted) == ["09a01Wa"] and "truncated" in adjusted["09a01Wa"]
 
 
 def test_canonical_text_says_nothing_of_the_emotion(
@@ -148,7 +148,7 @@ def test_other_files_are_listed(emodb_release, prepare):
 def test_wrong_folders(emodb_prepare, emodb_release, tmp_path):
     with pytest.raises(CorpusError, match="does not exist"):
         emodb_prepare.prepare_emodb(tmp_path / "nowhere", tmp_path)
-    with pytest.raises(CorpusError, match="give the folder above it"):
+    with pytest.raises(CorpusError, match="Pass its parent folder"):
         emodb_prepare.prepare_emodb(emodb_release / "wav", tmp_path)
 
 

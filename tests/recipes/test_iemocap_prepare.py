@@ -7,8 +7,9 @@ import soundfile
 from helpers.corpora import WDSEG_HEADER, wdseg
 
 from speechbrain_can.alignment.words import Word
+from speechbrain_can.corpus import preparation
 from speechbrain_can.corpus.manifest import read_manifest, read_votes
-from speechbrain_can.corpus.preparation import Corpus, CorpusError
+from speechbrain_can.corpus.prepared import Corpus, CorpusError
 
 GOOD = "Ses01F_impro01_F000"
 BAD = "Ses03M_impro05a_F001"
@@ -109,7 +110,7 @@ def damage_empty_audio(release):
         (damage_end_before_start, "line 3: 'what' ends at 0.56 s, not after"),
         (damage_past_the_audio, "ends at 2.00 s but the audio is 1.00 s long"),
         (damage_no_words, "the alignment contains no words"),
-        (damage_only_a_header, "the alignment contains no words"),
+        (damage_only_a_header, "the alignment is empty"),
         (damage_missing_audio, "audio file not found"),
         (damage_unreadable_audio, "the audio cannot be decoded"),
         (damage_silent_audio, "the audio is silent"),
@@ -211,10 +212,12 @@ def test_missing_folder(iemocap_prepare, tmp_path):
 def test_wrong_level_of_the_release(iemocap_prepare, release, tmp_path):
     with pytest.raises(CorpusError, match="Session1 is a single session") as e:
         iemocap_prepare.prepare_iemocap(release.folder / "Session1", tmp_path)
-    assert str(release.folder) in str(e.value).split("give the folder above")[1]
-    with pytest.raises(CorpusError, match="has no Session1 to .*; give") as e:
+    assert (
+        str(release.folder) in str(e.value).split("Pass its parent folder")[1]
+    )
+    with pytest.raises(CorpusError, match="has no Session1 to .*Pass") as e:
         iemocap_prepare.prepare_iemocap(release.folder.parent, tmp_path)
-    assert str(e.value).endswith(str(release.folder))
+    assert str(e.value).endswith(f"Pass {release.folder}.")
 
 
 def test_incomplete_release(iemocap_prepare, release, tmp_path):
@@ -262,13 +265,11 @@ def test_prepared_once_until_a_setting_changes(
     assert not (tmp_path / "prepared" / "folds_random10.csv").exists()
 
 
-def test_another_rule_prepares_anew(
-    prepare, iemocap_prepare, tmp_path, monkeypatch, capsys
-):
+def test_another_rule_prepares_anew(prepare, tmp_path, monkeypatch, capsys):
     prepare()
     manifest = tmp_path / "prepared" / "manifest.csv"
     written = manifest.stat().st_mtime_ns
-    monkeypatch.setattr(iemocap_prepare, "VERSION", "another")
+    monkeypatch.setattr(preparation, "VERSION", "another")
     prepare()
     assert manifest.stat().st_mtime_ns != written
     assert "prepared with different settings" in capsys.readouterr().out

@@ -9,7 +9,7 @@ from helpers.training import logged, overfit_one_batch
 
 from speechbrain_can.controlled.generator import SENTENCES, read_sentences
 from speechbrain_can.corpus.fold_lists import split_fold
-from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.io.files import read_json
 from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.settings.hparams import read_settings
@@ -24,7 +24,7 @@ SOURCES = {
     "can_wavlm_roberta_finetuned": ("wavlm", "roberta"),
     **{f"encoders/{name}": ("whisper", None) for name in WHISPER},
     "encoders/can_whisper_roberta": ("whisper", "roberta"),
-    "encoders/can_whisper_egemaps": ("whisper", "roberta"),
+    "can_best_egemaps": ("whisper", "roberta"),
     "can_best": ("whisper", "roberta"),
 }
 HPARAMS = RECIPES["IEMOCAP"] / "hparams" / "encoders"
@@ -51,7 +51,8 @@ FINE_TUNED = "encoders/can_whisper_finetuned"
         *((f"encoders/{name}", []) for name in PAIRS + WHISPER),
         (FINE_TUNED, ["--trained_layers=1"]),
         (FINE_TUNED, ["--trained_layers=null"]),
-        ("can_best", []),
+        ("can_best", ["--generator=null"]),
+        ("can_best_egemaps", ["--generator=null"]),
     ],
 )
 def test_every_pair_trains(name, options, controlled_corpus, tiny, tmp_path):
@@ -62,6 +63,7 @@ def test_every_pair_trains(name, options, controlled_corpus, tiny, tmp_path):
         *overrides(name, tiny),
         *options,
         model=name,
+        recipe="ControlledCorpus" if "best" in name else "IEMOCAP",
     )
     result = read_json(tmp_path / "fold_0" / "result.json")
     assert 0 <= result["WA"] <= 1 and result["epochs"] == 1
@@ -91,7 +93,12 @@ def test_the_fine_tuned_part_has_a_learning_rate_of_its_own(tiny, tmp_path):
             read_settings(
                 HPARAMS / f"{name}.yaml",
                 "\n".join(
-                    [*values, f"freeze: {freeze}", f"output_folder: {tmp_path}"]
+                    [
+                        *values,
+                        f"freeze: {freeze}",
+                        f"output_folder: {tmp_path}",
+                        "data_folder: x",
+                    ]
                 ),
             ).build()
         )
@@ -124,7 +131,8 @@ def make_brain(hparams):
 def test_the_text_of_the_package_is_enough_for_subwords(tmp_path):
     """As the file has it; a fold trains on hardly less."""
     hparams = read_settings(
-        HPARAMS / "can_mfcc_sentencepiece.yaml", f"output_folder: {tmp_path}"
+        HPARAMS / "can_mfcc_sentencepiece.yaml",
+        f"output_folder: {tmp_path}\ndata_folder: x",
     ).build()
     words = [
         word
@@ -167,7 +175,7 @@ def test_two_processes_fine_tune(controlled_corpus, tiny, tmp_path):
         model=f"encoders/{name}",
         python=DDP,
     )
-    assert printed.count(f"{name} on controlled corpus") == 1
+    assert printed.count(f"{name} on IEMOCAP") == 1
     losses = logged(tmp_path, "loss")
     assert len(losses) == 15 and losses[-1] < 0.8 * losses[0]
 
@@ -203,10 +211,13 @@ def test_a_swap_moves_nothing_else(tmp_path, tiny):
         ]
         hparams = read_settings(
             HPARAMS / f"{name}.yaml",
-            "\n".join([*values, f"output_folder: {tmp_path}"]),
+            "\n".join(
+                [*values, f"output_folder: {tmp_path}", "data_folder: x"]
+            ),
         ).build()
         plain = read_settings(
-            HPARAMS.parent / "can.yaml", {"output_folder": str(tmp_path)}
+            HPARAMS.parent / "can.yaml",
+            {"output_folder": str(tmp_path), "data_folder": "x"},
         ).build()
         for part in ("fusion", "classifier"):
             assert repr(hparams[part]) == repr(plain[part])
@@ -234,7 +245,9 @@ def test_other_features_in_yaml(controlled_corpus, tmp_path):
             "!new:speechbrain_can.features.spectral.SegmentFbank\n"
             "    n_mels: 60\n"
         )
-        hparams = read_settings(path, {"output_folder": str(tmp_path)}).build()
+        hparams = read_settings(
+            path, {"output_folder": str(tmp_path), "data_folder": "x"}
+        ).build()
         audio = WordFrames(
             hparams["normalize"](torch.randn(30, 60)),
             torch.tensor([30]),

@@ -212,21 +212,26 @@ def test_an_override_of_an_unknown_key_is_refused():
         read_settings(path, "glove: x.txt")
 
 
-def test_both_recipes_have_every_system_of_the_paper():
+def test_these_recipes_have_every_system_of_the_paper():
     encoders = {
         "IEMOCAP": PAIRS,
         "EmoDB": ["can_ecapa", "can_egemaps", "can_mfcc_sentencepiece"],
+        "ControlledCorpus": [],
     }
-    best = {
-        "IEMOCAP": [
-            *("can_best", "text_best", "audio_best", "can_small_data"),
-            "can_fast",
+    more = {
+        "IEMOCAP": [*WHISPER, "can_small_data", "can_fast"],
+        "EmoDB": [
+            *WHISPER,
+            *("can_whisper_egemaps", "can_best", "emodb_whisper_base"),
+            "can_small_data",
         ],
-        "EmoDB": ["can_best", "emodb_whisper_base", "can_small_data"],
+        "ControlledCorpus": [
+            *("can_best", "can_best_egemaps", "text_best", "audio_best")
+        ],
     }
     for name, recipe in RECIPES.items():
         found = [path.stem for path in (recipe / "hparams").rglob("*.yaml")]
-        every = [*SYSTEMS, *encoders[name], *WHISPER, *best[name]]
+        every = [*SYSTEMS, *encoders[name], *more[name]]
         assert sorted(found) == sorted(every)
 
 
@@ -265,7 +270,11 @@ def test_every_file_builds(path, tmp_path):
 @pytest.mark.parametrize("path", HPARAMS, ids=IDS)
 def test_each_file_builds_the_system_of_its_name(path, tmp_path):
     own = ruamel.yaml.YAML().load(path)
-    if path.stem != "can":
+    if "ControlledCorpus" in path.parts:
+        systems, corpus = own.pop("base")
+        assert systems.endswith(f"/{path.name}") and not own
+        assert corpus == "../corpus.yaml"
+    elif path.stem != "can":
         assert own.pop("base") == "can.yaml"
         folder = own.pop("output_folder").value
         assert folder == f"results/{path.stem}/<seed>"
@@ -306,7 +315,8 @@ def test_the_paper_has_the_last_word(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(RECIPES["IEMOCAP"])
     with open(path, encoding="utf-8") as stream:
         hparams = load_hyperpyyaml(
-            stream, {"fold": 0, "output_folder": str(tmp_path)}
+            stream,
+            {"fold": 0, "data_folder": "x", "output_folder": str(tmp_path)},
         )
     expected = {
         "classes": 7,
@@ -369,12 +379,18 @@ def test_the_command_prints_what_plain_hyperpyyaml_builds(
     monkeypatch.syspath_prepend(RECIPES["IEMOCAP"])
     path = RECIPES["IEMOCAP"] / "hparams" / "no_stop_gradient.yaml"
     found = CliRunner().invoke(
-        main, ["hparams", str(path), f"--output_folder={tmp_path}", "--fold=0"]
+        main,
+        [
+            *("hparams", str(path), f"--output_folder={tmp_path}"),
+            *("--fold=0", "--data_folder=x"),
+        ],
     )
     assert found.exit_code == 0
     assert "base:" not in found.output
     printed = load_hyperpyyaml(found.output)
-    ours = read_settings(path, f"output_folder: {tmp_path}\nfold: 0").build()
+    ours = read_settings(
+        path, f"output_folder: {tmp_path}\nfold: 0\ndata_folder: x"
+    ).build()
     assert repr(printed["model"]) == repr(ours["model"])
     assert printed["fusion"].stop_gradient is False
     for parameter, other in zip(
@@ -383,7 +399,7 @@ def test_the_command_prints_what_plain_hyperpyyaml_builds(
         assert torch.equal(parameter, other)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", ["EmoDB", "ControlledCorpus"])
 def test_extra_requirements(name):
     lines = (RECIPES[name] / "extra_requirements.txt").read_text().split()
     assert lines and all(">=" in line for line in lines)

@@ -111,8 +111,7 @@ def _release(kind):
         for other in ("EmoEvaluation", "transcriptions"):
             (session / "dialog" / other).mkdir(parents=True, exist_ok=True)
         path.replace(session / "dialog" / kind / f"{_NAME}.txt")
-        iemocap.find_turns([session], _CLASS_OF)
-        iemocap.find_votes([session])
+        iemocap.list_recordings([session], _CLASS_OF)
 
     return read
 

@@ -16,7 +16,7 @@ from speechbrain.utils.epoch_loop import EpochCounter
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import ManifestError, read_votes
-from speechbrain_can.corpus.preparation import Corpus, CorpusError
+from speechbrain_can.corpus.prepared import Corpus, CorpusError
 from speechbrain_can.features.augmentation import (
     AugmentedFeatures,
     augment_speech,

@@ -1,15 +1,14 @@
-"""Data preparation of CREMA-D (Cao et al., 2014): acted speech, twelve sentences.
+"""Data preparation of CREMA-D (Cao et al., 2014): twelve acted sentences.
 
-Download: https://github.com/CheyneyComputerScience/CREMA-D. Nothing is downloaded here."""
+Download the corpus from https://github.com/CheyneyComputerScience/CREMA-D.
+"""
 
 import re
 from pathlib import Path
 
-from speechbrain_can.corpus.preparation import CorpusError
-from speechbrain_can.corpus.recordings import (
-    LabelledRecording,
-    prepare_recordings,
-)
+from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
+from speechbrain_can.corpus.prepared import CorpusError
+from speechbrain_can.corpus.recordings import LabelledRecording
 
 EMOTIONS = {
     "ANG": "ang",
@@ -33,76 +32,54 @@ SENTENCES = {
     "TSI": "The surface is slick",
     "WSI": "We'll stop in a couple of minutes",
 }
-# actor, sentence, emotion, level
-_NAME = re.compile(
+# Actor, sentence, emotion, intensity
+NAME = re.compile(
     rf"(?P<actor>1\d{{3}})_(?P<sentence>{'|'.join(SENTENCES)})_"
     rf"(?P<emotion>{'|'.join(EMOTIONS)})_\w+"
 )
 
 
-def prepare_cremad(
-    data_folder,
-    save_folder,
-    protocol="group:speaker",
-    fold_seed=1234,
-    aligner=None,
-    workers=None,
-):
-    """Prepares CREMA-D, unless it is prepared already.
+def prepare_cremad(data_folder, save_folder, **options):
+    """Prepare CREMA-D, unless it is already prepared.
 
-    The class is the emotion that was acted, not what raters heard.
+    The label is the acted emotion, not the emotion that raters perceived.
 
     Arguments
     ---------
     data_folder : str
-        The folder that holds ``AudioWAV``.
+        The folder that contains ``AudioWAV``.
     save_folder : str
-        Where to write.
-    protocol : str
-        ``group:speaker`` or another one of ``speechbrain_can.corpus.protocols``.
-    fold_seed : int
-        Seed of random folds.
-    aligner : callable
-        Places the words of the sentences.
-    workers : int or None
-        Processes that align; None takes one a core.
+        Output folder.
+    **options
+        ``protocol``, ``fold_seed``, ``aligner`` and ``workers``; see
+        ``prepare_corpus``.
 
     Raises
     ------
     CorpusError
-        If the folder is not CREMA-D, or nothing in it can be used.
+        If the folder is not CREMA-D, or no recording is usable.
     """
     folder = Path(data_folder)
     if not (folder / "AudioWAV").is_dir():
         raise CorpusError(
-            f"data_folder {folder} has no folder AudioWAV; give the folder of the "
-            "repository, cloned with Git LFS"
+            f"data_folder {folder} has no folder AudioWAV. Pass the folder of the "
+            "repository, cloned with Git LFS."
         )
-    prepare_recordings(
-        folder=save_folder,
-        name="CREMA-D",
-        classes=list(EMOTIONS.values()),
-        data_folder=folder,
-        protocol=protocol,
-        fold_seed=fold_seed,
-        find_recordings=lambda: find_recordings(folder),
-        aligner=aligner,
-        workers=workers,
+    recordings, skipped = list_recordings(folder)
+    source = CorpusSource(
+        "CREMA-D", folder, recordings, skipped, list(EMOTIONS.values())
     )
+    prepare_corpus(source, save_folder, **options)
 
 
-def find_recordings(folder):
-    """The recordings by their file names, and what has another name."""
+def list_recordings(folder):
+    """Return the recordings, and (ID, reason) of files with other names."""
     recordings, skipped = [], []
     for path in sorted((folder / "AudioWAV").glob("*.wav")):
-        match = _NAME.fullmatch(path.stem)
+        match = NAME.fullmatch(path.stem)
         if match is None:
-            skipped.append(
-                (
-                    path.stem,
-                    "the file name is not actor, sentence, emotion and level",
-                )
-            )
+            reason = "the file name is not actor, sentence, emotion, intensity"
+            skipped.append((path.stem, reason))
             continue
         recordings.append(
             LabelledRecording(

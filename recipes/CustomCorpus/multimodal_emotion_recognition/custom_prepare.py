@@ -1,17 +1,15 @@
-"""Data preparation of a corpus of one's own: from a table to a manifest."""
+"""Data preparation of a custom corpus: from a table to a manifest."""
 
 from pathlib import Path
 
 from speechbrain_can.corpus.manifest import COLUMNS
-from speechbrain_can.corpus.preparation import CorpusError
-from speechbrain_can.corpus.recordings import (
-    LabelledRecording,
-    prepare_recordings,
-)
+from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
+from speechbrain_can.corpus.prepared import CorpusError
+from speechbrain_can.corpus.recordings import LabelledRecording
 from speechbrain_can.io.tables import read_table
 
 NEEDED = ("wav", "emotion", "speaker")
-# Any other column is one of the manifest.
+# Other columns are copied to the manifest.
 KNOWN = {*COLUMNS, "transcript", "alignment"}
 
 
@@ -20,62 +18,44 @@ def prepare_custom(
     save_folder,
     table="recordings.csv",
     name="my corpus",
-    protocol="group:speaker",
-    fold_seed=1234,
-    aligner=None,
-    transcriber=None,
-    workers=None,
     allow_outside=False,
+    **options,
 ):
-    """Prepares the corpus, unless it is prepared already.
+    """Prepare the corpus, unless it is already prepared.
 
     Arguments
     ---------
     data_folder : str
         The folder that paths in the table are relative to.
     save_folder : str
-        Where to write.
+        Output folder.
     table : str
-        A CSV in ``data_folder`` with the columns ``wav, emotion, speaker`` and,
-        where they are known, ``ID, session, dialog, scripted`` (1 or 0),
-        ``transcript, alignment, fold``. Others, such as ``room``, are kept: a
-        protocol can be ``group:room``.
+        A CSV file in ``data_folder`` with the columns ``wav, emotion, speaker``
+        and optionally ``ID, session, dialog, scripted`` (1 or 0), ``transcript,
+        alignment, votes`` and ``fold``. Other columns, such as ``room``, are copied
+        to the manifest, for protocols such as ``group:room``.
     name : str
-        What results call the corpus.
-    protocol : str
-        ``group:speaker``, or ``given`` for the column ``fold``; see
-        ``speechbrain_can.corpus.protocols``.
-    fold_seed : int
-        Seed of random folds.
-    aligner, transcriber : callable
-        Find the words that are not given.
-    workers : int or None
-        Processes that do; None takes one a core.
+        Name of the corpus in results.
     allow_outside : bool
         Whether recordings may lie outside ``data_folder``.
+    **options
+        ``protocol``, ``fold_seed``, ``aligner``, ``transcriber`` and ``workers``;
+        see ``prepare_corpus``. The protocol ``given`` uses the column ``fold``.
 
     Raises
     ------
     CorpusError
-        If the table or nothing in it can be used.
+        If the table or all of its recordings are unusable.
     """
-    path = Path(data_folder) / table
-    prepare_recordings(
-        folder=save_folder,
-        name=name,
-        data_folder=data_folder,
-        protocol=protocol,
-        fold_seed=fold_seed,
-        find_recordings=lambda: read_recordings(path),
-        aligner=aligner,
-        transcriber=transcriber,
-        workers=workers,
-        allow_outside=allow_outside,
+    recordings, skipped = list_recordings(Path(data_folder) / table)
+    source = CorpusSource(
+        name, data_folder, recordings, skipped, allow_outside=allow_outside
     )
+    prepare_corpus(source, save_folder, **options)
 
 
-def read_recordings(path):
-    """The recordings of a table, and (ID, reason) of those that are unusable."""
+def list_recordings(path):
+    """Return the recordings of a table, and (ID, reason) of unusable rows."""
     recordings, skipped, seen = [], [], {}
     for line, row in read_table(path, NEEDED):
         row = {key: (value or "").strip() for key, value in row.items() if key}
@@ -87,14 +67,14 @@ def read_recordings(path):
             continue
         if row.get("scripted", "") not in ("", "0", "1"):
             raise CorpusError(
-                f"{path}, line {line} ({name}): scripted is {row['scripted']!r}; "
-                "give 1 or 0"
+                f"{path}, line {line} ({name}): scripted is {row['scripted']!r}. "
+                "Use 1 or 0."
             )
         if name in seen:
             raise CorpusError(
-                f"{path}, line {line}: the ID {name!r} stands on line "
-                f"{seen[name]} too; give each recording an ID of its own in a "
-                "column ID"
+                f"{path}, line {line}: the ID {name!r} also occurs on line "
+                f"{seen[name]}. Add a column ID with a unique value for each "
+                "recording."
             )
         seen[name] = line
         recordings.append(
@@ -108,6 +88,7 @@ def read_recordings(path):
                 scripted=row.get("scripted") == "1",
                 transcript=row.get("transcript") or None,
                 alignment=row.get("alignment") or None,
+                votes=row.get("votes", ""),
                 extra={k: v for k, v in row.items() if k not in KNOWN},
             )
         )

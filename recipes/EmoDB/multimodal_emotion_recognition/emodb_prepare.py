@@ -1,14 +1,17 @@
 """Data preparation of EmoDB, the Berlin Database of Emotional Speech.
 
-Its hand-made syllable labels stand where other corpora have words. Download:
-http://emodb.bilderbar.info. Nothing is downloaded here."""
+Manually labeled syllables take the place of words. Download the corpus from
+http://emodb.bilderbar.info.
+"""
 
 import math
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from speechbrain_can.alignment.pipeline import FoundWords
 from speechbrain_can.alignment.readers.xlabel import read_xlabel
 from speechbrain_can.alignment.text import split_words
 from speechbrain_can.alignment.words import (
@@ -19,12 +22,11 @@ from speechbrain_can.alignment.words import (
     fit_to_audio,
     tile_words,
 )
-from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
-from speechbrain_can.corpus.preparation import CorpusError, prepare_corpus
-from speechbrain_can.io.audio import audio_duration
+from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
+from speechbrain_can.corpus.prepared import CorpusError
+from speechbrain_can.corpus.recordings import LabelledRecording
 
-# Of what is made of the release: prepared folders of another are made anew.
-VERSION = 2
+VERSION = 3  # corpora prepared by other versions are prepared again
 UNITS = ("syllables", "words")
 
 EMOTIONS = {
@@ -52,325 +54,188 @@ SENTENCES = {
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
 
-_NAME = re.compile(
+NAME = re.compile(
     rf"(?P<speaker>\d\d)(?P<sentence>{'|'.join(SENTENCES)})"
     rf"(?P<emotion>[{''.join(EMOTIONS)}])[a-z]?"
 )
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A recording, as its file name describes it.
-
-    Arguments
-    ---------
-    utterance_id : str
-        The file's name without its ending.
-    speaker : str
-        Two digits.
-    sentence : str
-        A key of ``SENTENCES``.
-    emotion : str
-        Its class.
-    """
-
-    utterance_id: str
-    speaker: str
-    sentence: str
-    emotion: str
 
 
 def prepare_emodb(
     data_folder,
     save_folder,
     protocol="leave_one_speaker_out",
-    fold_seed=1234,
     canonical_text=False,
     units="syllables",
+    **options,
 ):
-    """Prepares EmoDB, unless it is prepared already.
+    """Prepare EmoDB, unless it is already prepared.
 
-    Writes ``manifest.csv``, ``skipped.csv``, ``adjusted.csv``, ``corpus.json``
-    and ``folds_<protocol>.csv``. Adjusted are recordings without usable labels,
-    which get the syllables that their sentence is labelled with most often, in
-    segments of equal length, and those that are cut, which keep the syllables
-    that are left in them (some copies of EmoDB have a fixed length).
+    Two kinds of recordings are adjusted. Recordings without usable labels get the
+    most frequent syllables of their sentence, in segments of equal length.
+    Truncated recordings keep the syllables that remain (some copies of EmoDB have
+    recordings of fixed length).
 
     Arguments
     ---------
     data_folder : str
-        The folder that holds ``wav`` and ``labsilb``.
+        The folder that contains ``wav`` and ``labsilb``.
     save_folder : str
-        Where to write.
+        Output folder.
     protocol : str
-        ``leave_one_speaker_out`` or ``random10``.
-    fold_seed : int
-        Seed of random folds.
+        ``leave_one_speaker_out``, ``random10`` or another protocol.
     canonical_text : bool
-        Whether all recordings of a sentence have the same syllables, those it
-        is labelled with most often. The labels follow each actor's
-        pronunciation, and a cut recording lacks its last ones: as text they
-        say a little of the emotion, the canonical ones say nothing.
+        Whether all recordings of a sentence get the same syllables, its most
+        frequent ones. The labels follow the pronunciation of each actor, and
+        truncated recordings lack their last syllables; as text, they therefore
+        reveal a little of the emotion. Canonical text reveals nothing.
     units : str
-        ``syllables``, at the times of their labels, or ``words`` of the
-        sentence, in segments of equal length: for models that are to hear other
-        sentences, whose syllables nobody labels.
+        ``syllables``, with the times of their labels, or the ``words`` of the
+        sentence in segments of equal length, for models that are applied to
+        other sentences.
+    **options
+        ``fold_seed``; see ``prepare_corpus``.
 
     Raises
     ------
     CorpusError
-        If the folder is not EmoDB, nothing in it can be used, or there are no
-        such units.
+        If the folder is not EmoDB, no recording is usable, or ``units`` is
+        unknown.
     """
     folder = check_release(data_folder)
     if units not in UNITS:
-        raise CorpusError(f"units is {units!r}; give {' or '.join(UNITS)}")
-    usual = {}
+        raise CorpusError(f"units is {units!r}. Use {' or '.join(UNITS)}.")
+    recordings, skipped = list_recordings(folder)
     name = "EmoDB, canonical text" if canonical_text else "EmoDB"
-    rule = {
-        "version": VERSION,
-        "labels": EMOTIONS,
-        "alignment": "labsilb, or equal segments where it is missing",
-        "canonical_text": canonical_text,
-    }
-    build = build_utterance
     if units == "words":
-        name, build = "EmoDB, words", build_words
-        rule["alignment"] = "words in equal segments"
-
-    def find_candidates():
-        recordings, skipped = find_recordings(folder)
-        usual.update(usual_syllables(folder, recordings))
-        return recordings, skipped
-
-    prepare_corpus(
-        folder=save_folder,
-        name=name,
-        classes=list(EMOTIONS.values()),
-        data_folder=data_folder,
-        protocol=protocol,
-        fold_seed=fold_seed,
-        rule=rule,
-        find_candidates=find_candidates,
-        build_utterance=lambda recording: build(
-            recording, folder, usual, canonical_text
-        ),
-        sources=("wav/*.wav", "labsilb/*.labsilb"),
+        name, find_words = "EmoDB, words", find_equal_words
+    else:
+        usual = usual_syllables(folder, recordings)
+        find_words = partial(
+            find_syllables,
+            folder=folder,
+            usual=usual,
+            canonical_text=canonical_text,
+        )
+    source = CorpusSource(
+        name,
+        folder,
+        recordings,
+        skipped,
+        list(EMOTIONS.values()),
+        find_words=find_words,
+        rule={
+            "version": VERSION,
+            "units": units,
+            "canonical_text": canonical_text,
+        },
     )
+    prepare_corpus(source, save_folder, protocol=protocol, **options)
 
 
 def check_release(data_folder):
-    """Checks that a folder is EmoDB.
-
-    Arguments
-    ---------
-    data_folder : str
-        The folder that holds ``wav`` and ``labsilb``.
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    CorpusError
-        If it does not exist or is at the wrong level of the release.
-    """
+    """Return the folder; raise ``CorpusError`` if it is not EmoDB."""
     folder = Path(data_folder)
     if not folder.is_dir():
         raise CorpusError(
-            f"data_folder {folder} does not exist; give the folder that holds "
-            "wav and labsilb"
+            f"data_folder {folder} does not exist. Pass the folder that contains "
+            "wav and labsilb."
         )
     if not (folder / "wav").is_dir():
         hint = ""
         if any(folder.glob("*.wav")) or any(folder.glob("*.labsilb")):
-            hint = f"; give the folder above it, {folder.absolute().parent}"
-        raise CorpusError(f"data_folder {folder} has no folder wav{hint}")
+            hint = f" Pass its parent folder, {folder.absolute().parent}."
+        raise CorpusError(f"data_folder {folder} has no folder wav.{hint}")
     return folder
 
 
-def find_recordings(folder):
-    """Lists the recordings by their file names.
-
-    Arguments
-    ---------
-    folder : Path
-        The release.
-
-    Returns
-    -------
-    recordings : list of Recording
-        Sorted by name.
-    skipped : list of (str, str)
-        ID and reason of files with another name.
-    """
+def list_recordings(folder):
+    """Return the recordings, and (ID, reason) of files with other names."""
     recordings, skipped = [], []
     for path in sorted((folder / "wav").glob("*.wav")):
-        match = _NAME.fullmatch(path.stem)
+        match = NAME.fullmatch(path.stem)
         if match is None:
-            skipped.append(
-                (
-                    path.stem,
-                    "the file name is not speaker, sentence, emotion and take",
-                )
-            )
+            reason = "the file name is not speaker, sentence, emotion and take"
+            skipped.append((path.stem, reason))
             continue
         recordings.append(
-            Recording(
+            LabelledRecording(
                 utterance_id=path.stem,
-                speaker=match["speaker"],
-                sentence=match["sentence"],
+                wav=f"wav/{path.name}",
                 emotion=EMOTIONS[match["emotion"]],
+                speaker=match["speaker"],
+                scripted=True,
+                transcript=SENTENCES[match["sentence"]],
+                alignment=f"labsilb/{path.stem}.labsilb",
             )
         )
     return recordings, skipped
 
 
 def usual_syllables(folder, recordings):
-    """The syllables that each sentence is labelled with most often.
+    """Return the most frequent syllables of each sentence.
 
-    Arguments
-    ---------
-    folder : Path
-        The release.
-    recordings : list of Recording
-        Where to look.
-
-    Returns
-    -------
-    dict of str: list of str
-        Syllables by sentence; the words of the sentence where none of its
-        recordings is labelled.
+    A sentence without any labeled recording gets its words.
     """
     counts = defaultdict(Counter)
     for recording in recordings:
         try:
-            labels = clean_words(read_xlabel(_label_path(folder, recording)))
+            labels = clean_words(read_xlabel(folder / recording.alignment))
         except (AlignmentError, FileNotFoundError):
             continue
-        counts[recording.sentence][tuple(label.text for label in labels)] += 1
+        counts[recording.transcript][tuple(label.text for label in labels)] += 1
     usual = {
-        sentence: re.findall(r"\w+", text.lower())
-        for sentence, text in SENTENCES.items()
+        sentence: re.findall(r"\w+", sentence.lower())
+        for sentence in SENTENCES.values()
     }
     for sentence, sequences in counts.items():
-        # the first in the alphabet of equally common ones
+        # Equally frequent ones are sorted alphabetically.
         best = min(sequences, key=lambda labels: (-sequences[labels], labels))
         usual[sentence] = list(best)
     return usual
 
 
-def _label_path(folder, recording):
-    return folder / "labsilb" / f"{recording.utterance_id}.labsilb"
-
-
-def build_utterance(recording, folder, usual, canonical_text=False):
-    """Reads audio and labels of a recording.
-
-    Arguments
-    ---------
-    recording : Recording
-        The recording.
-    folder : Path
-        The release.
-    usual : dict of str: list of str
-        Syllables by sentence, for recordings without labels.
-    canonical_text : bool
-        Whether these are the text of every recording, at the times of its
-        labels.
-
-    Returns
-    -------
-    utterance : Utterance
-        A row of the manifest.
-    reason : str or None
-        What was done to its labels, if anything was.
-
-    Raises
-    ------
-    AudioError
-        If the audio cannot be used.
-    """
-    wav = f"wav/{recording.utterance_id}.wav"
-    duration = audio_duration(folder / wav)
+def find_syllables(recording, duration, folder, usual, canonical_text=False):
+    """Return the syllables of a recording, and how they were adjusted or None."""
     try:
-        rows = read_xlabel(_label_path(folder, recording))
-        words, reason = _heard_syllables(rows, duration)
+        rows = read_xlabel(folder / recording.alignment)
+        words, reason = _syllables_in_audio(rows, duration)
         if canonical_text:
-            words = _with_text(words, usual[recording.sentence])
+            words = _with_text(words, usual[recording.transcript])
+        return FoundWords(words, words[-1].end, ""), reason
     except (FileNotFoundError, AlignmentError) as error:
-        words = equal_words(usual[recording.sentence], duration)
+        words = equal_words(usual[recording.transcript], duration)
         cause = "no label file"
         if isinstance(error, AlignmentError):
             cause = str(error)
         reason = f"with equal segments: {cause}"
-    return _utterance(recording, wav, duration, words), reason
+        return FoundWords(words, duration, ""), reason
 
 
-def build_words(recording, folder, usual=None, canonical_text=False):
-    """The words of a recording's sentence, in segments of equal length.
-
-    Arguments
-    ---------
-    recording : Recording
-        The recording.
-    folder : Path
-        The release.
-    usual, canonical_text
-        Not used: there are no syllables.
-
-    Returns
-    -------
-    utterance : Utterance
-        A row of the manifest.
-    reason : None
-        All are treated alike.
-
-    Raises
-    ------
-    AudioError
-        If the audio cannot be used.
-    """
-    wav = f"wav/{recording.utterance_id}.wav"
-    duration = audio_duration(folder / wav)
-    texts = split_words(SENTENCES[recording.sentence])
-    words = equal_words(texts, duration)
-    return _utterance(recording, wav, duration, words), None
-
-
-def _utterance(recording, wav, duration, words):
-    """A row of the manifest."""
-    return Utterance(
-        utterance_id=recording.utterance_id,
-        duration=duration,
-        wav=f"{DATA_ROOT}/{wav}",
-        speaker=recording.speaker,
-        session="",
-        dialog="",
-        scripted=True,
-        emotion=recording.emotion,
-        words=words,
-        transcription=SENTENCES[recording.sentence],
-    )
+def find_equal_words(recording, duration):
+    """Return the words of the sentence in segments of equal length."""
+    words = equal_words(split_words(recording.transcript), duration)
+    return FoundWords(words, duration, ""), None
 
 
 def _with_text(words, text):
-    """Another text in the same segments.
+    """Replace the text of segments.
 
-    Where it has more syllables, those that were not heard share the last
-    segment with the last one that was: which syllables there are must not tell
-    how fast the actor spoke.
+    If the text has more syllables, the missing ones share the last segment with
+    the last labeled one, because the number of syllables must not reveal how fast
+    the actor spoke.
     """
     if len(words) > len(text):
         raise AlignmentError(
-            f"{len(words)} syllables are labelled, {len(text)} are canonical"
+            f"found {len(words)} labeled syllables, more than the {len(text)} "
+            "canonical ones"
         )
-    *heard, last = words
-    rest = equal_words(text[len(heard) :], last.end - last.start)
+    *labeled, last = words
+    rest = equal_words(text[len(labeled) :], last.end - last.start)
     return [
-        *(replace(word, text=syllable) for word, syllable in zip(heard, text)),
+        *(
+            replace(word, text=syllable)
+            for word, syllable in zip(labeled, text)
+        ),
         *(
             Word(
                 word.text,
@@ -382,19 +247,19 @@ def _with_text(words, text):
     ]
 
 
-def _heard_syllables(rows, duration):
-    """Tiled syllables within the audio, and a reason if some are not."""
-    heard = fit_to_audio(rows, duration, tolerance=math.inf)
-    words = tile_words(clean_words(heard), end=heard[-1].end if heard else 0)
-    labelled = len(clean_words(rows))
-    if len(words) < labelled:
+def _syllables_in_audio(rows, duration):
+    """Return the tiled syllables in the audio, and a reason if some are missing."""
+    inside = fit_to_audio(rows, duration, tolerance=math.inf)
+    words = tile_words(clean_words(inside), end=inside[-1].end if inside else 0)
+    labeled = len(clean_words(rows))
+    if len(words) < labeled:
         return words, (
-            f"cut before the end: {len(words)} of {labelled} syllables are in "
-            f"the audio of {duration:.2f} s"
+            f"truncated before the end: {len(words)} of {labeled} syllables are "
+            f"in the audio of {duration:.2f} s"
         )
     if rows[-1].end > duration:
         return words, (
-            f"cut within the last syllable: it ends at {rows[-1].end:.2f} s, "
+            f"truncated in the last syllable: it ends at {rows[-1].end:.2f} s, "
             f"the audio at {duration:.2f} s"
         )
     return words, None

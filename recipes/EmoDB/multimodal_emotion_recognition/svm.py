@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from speechbrain_can.corpus.fold_lists import count_folds, split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
-from speechbrain_can.corpus.preparation import Corpus
+from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.features.egemaps import SegmentEgemaps
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.metrics.metrics import METRICS, evaluate

@@ -1,14 +1,13 @@
 """Data preparation of MELD (Poria et al., 2019): dialogs of a television series.
 
-Download: https://affective-meld.github.io. Nothing is downloaded here."""
+Download the corpus from https://affective-meld.github.io.
+"""
 
 from pathlib import Path
 
-from speechbrain_can.corpus.preparation import CorpusError
-from speechbrain_can.corpus.recordings import (
-    LabelledRecording,
-    prepare_recordings,
-)
+from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
+from speechbrain_can.corpus.prepared import CorpusError
+from speechbrain_can.corpus.recordings import LabelledRecording
 from speechbrain_can.io.tables import read_table
 
 EMOTIONS = {
@@ -20,7 +19,7 @@ EMOTIONS = {
     "sadness": "sad",
     "surprise": "sur",
 }
-# The release's names of labels and clips
+# Tables and audio folders of the training, validation and test sets
 PARTS = {
     "train": ("train_sent_emo.csv", "train_splits"),
     "valid": ("dev_sent_emo.csv", "dev_splits_complete"),
@@ -29,62 +28,41 @@ PARTS = {
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 
 
-def prepare_meld(
-    data_folder,
-    save_folder,
-    protocol="given",
-    fold_seed=1234,
-    aligner=None,
-    transcriber=None,
-    workers=None,
-):
-    """Prepares MELD, unless it is prepared already.
+def prepare_meld(data_folder, save_folder, **options):
+    """Prepare MELD, unless it is already prepared.
 
     Arguments
     ---------
     data_folder : str
-        The folder that holds ``train_sent_emo.csv`` and the other tables, and
-        ``train_splits`` and the other folders of clips, as WAV files.
+        The folder that contains ``train_sent_emo.csv`` and the other tables, and
+        ``train_splits`` and the other folders, with WAV files.
     save_folder : str
-        Where to write.
-    protocol : str
-        ``given``, the release's own parts, or another one of
-        ``speechbrain_can.corpus.protocols``.
-    fold_seed : int
-        Seed of random folds.
-    aligner, transcriber : callable
-        Find the words; the transcripts of the release need the first alone.
-    workers : int or None
-        Processes that do; None takes one a core.
+        Output folder.
+    **options
+        ``protocol``, ``fold_seed``, ``aligner``, ``transcriber`` and ``workers``;
+        see ``prepare_corpus``. The protocol ``given`` uses the sets of the release.
 
     Raises
     ------
     CorpusError
-        If the folder is not MELD, or nothing in it can be used.
+        If the folder is not MELD, or no recording is usable.
     """
     folder = Path(data_folder)
     for table, clips in PARTS.values():
         if not ((folder / table).exists() and (folder / clips).is_dir()):
             raise CorpusError(
-                f"data_folder {folder} has no {table} or no folder {clips}; give "
-                "the folder of MELD.Raw, everything in it unpacked"
+                f"data_folder {folder} lacks {table} or the folder {clips}. Pass "
+                "the folder of MELD.Raw with everything in it unpacked."
             )
-    prepare_recordings(
-        folder=save_folder,
-        name="MELD",
-        classes=list(EMOTIONS.values()),
-        data_folder=folder,
-        protocol=protocol,
-        fold_seed=fold_seed,
-        find_recordings=lambda: find_recordings(folder),
-        aligner=aligner,
-        transcriber=transcriber,
-        workers=workers,
+    recordings, skipped = list_recordings(folder)
+    source = CorpusSource(
+        "MELD", folder, recordings, skipped, list(EMOTIONS.values())
     )
+    prepare_corpus(source, save_folder, **options)
 
 
-def find_recordings(folder):
-    """The utterances of the three tables, and those that cannot be used."""
+def list_recordings(folder):
+    """Return the utterances of the three tables, and (ID, reason) of the others."""
     recordings, skipped = [], []
     for part, (table, clips) in PARTS.items():
         for _, row in read_table(folder / table, COLUMNS):
@@ -97,7 +75,10 @@ def find_recordings(folder):
             video = (folder / wav).with_suffix(".mp4")
             if video.exists() and not (folder / wav).exists():
                 skipped.append(
-                    (name, "only its video is there; README.md converts it")
+                    (
+                        name,
+                        "there is only a video. README.md explains how to convert it.",
+                    )
                 )
                 continue
             recordings.append(

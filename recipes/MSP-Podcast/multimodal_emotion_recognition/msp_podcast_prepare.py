@@ -1,15 +1,13 @@
 """Data preparation of MSP-Podcast (Lotfian and Busso, 2019): spontaneous speech.
 
-The corpus is licensed: https://ecs.utdallas.edu/research/researchlabs/msp-lab. Nothing
-is downloaded."""
+The corpus is licensed: https://ecs.utdallas.edu/research/researchlabs/msp-lab.
+"""
 
 from pathlib import Path
 
-from speechbrain_can.corpus.preparation import CorpusError
-from speechbrain_can.corpus.recordings import (
-    LabelledRecording,
-    prepare_recordings,
-)
+from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
+from speechbrain_can.corpus.prepared import CorpusError
+from speechbrain_can.corpus.recordings import LabelledRecording
 from speechbrain_can.io.files import decode
 from speechbrain_can.io.tables import read_table
 
@@ -29,64 +27,45 @@ LABELS = "Labels/labels_consensus.csv"
 COLUMNS = ("FileName", "EmoClass", "SpkrID", "Split_Set")
 
 
-def prepare_msp_podcast(
-    data_folder,
-    save_folder,
-    protocol="given",
-    fold_seed=1234,
-    aligner=None,
-    transcriber=None,
-    workers=None,
-):
-    """Prepares MSP-Podcast, unless it is prepared already.
+def prepare_msp_podcast(data_folder, save_folder, **options):
+    """Prepare MSP-Podcast, unless it is already prepared.
 
-    Words come from ``ForceAligned`` where the release has it, else from the
-    transcripts in ``Transcripts``, which are aligned, else they are recognised.
+    Word timings are those in ``ForceAligned``, if the release contains them.
+    Otherwise the transcripts in ``Transcripts`` are aligned, and recordings
+    without a transcript are transcribed.
 
     Arguments
     ---------
     data_folder : str
-        The folder that holds ``Audios`` and ``Labels``.
+        The folder that contains ``Audios`` and ``Labels``.
     save_folder : str
-        Where to write.
-    protocol : str
-        ``given``, the release's own parts with ``Test1`` as the test set, or
-        another one of ``speechbrain_can.corpus.protocols``.
-    fold_seed : int
-        Seed of random folds.
-    aligner, transcriber : callable
-        Find the words that the release has not.
-    workers : int or None
-        Processes that do; None takes one a core.
+        Output folder.
+    **options
+        ``protocol``, ``fold_seed``, ``aligner``, ``transcriber`` and ``workers``;
+        see ``prepare_corpus``. The protocol ``given`` uses the sets of the
+        release, with ``Test1`` as the test set.
 
     Raises
     ------
     CorpusError
-        If the folder is not MSP-Podcast, or nothing in it can be used.
+        If the folder is not MSP-Podcast, or no recording is usable.
     """
     folder = Path(data_folder)
     for needed in (LABELS, "Audios"):
         if not (folder / needed).exists():
             raise CorpusError(
-                f"data_folder {folder} has no {needed}; give the folder of the "
-                "release"
+                f"data_folder {folder} has no {needed}. Pass the folder of the "
+                "release."
             )
-    prepare_recordings(
-        folder=save_folder,
-        name="MSP-Podcast",
-        classes=list(EMOTIONS.values()),
-        data_folder=folder,
-        protocol=protocol,
-        fold_seed=fold_seed,
-        find_recordings=lambda: find_recordings(folder),
-        aligner=aligner,
-        transcriber=transcriber,
-        workers=workers,
+    recordings, skipped = list_recordings(folder)
+    source = CorpusSource(
+        "MSP-Podcast", folder, recordings, skipped, list(EMOTIONS.values())
     )
+    prepare_corpus(source, save_folder, **options)
 
 
-def find_recordings(folder):
-    """The labelled utterances, and those of no class or no part."""
+def list_recordings(folder):
+    """Return the labeled utterances, and (ID, reason) of the others."""
     recordings, skipped = [], []
     for _, row in read_table(folder / LABELS, COLUMNS):
         name = Path(row["FileName"]).stem
@@ -96,7 +75,7 @@ def find_recordings(folder):
             skipped.append((name, f"label {label!r}: {why}"))
             continue
         if part not in PARTS:
-            skipped.append((name, f"part {part!r} is not used"))
+            skipped.append((name, f"the set {part!r} is not used"))
             continue
         alignment = f"ForceAligned/{name}.TextGrid"
         text = folder / "Transcripts" / f"{name}.txt"
@@ -105,7 +84,6 @@ def find_recordings(folder):
                 utterance_id=name,
                 wav=f"Audios/{row['FileName']}",
                 emotion=EMOTIONS[label],
-                # without a name it is nobody else's
                 speaker=_speaker(row["SpkrID"], name),
                 transcript=(
                     decode(text.read_bytes()).strip() if text.exists() else None
@@ -118,4 +96,5 @@ def find_recordings(folder):
 
 
 def _speaker(speaker, name):
+    """Return the speaker; unknown speakers are treated as different people."""
     return f"unknown_{name}" if speaker.lower() == "unknown" else speaker

@@ -1,15 +1,14 @@
-"""Data preparation of RAVDESS (Livingstone and Russo, 2018): acted speech, two sentences.
+"""Data preparation of RAVDESS (Livingstone and Russo, 2018): two acted sentences.
 
-Download: https://zenodo.org/records/1188976. Nothing is downloaded here."""
+Download the corpus from https://zenodo.org/records/1188976.
+"""
 
 import re
 from pathlib import Path
 
-from speechbrain_can.corpus.preparation import CorpusError
-from speechbrain_can.corpus.recordings import (
-    LabelledRecording,
-    prepare_recordings,
-)
+from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
+from speechbrain_can.corpus.prepared import CorpusError
+from speechbrain_can.corpus.recordings import LabelledRecording
 
 EMOTIONS = {
     "01": "neu",
@@ -25,73 +24,54 @@ SENTENCES = {
     "01": "Kids are talking by the door",
     "02": "Dogs are sitting by the door",
 }
-# modality, vocal channel, emotion, intensity, statement, repetition, actor
-_NAME = re.compile(
-    r"(?P<modality>0[1-3])-(?P<channel>0[12])-(?P<emotion>0[1-8])-0[12]-"
+# Modality, vocal channel, emotion, intensity, sentence, repetition, actor
+NAME = re.compile(
+    r"0[1-3]-(?P<channel>0[12])-(?P<emotion>0[1-8])-0[12]-"
     r"(?P<sentence>0[12])-0[12]-(?P<actor>\d\d)"
 )
 
 
-def prepare_ravdess(
-    data_folder,
-    save_folder,
-    protocol="group:speaker",
-    fold_seed=1234,
-    aligner=None,
-    workers=None,
-):
-    """Prepares the spoken part of RAVDESS, unless it is prepared already.
+def prepare_ravdess(data_folder, save_folder, **options):
+    """Prepare the spoken part of RAVDESS, unless it is already prepared.
 
     Arguments
     ---------
     data_folder : str
-        The folder that holds ``Actor_01`` to ``Actor_24``.
+        The folder that contains ``Actor_01`` to ``Actor_24``.
     save_folder : str
-        Where to write.
-    protocol : str
-        ``group:speaker`` or another one of ``speechbrain_can.corpus.protocols``.
-    fold_seed : int
-        Seed of random folds.
-    aligner : callable
-        Places the words of the two sentences.
-    workers : int or None
-        Processes that align; None takes one a core.
+        Output folder.
+    **options
+        ``protocol``, ``fold_seed``, ``aligner`` and ``workers``; see
+        ``prepare_corpus``.
 
     Raises
     ------
     CorpusError
-        If the folder is not RAVDESS, or nothing in it can be used.
+        If the folder is not RAVDESS, or no recording is usable.
     """
     folder = Path(data_folder)
     if not any(folder.glob("Actor_*")):
         raise CorpusError(
-            f"data_folder {folder} has no folders Actor_01, ...; give the folder "
-            "that Audio_Speech_Actors_01-24.zip was unpacked to"
+            f"data_folder {folder} has no folders Actor_01, ... Pass the folder "
+            "into which Audio_Speech_Actors_01-24.zip was unpacked."
         )
-    prepare_recordings(
-        folder=save_folder,
-        name="RAVDESS",
-        classes=list(EMOTIONS.values()),
-        data_folder=folder,
-        protocol=protocol,
-        fold_seed=fold_seed,
-        find_recordings=lambda: find_recordings(folder),
-        aligner=aligner,
-        workers=workers,
+    recordings, skipped = list_recordings(folder)
+    source = CorpusSource(
+        "RAVDESS", folder, recordings, skipped, list(EMOTIONS.values())
     )
+    prepare_corpus(source, save_folder, **options)
 
 
-def find_recordings(folder):
-    """The recordings by their file names, and what is no speech."""
+def list_recordings(folder):
+    """Return the spoken recordings, and (ID, reason) of the others."""
     recordings, skipped = [], []
     for path in sorted(folder.glob("Actor_*/*.wav")):
-        match = _NAME.fullmatch(path.stem)
+        match = NAME.fullmatch(path.stem)
         if match is None:
-            skipped.append(
-                (path.stem, "the file name has not the seven numbers")
-            )
+            reason = "the file name does not consist of seven numbers"
+            skipped.append((path.stem, reason))
         elif match["channel"] == "02":
-            skipped.append((path.stem, "it is sung"))
+            skipped.append((path.stem, "the recording is sung"))
         else:
             recordings.append(
                 LabelledRecording(

@@ -23,7 +23,7 @@ from speechbrain.utils.logger import get_logger
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.manifest import DATA_ROOT
-from speechbrain_can.corpus.preparation import CorpusError
+from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.protocols import leave_one_session_out, random10
 from speechbrain_can.io.audio import AudioError
 

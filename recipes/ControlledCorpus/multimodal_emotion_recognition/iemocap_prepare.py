@@ -1,0 +1,1 @@
+../../IEMOCAP/multimodal_emotion_recognition/iemocap_prepare.py
