@@ -260,7 +260,7 @@ def test_commands_name_what_is_there(page):
             found = list(ROOT.glob(f"recipes/*/*/hparams/{path}"))
             assert found, path
     known = "".join(
-        path.read_text() for path in ROOT.glob("recipes/*/*/hparams/**/*.yaml")
+        path.read_text() for path in ROOT.glob("recipes/*/*/**/*.yaml")
     )
     for key in re.findall(r"--(\w+)=", text):
         options = {p.name for c in main.commands.values() for p in c.params}

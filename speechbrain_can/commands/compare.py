@@ -28,7 +28,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
         if option in OWN_OVERRIDES:
             raise click.BadParameter(
                 f"{option} is set by this command. Use --seeds and "
-                "--output_folder."
+                "--output-folder."
             )
     return files, others
 
@@ -50,7 +50,7 @@ def _seeds(context, parameter, text):
     type=click.UNPROCESSED,
 )
 @click.option(
-    "--output_folder",
+    "--output-folder",
     type=click.Path(path_type=Path),
     default=Path("results/comparison"),
     show_default=True,
@@ -79,13 +79,13 @@ def _seeds(context, parameter, text):
     "(needs the extra [ray]).",
 )
 @click.option(
-    "--ray_address",
+    "--ray-address",
     metavar="ADDRESS",
     help="Address of a Ray cluster, or auto.  [default: start Ray on this "
     "machine]",
 )
 @click.option(
-    "--gpus_per_trial",
+    "--gpus-per-trial",
     type=click.FloatRange(min=0),
     default=0,
     show_default=True,
@@ -125,7 +125,7 @@ def compare(
     runs = plan_runs(files, seeds, output_folder, others)
     check_runs(runs, output_folder)
     if ray_address and engine != "ray":
-        raise click.UsageError("--ray_address requires --engine=ray.")
+        raise click.UsageError("--ray-address requires --engine=ray.")
     try:
         if engine == "ray":
             from speechbrain_can.experiments.ray import train_all_on_ray

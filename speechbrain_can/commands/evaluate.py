@@ -35,7 +35,7 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
     from speechbrain_can.corpus.fold_lists import read_folds, split_fold
     from speechbrain_can.corpus.prepared import check_unchanged, folds_path
     from speechbrain_can.inference.evaluation import predict_corpus
-    from speechbrain_can.inference.recognizer import load_recognizer
+    from speechbrain_can.inference.loading import load_recognizer
     from speechbrain_can.io.files import as_text, atomic_write
     from speechbrain_can.metrics.metrics import METRICS
 

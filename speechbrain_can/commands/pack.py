@@ -19,7 +19,7 @@ import click
     "its limitations.",
 )
 @click.option(
-    "--licence", required=True, help="License of the model, e.g. cc0-1.0."
+    "--license", required=True, help="License of the model, e.g. cc0-1.0."
 )
 @click.option(
     "--set",
@@ -30,7 +30,7 @@ import click
     help="Replace a value in the settings, e.g. a local folder by a name on the "
     "hub.",
 )
-def pack(run, output, title, card, licence, values):
+def pack(run, output, title, card, license, values):
     """Train the model of a run on its whole corpus and write a small model folder.
 
     RUN contains finished folds, whose scores go into the model card. OUTPUT
@@ -51,7 +51,7 @@ def pack(run, output, title, card, licence, values):
         title or output.name,
         description.strip(),
         limits.strip(),
-        licence,
+        license,
         dict(values),
     )
     click.echo(f"{parameters:,} parameters in {output.absolute()}")

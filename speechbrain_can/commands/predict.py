@@ -109,7 +109,7 @@ def predict(
 
     from speechbrain_can.inference.batches import predict_recordings
     from speechbrain_can.inference.inputs import describe_problem, unique_names
-    from speechbrain_can.inference.recognizer import load_recognizer
+    from speechbrain_can.inference.loading import load_recognizer
     from speechbrain_can.inference.writers import WRITERS
 
     if output_format == "textgrid" and (output is None or output.is_file()):

@@ -52,7 +52,7 @@ def _folds(context, parameter, text):
 )
 @click.option("--seed", default=1234, show_default=True)
 @click.option(
-    "--output_folder",
+    "--output-folder",
     type=click.Path(path_type=Path),
     default=Path("results/search"),
     show_default=True,
@@ -66,13 +66,13 @@ def _folds(context, parameter, text):
     help="Number of parallel trials.",
 )
 @click.option(
-    "--ray_address",
+    "--ray-address",
     metavar="ADDRESS",
     help="Address of a Ray cluster, or auto.  [default: start Ray on this "
     "machine]",
 )
 @click.option(
-    "--gpus_per_trial",
+    "--gpus-per-trial",
     type=click.FloatRange(min=0),
     default=0,
     show_default=True,

@@ -301,11 +301,6 @@ PROTOCOLS = {
     IMPROVISED: improvised,
     "file": listed,
 }
-# former names
-ALIASES = {
-    "session5": "leave_one_session_out",
-    "speaker10": "leave_one_speaker_out",
-}
 # Speaker-independent protocols, and the columns they need
 SPEAKERS_APART = {
     "leave_one_session_out": ("session", "speaker"),
@@ -321,17 +316,16 @@ def protocol_name(protocol: str) -> str:
 
     Raises ``InputError`` if it is unknown.
     """
-    name = ALIASES.get(protocol, protocol)
-    kind, _, rest = name.partition(":")
+    kind, _, rest = protocol.partition(":")
     if kind == IMPROVISED and rest:
         return f"{kind}:{protocol_name(rest)}"
-    if kind not in PROTOCOLS and not _OWN.fullmatch(name):
+    if kind not in PROTOCOLS and not _OWN.fullmatch(protocol):
         raise InputError(
             f"unknown protocol {protocol!r}. Choose one of "
             f"{', '.join(PROTOCOLS)}, or a custom function such as "
             "my_folds.by_room."
         )
-    return name
+    return protocol
 
 
 def is_changing(protocol: str) -> bool:

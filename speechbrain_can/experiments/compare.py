@@ -159,7 +159,7 @@ def check_runs(runs: list[Run], output_folder: str | Path) -> None:
                 raise SettingsError(
                     f"runs cannot be compared: {key} is {values.get(key)} in {name} "
                     f"and {shared[first].get(key)} in {first}. Set one value for "
-                    f"all with --{key}=..., or use another --output_folder."
+                    f"all with --{key}=..., or use another --output-folder."
                 )
     for run in runs:
         check_settings_of_run(run.layout, run.settings)

@@ -34,7 +34,7 @@ CARD_TEXT = """\
 ---
 library_name: speechbrain
 pipeline_tag: audio-classification
-license: {licence}
+license: {license}
 ---
 # {title}
 
@@ -78,7 +78,7 @@ def pack(
     title: str,
     description: str,
     limits: str,
-    licence: str,
+    license: str,
     values: dict | None = None,
 ) -> int:
     """Train the model of a run on its whole corpus and write a model folder.
@@ -93,7 +93,7 @@ def pack(
     output_folder : str or Path
         Output folder for ``hyperparams.yaml``, ``network.safetensors``,
         ``label_encoder.ckpt`` and the model card.
-    title, description, limits, licence : str
+    title, description, limits, license : str
         Texts of the model card.
     values : dict of str: object or None
         Settings to replace, such as folders by names on the hub.
@@ -131,7 +131,7 @@ def pack(
         title=title,
         description=description,
         limits=limits,
-        licence=licence,
+        license=license,
         corpus=corpus.name,
         classes=", ".join(corpus.classes),
         protocol=corpus.protocol,

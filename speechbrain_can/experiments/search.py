@@ -263,7 +263,7 @@ def _check_same_search(
         if changed:
             raise SettingsError(
                 f"{folder} belongs to a different search (changed: "
-                f"{', '.join(changed)}). Pass another --output_folder."
+                f"{', '.join(changed)}). Pass another --output-folder."
             )
 
 

@@ -15,7 +15,7 @@ import torch
 from speechbrain.augment.augmenter import Augmenter
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import Utterance, resolve_wav
-from speechbrain_can.features.extraction import describe
+from speechbrain_can.features.extraction import extract_features
 from speechbrain_can.io.audio import read_waveform
 
 
@@ -120,12 +120,12 @@ class AugmentedFeatures:
 
     Arguments
     ---------
-    store : FeatureStore
+    store : FeatureCache
         Feature cache, used if the waveform is not augmented.
     data_folder : str
         Value of ``$data_root``.
     compute_features, segment : callable
-        See ``FeatureStore.build``.
+        See ``FeatureCache.build``.
     seed : int
         Seed of the run.
     epoch_counter : EpochCounter
@@ -178,7 +178,7 @@ class AugmentedFeatures:
                 utterance.words,
                 self.augment_waveform,
             )
-            ((frames, counts),) = describe(
+            ((frames, counts),) = extract_features(
                 self.compute_features, [waveform], [words], self.segment
             )
         if self.augment_frames is not None:

@@ -21,7 +21,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from speechbrain_can.corpus.manifest import Utterance, resolve_wav
-from speechbrain_can.features.extraction import describe
+from speechbrain_can.features.extraction import extract_features
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError
 
@@ -33,10 +33,10 @@ class StoreError(InputError):
     """Raised for features that are damaged or cannot be stored."""
 
 
-class FeatureStore:
+class FeatureCache:
     """Feature cache that reads one utterance at a time.
 
-    ``FeatureStore.build`` creates it. An open cache uses a few bytes of memory per
+    ``FeatureCache.build`` creates it. An open cache uses a few bytes of memory per
     word, regardless of the number of frames. The checksum of each utterance is
     verified on reading.
 
@@ -122,7 +122,7 @@ class FeatureStore:
         compute_features: Callable,
         segment: Callable,
         num_workers: int = 0,
-    ) -> "FeatureStore":
+    ) -> "FeatureCache":
         """Open the cache of these utterances and settings, creating it if necessary.
 
         Arguments
@@ -137,7 +137,7 @@ class FeatureStore:
         compute_features : callable
             Maps a waveform ``[samples]`` and segments ``[segments, 2]`` in
             seconds to frames ``[frames, features]`` and frame counts
-            ``[segments]``. Its ``repr`` contains all settings. See ``describe``
+            ``[segments]``. Its ``repr`` contains all settings. See ``extract_features``
             for optional attributes.
         segment : callable
             Maps words to segments.
@@ -146,7 +146,7 @@ class FeatureStore:
 
         Returns
         -------
-        FeatureStore
+        FeatureCache
             The cache.
         """
         store = Path(folder) / _fingerprint(
@@ -195,7 +195,7 @@ class _UtteranceFeatures(torch.utils.data.Dataset):
             )
             for utterance in self.batches[i]
         ]
-        found = describe(
+        found = extract_features(
             self.compute_features,
             waveforms,
             [utterance.words for utterance in self.batches[i]],

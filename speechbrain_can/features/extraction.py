@@ -7,7 +7,7 @@ import torch
 from speechbrain_can.alignment.words import Word
 
 
-def describe(
+def extract_features(
     compute_features: Callable,
     waveforms: Sequence[torch.Tensor],
     words: Sequence[Sequence[Word]],
@@ -18,7 +18,7 @@ def describe(
     Arguments
     ---------
     compute_features, segment : callable
-        See ``FeatureStore.build``. If ``compute_features`` has a method ``batch``,
+        See ``FeatureCache.build``. If ``compute_features`` has a method ``batch``,
         it receives all utterances at once. If its attribute ``needs_words`` is
         true, it also receives the words of each utterance.
     waveforms : list of torch.Tensor

@@ -212,7 +212,7 @@ class SegmentWhisper(SegmentHidden):
     ... )
     """
 
-    # see features.store.describe
+    # see features.extraction.extract_features
     needs_words = True
 
     def __init__(self, build, language="en", **options):

@@ -1,38 +1,33 @@
 """Emotion recognition with a trained model folder."""
 
 from contextlib import nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Sequence
 
 import torch
-import torchaudio
 
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import FetchConfig
 from speechbrain_can.alignment.pipeline import FoundWords, find_words
-from speechbrain_can.alignment.vad import speech_spans
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.encoders.hub import download, located, split_revision
-from speechbrain_can.features.extraction import describe
+from speechbrain_can.features.extraction import extract_features
 from speechbrain_can.features.normalization import standardize
 from speechbrain_can.inference.prediction import (
     AttendedWord,
     Prediction,
     Timeline,
 )
+from speechbrain_can.inference.timeline import predict_timeline
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.attention import Attention
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames
-from speechbrain_can.model_folder.parameters import PACKED
 from speechbrain_can.model_folder.read import packaged
 from speechbrain_can.model_folder.trust import building, check_model
 from speechbrain_can.settings.hparams import SETTINGS
-
-SPEECH_RATE = 16000  # Hz, the rate of Silero VAD
 
 
 class EmotionRecognizer(Pretrained):
@@ -269,26 +264,18 @@ class EmotionRecognizer(Pretrained):
             If the transcript or alignment does not match the audio.
         """
         waveform = read_waveform(path, self.sample_rate)
-        speech = torchaudio.functional.resample(
-            waveform, self.sample_rate, SPEECH_RATE
-        )
-        spans = speech_spans(speech, SPEECH_RATE, longest)
-        known = {}
+        whole = None
         if transcript is not None or alignment is not None:
             whole = self.find_words(waveform, transcript, alignment)
-            spans, known = _assign_words(whole, spans)
-        predictions, skipped = [], []
-        for start, end in spans:
-            first, last = (round(t * self.sample_rate) for t in (start, end))
-            utterance = waveform[first:last]
-            try:
-                found = known.get(start) or self.find_words(utterance)
-                (prediction,) = self._classify([utterance], [found], str(path))
-            except AlignmentError as error:
-                skipped.append((start, end, str(error)))
-            else:
-                predictions.append(_later(prediction, start))
-        return Timeline(predictions, skipped)
+
+        def predict(utterance, found):
+            found = found or self.find_words(utterance)
+            (prediction,) = self._classify([utterance], [found], str(path))
+            return prediction
+
+        return predict_timeline(
+            waveform, self.sample_rate, predict, whole, longest
+        )
 
     def find_words(
         self,
@@ -323,7 +310,7 @@ class EmotionRecognizer(Pretrained):
             )
         tiled = [each.tiled() for each in found]
         frames, counts = zip(
-            *describe(
+            *extract_features(
                 self.hparams.compute_features,
                 waveforms,
                 tiled,
@@ -405,52 +392,6 @@ def _normalized(
     return [standardize(f, *statistics[g]) for f, g in zip(frames, groups)]
 
 
-def load_recognizer(
-    source: str | Path, whisper: str | None = None, device: str = "cpu"
-) -> EmotionRecognizer:
-    """Load an ``EmotionRecognizer`` from a model folder or the Hugging Face hub.
-
-    ``whisper`` replaces the Whisper model for transcription. Raises
-    ``InputError`` if a folder is not a model folder or the device is unusable.
-    """
-    source = packaged(source)
-    folder = Path(source)
-    if not folder.exists() and len(folder.parts) != 2:
-        raise InputError(
-            f"{source} is neither a folder, nor a packaged model, nor a name on "
-            "the Hugging Face hub such as user/model"
-        )
-    if folder.is_dir() and not (folder / SETTINGS).exists():
-        raise InputError(
-            f"{folder} is not a model folder: it has no {SETTINGS}"
-        )
-    networks = [folder / name for name in (PACKED, "model.ckpt")]
-    if folder.is_dir() and not any(path.exists() for path in networks):
-        hint = (
-            f". Pass {folder / 'model'}." if (folder / "model").is_dir() else ""
-        )
-        raise InputError(f"{folder} is not a model folder{hint}")
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {device} cannot be used: {reason}") from error
-    overrides = {}
-    if whisper is not None:
-        settings = folder / SETTINGS
-        if settings.exists() and "\nwhisper:" not in settings.read_text(
-            "utf-8"
-        ):
-            raise InputError(
-                f"{folder} has no speech recognizer that {whisper} could replace: "
-                "the model needs alignments. Remove --whisper."
-            )
-        overrides["whisper"] = whisper
-    return EmotionRecognizer.from_hparams(
-        source=str(source), overrides=overrides, run_opts={"device": device}
-    )
-
-
 def _attended(
     words: list[Word], attention: Attention | None, i: int
 ) -> list[AttendedWord]:
@@ -476,64 +417,3 @@ def _attended(
         )
         for number, word in enumerate(words)
     ]
-
-
-def _assign_words(
-    whole: FoundWords, spans: list[tuple[float, float]]
-) -> tuple[list[tuple[float, float]], dict[float, FoundWords]]:
-    """Assign words to the nearest span of speech.
-
-    Returns the spans, widened to contain their words, and the words of each span
-    by its start, with times relative to it. Spans without words are dropped, as
-    the transcript is assumed to be complete.
-    """
-    middles = [(word.start + word.end) / 2 for word in whole.words]
-    # If no speech was detected, use one span.
-    spans = spans or [(0.0, whole.end)]
-    owners = [
-        min(
-            range(len(spans)),
-            key=lambda i: max(spans[i][0] - middle, middle - spans[i][1]),
-        )
-        for middle in middles
-    ]
-    widened, known = [], {}
-    for i, (start, end) in enumerate(spans):
-        words = [w for w, owner in zip(whole.words, owners) if owner == i]
-        if not words:
-            continue
-        # Do not overlap the previous span.
-        before = widened[-1][1] if widened else 0.0
-        start = max(before, min(start, words[0].start))
-        end = max(end, words[-1].end)
-        widened.append((start, end))
-        known[start] = FoundWords(
-            [
-                replace(
-                    word,
-                    start=max(0.0, word.start - start),
-                    end=word.end - start,
-                )
-                for word in words
-            ],
-            end - start,
-            whole.aligned_by,
-        )
-    return widened, known
-
-
-def _later(prediction: Prediction, seconds: float) -> Prediction:
-    """Shift the times of a prediction."""
-    return replace(
-        prediction,
-        start=prediction.start + seconds,
-        end=prediction.end + seconds,
-        words=[
-            replace(
-                word,
-                start=round(word.start + seconds, 6),
-                end=round(word.end + seconds, 6),
-            )
-            for word in prediction.words
-        ],
-    )

@@ -42,13 +42,11 @@ MODULES = (
 )
 OURS = "speechbrain_can"
 LAYERS = "torch.nn"  # torch re-exports the layers of torch.nn.modules here
-PRETRAINER = "speechbrain.utils.parameter_transfer.Pretrainer"
-PACKED_PRETRAINER = "speechbrain_can.model_folder.read.PackedPretrainer"
+PRETRAINER = "speechbrain_can.model_folder.read.PackedPretrainer"
 
 KNOWN = (
     "speechbrain_can.encoders.ctc.HuggingFaceCTC",
     PRETRAINER,
-    PACKED_PRETRAINER,
 )
 
 # Their classes pass unknown arguments on to transformers, which can unpickle files.

@@ -10,7 +10,6 @@ and short texts composed of other values.
 import filecmp
 import math
 import re
-import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator
@@ -23,11 +22,7 @@ from speechbrain.utils.fetching import fetch
 from speechbrain.utils.logger import get_logger
 from speechbrain.utils.parameter_transfer import PARAMFILE_EXT
 from speechbrain_can.io.files import InputError, parsing
-from speechbrain_can.model_folder.allowed import (
-    PACKED_PRETRAINER,
-    PRETRAINER,
-    why_not_allowed,
-)
+from speechbrain_can.model_folder.allowed import PRETRAINER, why_not_allowed
 from speechbrain_can.model_folder.memory import LimitedMemory, TooLargeError
 from speechbrain_can.model_folder.parameters import NETWORK, PACKED, is_changed
 from speechbrain_can.model_folder.write import CLASSES
@@ -63,7 +58,7 @@ LARGEST_SETTINGS = 2**16  # bytes
 LARGEST_NUMBER = 2**20  # more than any layer of a real model has units
 LONGEST_TEXT = 1000  # characters after references are replaced
 MAX_COPIES = 8  # each copy can double the size of the settings
-LARGEST_PARAMETERS = 2**33  # bytes after decompression
+LARGEST_PARAMETERS = 2**33  # bytes
 
 ADVICE = (
     "If you trust the author of the model, pass "
@@ -178,17 +173,11 @@ def _check_place(path: Path) -> None:
 
 
 def _check_size(path: Path) -> None:
-    """Refuse parameter files that decompress to an implausible size."""
+    """Refuse parameter files of an implausible size."""
     size = path.stat().st_size
-    if zipfile.is_zipfile(path):
-        with _reading(path, "an archive"):
-            with zipfile.ZipFile(path) as archive:
-                parts = [part.file_size for part in archive.infolist()]
-        size = max(size, sum(parts))
     if size > LARGEST_PARAMETERS:
         raise UntrustedError(
-            f"{path} decompresses to {size} bytes; the limit is "
-            f"{LARGEST_PARAMETERS}"
+            f"{path} has {size} bytes; the limit is {LARGEST_PARAMETERS}"
         )
 
 
@@ -269,7 +258,7 @@ def _why_refused(node: Node, values: dict[str, Node]) -> str | None:
     kind = next((kind for kind in PARTS if tag.startswith(kind)), None)
     if kind:
         part = tag[len(kind) :]
-        if part in (PRETRAINER, PACKED_PRETRAINER):
+        if part == PRETRAINER:
             return _why_no_pretrainer(kind, node)
         return why_not_allowed(part, names)
     if tag in REFERENCES:
@@ -356,16 +345,12 @@ def _loadables(path: Path, root: MappingNode) -> dict[str, str]:
     """Return the files that the pretrainer loads, by the parts they belong to."""
     values = {key.value: value for key, value in root.value}
     pretrainer = values.get("pretrainer")
-    files = {
-        f"!new:{PRETRAINER}": {},
-        f"!new:{PACKED_PRETRAINER}": {NETWORK: PACKED},
-    }
-    if pretrainer is None or pretrainer.tag not in files:
+    if pretrainer is None or pretrainer.tag != f"!new:{PRETRAINER}":
         raise UntrustedError(f"{path} is not a model: it has no pretrainer")
     ((_, loadables),) = pretrainer.value
     return {
-        key.value: files[pretrainer.tag].get(
-            key.value, f"{key.value}{PARAMFILE_EXT}"
+        key.value: (
+            PACKED if key.value == NETWORK else f"{key.value}{PARAMFILE_EXT}"
         )
         for key, _ in loadables.value
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
 from speechbrain_can.inference.evaluation import group_by_speaker, predict_group
-from speechbrain_can.inference.recognizer import load_recognizer
+from speechbrain_can.inference.loading import load_recognizer
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError, read_json
 from speechbrain_can.report.data import load_corpus

@@ -13,7 +13,6 @@ from hyperpyyaml import load_hyperpyyaml, resolve_references
 from hyperpyyaml.core import recursive_update
 
 from speechbrain.utils.run_opts import RunOptions
-from speechbrain_can.corpus.protocols import ALIASES
 from speechbrain_can.io.files import InputError, atomic_write
 
 ALL_FOLDS, NO_FOLD = "all", "none"
@@ -181,8 +180,6 @@ def read_settings(
         overrides = _load(overrides) or {}
     _check_keys("the command line", overrides, {*hparams, *READ})
     recursive_update(hparams, overrides)
-    if hparams.get("protocol") in ALIASES:
-        hparams["protocol"] = ALIASES[hparams["protocol"]]
     return Settings(path.stem, _dump(hparams))
 
 

@@ -11,7 +11,7 @@ from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain_can.alignment.words import texts_of
 from speechbrain_can.corpus.manifest import Utterance, column_value, read_votes
 from speechbrain_can.corpus.prepared import CorpusError
-from speechbrain_can.features.cache import FeatureStore
+from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.features.normalization import standardize
 from speechbrain_can.lobes.ragged import WordFrames
 
@@ -93,7 +93,7 @@ def flat_batch(examples: list[dict]) -> Batch:
 def make_datasets(
     utterances: dict[str, Utterance],
     parts: dict[str, list[str]],
-    store: FeatureStore,
+    store: FeatureCache,
     label_encoder: CategoricalEncoder,
     augmented: Callable | None = None,
     soft_labels: bool = False,
@@ -110,7 +110,7 @@ def make_datasets(
         Utterances by ID.
     parts : dict of str: list of str
         IDs of the utterances in ``train``, ``valid`` and ``test``.
-    store : FeatureStore
+    store : FeatureCache
         Feature cache.
     label_encoder : CategoricalEncoder
         Maps emotions to class indices.
@@ -193,7 +193,7 @@ def vote_shares(
 
 
 def group_statistics(
-    utterances: dict[str, Utterance], store: FeatureStore, column: str
+    utterances: dict[str, Utterance], store: FeatureCache, column: str
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Compute mean and standard deviation of the frames of each group.
 
@@ -201,7 +201,7 @@ def group_statistics(
     ---------
     utterances : dict of str: Utterance
         Utterances by ID.
-    store : FeatureStore
+    store : FeatureCache
         Feature cache.
     column : str
         Column of the manifest that defines the groups, such as ``speaker``.

@@ -14,7 +14,7 @@ from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.fold_lists import PARTS, split_fold
 from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.features.augmentation import AugmentedFeatures
-from speechbrain_can.features.cache import FeatureStore
+from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.runs.layout import FoldLayout
 from speechbrain_can.settings.hparams import Settings, write_settings
 from speechbrain_can.training.brain import EmotionBrain
@@ -145,7 +145,7 @@ def set_up(
     return brain, datasets, {"train": {**options, **order}, "test": options}
 
 
-def open_features(hparams: dict, corpus: Corpus) -> FeatureStore:
+def open_features(hparams: dict, corpus: Corpus) -> FeatureCache:
     """Open the features of a corpus; the main process computes missing ones."""
     settings = {
         "folder": hparams["features_folder"],
@@ -156,15 +156,15 @@ def open_features(hparams: dict, corpus: Corpus) -> FeatureStore:
         "num_workers": hparams["feature_workers"],
     }
     run_on_main(_build_store, kwargs=settings)
-    return FeatureStore.build(**settings)
+    return FeatureCache.build(**settings)
 
 
 def _build_store(**settings: Any) -> None:
     """Build the feature cache; ``run_on_main`` would send a result to all processes."""
-    FeatureStore.build(**settings)
+    FeatureCache.build(**settings)
 
 
-def fit_statistics(fold: Fold, store: FeatureStore) -> dict | None:
+def fit_statistics(fold: Fold, store: FeatureCache) -> dict | None:
     """Fit normalization and vocabulary, which use only the training set.
 
     Returns the statistics of each group for ``normalize_by``, which uses all
@@ -212,7 +212,7 @@ def label_encoder_of(corpus: Corpus) -> sb.dataio.encoder.CategoricalEncoder:
 
 
 def augmentation(
-    hparams: dict, corpus: Corpus, store: FeatureStore
+    hparams: dict, corpus: Corpus, store: FeatureCache
 ) -> Callable | None:
     """Return the augmentation of the training set, if the settings have one."""
     augmenters = {

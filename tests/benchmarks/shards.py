@@ -21,7 +21,7 @@ import webdataset
 from measure import peak_megabytes
 from tabulate import tabulate
 
-from speechbrain_can.features.cache import FRAMES, FeatureStore
+from speechbrain_can.features.cache import FRAMES, FeatureCache
 
 PER_SHARD = 2000  # utterances
 BUFFER = 5000  # utterances that are shuffled at a time
@@ -55,7 +55,7 @@ def forget(paths):
 
 def read_store(folder, ids):
     """Every utterance of a store, in a random order."""
-    store = FeatureStore(folder)
+    store = FeatureCache(folder)
     for i in np.random.default_rng(1).permutation(len(ids)):
         yield store[ids[i]]
 
@@ -92,7 +92,7 @@ def main():
     with np.load(arguments.store / "index.npz") as index:
         ids = index["ids"].tolist()
     started = time.perf_counter()
-    paths = write_shards(FeatureStore(arguments.store), ids, arguments.folder)
+    paths = write_shards(FeatureCache(arguments.store), ids, arguments.folder)
     print(f"{len(paths)} shards in {time.perf_counter() - started:.0f} s")
     frames = [str(arguments.store / FRAMES)]
     rows = []

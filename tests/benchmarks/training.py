@@ -34,7 +34,7 @@ from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
 from speechbrain_can.corpus.preparation import prepare_corpus
 from speechbrain_can.corpus.prepared import Corpus
-from speechbrain_can.features.cache import FeatureStore
+from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.io.audio import audio_duration
 from speechbrain_can.settings.hparams import read_settings
 from speechbrain_can.training.brain import EmotionBrain
@@ -175,7 +175,7 @@ def hparams_in(folder):
 
 def store_of(corpus, hparams, folder, workers=0):
     """The features, made where they are not there yet."""
-    return FeatureStore.build(
+    return FeatureCache.build(
         folder / "features",
         corpus.utterances,
         corpus.data_folder,

@@ -114,11 +114,11 @@ def test_command(segment, tmp_path):
     prepared = tmp_path / "prepared"
     write_manifest(prepared / "manifest.csv", UTTERANCES.values())
     write_folds(
-        folds_path(prepared, "session5"),
+        folds_path(prepared, "leave_one_session_out"),
         {name: FoldAssignment(0, None) for name in UTTERANCES},
     )
     seal(prepared / "manifest.csv")
-    seal(folds_path(prepared, "session5"))
+    seal(folds_path(prepared, "leave_one_session_out"))
     write_json(
         prepared / "corpus.json",
         {

@@ -14,7 +14,6 @@ from speechbrain_can.corpus.fold_lists import (
     write_folds,
 )
 from speechbrain_can.corpus.protocols import (
-    ALIASES,
     is_changing,
     make_folds,
     protocol_slug,
@@ -169,14 +168,6 @@ def test_folds_round_trip(tmp_path):
         folds = make_folds(protocol, corpus(), seed=1)
         write_folds(tmp_path / "folds.csv", folds)
         assert read_folds(tmp_path / "folds.csv") == folds
-
-
-@pytest.mark.parametrize("alias", ALIASES)
-def test_former_names(alias):
-    utterances = corpus()
-    assert make_folds(alias, utterances, 1) == make_folds(
-        ALIASES[alias], utterances, 1
-    )
 
 
 def test_published_folds_of_emodb():
@@ -463,7 +454,7 @@ def test_a_protocol_of_ones_own(tmp_path, monkeypatch):
     folds = make_folds("my_folds.in_turn", corpus(), seed=1)
     assert count_folds(folds) == 3
     assert is_changing("improvised:my_folds.in_turn")
-    assert not is_changing("improvised:session5")
+    assert not is_changing("improvised:leave_one_session_out")
     with pytest.raises(InputError, match="has no attribute 'by_turn'"):
         make_folds("my_folds.by_turn", corpus(), seed=1)
     with pytest.raises(InputError, match="No module named 'your_folds'"):

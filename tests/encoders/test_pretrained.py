@@ -24,7 +24,7 @@ from speechbrain_can.encoders import text as pretrained_text
 from speechbrain_can.encoders.hub import PretrainedError
 from speechbrain_can.encoders.speech import FrontEnd, PretrainedFrames
 from speechbrain_can.encoders.text import PretrainedWords, StoredWords
-from speechbrain_can.features.cache import FeatureStore
+from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.features.egemaps import SegmentEgemaps
 from speechbrain_can.features.hidden import SegmentHidden
 from speechbrain_can.features.samples import SegmentSamples
@@ -269,7 +269,7 @@ def test_a_gpu_hears_the_same(tiny):
 def test_what_was_stored_is_not_held_in_memory(tiny, tmp_path):
     write_wav(tmp_path / "a.wav", 1.0)
     features = SegmentHidden(front_end(tiny, "wavlm"))
-    store = FeatureStore.build(
+    store = FeatureCache.build(
         tmp_path / "features",
         {"a": utterance("a", [Word("so", 0.0, 1.0)], duration=1.0)},
         tmp_path,

@@ -17,10 +17,8 @@ from speechbrain_can.encoders.loading import model_version
 from speechbrain_can.encoders.text import PretrainedWords
 from speechbrain_can.encoders.word_store import WordStore, WordStoreError
 from speechbrain_can.features.hidden import SegmentHidden
-from speechbrain_can.inference.recognizer import (
-    EmotionRecognizer,
-    load_recognizer,
-)
+from speechbrain_can.inference.loading import load_recognizer
+from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.io.files import InputError
 
 

@@ -154,7 +154,7 @@ def test_ended_politely_it_ends_its_runs_and_prints_what_there_is(
     folder = recipe / "results" / "ended"
     process = start(
         *(recipe, controlled_corpus, "can", "no_align_loss", "--workers=2"),
-        *(f"--output_folder={folder}", "--number_of_epochs=1000"),
+        *(f"--output-folder={folder}", "--number_of_epochs=1000"),
         "--patience=1000",
     )
     logs = [
@@ -249,7 +249,7 @@ def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
     ],
 )
 def test_wrong_arguments(arguments, message, tmp_path):
-    with_folder = ["compare", f"--output_folder={tmp_path}", *arguments]
+    with_folder = ["compare", f"--output-folder={tmp_path}", *arguments]
     found = CliRunner().invoke(main, with_folder)
     assert found.exit_code in (1, 2) and message in found.output
 

@@ -90,8 +90,8 @@ def test_a_dead_worker_loses_nothing(recipe, controlled_corpus, address):
             *arguments_of(
                 controlled_corpus,
                 *("hparams/can.yaml", "hparams/broken.yaml", "--engine=ray"),
-                *("--workers=2", "--output_folder=results/on_ray"),
-                f"--ray_address={address}",
+                *("--workers=2", "--output-folder=results/on_ray"),
+                f"--ray-address={address}",
                 fold=0,
                 number_of_epochs=60,
                 patience=100,
@@ -145,8 +145,8 @@ def search(recipe, address, monkeypatch):
             "--workers": 2,
             "--metric": "UA",
             "--folds": 0,
-            "--output_folder": "results/search",
-            "--ray_address": address,
+            "--output-folder": "results/search",
+            "--ray-address": address,
             **dict(argument.split("=") for argument in arguments),
         }
         result = CliRunner().invoke(
@@ -255,7 +255,7 @@ def test_spaces_that_are_refused(tmp_path, space, reason):
     can = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
     result = CliRunner().invoke(
         main,
-        ["search", str(can), f"--space={path}", f"--output_folder={tmp_path}"],
+        ["search", str(can), f"--space={path}", f"--output-folder={tmp_path}"],
     )
     assert result.exit_code != 0
     assert reason in " ".join(result.output.split())
@@ -269,6 +269,6 @@ def test_trials_share_the_threads_of_a_machine():
 def test_an_address_is_for_ray():
     can = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
     result = CliRunner().invoke(
-        main, ["compare", str(can), "--ray_address=auto"]
+        main, ["compare", str(can), "--ray-address=auto"]
     )
-    assert "--ray_address requires --engine=ray" in result.output
+    assert "--ray-address requires --engine=ray" in result.output

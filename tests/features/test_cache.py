@@ -2,7 +2,7 @@ import pytest
 import torch
 from helpers.corpora import bad_audio, build_store, write_wav
 
-from speechbrain_can.features.cache import FeatureStore, StoreError
+from speechbrain_can.features.cache import FeatureCache, StoreError
 from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.spectral import SegmentMFCC
 from speechbrain_can.io.audio import AudioError, read_waveform
@@ -92,7 +92,7 @@ def test_no_flipped_bit_of_the_index_is_taken(tmp_path, small_corpus):
         flipped[place] ^= 1 << place % 8
         path.write_bytes(flipped)
         try:
-            found = FeatureStore(store.folder)
+            found = FeatureCache(store.folder)
             assert torch.equal(found.statistics(ids)[0], mean)
             assert torch.equal(found.statistics(ids)[1], std)
             for name in ids:

@@ -18,7 +18,7 @@ from speechbrain_can.controlled.generator import (
     read_sentences,
 )
 from speechbrain_can.corpus.manifest import Utterance
-from speechbrain_can.features.cache import FeatureStore
+from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.spectral import SegmentMFCC
 
@@ -152,7 +152,7 @@ def build_store(tmp_path, corpus, overlap=0.1, **changes):
         "compute_features": SegmentMFCC(),
         "segment": partial(aligned_segments, overlap=overlap),
     }
-    return FeatureStore.build(**{**settings, **changes})
+    return FeatureCache.build(**{**settings, **changes})
 
 
 def bad_audio(path, kind):

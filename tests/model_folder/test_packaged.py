@@ -10,10 +10,8 @@ from sklearn.metrics import accuracy_score
 
 from speechbrain_can.__main__ import main
 from speechbrain_can.corpus.manifest import read_manifest
-from speechbrain_can.inference.recognizer import (
-    EmotionRecognizer,
-    load_recognizer,
-)
+from speechbrain_can.inference.loading import load_recognizer
+from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.subwords import SubwordEmbedding
@@ -57,7 +55,7 @@ def packed(three_folds):
         main,
         [
             *("pack", str(three_folds / "run"), str(three_folds / "box")),
-            *("--card", str(card), "--licence", "cc0-1.0"),
+            *("--card", str(card), "--license", "cc0-1.0"),
         ],
     )
     assert result.exit_code == 0, result.output
@@ -132,7 +130,7 @@ def test_a_damaged_network_is_named(tmp_path, caplog):
 def test_what_cannot_be_packed_is_said_before_training(three_folds):
     card = three_folds / "limits.md"
     card.write_text("a\n---\nb\n")
-    shared = [str(three_folds / "box2"), "--card", str(card), "--licence", "x"]
+    shared = [str(three_folds / "box2"), "--card", str(card), "--license", "x"]
     for run_folder, more, message in (
         (
             "run",

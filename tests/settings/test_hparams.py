@@ -197,15 +197,6 @@ def test_keys_of_a_complete_file_are_known_too(tmp_path):
     assert "stop_gradiant" in read_settings(path).text
 
 
-def test_former_names_of_protocols(tmp_path):
-    path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
-    former, now = (
-        read_settings(path, f"protocol: {name}").text
-        for name in ("session5", "leave_one_session_out")
-    )
-    assert former == now
-
-
 def test_an_override_of_an_unknown_key_is_refused():
     path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
     with pytest.raises(SettingsError, match="Did you mean glove_file"):
