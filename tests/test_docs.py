@@ -143,6 +143,19 @@ def test_parts_of_ones_own(name, recipe, controlled_corpus, tmp_path):
         assert all(len(set(row["attention"].split())) == 1 for row in rows)
 
 
+def test_a_custom_loss(recipe, controlled_corpus, tmp_path):
+    for path, block in files_in("docs/add_a_loss.md").items():
+        (recipe / path).write_text(block)
+    printed = run(
+        tmp_path / "results",
+        *on(controlled_corpus),
+        *("--fold=0", "--number_of_epochs=1"),
+        model="my_loss",
+        recipe=recipe,
+    )
+    assert "my_loss on IEMOCAP" in printed
+
+
 def test_a_corpus_of_ones_own(recipe, tmp_path):
     ((name, block),) = files_in("docs/add_a_corpus.md").items()
     (recipe / name).write_text(block)

@@ -53,6 +53,37 @@ def test_the_defaults_are_the_plain_cross_entropy():
     )
 
 
+LOSSES = {
+    "default": EmotionLoss,
+    "balanced": lambda: EmotionLoss(class_weights="balanced"),
+    "focal": lambda: EmotionLoss(focal_gamma=2.0),
+    "smoothed": lambda: EmotionLoss(label_smoothing=0.1),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_contract_of_losses(name):
+    """One loss per utterance and prediction, whatever else is in the batch."""
+    loss = LOSSES[name]()
+    loss.fit_classes(torch.tensor([3, 2, 1, 4]))
+    predictions = ("joint", "text", "audio")
+    logits = {key: 3 * torch.randn(6, 4) for key in predictions}
+    weights = dict.fromkeys(logits, 1.0)
+    targets = torch.arange(6) % 4
+    losses = loss(EmotionOutput(logits, weights), targets)
+    assert losses.keys() == logits.keys()
+    for values in losses.values():
+        assert values.shape == (6,) and values.isfinite().all()
+    order = torch.tensor([4, 1])
+    some = {key: value[order] for key, value in logits.items()}
+    again = loss(EmotionOutput(some, weights), targets[order])
+    shares = torch.nn.functional.one_hot(targets, 4).float()
+    with_shares = loss(EmotionOutput(logits, weights), shares)
+    for key, values in losses.items():
+        torch.testing.assert_close(again[key], values[order], **CLOSE)
+        torch.testing.assert_close(with_shares[key], values, **CLOSE)
+
+
 def test_each_option_is_as_its_paper_has_it():
     output, targets = a_batch()
     logits = output.logits["joint"]
