@@ -45,7 +45,7 @@ Speech emotion recognition from audio and text aligned word by word. Classes:
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 
 recognizer = EmotionRecognizer.from_hparams("{title}")
-prediction = recognizer.classify_file("speech.wav", transcript="I like apples")
+prediction = recognizer.classify_file("speech.wav", transcript="the spoken words")
 print(prediction.label, prediction.probabilities)
 ```
 
@@ -59,12 +59,12 @@ print(prediction.label, prediction.probabilities)
 | evaluation | {folds} models with the same settings, one per fold of {protocol} |
 | test scores, mean ± standard deviation over folds | {scores} |
 | recall per class, all folds | {recalls} |
-| temperature | {temperature:.3f}, fitted on the test predictions of those folds |
+| temperature | {temperature:.3f}, fitted on the pooled test predictions of those folds, because this model has no validation set |
 | expected calibration error with temperature | {ece:.3f}; without: {ece_before:.3f} (same predictions) |
 | parameters | {parameters:,}, half precision |
 
-This model has not been evaluated itself, because it is trained on all speakers of
-the corpus.
+The packaged model itself has not been evaluated, because it was trained on all
+speakers of the corpus. The scores are those of the models of the folds.
 
 ## Limitations
 

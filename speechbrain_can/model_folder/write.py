@@ -67,7 +67,7 @@ Speech emotion recognition from audio and text aligned word by word. Classes:
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 
 recognizer = EmotionRecognizer.from_hparams("{folder}")
-prediction = recognizer.classify_file("speech.wav", transcript="I like apples")
+prediction = recognizer.classify_file("speech.wav", transcript="the spoken words")
 print(prediction.label, prediction.probabilities)
 ```
 
