@@ -120,12 +120,12 @@ def compare(
     )
 
     files, others = split_arguments(arguments)
+    if ray_address and engine != "ray":
+        raise click.UsageError("--ray-address requires --engine=ray.")
     # On SIGTERM, terminate the runs as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     runs = plan_runs(files, seeds, output_folder, others)
     check_runs(runs, output_folder)
-    if ray_address and engine != "ray":
-        raise click.UsageError("--ray-address requires --engine=ray.")
     try:
         if engine == "ray":
             from speechbrain_can.experiments.ray import train_all_on_ray

@@ -93,6 +93,12 @@ class Settings:
         try:
             return resolve_references(self.text).read()
         except (ValueError, KeyError, TypeError, AttributeError) as error:
+            missing = re.search(r"'(\w+)' is a !PLACEHOLDER", str(error))
+            if missing:
+                raise SettingsError(
+                    f"{self.name}.yaml: {missing[1]} is not set. Pass "
+                    f"--{missing[1]}=VALUE."
+                ) from error
             raise SettingsError(
                 f"{self.name}.yaml: cannot resolve references: {error}"
             ) from error

@@ -34,7 +34,8 @@ class Predictor(torch.nn.Module):
         super().__init__()
         with tempfile.TemporaryDirectory() as scratch:
             hparams = read_settings(
-                HPARAMS, {"output_folder": scratch, "fold": 0}
+                HPARAMS,
+                {"output_folder": scratch, "data_folder": "x", "fold": 0},
             ).build()
         self.compute_features = hparams["compute_features"]
         self.segment = hparams["segment"]

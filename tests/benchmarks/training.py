@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +29,13 @@ from measure import (
 )
 
 import speechbrain as sb
+from speechbrain_can.alignment.pipeline import FoundWords
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
-from speechbrain_can.corpus.preparation import prepare_corpus
+from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import Corpus
+from speechbrain_can.corpus.recordings import LabelledRecording
 from speechbrain_can.features.cache import FeatureCache
-from speechbrain_can.io.audio import audio_duration
 from speechbrain_can.settings.hparams import read_settings
 from speechbrain_can.training.brain import EmotionBrain
 from speechbrain_can.training.data import flat_batch, make_datasets
@@ -114,10 +114,26 @@ def write_noise(folder, utterances):
     return found
 
 
-def read_back(utterance, folder):
-    """What a recipe does with each utterance: reads its audio to the end."""
-    path = folder / "wav" / f"{utterance.utterance_id}.wav"
-    return replace(utterance, duration=audio_duration(path)), None
+def noise_source(utterances, folder):
+    """Return the corpus of noise with the words that are already known."""
+    words = {row.utterance_id: row.words for row in utterances}
+    recordings = [
+        LabelledRecording(
+            utterance_id=row.utterance_id,
+            wav=f"wav/{row.utterance_id}.wav",
+            emotion=row.emotion,
+            speaker=row.speaker,
+            session=row.session,
+        )
+        for row in utterances
+    ]
+
+    def find_words(recording, duration):
+        return FoundWords(words[recording.utterance_id], duration, ""), None
+
+    return CorpusSource(
+        "noise", folder, recordings, [], CLASSES, find_words=find_words
+    )
 
 
 def measure_data(utterances, threads, folder):
@@ -142,15 +158,10 @@ def measure_data(utterances, threads, folder):
     hours = sum(utterance.duration for utterance in written) / 3600
     with Effort() as preparation:
         prepare_corpus(
-            folder=folder / "prepared",
-            name="noise",
-            classes=CLASSES,
-            data_folder=folder,
+            noise_source(written, folder),
+            folder / "prepared",
             protocol="random10",
             fold_seed=0,
-            rule={},
-            find_candidates=lambda: (written, []),
-            build_utterance=lambda row: read_back(row, folder),
         )
     corpus = Corpus.load(folder / "prepared", "random10")
     hparams = hparams_in(folder)
@@ -169,7 +180,7 @@ def measure_data(utterances, threads, folder):
 
 def hparams_in(folder):
     """The objects of CAN's hparams file."""
-    overrides = {"output_folder": str(folder), "fold": 0}
+    overrides = {"output_folder": str(folder), "data_folder": "x", "fold": 0}
     return read_settings(HPARAMS, overrides).build()
 
 

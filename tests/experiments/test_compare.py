@@ -202,14 +202,18 @@ def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
     output = tmp_path / "results"
 
     def check(*arguments, files=(CAN,)):
-        runs = plan_runs(files, [1, 2], output, ["--fold=0", *arguments])
+        runs = plan_runs(
+            files, [1, 2], output, ["--data_folder=x", "--fold=0", *arguments]
+        )
         check_runs(runs, output)
         return [run.folder.relative_to(output).as_posix() for run in runs]
 
     assert check("--lr=0.3") == ["can/1", "can/2"]
     # nothing is bound before it is begun
     check("--lr=0.1")
-    begun = plan_runs([CAN], [2], output, ["--fold=0", "--lr=0.1"])[0]
+    begun = plan_runs(
+        [CAN], [2], output, ["--data_folder=x", "--fold=0", "--lr=0.1"]
+    )[0]
     write_settings(begun.folder, begun.settings)
     check("--lr=0.2")
     write_settings(begun.folder / "fold_0", begun.settings)
@@ -257,7 +261,7 @@ def test_wrong_arguments(arguments, message, tmp_path):
 def test_seeds_and_overrides():
     files, others = split_arguments([str(CAN), "--fold=0", "--device=cpu"])
     assert files == [CAN] and others == ["--fold=0", "--device=cpu"]
-    runs = plan_runs(files, [1, 2], "results", others)
+    runs = plan_runs(files, [1, 2], "results", [*others, "--data_folder=x"])
     assert [run.settings.plain()["seed"] for run in runs] == [1, 2]
     assert {run.settings.fold for run in runs} == {0}
     # a run option is no setting

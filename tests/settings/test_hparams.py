@@ -197,6 +197,12 @@ def test_keys_of_a_complete_file_are_known_too(tmp_path):
     assert "stop_gradiant" in read_settings(path).text
 
 
+def test_a_missing_data_folder_is_named():
+    path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
+    with pytest.raises(SettingsError, match="data_folder is not set. Pass"):
+        read_settings(path).plain()
+
+
 def test_an_override_of_an_unknown_key_is_refused():
     path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
     with pytest.raises(SettingsError, match="Did you mean glove_file"):

@@ -112,6 +112,7 @@ def _release(kind):
             (session / "dialog" / other).mkdir(parents=True, exist_ok=True)
         path.replace(session / "dialog" / kind / f"{_NAME}.txt")
         iemocap.list_recordings([session], _CLASS_OF)
+        iemocap.find_votes([session])
 
     return read
 

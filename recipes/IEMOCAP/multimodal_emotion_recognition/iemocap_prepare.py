@@ -5,6 +5,7 @@ The corpus is licensed: https://sail.usc.edu/iemocap/.
 
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
@@ -84,6 +85,11 @@ def iemocap_source(data_folder, classes=7):
     class_of = CLASS_SETS[classes]
     sessions = find_sessions(data_folder)
     recordings, skipped = list_recordings(sessions, class_of)
+    votes = find_votes(sessions)
+    recordings = [
+        replace(r, votes=format_votes(votes[r.utterance_id], class_of))
+        for r in recordings
+    ]
     counts = dict.fromkeys(class_of.values(), 0)
     for label, name in class_of.items():
         counts[name] += PAPER_COUNTS[label]
@@ -130,7 +136,6 @@ def list_recordings(sessions, class_of):
             for match in [TRANSCRIPTION_LINE.match(line)]
             if match
         }
-        votes = find_votes(session)
         for place, line in _lines(session / "dialog" / "EmoEvaluation"):
             if not line.lstrip().startswith("["):
                 continue  # votes of the raters
@@ -154,7 +159,6 @@ def list_recordings(sessions, class_of):
                         session,
                         class_of[label],
                         texts.get(utterance_id, "").strip(),
-                        format_votes(votes[utterance_id], class_of),
                     )
                 )
             seen.add(utterance_id)
@@ -164,7 +168,7 @@ def list_recordings(sessions, class_of):
     return recordings, skipped
 
 
-def as_recording(utterance_id, session, emotion, transcript, votes):
+def as_recording(utterance_id, session, emotion, transcript):
     """Return an utterance of the release.
 
     In ``Ses03M_impro05a_F001``, the dialog is ``Ses03M_impro05a`` and the speaker
@@ -182,7 +186,6 @@ def as_recording(utterance_id, session, emotion, transcript, votes):
         scripted="script" in dialog,
         transcript=transcript,
         alignment=f"{folder}/ForcedAlignment/{dialog}/{utterance_id}.wdseg",
-        votes=votes,
     )
 
 
@@ -200,23 +203,24 @@ def _lines(folder):
             yield f"{path.name}, line {number}", line
 
 
-def find_votes(session):
+def find_votes(sessions):
     """Return the votes of the raters by utterance and label.
 
     Each rater has one vote, which is divided among the labels that the rater
     chose. Labels are abbreviated to three letters: ``Neutral state`` is ``neu``.
     """
     votes = defaultdict(Counter)
-    utterance_id = None
-    for _, line in _lines(session / "dialog" / "EmoEvaluation"):
-        if match := LABEL_LINE.match(line):
-            utterance_id = match["id"]
-        match = VOTE_LINE.match(line)
-        if match and utterance_id:
-            chosen = match["labels"].split(";")
-            labels = [label.strip()[:3].lower() for label in chosen]
-            for label in labels:
-                votes[utterance_id][label] += 1 / len(labels)
+    for session in sessions:
+        utterance_id = None
+        for _, line in _lines(session / "dialog" / "EmoEvaluation"):
+            if match := LABEL_LINE.match(line):
+                utterance_id = match["id"]
+            match = VOTE_LINE.match(line)
+            if match and utterance_id:
+                chosen = match["labels"].split(";")
+                labels = [label.strip()[:3].lower() for label in chosen]
+                for label in labels:
+                    votes[utterance_id][label] += 1 / len(labels)
     return votes
 
 

@@ -11,21 +11,21 @@ Authors
 import json
 import os
 
-from iemocap_prepare import (
-    CLASS_SETS,
-    build_utterance,
-    find_sessions,
-    find_turns,
-)
+from iemocap_prepare import CLASS_SETS, find_sessions, list_recordings
 
 from speechbrain.dataio.dataio import read_audio_info
 from speechbrain.utils.logger import get_logger
-from speechbrain_can.alignment.words import AlignmentError, Word
+from speechbrain_can.alignment.readers.sphinx import read_wdseg
+from speechbrain_can.alignment.words import (
+    AlignmentError,
+    clean_words,
+    fit_to_audio,
+    tile_words,
+)
 from speechbrain_can.corpus.fold_lists import split_fold
-from speechbrain_can.corpus.manifest import DATA_ROOT
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.protocols import leave_one_session_out, random10
-from speechbrain_can.io.audio import AudioError
+from speechbrain_can.io.audio import AudioError, audio_duration
 
 logger = get_logger(__name__)
 
@@ -96,21 +96,21 @@ def prepare_iemocap_multimodal(
             if json.load(stream)["settings"] == settings:
                 logger.info("Preparation completed in previous run, skipping.")
                 return
-    turns, skipped = find_turns(find_sessions(data_folder), CLASS_SETS[classes])
-    utterances = {}
-    for turn in turns:
+    recordings, skipped = list_recordings(
+        find_sessions(data_folder), CLASS_SETS[classes]
+    )
+    utterances, entries = {}, {}
+    for recording in recordings:
+        utterance_id = recording.utterance_id
         try:
-            utterance, _ = build_utterance(turn, data_folder)
-            check_format(utterance.wav.replace(DATA_ROOT, data_folder))
+            entries[utterance_id] = annotation(recording, data_folder)
         except (AlignmentError, AudioError) as error:
-            skipped.append((turn.utterance_id, str(error)))
+            skipped.append((utterance_id, str(error)))
         else:
-            utterances[turn.utterance_id] = utterance
+            utterances[utterance_id] = recording
     folds = PROTOCOLS[protocol](utterances, fold_seed)
     for part, ids in split_fold(folds, fold).items():
-        write_json(
-            annotations[part], {i: annotation(utterances[i]) for i in ids}
-        )
+        write_json(annotations[part], {i: entries[i] for i in ids})
         logger.info(f"{len(ids)} utterances in {annotations[part]}")
     logger.info(f"{len(skipped)} skipped utterances, see {written}")
     # written last, because it marks the other files as complete
@@ -129,17 +129,33 @@ def check_format(path):
         )
 
 
-def annotation(utterance):
+def annotation(recording, data_folder):
     """Return the JSON entry of an utterance; times are in seconds."""
+    path = os.path.join(data_folder, recording.wav)
+    duration = audio_duration(path)
+    check_format(path)
+    words = read_words(os.path.join(data_folder, recording.alignment), duration)
     return {
-        "wav": utterance.wav.replace(DATA_ROOT, "{data_root}"),
-        "duration": utterance.duration,
-        "speaker": utterance.speaker,
-        "emotion": utterance.emotion,
-        "words": " ".join(word.text for word in utterance.words),
-        "starts": " ".join(f"{word.start:.6f}" for word in utterance.words),
-        "ends": " ".join(f"{word.end:.6f}" for word in utterance.words),
+        "wav": f"{{data_root}}/{recording.wav}",
+        "duration": duration,
+        "speaker": recording.speaker,
+        "emotion": recording.emotion,
+        "words": " ".join(word.text for word in words),
+        "starts": " ".join(f"{word.start:.6f}" for word in words),
+        "ends": " ".join(f"{word.end:.6f}" for word in words),
     }
+
+
+def read_words(path, duration):
+    """Return the words of an alignment, tiled."""
+    if not os.path.isfile(path):
+        raise AlignmentError(f"{path}: alignment file not found")
+    rows = read_wdseg(path)
+    try:
+        rows = fit_to_audio(rows, duration)
+        return tile_words(clean_words(rows), end=rows[-1].end if rows else 0)
+    except AlignmentError as error:
+        raise AlignmentError(f"{path}: {error}")
 
 
 def write_json(path, content):
