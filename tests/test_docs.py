@@ -90,7 +90,7 @@ def test_the_prediction_of_the_readme_runs(
     ]
 
 
-def test_an_aligner_of_ones_own(tmp_path, monkeypatch):
+def test_custom_aligner_example(tmp_path, monkeypatch):
     ((name, block),) = files_in("docs/add_an_aligner.md").items()
     (tmp_path / name).write_text(block)
     monkeypatch.syspath_prepend(tmp_path)
@@ -110,7 +110,7 @@ def test_an_aligner_of_ones_own(tmp_path, monkeypatch):
         find_words(torch.zeros(24000), 24000, aligner, transcript="abc " * 100)
 
 
-def test_a_reader_of_ones_own(tmp_path, monkeypatch):
+def test_custom_reader_example(tmp_path, monkeypatch):
     (example,) = blocks("docs/add_a_reader.md")
     monkeypatch.setattr(formats, "FORMATS", dict(formats.FORMATS))
     exec(example, {})
@@ -122,7 +122,7 @@ def test_a_reader_of_ones_own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["my_can", "my_fusion"])
-def test_parts_of_ones_own(name, recipe, controlled_corpus, tmp_path):
+def test_custom_module_examples(name, recipe, controlled_corpus, tmp_path):
     written = files_in("docs/add_an_encoder_or_fusion.md")
     assert len(written) == 4
     for path, block in written.items():
@@ -156,7 +156,7 @@ def test_a_custom_loss(recipe, controlled_corpus, tmp_path):
     assert "my_loss on IEMOCAP" in printed
 
 
-def test_a_corpus_of_ones_own(recipe, tmp_path):
+def test_custom_corpus_example(recipe, tmp_path):
     ((name, block),) = files_in("docs/add_a_corpus.md").items()
     (recipe / name).write_text(block)
     corpus = tmp_path / "corpus"
@@ -198,7 +198,7 @@ def test_a_corpus_of_ones_own(recipe, tmp_path):
     assert "audio file not found" in skipped["d_sad0"]
 
 
-def test_a_metric_of_ones_own(tmp_path):
+def test_custom_metric_example(tmp_path):
     before = dict(metrics.METRICS)
     (example,) = blocks("docs/metrics.md")
     try:
@@ -239,7 +239,7 @@ def test_a_readme_names_every_hparams_file():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
+def test_links_are_valid(page):
     text = page.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if "://" not in link:
@@ -252,7 +252,7 @@ def linked_pages(page):
     return {(page.parent / link).resolve() for link in links}
 
 
-def test_links_lead_from_the_readme_to_every_page():
+def test_every_page_is_reachable_from_the_readme():
     found, new = set(), {(ROOT / "README.md").resolve()}
     while new:
         found |= new

@@ -63,7 +63,7 @@ def test_every_utterance_is_aligned_closely(align, spoken):
     assert np.mean(np.array(errors) <= 0.05 + 1e-6) > 0.9
 
 
-def test_long_transcripts_are_aligned_and_told_apart(align, spoken):
+def test_long_transcripts(align, spoken):
     """The handicap of a transcript grows with it, and must not prune it."""
     for n_utterances in (8, 20):
         own = spoken[:n_utterances]
@@ -84,7 +84,7 @@ def test_long_transcripts_are_aligned_and_told_apart(align, spoken):
         align(waveform, others)
 
 
-def test_what_came_before_changes_nothing(align, spoken):
+def test_alignment_is_stateless(align, spoken):
     chosen = spoken[:4]
     forward = [align(w, " ".join(texts(words))) for w, words in chosen]
     backward = [align(w, " ".join(texts(words))) for w, words in chosen[::-1]]
@@ -93,7 +93,7 @@ def test_what_came_before_changes_nothing(align, spoken):
     assert fresh(chosen[2][0], " ".join(texts(chosen[2][1]))) == forward[2]
 
 
-def test_a_full_dictionary_is_begun_anew(align, spoken, monkeypatch):
+def test_full_dictionary_is_restarted(align, spoken, monkeypatch):
     waveform, words = spoken[0]
     expected = align(waveform, " ".join(texts(words)))
     monkeypatch.setattr(
@@ -104,7 +104,7 @@ def test_a_full_dictionary_is_begun_anew(align, spoken, monkeypatch):
         assert small(waveform, " ".join(texts(words))) == expected
 
 
-def test_the_transcript_of_another_is_refused(align, spoken):
+def test_wrong_transcripts_are_refused(align, spoken):
     refused = 0
     for (waveform, _), (_, words) in zip(spoken, spoken[1:]):
         try:
@@ -115,7 +115,7 @@ def test_the_transcript_of_another_is_refused(align, spoken):
     assert refused >= 0.7 * (len(spoken) - 1)
 
 
-def test_words_that_no_dictionary_has(align):
+def test_out_of_vocabulary_words(align):
     synthesizer = Synthesizer()
     words = "my selfie with the blorbs was instagrammable".split()
     samples, starts = synthesizer.speak(
@@ -143,7 +143,7 @@ def test_words_that_no_dictionary_has(align):
         ("hello there", "does not match the audio"),
     ],
 )
-def test_what_cannot_be_aligned_is_told(align, transcript, message):
+def test_unalignable_transcripts(align, transcript, message):
     noise = 0.1 * torch.randn(16000)
     with pytest.raises(AlignmentError, match=message):
         align(noise, transcript)
@@ -151,7 +151,7 @@ def test_what_cannot_be_aligned_is_told(align, transcript, message):
     assert align._decoder(0) is not None
 
 
-def test_it_travels_to_another_process(align, spoken):
+def test_recognizers_can_be_pickled(align, spoken):
     waveform, words = spoken[0]
     there = pickle.loads(pickle.dumps(align))
     text = " ".join(texts(words))
@@ -171,7 +171,7 @@ def test_it_travels_to_another_process(align, spoken):
         ("well-known…", "well known"),
     ],
 )  # fmt: skip
-def test_a_transcript_as_it_is_spoken(written, spoken):
+def test_transcript_normalization(written, spoken):
     assert english_words(written) == spoken.split()
 
 
@@ -240,7 +240,7 @@ def test_ctc_takes_the_best_path():
         assert all(0 < word.score <= 1 for word in found)
 
 
-def test_ctc_says_what_it_cannot_spell():
+def test_ctc_reports_missing_letters():
     align = CTCAligner(Toy())
     with pytest.raises(AlignmentError, match="toy cannot spell xyz, 42"):
         align(torch.zeros(50), "ab xyz 42")
@@ -250,7 +250,7 @@ def test_ctc_says_what_it_cannot_spell():
         align(torch.zeros(40), "aaa")
 
 
-def test_pocketsphinx_hears_and_is_placed(align, spoken):
+def test_pocketsphinx_transcribes(align, spoken):
     transcribe = PocketsphinxTranscriber()
     right = total = 0
     for waveform, words in spoken[:8]:
@@ -274,7 +274,7 @@ class Told:
         return self.words
 
 
-def test_what_is_heard_is_placed_by_the_aligner(align, spoken):
+def test_recognized_words_are_aligned(align, spoken):
     waveform, words = spoken[0]
     loose = [
         Word(word.text.capitalize(), 0.1 * i, 0.1 * i + 0.1, 0.5)
@@ -294,7 +294,7 @@ def test_what_is_heard_is_placed_by_the_aligner(align, spoken):
         transcribe_words(waveform, Told(made_up), align)
 
 
-def test_words_from_whatever_is_known(align, spoken):
+def test_find_words(align, spoken):
     waveform, words = spoken[0]
     text = " ".join(texts(words))
     given = find_words(waveform, 16000, alignment=words)

@@ -142,13 +142,13 @@ def test_elan(tmp_path):
     assert read_alignment(tmp_path / "a.eaf") == WORDS
 
 
-def test_those_of_the_corpora(tmp_path):
+def test_protocols_of_the_corpora(tmp_path):
     text = wdseg((10, 39, "oh"), (40, 94, "really"))
     assert read(tmp_path, "a.wdseg", text) == WORDS
     assert read(tmp_path, "a.labsilb", EMODB_LABELS, "latin-1")
 
 
-def test_words_without_times_share_what_is_between(tmp_path):
+def test_words_without_times(tmp_path):
     """whisperX gives no times to numbers, gentle none to what it missed."""
     words = [
         {"word": "in", "start": 0.0, "end": 0.2},
@@ -239,7 +239,7 @@ def test_errors_name_the_place(tmp_path, name, text, message):
     assert name in str(raised.value)
 
 
-def test_tiers_that_cannot_be_told_apart(tmp_path):
+def test_ambiguous_tiers(tmp_path):
     path = tmp_path / "a.TextGrid"
     for names in (["anna - words", "ben - words"], ["mary", "john"]):
         tiers = {name: [(0, 1, "oh")] for name in names}
@@ -249,7 +249,7 @@ def test_tiers_that_cannot_be_told_apart(tmp_path):
             read_alignment(path)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_missing_file(tmp_path):
     with pytest.raises(AlignmentError, match="a.ctm: alignment file not found"):
         read_alignment(tmp_path / "a.ctm")
 

@@ -30,7 +30,7 @@ def transcribe(whisper):
     return WhisperTranscriber(str(whisper / "ct2"))
 
 
-def test_a_model_that_is_not_there():
+def test_missing_model():
     transcribe = WhisperTranscriber("nobody/has-this")
     assert repr(transcribe) == (
         "WhisperTranscriber('nobody/has-this', 'en', 'int8')"
@@ -39,7 +39,7 @@ def test_a_model_that_is_not_there():
         transcribe(torch.randn(16000))
 
 
-def test_what_is_said_is_heard(transcribe, utterances):
+def test_recognizer_transcribes_speech(transcribe, utterances):
     right = total = 0
     for waveform, row in utterances[:8]:
         heard = transcribe(waveform)
@@ -50,7 +50,7 @@ def test_what_is_said_is_heard(transcribe, utterances):
     assert right / total > 0.6
 
 
-def test_it_is_placed_more_closely(transcribe, utterances):
+def test_alignment_improves_recognizer_timings(transcribe, utterances):
     align = PocketsphinxAligner()
     waveform, _ = utterances[3]
     loose, placed = (
@@ -67,7 +67,7 @@ def test_silence(transcribe):
         transcribe(torch.zeros(32000))
 
 
-def test_it_travels_without_its_model(transcribe):
+def test_pickles_exclude_the_model(transcribe):
     assert len(pickle.dumps(transcribe)) < 1000
 
 

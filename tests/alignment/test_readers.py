@@ -69,7 +69,7 @@ def test_bad_wdseg_names_file_and_line(tmp_path, text, message):
     assert "a.wdseg" in str(error.value)
 
 
-def test_latin_1_is_read(tmp_path):
+def test_latin_1(tmp_path):
     rows = read_wdseg(write(tmp_path, wdseg((0, 9, "café")), "latin-1"))
     assert rows[0].text == "café"
 

@@ -16,7 +16,7 @@ from speechbrain_can.alignment.words import (
 )
 
 
-def test_a_run_of_special_tokens_is_one_gap_shared_equally():
+def test_consecutive_special_tokens_form_one_gap():
     words = [
         Word("a", 0.0, 0.2),
         Word("<sil>", 0.2, 0.3),
@@ -40,7 +40,7 @@ def test_special_tokens_are_dropped(special):
 
 
 @pytest.mark.parametrize("raw", ["++LAUGHTER++(2)", "<sil>(3)", "(2)"])
-def test_variants_of_nothing_are_nothing(raw):
+def test_variant_suffix_only(raw):
     assert clean_words([Word(raw, 0.0, 1.0)]) == []
 
 
@@ -78,18 +78,18 @@ def test_tiling_refuses_a_word_without_time():
         tile_words(words, end=1.0)
 
 
-def test_times_just_past_the_audio_are_clipped():
+def test_times_slightly_past_the_audio_are_clipped():
     assert fit_to_audio([Word("a", 0.5, 1.02)], 1.0) == [Word("a", 0.5, 1.0)]
 
 
-def test_times_far_past_the_audio_are_refused():
+def test_times_past_the_audio_are_refused():
     with pytest.raises(
         AlignmentError, match="ends at 1.50 s but the audio is 1"
     ):
         fit_to_audio([Word("a", 0.5, 1.5)], 1.0)
 
 
-def test_a_word_past_the_audio_is_not_lost_in_silence():
+def test_words_past_the_audio_are_refused():
     words = [Word("a", 0.0, 1.0), Word("b", 1.0, 1.02)]
     with pytest.raises(AlignmentError, match="'b' starts after the end"):
         fit_to_audio(words, 1.0)
@@ -97,7 +97,7 @@ def test_a_word_past_the_audio_is_not_lost_in_silence():
     assert fit_to_audio(silence, 1.0) == [Word("a", 0.0, 1.0)]
 
 
-def test_a_cut_recording_keeps_what_is_in_it():
+def test_truncated_recordings_keep_remaining_words():
     words = [Word("a", 0.0, 0.9), Word("b", 0.9, 1.5), Word("c", 1.5, 2.0)]
     assert fit_to_audio(words, 1.0, tolerance=np.inf) == [
         Word("a", 0.0, 0.9),
@@ -111,7 +111,7 @@ def test_equal_words_tile():
     assert words[0].end == words[1].start
 
 
-def test_words_are_a_list_in_less_memory():
+def test_words_are_a_compact_list():
     plain = [
         Word(f"word{i % 5}", 0.1 * i, 0.1 * i + 0.05, score=0.5)
         for i in range(9)

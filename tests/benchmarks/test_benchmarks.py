@@ -10,7 +10,7 @@ from helpers.corpora import build_store, utterance, write_wav
 from helpers.recipes import ROOT
 
 
-def test_all_of_it_runs(tmp_path):
+def test_benchmarks_run(tmp_path):
     """At tiny sizes; its figures mean nothing."""
     result = subprocess.run(
         [
@@ -37,7 +37,7 @@ def test_all_of_it_runs(tmp_path):
     assert "pack_padded_sequence" in (tmp_path / "benchmarks.md").read_text()
 
 
-def test_shards_hold_what_the_store_holds(tmp_path):
+def test_shards_equal_the_cache(tmp_path):
     for i, name in enumerate("abc"):
         write_wav(tmp_path / "corpus" / f"{name}.wav", seed=i)
     store = build_store(

@@ -63,7 +63,7 @@ def test_one_recording(model, utterances):
     assert " ".join(w.text for w in utterance.words) in line
 
 
-def test_every_format_says_the_same(model, table, tmp_path):
+def test_output_formats_agree(model, table, tmp_path):
     lines = invoke("predict", model, table, "--format=json").stdout.splitlines()
     records = [json.loads(line) for line in lines]
     assert len(records) == 2
@@ -105,9 +105,7 @@ def test_a_textgrid_of_words_that_overlap(model, utterances, tmp_path):
     ]
 
 
-def test_what_align_writes_predicts_the_same(
-    model, table, utterances, tmp_path
-):
+def test_align_output_predicts_the_same(model, table, utterances, tmp_path):
     wav, utterance = utterances[0]
     said = ("--transcript", utterance.transcription)
     direct = invoke("predict", model, wav, *said, "--format=json").stdout
@@ -122,7 +120,7 @@ def test_what_align_writes_predicts_the_same(
     )
 
 
-def test_a_page_of_them(model, table, tmp_path):
+def test_prediction_page(model, table, tmp_path):
     found = invoke("predict", model, table, "--html", tmp_path / "page.html")
     assert f"HTML page: {tmp_path / 'page.html'}" in found.stderr
     text = (tmp_path / "page.html").read_text()
@@ -162,7 +160,7 @@ def bad_recordings(folder, good):
     }
 
 
-def test_a_bad_recording_stops_no_other(model, utterances, tmp_path):
+def test_bad_recordings_are_skipped(model, utterances, tmp_path):
     wav, utterance = utterances[0]
     folder = tmp_path / "recordings"
     expected = bad_recordings(folder, wav)
@@ -208,7 +206,7 @@ def test_standard_input(model, utterances, monkeypatch):
     assert "is empty" in invoke("predict", model, "-", fails=True).output
 
 
-def test_what_makes_no_sense_is_refused(model, trained, utterances, tmp_path):
+def test_invalid_predict_arguments(model, trained, utterances, tmp_path):
     wav, _ = utterances[0]
     tmp_path.joinpath("empty").mkdir()
     for arguments, message in (
@@ -243,7 +241,7 @@ def test_a_fold_is_reported(trained, tmp_path):
     assert "contains no run" in invoke("report", tmp_path, fails=True).output
 
 
-def test_what_align_writes_is_read_again(table, utterances, tmp_path):
+def test_align_output_can_be_read(table, utterances, tmp_path):
     for kind, suffix in (
         ("csv", "csv"),
         ("ctm", "ctm"),
@@ -265,7 +263,7 @@ def test_what_align_writes_is_read_again(table, utterances, tmp_path):
     assert "1 of 3 recordings were not aligned" in found.stderr
 
 
-def test_train_and_prepare_are_the_recipes(
+def test_train_and_preparation_are_exported(
     controlled_corpus, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -280,7 +278,7 @@ def test_train_and_prepare_are_the_recipes(
 
 
 @pytest.mark.attack
-def test_a_table_keeps_to_its_folder(model, utterances, tmp_path):
+def test_tables_cannot_leave_their_folder(model, utterances, tmp_path):
     wav, utterance = utterances[0]
     (tmp_path / "tables").mkdir()
     table = tmp_path / "tables" / "mine.csv"
@@ -297,7 +295,7 @@ def test_a_table_keeps_to_its_folder(model, utterances, tmp_path):
 
 
 @pytest.mark.attack
-def test_what_is_too_large_or_too_long_is_not_read(model, tmp_path):
+def test_large_and_long_files_are_skipped(model, tmp_path):
     # hours of silence in a few kilobytes, but for its first second
     samples = np.zeros(16000 * 3600, dtype=np.float32)
     samples[:16000] = np.random.default_rng(0).normal(size=16000) / 10
@@ -327,7 +325,7 @@ def test_a_transcript_may_be_long(tmp_path, monkeypatch):
 
 
 @pytest.mark.attack
-def test_a_spreadsheet_takes_no_word_for_a_formula(tmp_path):
+def test_spreadsheet_formulas_are_escaped(tmp_path):
     stream = io.StringIO()
     writer = CsvWriter(stream, ["=sad"])
     word = AttendedWord("=HYPERLINK(1)", 0.0, 1.0, None, {})
@@ -347,7 +345,7 @@ def test_a_spreadsheet_takes_no_word_for_a_formula(tmp_path):
 @pytest.mark.parametrize(
     "text", ['so "what"', "<b>&amp;", 'text = "x"', "intervals [2]:", "\\n"]
 )
-def test_a_textgrid_says_what_was_said(text, tmp_path):
+def test_textgrid_round_trip(text, tmp_path):
     path = tmp_path / "a.TextGrid"
     tiers = {"words": [(0.0, 0.5, text), (0.5, 1.0, "now")]}
     save_textgrid(path, tiers, 1.0)

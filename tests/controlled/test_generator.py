@@ -26,7 +26,7 @@ from speechbrain_can.controlled.speech import (
 from speechbrain_can.corpus.prepared import CorpusError
 
 
-def test_twenty_sentences_a_class_and_a_key_in_each():
+def test_packaged_sentences():
     sentences = read_sentences(SENTENCES)
     counts = Counter(sentence.emotion for sentence in sentences)
     assert set(counts) == set(CUES) and min(counts.values()) >= 20
@@ -36,7 +36,7 @@ def test_twenty_sentences_a_class_and_a_key_in_each():
         assert "".join(sentence.words).replace("'", "") == spoken
 
 
-def test_another_tsv(data):
+def test_custom_sentences(data):
     sentences = read_sentences(data / "sentences" / "goemotions_dev.tsv")
     assert len(sentences) == 1123  # 1,159 without fear and disgust
 
@@ -69,7 +69,7 @@ def plan(utterances=700, seed=1, agree=0.6):
     return plan_corpus(read_sentences(SENTENCES), utterances, seed, agree)
 
 
-def test_the_plan():
+def test_plan():
     turns = plan()
     assert len(turns) == len({turn.utterance_id for turn in turns}) == 700
     agreed = np.mean([turn.emo == turn.text_emotion for turn in turns])
@@ -106,18 +106,18 @@ def test_sentences_come_in_rounds():
 
 
 @pytest.mark.parametrize("utterances", [5, 6, 11, 599])
-def test_any_size(utterances):
+def test_any_layer_size(utterances):
     turns = plan(utterances)
     assert len({turn.utterance_id for turn in turns}) == utterances
     assert {turn.session for turn in turns} == set(range(1, 6))
 
 
-def test_too_small():
+def test_corpus_of_too_few_utterances():
     with pytest.raises(CorpusError, match="too few for 5 sessions"):
         plan(4)
 
 
-def test_the_seed_decides():
+def test_seed_of_folds():
     assert plan(seed=1) == plan(seed=1)
     assert plan(seed=1) != plan(seed=2)
     assert all(t.emo == t.text_emotion for t in plan(agree=1.0))
@@ -232,7 +232,7 @@ def test_the_cue_is_on_the_key_word():
     assert gain[turn.key] > 4 and others.max() < 4
 
 
-def test_the_same_corpus_whatever_the_workers(tmp_path, controlled_corpus):
+def test_corpus_does_not_depend_on_workers(tmp_path, controlled_corpus):
     again = tmp_path / "again"
     make_corpus(again, UTTERANCES, seed=corpus_seed(), workers=1)
     files = [p for p in controlled_corpus.rglob("*") if p.is_file()]
@@ -242,7 +242,7 @@ def test_the_same_corpus_whatever_the_workers(tmp_path, controlled_corpus):
         assert copy.read_bytes() == path.read_bytes(), path
 
 
-def test_it_is_made_once_and_never_overwritten(controlled_corpus):
+def test_existing_corpora_are_kept(controlled_corpus):
     before = (controlled_corpus / "plan.json").stat().st_mtime_ns
     make_corpus(controlled_corpus, UTTERANCES, seed=corpus_seed())
     assert (controlled_corpus / "plan.json").stat().st_mtime_ns == before
@@ -250,7 +250,7 @@ def test_it_is_made_once_and_never_overwritten(controlled_corpus):
         make_corpus(controlled_corpus, UTTERANCES, seed=corpus_seed() + 1)
 
 
-def test_the_recipe_prepares_all_of_it(
+def test_recipe_prepares_all_utterances(
     controlled_corpus, iemocap_prepare, tmp_path
 ):
     iemocap_prepare.prepare_iemocap(

@@ -54,7 +54,7 @@ WEIGHTS = {"a": [0.2, 0.8], "b": [0.1, 0.2, 0.4, 0.3], "c": [1.0]}
 WEIGHTS["d"] = [0.5, 0.3, 0.2]
 
 
-def test_attention_on_the_key():
+def test_key_attention():
     table, others = key_attention(TURNS, UTTERANCES, WEIGHTS)
     assert table["key"].tolist() == [0.8, 0.3]
     assert table["decoys"].tolist() == pytest.approx(
@@ -148,7 +148,7 @@ def test_command(segment, tmp_path):
     assert "the longest word: 0.500" in printed
 
 
-def test_attention_reads_as_it_was_written(tmp_path):
+def test_attention_round_trip(tmp_path):
     path = tmp_path / "attention.csv"
     write_attention(path, ["b", "a"], [{"text": [0.25, 0.75]}, {"text": [1.0]}])
     assert path.read_text().splitlines()[1].startswith("a,text,")

@@ -54,7 +54,7 @@ def share(leaks, kind, part, other, fold=0):
     return found
 
 
-def test_what_parts_share(leaks):
+def test_leakage_between_sets(leaks):
     assert share(leaks, "speaker", "test", "train") == 0
     assert share(leaks, "dialog", "test", "train") == 1
     # punctuation and case do not count, short sentences neither
@@ -101,7 +101,7 @@ def test_strict(leaks):
         check_leaks(leaks, strict=["session"])
 
 
-def test_what_is_unknown_is_said_and_not_strict(tmp_path):
+def test_unknown_speakers_fail_strict_mode(tmp_path):
     utterances = {}
     for i, name in enumerate("abcdef"):
         wav = tmp_path / f"{name}.wav"
@@ -128,7 +128,7 @@ def test_what_is_unknown_is_said_and_not_strict(tmp_path):
         find_leaks(utterances, folds, tmp_path)
 
 
-def test_near_duplicates_are_those_that_pairwise_comparison_finds():
+def test_near_duplicates_equal_pairwise_comparison():
     from rapidfuzz import fuzz
 
     words = "you know that i can not hear what they say over there now".split()

@@ -30,7 +30,7 @@ def test_round_trip_sorted_by_id(tmp_path):
     assert read["a"] == rows[1] and read["b"] == rows[0]
 
 
-def test_speechbrain_reads_it_too(tmp_path):
+def test_speechbrain_reads_manifests(tmp_path):
     path = tmp_path / "manifest.csv"
     write_manifest(path, [utterance("a")])
     data = load_data_csv(path, {"data_root": "/corpus"})
@@ -60,7 +60,7 @@ def test_duplicate_id_is_refused():
         ("a" * 200_000, "'aaaa.*has 200000 characters"),
     ],
 )
-def test_words_that_a_manifest_cannot_hold(text, message):
+def test_words_with_whitespace_are_refused(text, message):
     with pytest.raises(AlignmentError, match=message):
         check_words([Word("so", 0.0, 0.5), Word(text, 0.5, 1.0)])
 
@@ -126,7 +126,7 @@ def test_a_manifest_that_a_spreadsheet_saved(tmp_path):
     assert list(read_manifest(path)) == ["a"]
 
 
-def test_duplicate_id_is_not_read(tmp_path):
+def test_duplicate_id_on_reading(tmp_path):
     path = write_rows(tmp_path / "manifest.csv", {}, {})
     with pytest.raises(ManifestError, match="line 3: duplicate ID 'a'"):
         read_manifest(path)
@@ -155,7 +155,7 @@ def test_resolve_wav():
     assert resolve_wav(utterance("a"), "/corpus") == "/corpus/a.wav"
 
 
-def test_an_interrupted_write_leaves_what_was_there(tmp_path):
+def test_interrupted_writes_keep_the_old_file(tmp_path):
     path = tmp_path / "results.json"
     path.write_text("before")
     with pytest.raises(RuntimeError):

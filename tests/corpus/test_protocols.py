@@ -62,7 +62,7 @@ def test_every_utterance_is_tested_once(protocol, folds):
 @pytest.mark.parametrize(
     "protocol", ["random10", "leave_one_session_out", "leave_one_speaker_out"]
 )
-def test_order_of_the_corpus_does_not_matter(protocol):
+def test_folds_do_not_depend_on_the_order(protocol):
     utterances = corpus()
     backwards = dict(reversed(utterances.items()))
     assert make_folds(protocol, utterances, 1) == make_folds(
@@ -97,7 +97,7 @@ def test_random10_depends_on_the_seed():
 @pytest.mark.parametrize(
     "protocol", ["leave_one_session_out", "leave_one_speaker_out"]
 )
-def test_speakers_are_in_one_part_only(protocol):
+def test_speakers_are_in_one_set(protocol):
     utterances = corpus()
     assignment = make_folds(protocol, utterances, seed=1)
     for fold in range(count_folds(assignment)):
@@ -120,7 +120,7 @@ def test_leave_one_session_out_trains_on_seven_speakers():
         assert valid == f"Ses0{(fold + 1) % 5 + 1}{'FM'[fold % 2]}"
 
 
-def test_a_speaker_of_several_sessions_is_not_left_out():
+def test_speakers_with_several_sessions():
     utterances = {
         name: replace(row, speaker=row.speaker[-1])
         for name, row in corpus().items()
@@ -147,7 +147,7 @@ def test_leave_one_speaker_out_needs_three_speakers():
         make_folds("leave_one_speaker_out", corpus(1), 1)
 
 
-def test_unknown_protocol_lists_the_known():
+def test_unknown_protocol():
     with pytest.raises(ValueError, match="random10, leave_one_session_out"):
         make_folds("random5", corpus(), 1)
 
@@ -179,7 +179,7 @@ def test_published_folds_of_emodb():
     assert published == make_folds("leave_one_speaker_out", utterances, seed=1)
 
 
-def test_published_folds_are_of_the_real_recordings(emodb_prepare, data):
+def test_published_folds_match_the_corpus(emodb_prepare, data):
     recordings, _ = emodb_prepare.find_recordings(data / "emodb")
     published = read_folds(
         ROOT / "manifests" / "emodb_leave_one_speaker_out.csv"
@@ -231,7 +231,7 @@ def test_three_groups_make_three_folds():
         make_folds("group:session", {"a": utterance("a", session="")}, seed=1)
 
 
-def test_folds_that_the_corpus_gives(tmp_path):
+def test_given_folds(tmp_path):
     utterances = {name: utterance(name) for name in "abcde"}
 
     def given(parts):
@@ -331,7 +331,7 @@ def test_no_scripted_sentence_is_in_two_parts(protocol):
         assert sum(map(len, dialogs)) == len(set.union(*dialogs)) == 6
 
 
-def test_an_improvised_sentence_of_a_script_goes_with_the_script():
+def test_improvised_scripted_sentences_stay_together():
     utterances = scripts()
     text = utterances["Ses01_F_s0"].transcription
     utterances["free"] = utterance(
@@ -347,7 +347,7 @@ def test_an_improvised_sentence_of_a_script_goes_with_the_script():
     assert folds["no"] == folds["Ses01_F_i0"]
 
 
-def test_a_session_that_is_not_known_is_none():
+def test_unknown_sessions():
     utterances = scripts()
     for column in ("session", "speaker"):
         partly = {
@@ -401,7 +401,7 @@ def test_any_column_and_any_number_of_folds():
             make_folds(protocol, utterances, seed=1)
 
 
-def test_a_class_that_is_tested_is_trained():
+def test_tested_classes_must_be_in_the_training_set():
     utterances = {
         name: utterance(name, speaker=name, emotion=emotion)
         for name, emotion in zip("abcd", ("sad", "sad", "sad", "joy"))
@@ -443,7 +443,7 @@ def test_a_fold_list(tmp_path):
         make_folds("file:nowhere.csv", utterances, seed=1)
 
 
-def test_a_protocol_of_ones_own(tmp_path, monkeypatch):
+def test_custom_protocol(tmp_path, monkeypatch):
     (tmp_path / "my_folds.py").write_text(
         "from speechbrain_can.corpus.fold_lists import FoldAssignment\n"
         "def in_turn(utterances, seed):\n"

@@ -69,7 +69,7 @@ def prepare(corpus, recordings, aligner, **settings):
     return read_manifest(corpus.parent / "prepared" / "manifest.csv")
 
 
-def test_each_takes_the_words_that_are_known(corpus):
+def test_source_of_words(corpus):
     (corpus / "c.csv").write_text("word,start,end\nno,0.1,0.2\nway,0.3,0.6\n")
     rows = prepare(
         corpus,
@@ -97,7 +97,7 @@ def test_each_takes_the_words_that_are_known(corpus):
     assert "audio file not found" in reasons["nowhere"]
 
 
-def test_it_goes_on_where_it_was_and_does_nothing_twice(corpus):
+def test_interrupted_preparation_resumes(corpus):
     recordings = [recording(name) for name in "abcde"]
     first = Counting()
     rows = prepare(corpus, recordings, first)
@@ -119,7 +119,7 @@ def test_it_goes_on_where_it_was_and_does_nothing_twice(corpus):
     assert not third.asked
 
 
-def test_what_changed_is_found_anew(corpus):
+def test_changed_transcripts_are_aligned_again(corpus):
     prepare(corpus, [recording(name) for name in "abc"], Counting())
     aligner = Counting()
     changed = [recording("a", "Another one"), recording("b"), recording("c")]
@@ -128,7 +128,7 @@ def test_what_changed_is_found_anew(corpus):
     assert [w.text for w in rows["a"].words] == ["another", "one"]
 
 
-def test_files_that_were_mended_are_read_anew(corpus):
+def test_repaired_files_are_prepared_again(corpus):
     recordings = [recording("a"), recording("b"), recording("new")]
     rows = prepare(corpus, recordings, Counting())
     assert "new" not in rows
@@ -140,7 +140,7 @@ def test_files_that_were_mended_are_read_anew(corpus):
     assert rows["new"].duration == 0.5 and rows["b"].duration == 0.9
 
 
-def test_what_cannot_be_read_is_named(corpus):
+def test_damaged_word_files_are_named(corpus):
     prepare(corpus, [recording("a")], Counting())
     prepared = corpus.parent / "prepared"
     (prepared / "corpus.json").unlink()
@@ -160,7 +160,7 @@ class Breaking(Counting):
         return super().__call__(waveform, transcript)
 
 
-def test_an_odd_recording_stops_no_other(corpus):
+def test_unexpected_errors_skip_one_recording(corpus):
     long = "x" * 300
     write_wav(corpus / "x.wav", 0.5)
     rows = prepare(
@@ -182,7 +182,7 @@ def test_an_odd_recording_stops_no_other(corpus):
     assert "RuntimeError: nobody thought of this" in skipped
 
 
-def test_side_by_side_gives_the_same(corpus):
+def test_parallel_alignment_gives_the_same_words(corpus):
     recordings = [recording(name) for name in "abcdef"]
     alone = prepare(corpus, recordings, EqualSegments())
     for path in (corpus.parent / "prepared").rglob("*.json"):
@@ -195,7 +195,7 @@ def test_an_empty_list_is_refused(corpus):
         prepare(corpus, [], EqualSegments())
 
 
-def test_no_times_and_no_aligner(corpus):
+def test_transcript_without_aligner(corpus):
     with pytest.raises(CorpusError, match="all 1 utterances were skipped"):
         prepare(corpus, [recording("a")], None)
     skipped = (corpus.parent / "prepared" / "skipped.csv").read_text()

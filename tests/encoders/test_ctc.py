@@ -94,7 +94,7 @@ def test_hugging_face(hugging_face):
         align(torch.randn(16000), "so 42")
 
 
-def test_what_it_hears_is_what_the_model_says(hugging_face):
+def test_transcriber_equals_its_model(hugging_face):
     import transformers
 
     waveform = torch.randn(16000)
@@ -120,7 +120,7 @@ def test_speechbrain(speechbrain, tmp_path):
         CTCAligner(model)(torch.randn(16000), "so what")
 
 
-def test_it_travels_without_its_model(hugging_face):
+def test_pickles_exclude_the_model(hugging_face):
     align = CTCAligner(HuggingFaceCTC(hugging_face))
     waveform = torch.randn(16000)
     expected = align(waveform, "so")
@@ -129,7 +129,7 @@ def test_it_travels_without_its_model(hugging_face):
     assert pickle.loads(content)(waveform, "so") == expected
 
 
-def test_a_model_that_is_not_there(tmp_path):
+def test_missing_model(tmp_path):
     align = CTCAligner(HuggingFaceCTC(str(tmp_path / "nowhere")))
     with pytest.raises(PretrainedError, match="nowhere' cannot be loaded"):
         align(torch.randn(16000), "so")

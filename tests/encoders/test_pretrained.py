@@ -36,7 +36,7 @@ from speechbrain_can.lobes.ragged import WordFrames
 pytestmark = pytest.mark.training
 
 
-def test_words_on_the_grid_of_the_frames(tiny):
+def test_words_on_the_frame_grid(tiny):
     """A frame whose centre lies where two words meet is the second one's."""
     frames = PretrainedFrames(front_end(tiny, "whisper"), freeze=True)
     sample_counts = 320 * torch.randint(1, 6, (300,))
@@ -49,7 +49,7 @@ def test_words_on_the_grid_of_the_frames(tiny):
 
 
 @pytest.mark.parametrize("name", FRONT_ENDS)
-def test_stored_layers_are_those_of_a_front_end_in_training(name, tiny):
+def test_cached_layers_equal_front_end(name, tiny):
     """Frozen, both ways to use it say the same."""
     waveform = torch.randn(30000)
     segments = torch.tensor([[0.0, 0.31], [0.31, 0.32], [0.32, 1.7]])
@@ -74,7 +74,7 @@ def test_stored_layers_are_those_of_a_front_end_in_training(name, tiny):
 
 
 @pytest.mark.parametrize("name", ["wav2vec2", "hubert", "wavlm"])
-def test_a_front_end_hears_each_frame_where_it_is(name, tiny):
+def test_front_end_frames_match_their_positions(name, tiny):
     """A click moves the frames whose centres are near it, and no others."""
     hearing = FrontEnd(front_end(tiny, name))
     # without the norms, which look at the whole utterance
@@ -92,7 +92,7 @@ def test_a_front_end_hears_each_frame_where_it_is(name, tiny):
     assert (centres - 8010 / 16000).abs().max() <= reach + 1e-6
 
 
-def test_what_is_frozen_is_not_trained_nor_saved_nor_dropped_out(tiny):
+def test_frozen_whisper_is_unchanged(tiny):
     for name in ("bert", "roberta"):
         frozen = pretrained_words(tiny, name).train()
         assert not frozen.state_dict() and not list(frozen.parameters())
@@ -120,7 +120,7 @@ def test_what_is_frozen_is_not_trained_nor_saved_nor_dropped_out(tiny):
         assert frames.layer_weights.scores.grad.abs().sum() > 0
 
 
-def test_what_is_frozen_is_read_once(tiny, tmp_path, monkeypatch):
+def test_frozen_text_is_encoded_once(tiny, tmp_path, monkeypatch):
     """Another fold, system or process finds what the first one read."""
 
     def new(**options):
@@ -170,7 +170,7 @@ def test_a_text_model_with_a_decoder(tiny):
         pretrained_words(tiny, "t5")
 
 
-def test_a_frozen_encoder_moves_with_the_rest(tiny):
+def test_frozen_encoder_moves_between_devices(tiny):
     words = pretrained_words(tiny, "bert").double()
     assert next(words.encoder.parameters()).dtype == torch.double
     assert words(WORDS).dtype == torch.double
@@ -196,7 +196,7 @@ def test_a_word_without_subwords_is_unknown(tiny):
     assert torch.equal(vectors[:3], vectors[3:])
 
 
-def test_whisper_hears_more_than_its_positions_in_pieces(tiny):
+def test_long_audio_is_split_for_whisper(tiny):
     hearing = FrontEnd(front_end(tiny, "whisper"))
     waveform = 0.1 * torch.randn(480000 + 8000)
     frames = hearing(waveform)
@@ -215,7 +215,7 @@ def test_a_model_that_cannot_be_loaded(tmp_path):
             part(build)
 
 
-def test_another_model_in_the_folder_has_another_store(tiny, tmp_path):
+def test_cache_depends_on_the_model_files(tiny, tmp_path):
     shutil.copytree(tiny / "wavlm", tmp_path / "wavlm")
     build = partial(
         WavLM, source=str(tmp_path / "wavlm"), save_path=str(tmp_path)
@@ -227,7 +227,7 @@ def test_another_model_in_the_folder_has_another_store(tiny, tmp_path):
     assert repr(SegmentHidden(build)) != before
 
 
-def test_another_commit_of_a_name_has_another_store(tiny, tmp_path):
+def test_cache_depends_on_the_commit(tiny, tmp_path):
     """A name is looked up in the hub's own cache."""
     cache = tmp_path / "models--someone--wavlm"
     found = []
@@ -254,7 +254,7 @@ def test_workers_do_not_share_a_gpu(tiny):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_a_gpu_hears_the_same(tiny):
+def test_gpu_features_equal_cpu_features(tiny):
     utterance = (torch.randn(16000), torch.tensor([[0.0, 0.5], [0.5, 1.0]]))
     on_cpu, on_gpu = (
         SegmentHidden(front_end(tiny, "wavlm"), device=device)
@@ -266,7 +266,7 @@ def test_a_gpu_hears_the_same(tiny):
     )
 
 
-def test_what_was_stored_is_not_held_in_memory(tiny, tmp_path):
+def test_cached_features_are_not_held_in_memory(tiny, tmp_path):
     write_wav(tmp_path / "a.wav", 1.0)
     features = SegmentHidden(front_end(tiny, "wavlm"))
     store = FeatureCache.build(
@@ -293,7 +293,7 @@ def test_features_can_be_sent_to_workers(used, tiny):
         )
 
 
-def test_a_front_end_of_another_rate(tiny):
+def test_front_end_with_different_sample_rate(tiny):
     with pytest.raises(PretrainedError, match="Set --sample_rate=16000"):
         FrontEnd(front_end(tiny, "wavlm"), sample_rate=8000)
     with pytest.raises(PretrainedError, match="16000 Hz instead of 44100"):

@@ -78,7 +78,7 @@ def test_cut_is_a_whisper_made_for_so_many_positions(tiny):
         torch.testing.assert_close(found, layer[0, :70], atol=1e-4, rtol=1e-3)
 
 
-def test_nothing_is_cut_of_thirty_seconds(tiny):
+def test_thirty_seconds_are_not_truncated(tiny):
     waveform = speech(30.0)
     whole, cut = (
         FrontEnd(front_end(tiny, name))(waveform) for name in ("whisper", "cut")
@@ -86,7 +86,7 @@ def test_nothing_is_cut_of_thirty_seconds(tiny):
     torch.testing.assert_close(cut, whole, **CLOSE)
 
 
-def test_an_utterance_is_heard_as_if_it_were_alone(tiny):
+def test_whisper_does_not_depend_on_the_batch(tiny):
     hearing = FrontEnd(front_end(tiny, "cut"))
     # a loud one beside a soft one, in either order
     waveforms = [speech(s, seed=i) for i, s in enumerate(LENGTHS * 2)]
@@ -111,7 +111,7 @@ def test_positions_are_given_back_after_an_error(tiny):
 
 @pytest.mark.parametrize("deviation", [False, True])
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_store_in_batches_is_one_of_single_utterances(
+def test_batched_cache_equals_single_utterances(
     deviation, num_workers, tiny, small_corpus, tmp_path
 ):
     options = {"deviation": deviation}
@@ -140,7 +140,7 @@ def test_a_store_in_batches_is_one_of_single_utterances(
         torch.testing.assert_close(found, expected, **CLOSE)
 
 
-def test_deviations_stand_behind_the_means_of_each_layer(tiny):
+def test_deviations_follow_the_means(tiny):
     waveform, segments = speech(1.0), torch.tensor([[0.0, 0.3], [0.3, 1.0]])
     build = front_end(tiny, "cut")
     frames, counts = SegmentHidden(build, pooled=False)(waveform, segments)
@@ -172,7 +172,7 @@ def test_words_are_means_of_their_subwords(tiny):
     assert not words.state_dict() and not list(words.parameters())
 
 
-def test_the_decoder_reads_while_it_hears(tiny):
+def test_decoder_states_depend_on_the_audio(tiny):
     """As transformers has it, all at once, where everything fits."""
     features = SegmentWhisper(whisper_with_decoder(tiny))
     waveform, words = speech(30.0), ["oh", "really"]
@@ -204,7 +204,7 @@ def test_the_decoder_reads_while_it_hears(tiny):
     torch.testing.assert_close(frames[:, features.text_size :], audio, **CLOSE)
 
 
-def test_more_words_than_the_decoder_has_positions(tiny):
+def test_more_tokens_than_decoder_positions(tiny):
     features = SegmentWhisper(whisper_with_decoder(tiny))
     words = ["wonderful", "really", "x" * 60] * 4
     bounds = torch.linspace(0, 2, len(words) + 1)
@@ -229,7 +229,7 @@ def test_stored_states_depend_on_the_words(tiny, small_corpus, tmp_path):
         torch.testing.assert_close(old[:, size:], new[:, size:], **CLOSE)
 
 
-def test_joined_features_stand_side_by_side(tiny):
+def test_joined_features(tiny):
     hidden, egemaps = SegmentHidden(front_end(tiny, "cut")), SegmentEgemaps()
     waveform, segments = speech(1.0), torch.tensor([[0.0, 0.3], [0.3, 1.0]])
     both, counts = JoinedFeatures([hidden, egemaps])(waveform, segments)
@@ -268,7 +268,7 @@ def test_only_the_upper_layers_are_trained(tiny):
         PretrainedFrames(build, trained_layers=3)
 
 
-def test_the_real_layers_change_little(whisper, data, tmp_path):
+def test_real_whisper_layers(whisper, data, tmp_path):
     options = {
         "source": str(whisper / "hf"),
         "save_path": str(tmp_path),

@@ -148,9 +148,7 @@ def test_a_comparison(recipe, controlled_corpus, compare):
     assert low <= difference <= high
 
 
-def test_ended_politely_it_ends_its_runs_and_prints_what_there_is(
-    recipe, controlled_corpus
-):
+def test_sigterm_ends_runs_and_prints_tables(recipe, controlled_corpus):
     folder = recipe / "results" / "ended"
     process = start(
         *(recipe, controlled_corpus, "can", "no_align_loss", "--workers=2"),
@@ -178,7 +176,7 @@ def test_ended_politely_it_ends_its_runs_and_prints_what_there_is(
     assert not (folder / "comparison.md").exists()
 
 
-def test_another_aligner_is_another_corpus(tmp_path):
+def test_changed_aligner_cannot_be_compared(tmp_path):
     """Its name is a tag of YAML alone: no key says it."""
     can = (
         ROOT
@@ -198,7 +196,7 @@ def test_another_aligner_is_another_corpus(tmp_path):
         other.unlink()
 
 
-def test_other_settings_are_refused_before_anything_is_trained(tmp_path):
+def test_changed_settings_are_refused_before_training(tmp_path):
     output = tmp_path / "results"
 
     def check(*arguments, files=(CAN,)):

@@ -82,7 +82,7 @@ def arguments_of(corpus, *arguments, **overrides):
     ]
 
 
-def test_a_dead_worker_loses_nothing(recipe, controlled_corpus, address):
+def test_dead_workers_lose_no_results(recipe, controlled_corpus, address):
     folder = recipe / "results" / "on_ray"
     process = subprocess.Popen(
         [
@@ -220,7 +220,7 @@ def test_a_search(recipe, controlled_corpus, search):
         assert status == 1 and "belongs to a different search" in printed
 
 
-def test_a_fold_is_not_tested_on_what_it_was_chosen_on(
+def test_folds_used_for_selection_are_not_reported(
     recipe, controlled_corpus, tmp_path
 ):
     run(tmp_path, *on(controlled_corpus), "--fold=none")
@@ -249,7 +249,7 @@ def test_a_fold_is_not_tested_on_what_it_was_chosen_on(
         ("lr: {uniform: [1, 0]}", "an upper bound to uniform"),
     ],
 )
-def test_spaces_that_are_refused(tmp_path, space, reason):
+def test_invalid_search_spaces(tmp_path, space, reason):
     path = tmp_path / "space.yaml"
     path.write_text(space)
     can = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
@@ -266,7 +266,7 @@ def test_trials_share_the_threads_of_a_machine():
     assert threads_of(2, "auto") == 1
 
 
-def test_an_address_is_for_ray():
+def test_ray_address_requires_ray():
     can = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
     result = CliRunner().invoke(
         main, ["compare", str(can), "--ray-address=auto"]

@@ -11,9 +11,7 @@ pytestmark = pytest.mark.training
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_the_store_holds_what_the_module_computes(
-    tmp_path, small_corpus, num_workers
-):
+def test_cache_equals_module(tmp_path, small_corpus, num_workers):
     store = build_store(tmp_path, small_corpus, num_workers=num_workers)
     for name, row in small_corpus.items():
         waveform = read_waveform(tmp_path / "corpus" / f"{name}.wav", 16000)
@@ -24,7 +22,7 @@ def test_the_store_holds_what_the_module_computes(
         assert torch.equal(counts, expected[1])
 
 
-def test_statistics_are_those_of_the_frames_named(tmp_path, small_corpus):
+def test_statistics_of_selected_utterances(tmp_path, small_corpus):
     store = build_store(tmp_path, small_corpus)
     frames = torch.cat([store["a"][0], store["c"][0]]).double()
     mean, std = store.statistics(["a", "c"])
@@ -34,7 +32,7 @@ def test_statistics_are_those_of_the_frames_named(tmp_path, small_corpus):
     )
 
 
-def test_the_store_is_made_once_for_the_same_settings(tmp_path, small_corpus):
+def test_cache_is_reused(tmp_path, small_corpus):
     first = build_store(tmp_path, small_corpus)
     written = (first.folder / "frames.f32").stat().st_mtime_ns
     again = build_store(tmp_path, small_corpus)
@@ -49,7 +47,7 @@ def test_the_store_is_made_once_for_the_same_settings(tmp_path, small_corpus):
     assert other.folder != first.folder
 
 
-def test_changed_audio_is_computed_anew(tmp_path, small_corpus):
+def test_changed_audio_is_computed_again(tmp_path, small_corpus):
     first = build_store(tmp_path, small_corpus)
     write_wav(tmp_path / "corpus" / "a.wav", 0.5, seed=99)
     second = build_store(tmp_path, small_corpus)
@@ -72,7 +70,7 @@ def test_changed_audio_is_computed_anew(tmp_path, small_corpus):
         (lambda content: b"", "index.npz"),
     ],
 )
-def test_damage_is_noticed(tmp_path, small_corpus, damage, name):
+def test_damage_is_detected(tmp_path, small_corpus, damage, name):
     path = build_store(tmp_path, small_corpus).folder / name
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(StoreError, match=f"{name} is damaged. Delete .* again"):
@@ -81,7 +79,7 @@ def test_damage_is_noticed(tmp_path, small_corpus, damage, name):
             store[utterance]
 
 
-def test_no_flipped_bit_of_the_index_is_taken(tmp_path, small_corpus):
+def test_flipped_bits_in_the_index_are_detected(tmp_path, small_corpus):
     store = build_store(tmp_path, small_corpus)
     path, ids = store.folder / "index.npz", list(small_corpus)
     mean, std = store.statistics(ids)
@@ -104,7 +102,7 @@ def test_no_flipped_bit_of_the_index_is_taken(tmp_path, small_corpus):
     assert noticed > len(content) / 7 / 2
 
 
-def test_features_that_are_no_numbers_are_not_stored(tmp_path, small_corpus):
+def test_non_finite_features_are_refused(tmp_path, small_corpus):
     class Broken(SegmentMFCC):
         batch_size = 1
 
@@ -117,7 +115,7 @@ def test_features_that_are_no_numbers_are_not_stored(tmp_path, small_corpus):
         build_store(tmp_path, small_corpus, compute_features=Broken())
 
 
-def test_audio_that_is_gone_is_named(tmp_path, small_corpus):
+def test_missing_audio_is_named(tmp_path, small_corpus):
     build_store(tmp_path, small_corpus)
     (tmp_path / "corpus" / "c.wav").unlink()
     with pytest.raises(
@@ -126,7 +124,7 @@ def test_audio_that_is_gone_is_named(tmp_path, small_corpus):
         build_store(tmp_path, small_corpus)
 
 
-def test_a_failed_store_leaves_nothing(tmp_path, small_corpus):
+def test_failed_caches_are_removed(tmp_path, small_corpus):
     bad_audio(tmp_path / "corpus" / "c.wav", "silent")
     with pytest.raises(AudioError, match="c.wav"):
         build_store(tmp_path, small_corpus)

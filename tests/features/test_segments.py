@@ -12,7 +12,7 @@ def tiled(*bounds):
     return [Word("so", *pair) for pair in zip(bounds[:-1], bounds[1:])]
 
 
-def test_overlap_widens_each_segment_by_its_own_share():
+def test_overlap_is_relative_to_segment_length():
     bounds = aligned_segments(tiled(0.0, 1.0, 3.0, 4.0), overlap=0.1)
     np.testing.assert_allclose(
         bounds, [[0.0, 1.05], [0.9, 3.1], [2.95, 4.0]], atol=1e-12

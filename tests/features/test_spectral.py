@@ -40,7 +40,7 @@ def reference_mfcc(waveform, segments):
         [[0.02 * i, 0.02 * i + 0.05] for i in range(40)],
     ],
 )
-def test_same_as_one_segment_after_another(segments):
+def test_batched_features_equal_single_segments(segments):
     waveform = 0.1 * torch.randn(16000)
     segments = torch.tensor(segments, dtype=torch.double)
     frames, counts = SegmentMFCC()(waveform, segments)
@@ -60,7 +60,7 @@ def test_same_in_chunks():
     )
 
 
-def test_many_utterances_at_once_are_each_as_if_alone():
+def test_batched_whisper_equals_single_utterances():
     compute_features = SegmentMFCC()
     waveforms = [0.1 * torch.randn(n) for n in (4000, 16000, 300, 9000)]
     segments = [
@@ -85,7 +85,7 @@ def test_channels_are_refused():
         SegmentMFCC()(torch.zeros(2, 8000), torch.tensor([[0.0, 0.5]]))
 
 
-def test_a_segment_does_not_hear_its_neighbours():
+def test_segments_do_not_depend_on_neighbors():
     segments = torch.tensor([[0.0, 0.5], [0.5, 0.51], [0.51, 1.0]])
     waveform = 0.1 * torch.randn(16000)
     frames, counts = SegmentMFCC()(waveform, segments)

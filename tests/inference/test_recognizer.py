@@ -36,9 +36,7 @@ def as_row(prediction):
     return [prediction.probabilities[name] for name in CLASSES]
 
 
-def test_moved_elsewhere_it_predicts_as_it_was_tested(
-    trained, utterances, tmp_path
-):
+def test_moved_model_folder_predicts_the_same(trained, utterances, tmp_path):
     folder = tmp_path / "moved"
     shutil.copytree(trained / "fold_1" / "model", folder)
     hidden = trained.with_name("hidden")
@@ -58,7 +56,7 @@ def test_moved_elsewhere_it_predicts_as_it_was_tested(
         )
 
 
-def test_the_temperature_changes_how_sure_it_is(trained, utterances):
+def test_temperature_changes_confidence(trained, utterances):
     folder = str(trained / "fold_1" / "model")
     (wav, utterance), *_ = utterances
     cool, hot = (
@@ -74,7 +72,7 @@ def test_the_temperature_changes_how_sure_it_is(trained, utterances):
     assert "temperature: 1.0\n" not in text  # fitted, not left out
 
 
-def test_a_batch_gives_what_each_gives_alone(recognizer, utterances):
+def test_predictions_do_not_depend_on_the_batch(recognizer, utterances):
     chosen = utterances[:3]
     waveforms = [read_waveform(wav, 16000) for wav, _ in chosen]
     longest = max(map(len, waveforms))
@@ -92,7 +90,7 @@ def test_a_batch_gives_what_each_gives_alone(recognizer, utterances):
         assert prediction.end == alone.end
 
 
-def test_a_record_says_all_and_unpacks(recognizer, utterances):
+def test_prediction_record(recognizer, utterances):
     (wav, utterance), *_ = utterances
     prediction = recognizer.classify_file(wav, alignment=utterance.words)
     log_probabilities, score, index, labels = prediction
@@ -119,7 +117,7 @@ def test_a_transcript_is_aligned(recognizer, utterances):
     ]
 
 
-def test_what_cannot_be_predicted_says_why(recognizer, utterances, tmp_path):
+def test_prediction_errors(recognizer, utterances, tmp_path):
     (wav, utterance), *_ = utterances
     with pytest.raises(
         AlignmentError, match="the transcript .* contains no words"
@@ -171,7 +169,7 @@ def long(utterances, tmp_path):
     return path, words
 
 
-def test_a_long_recording_is_cut_at_its_pauses(recognizer, utterances, long):
+def test_long_recordings_are_split_at_pauses(recognizer, utterances, long):
     path, words = long
     timeline = recognizer.timeline(path, alignment=words)
     assert not timeline.skipped
@@ -188,7 +186,7 @@ def test_a_long_recording_is_cut_at_its_pauses(recognizer, utterances, long):
     assert starts == sorted(starts)
 
 
-def test_no_known_word_is_lost(recognizer, long):
+def test_timeline_keeps_all_words(recognizer, long):
     path, words = long
     # in the silence that follows the last one
     stray = [*words, Word("stray", words[-1].end + 0.3, words[-1].end + 0.5)]
@@ -198,7 +196,7 @@ def test_no_known_word_is_lost(recognizer, long):
     assert [w.start for w in said] == pytest.approx([w.start for w in stray])
 
 
-def test_nobody_speaks(recognizer, tmp_path):
+def test_recording_without_speech(recognizer, tmp_path):
     soundfile.write(tmp_path / "noise.wav", 1e-3 * torch.randn(48000), 16000)
     timeline = recognizer.timeline(tmp_path / "noise.wav")
     assert (timeline.predictions, timeline.skipped) == ([], [])

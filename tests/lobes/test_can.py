@@ -21,7 +21,7 @@ def test_padding_is_never_attended():
         assert (weights[0, 2:] == 0).all()
 
 
-def test_padding_values_do_not_reach_the_contexts():
+def test_contexts_do_not_depend_on_padding():
     fusion = CrossAttention(8, heads=4)
     mask = torch.tensor([[True, True, False], [True, True, True]])
     text, audio = torch.randn(2, 2, 3, 8)
@@ -31,7 +31,7 @@ def test_padding_values_do_not_reach_the_contexts():
     torch.testing.assert_close(contexts, changed)
 
 
-def test_one_word_gets_all_the_attention():
+def test_attention_of_one_word():
     model = make("can").eval()
     attention = model(*as_batch(make_utterances([1]))).attention
     for weights in attention:
@@ -90,7 +90,7 @@ def test_loss_is_eqs_13_and_14():
         torch.testing.assert_close(loss[i], expected)
 
 
-def test_with_alpha_0_joint_decides_alone():
+def test_alpha_0_uses_only_the_joint_prediction():
     model = make("no_align_loss").eval()
     output = model(*as_batch(make_utterances([3, 2])))
     output.logits["text"][0, 0] = float("inf")  # has no say whatever it is
@@ -111,7 +111,7 @@ def test_decision_is_a_probability():
     torch.testing.assert_close(decide(output).exp().sum(-1), torch.ones(3))
 
 
-def test_the_attention_is_a_small_record():
+def test_attention_record():
     model = make("can").eval()
     attention = model(*as_batch(make_utterances([3]))).attention
     assert isinstance(attention, Attention)

@@ -144,13 +144,13 @@ def test_the_contract_of_audio_encoders(name, tiny):
         WordFrameBLSTM,
     ],
 )
-def test_parameters_are_as_documented(encoder):
+def test_number_of_parameters(encoder):
     stated = re.search(r"are\s+([\d,]+)\s+parameters", encoder.__doc__)
     expected = int(stated[1].replace(",", ""))
     assert sum(p.numel() for p in encoder().parameters()) == expected
 
 
-def test_poolings_are_those_of_plain_loops():
+def test_pooling_equals_plain_loops():
     counts = [3, 1, 5]
     steps = torch.randn(9, 4)
     mean, attention = MeanPooling(4), AttentionPooling(4)
@@ -184,7 +184,7 @@ def test_pooling_in_bfloat16(pooling_class):
 
 
 @pytest.mark.parametrize("first", [0.0, 0.0125])
-def test_frames_of_words_are_those_of_a_plain_loop(first):
+def test_frames_equal_plain_loop(first):
     hop, n_frames = 0.02, 60
     generator = torch.Generator().manual_seed(shifted(1))
     starts = torch.rand(200, generator=generator, dtype=torch.double) * 1.3
@@ -211,7 +211,7 @@ def test_frames_of_words_are_those_of_a_plain_loop(first):
     assert found[-3:] == [[0, 1], [2], list(range(3, 60))]
 
 
-def test_subsampling_is_a_convolution_of_each_word_alone():
+def test_subsampling_equals_convolution_per_word():
     encoder = SubsampledFrameBLSTM(
         input_size=3, hidden_size=4, subsampling=4, channels=5
     )
@@ -235,7 +235,7 @@ def test_subsampling_is_a_convolution_of_each_word_alone():
         SubsampledFrameBLSTM(subsampling=0)
 
 
-def test_ecapa_is_speechbrains_of_each_word_alone():
+def test_ecapa_equals_speechbrain_per_word():
     torch.manual_seed(shifted(0))
     options = {
         "channels": [12, 8, 8, 8, 6],
@@ -274,7 +274,7 @@ def test_ecapa_is_speechbrains_of_each_word_alone():
         FrameECAPA(kernel_sizes=(4, 3, 3, 3, 1))
 
 
-def test_fbank_is_torchaudios_of_each_word():
+def test_fbank_equals_torchaudio_per_word():
     waveform = torch.randn(16000)
     segments = torch.tensor([[0.0, 0.5], [0.4, 1.0]])
     found, counts = SegmentFbank(n_mels=23)(waveform, segments)
@@ -300,7 +300,7 @@ def test_samples_are_not_cut_from_overlapping_words():
         )
 
 
-def test_subwords_travel_with_a_checkpoint(tiny, tmp_path):
+def test_subwords_are_restored(tiny, tmp_path):
     embedding = subwords(tiny)
     running = [word for utterance in WORDS for word in utterance]
     embedding.fit_vocabulary(running)
@@ -324,7 +324,7 @@ def test_subwords_travel_with_a_checkpoint(tiny, tmp_path):
         SubwordEmbedding(tmp_path / "big", 4000).fit_vocabulary(running)
 
 
-def test_egemaps_is_opensmiles_of_each_word():
+def test_egemaps_equal_opensmile_per_word():
     import opensmile
 
     smile = opensmile.Smile(

@@ -54,7 +54,7 @@ def test_the_equations_one_step_at_a_time(name):
 
 @every_model
 @pytest.mark.parametrize("sizes", [SMALL, FULL], ids=["small", "full"])
-def test_an_utterance_does_not_depend_on_its_batch(name, sizes):
+def test_utterances_do_not_depend_on_the_batch(name, sizes):
     """Alone, in a batch, in another order, beside one that pads it."""
     model = make(name, sizes).eval()
     utterances = make_utterances([4, 1, 12, 120, 2], sizes[1])
@@ -87,7 +87,7 @@ def test_gradients_stay_within_an_utterance(name):
 
 
 @every_model
-def test_parameters_are_as_many_as_stated(name):
+def test_parameter_count_of_the_card(name):
     model = make(name, FULL)
     count = sum(parameter.numel() for parameter in model.parameters())
     vocabulary = 0 if name == "audio_model" else 300 * (len(WORDS) + 1)
@@ -155,7 +155,7 @@ def test_dropout_is_the_last_thing_every_encoder_does(name):
 
 
 @every_model
-def test_it_learns_eight_utterances_by_heart(name):
+def test_overfits_eight_utterances(name):
     model = make(name, dropout=0.0)
     words, audio = as_batch(make_utterances([3, 5, 2, 7, 4, 4, 6, 1]))
     targets = torch.tensor([0, 1, 2, 3, 4, 5, 6, 0])
@@ -169,7 +169,7 @@ def test_it_learns_eight_utterances_by_heart(name):
     assert torch.equal(decide(model(words, audio)).argmax(-1), targets)
 
 
-def test_without_the_stop_gradient_it_crosses():
+def test_gradients_without_stop_gradient():
     """What c^(TA) teaches the text's query, with and without."""
     text, audio = torch.randn(2, 2, 3, 8, requires_grad=True)
     mask = torch.ones(2, 3, dtype=torch.bool)

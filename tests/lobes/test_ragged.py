@@ -29,7 +29,7 @@ def pieces(flat, counts):
 
 @pytest.mark.parametrize("counts", COUNTS)
 @pytest.mark.parametrize("packed", [False, True])
-def test_blstm_is_that_of_each_sequence_alone(counts, packed):
+def test_blstm_equals_each_sequence_alone(counts, packed):
     blstm = RaggedBLSTM(3, 4)
     flat = torch.randn(sum(counts), 3)
     output = blstm(flat, torch.tensor(counts), packed)
@@ -104,7 +104,7 @@ def test_mean_over_steps():
     )
 
 
-def test_gradients_are_those_of_packed_sequences():
+def test_gradients_equal_packed_sequences():
     counts = torch.tensor([40, 2, 40, 39, 1, 17, 3, 3])
     blstm = RaggedBLSTM(3, 4)
     flat = torch.randn(int(counts.sum()), 3, requires_grad=True)
@@ -119,7 +119,7 @@ def test_gradients_are_those_of_packed_sequences():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_a_gpu_packs_and_agrees():
+def test_gpu_packing_agrees_with_cpu():
     counts = torch.tensor([40, 2, 40, 39, 1, 17, 3, 3])
     blstm, flat = RaggedBLSTM(3, 4), torch.randn(145, 3)
     expected = blstm(flat, counts)
@@ -128,7 +128,7 @@ def test_a_gpu_packs_and_agrees():
 
 
 @pytest.mark.parametrize("device, packs", [("cuda", True), ("cpu", False)])
-def test_the_device_decides(device, packs, monkeypatch):
+def test_device_selects_the_method(device, packs, monkeypatch):
     """Which layout is asked for; torch's fake tensors need no GPU."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -149,7 +149,7 @@ def test_the_device_decides(device, packs, monkeypatch):
     assert asked == ["_pack_layout" if packs else "_bucket_layout"]
 
 
-def test_buckets_cost_least_of_all_cuts():
+def test_buckets_minimize_cost():
     """Beside every other way to cut a few lengths into buckets."""
     counts = [31, 30, 30, 12, 11, 11, 10, 2, 2, 1]
 

@@ -84,7 +84,7 @@ def test_the_contract_of_losses(name):
         torch.testing.assert_close(with_shares[key], values, **CLOSE)
 
 
-def test_each_option_is_as_its_paper_has_it():
+def test_losses_match_their_papers():
     output, targets = a_batch()
     logits = output.logits["joint"]
     entropy = torch.nn.functional.cross_entropy
@@ -110,7 +110,7 @@ def test_each_option_is_as_its_paper_has_it():
     )
 
 
-def test_shares_of_classes_are_targets_too():
+def test_class_shares_as_targets():
     output, targets = a_batch()
     shares = torch.nn.functional.one_hot(targets, 4).float()
     for options in (
@@ -145,7 +145,7 @@ def test_bad_class_weights_are_refused():
 
 
 @pytest.mark.parametrize("crossed", [True, False])
-def test_contexts_and_targets_are_mixed_alike(crossed):
+def test_mixup_of_contexts_and_targets(crossed):
     inner = CrossClassifier(8, 4) if crossed else SingleClassifier(8, 4)
     mixup = Mixup(inner, alpha=0.4).train()
     contexts = torch.randn(5, 8)
@@ -176,7 +176,7 @@ def test_contexts_and_targets_are_mixed_alike(crossed):
             assert torch.equal(output.logits[name], logits)
 
 
-def test_statistics_are_those_of_each_word():
+def test_statistics_per_word():
     steps, counts = torch.randn(9, 3), torch.tensor([1, 5, 3])
     pooled = StatisticsPooling(3)(steps, counts)
     for row, own in zip(pooled, steps.split(counts.tolist())):
@@ -199,7 +199,7 @@ def stored_text_network():
     ).eval()
 
 
-def test_an_utterance_is_the_same_in_any_batch():
+def test_invariance_to_batches():
     model = stored_text_network()
     words = [["a"], ["b", "c", "d"], ["e", "f"]]
     audio = draw_audio(words, 25)
@@ -235,6 +235,6 @@ def test_projected_words_learn_the_vocabulary_below():
     assert not torch.equal(one, encoder([["really", "oh"]]))
 
 
-def test_as_many_sizes_as_encoders():
+def test_number_of_sizes_must_match():
     with pytest.raises(ValueError, match="1 sizes for 2 frame encoders"):
         JoinedFrames([3], [FramesAsStored(3), FramesAsStored(3)])

@@ -48,13 +48,13 @@ def glove(tmp_path):
     return path
 
 
-def test_glove_file_is_read_where_wanted(glove):
+def test_glove_file_location(glove):
     vectors = read_glove(glove, {"apple", "über", "pear"}, 3)
     assert sorted(vectors) == ["apple", "über"]
     assert vectors["apple"].tolist() == pytest.approx([-1, 0, 0.1])
 
 
-def test_a_word2vec_header_is_passed_over(glove):
+def test_word2vec_header_is_skipped(glove):
     glove.write_text("5 3\n" + glove.read_text(encoding="utf-8"), "utf-8")
     assert list(read_glove(glove, {"i", "5"}, 3)) == ["i"]
 
@@ -80,7 +80,7 @@ def test_missing_glove_file():
         embedding.fit_vocabulary(["i"])
 
 
-def test_vectors_come_from_glove_or_its_pieces(glove, caplog):
+def test_glove_vectors(glove, caplog):
     embedding = WordEmbedding(3, glove)
     with caplog.at_level(logging.INFO):
         embedding.fit_vocabulary(
@@ -122,7 +122,7 @@ def test_vocabulary_does_not_depend_on_the_order_of_words(glove):
     assert torch.equal(tables[0]["weight"], tables[1]["weight"])
 
 
-def test_nothing_is_learnt_from_other_words(glove):
+def test_vocabulary_uses_only_training_words(glove):
     """Neither vectors of training words nor what is drawn after them."""
     found = []
     for others in ([], ["apple", "über", "plum"]):
@@ -135,7 +135,7 @@ def test_nothing_is_learnt_from_other_words(glove):
         assert torch.equal(weight, other_weight) and drawn == other_drawn
 
 
-def test_vocabulary_travels_with_the_weights(glove, tmp_path):
+def test_vocabulary_is_saved_with_the_weights(glove, tmp_path):
     embedding = WordEmbedding(3, glove)
     embedding.fit_vocabulary(["i", "pear"])
     model = torch.nn.Sequential(embedding)
@@ -154,7 +154,7 @@ def test_loading_the_same_vocabulary_keeps_the_parameter():
     assert embedding.weight is parameter
 
 
-def test_real_glove_covers_the_sentences_of_the_package(data):
+def test_glove_covers_packaged_sentences(data):
     from speechbrain_can.controlled.generator import SENTENCES, read_sentences
 
     glove = data / "glove" / "glove.6B.300d.subset.txt"

@@ -57,10 +57,10 @@ def test_several_confusion_matrices_at_once():
         assert found[4, 2] == metric(matrices[4, 2])
 
 
-def test_class_numbers_do_as_well():
+def test_class_indices_and_shares_agree():
     found = evaluate([0, 0, 1], [0, 1, 1])
     assert found["WA"] == pytest.approx(2 / 3) and found["UA"] == 0.75
 
 
-def test_nothing_right_is_zero():
+def test_all_wrong_scores_zero():
     assert set(evaluate(["ang", "sad"], ["sad", "ang"]).values()) == {0.0}

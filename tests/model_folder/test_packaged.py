@@ -63,7 +63,7 @@ def packed(three_folds):
     return three_folds / "box"
 
 
-def test_a_packed_model_predicts(packed, three_folds, monkeypatch):
+def test_packaged_model_predicts(packed, three_folds, monkeypatch):
     names = {path.name for path in packed.iterdir()}
     assert names == {
         *("hyperparams.yaml", "network.safetensors", "label_encoder.ckpt"),
@@ -93,7 +93,7 @@ def test_a_packed_model_predicts(packed, three_folds, monkeypatch):
     assert packaged("../box") == "../box" and packaged("none") == "none"
 
 
-def test_a_vocabulary_and_a_tokenizer_are_kept(tmp_path):
+def test_vocabulary_and_tokenizer_are_saved(tmp_path):
     texts = ["so what", "what now", "oh no", "so be it"] * 5
     for build in (
         lambda: WordEmbedding(4),
@@ -127,7 +127,7 @@ def test_a_damaged_network_is_named(tmp_path, caplog):
     assert "has no checksum" in caplog.text
 
 
-def test_what_cannot_be_packed_is_said_before_training(three_folds):
+def test_packaging_errors_before_training(three_folds):
     card = three_folds / "limits.md"
     card.write_text("a\n---\nb\n")
     shared = [str(three_folds / "box2"), "--card", str(card), "--license", "x"]
@@ -205,7 +205,7 @@ def test_a_changed_corpus_is_not_evaluated(
     )
 
 
-def test_speakers_are_heard_together(three_folds, tiny, tmp_path):
+def test_speaker_normalization_at_prediction(three_folds, tiny, tmp_path):
     """A model that normalises by speaker predicts what its fold did."""
     output = tmp_path / "run"
     run(
@@ -254,7 +254,7 @@ def test_speakers_are_heard_together(three_folds, tiny, tmp_path):
         recognizer.classify_batch(torch.stack(wavs), speakers=["03"])
 
 
-def test_the_model_of_the_package_is_small_and_complete():
+def test_packaged_model_files():
     folder = MODELS / "emodb-whisper-base"
     assert (folder / "hyperparams.yaml").exists()
     assert (folder / "network.safetensors").stat().st_size < 1_000_000

@@ -175,7 +175,7 @@ def folder(trained, tmp_path):
 
 @pytest.mark.attack
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_settings_that_do_more_are_refused(folder, tmp_path, attack):
+def test_disallowed_settings_are_refused(folder, tmp_path, attack):
     mark = tmp_path / "pwned"
     outside = tmp_path / "outside.yaml"
     outside.write_text(f"a: !apply:os.system [touch {mark}]\n")
@@ -208,7 +208,7 @@ def test_every_model_of_the_recipes_is_allowed(path, tmp_path):
         check_settings(tmp_path / "hyperparams.yaml")
 
 
-def test_the_line_is_named(folder):
+def test_errors_name_the_line(folder):
     path = folder / "hyperparams.yaml"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([*lines, "evil: !module:os"]), encoding="utf-8")
@@ -218,7 +218,7 @@ def test_the_line_is_named(folder):
         check_settings(path)
 
 
-def test_who_trusts_a_folder_says_so(folder, tmp_path):
+def test_trusted_folders(folder, tmp_path):
     mark = tmp_path / "ran"
     with open(folder / "hyperparams.yaml", "a", encoding="utf-8") as stream:
         stream.write(f"\nharmless: !apply:os.mkdir ['{mark}']\n")
@@ -228,7 +228,7 @@ def test_who_trusts_a_folder_says_so(folder, tmp_path):
     assert mark.exists()
 
 
-def test_overrides_are_the_callers(folder, tmp_path):
+def test_overrides_are_trusted(folder, tmp_path):
     recognizer = EmotionRecognizer.from_hparams(
         folder, savedir=tmp_path / "saved", overrides={"whisper": "../tiny"}
     )
@@ -248,7 +248,7 @@ def test_overrides_are_the_callers(folder, tmp_path):
         "{}",
     ],
 )
-def test_a_pretrainer_loads_what_is_beside_it(folder, pretrainer):
+def test_pretrainer_loads_only_adjacent_files(folder, pretrainer):
     """Under a name of its own, so that nothing else of it is looked at."""
     name = "speechbrain_can.model_folder.read.PackedPretrainer"
     path = folder / "hyperparams.yaml"
@@ -262,13 +262,13 @@ def test_a_pretrainer_loads_what_is_beside_it(folder, pretrainer):
 @pytest.mark.parametrize(
     "text", [b"", b"- 1", b"a: \xff", b"\xff\xfe", b"a: 1"]
 )
-def test_what_are_no_settings_is_named(folder, text):
+def test_invalid_yaml_is_named(folder, text):
     (folder / "hyperparams.yaml").write_bytes(text)
     with pytest.raises(UntrustedError, match="hyperparams.yaml"):
         EmotionRecognizer.from_hparams(folder)
 
 
-def test_what_settings_of_ones_own_may_say(folder):
+def test_allowed_settings(folder):
     path = folder / "hyperparams.yaml"
     with open(path, "a", encoding="utf-8") as stream:
         stream.write(
@@ -311,7 +311,7 @@ def test_paths_out_of_a_recipe_are_written_out(tmp_path):
         ("network.safetensors", ""),
     ],
 )
-def test_other_files_are_no_bare_error(folder, file, content):
+def test_unrelated_files_are_reported(folder, file, content):
     own = (folder / PACKED).read_bytes()
     (folder / file).write_text(content)
     with pytest.raises(InputError, match=str(folder)):
@@ -323,7 +323,7 @@ def test_other_files_are_no_bare_error(folder, file, content):
             EmotionRecognizer.from_hparams(folder)
 
 
-def test_what_is_damaged_is_not_told_to_be_trusted(folder):
+def test_damage_is_not_a_matter_of_trust(folder):
     content = (folder / PACKED).read_bytes()
     (folder / PACKED).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(InputError, match="is damaged") as told:
@@ -331,7 +331,7 @@ def test_what_is_damaged_is_not_told_to_be_trusted(folder):
     assert "run_code_of_the_model_folder" not in str(told.value)
 
 
-def test_a_model_whose_numbers_are_none(folder, tmp_path):
+def test_non_finite_weights_are_refused(folder, tmp_path):
     recognizer = EmotionRecognizer.from_hparams(folder)
     network = torch.nn.ModuleDict(
         {name: recognizer.mods[name] for name in ("normalize", "model")}
@@ -413,7 +413,7 @@ def test_large_parameter_files_are_refused(folder, monkeypatch):
         "    input_size: 900000\n    n_neurons: 900000",
     ],
 )
-def test_a_network_of_terabytes_is_not_built(folder, tmp_path, layer):
+def test_huge_networks_are_refused(folder, tmp_path, layer):
     with open(folder / "hyperparams.yaml", "a", encoding="utf-8") as stream:
         stream.write(f"\nhuge: {layer}\n")
     with pytest.raises(UntrustedError, match="a tensor of [0-9]+ bytes"):
@@ -443,7 +443,7 @@ def test_networks_of_many_gibibytes_are_not_built(monkeypatch):
         lambda: torch.stack(torch.ones(1000).expand(1000, 1000).unbind()),
     ],
 )
-def test_a_tensor_is_not_large_however_it_is_made(monkeypatch, make):
+def test_large_tensors_are_refused(monkeypatch, make):
     monkeypatch.setattr(
         "speechbrain_can.model_folder.memory.LARGEST_TENSOR", 10**6
     )
@@ -465,7 +465,7 @@ def test_links_out_of_the_folder_are_refused(folder, tmp_path, name):
         EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
 
 
-def test_links_of_the_hubs_cache_are_its_own(folder, trained, tmp_path):
+def test_links_of_the_hub_cache_are_allowed(folder, trained, tmp_path):
     snapshot = tmp_path / "models--a--b" / "snapshots" / "0123"
     blobs = tmp_path / "models--a--b" / "blobs"
     for path in (snapshot, blobs):
@@ -486,9 +486,7 @@ def test_links_of_the_hubs_cache_are_its_own(folder, trained, tmp_path):
 
 
 @pytest.mark.attack
-def test_a_folder_with_the_name_of_a_model_on_the_hub(
-    folder, tmp_path, monkeypatch
-):
+def test_folder_shadows_hub_model(folder, tmp_path, monkeypatch):
     """It is taken for it, as SpeechBrain does, and checked as any other."""
     place = tmp_path / "speechbrain" / "can-iemocap"
     shutil.copytree(folder, place)

@@ -183,7 +183,7 @@ def table(corpus, *rows):
         csv.writer(stream).writerows(rows)
 
 
-def test_a_corpus_of_ones_own_trains(speak, tmp_path):
+def test_custom_corpus_trains(speak, tmp_path):
     corpus = tmp_path / "mine"
     rows = [("wav", "emotion", "speaker", "transcript", "fold")]
     for number, speaker in enumerate("abcd"):
@@ -215,7 +215,7 @@ def test_a_corpus_of_ones_own_trains(speak, tmp_path):
     assert str(corpus) not in model
 
 
-def test_results_of_other_folds_are_not_taken(speak, tmp_path):
+def test_results_of_changed_folds_are_refused(speak, tmp_path):
     corpus = tmp_path / "mine"
     rows = []
     for number, emotion in enumerate(("glad", "cross") * 3):
@@ -241,7 +241,7 @@ def test_results_of_other_folds_are_not_taken(speak, tmp_path):
     assert "trained on a different preparation" in printed.splitlines()[-1]
 
 
-def test_what_is_wrong_with_a_table_is_told(speak, tmp_path):
+def test_invalid_tables(speak, tmp_path):
     module = load_module(RECIPES["CustomCorpus"] / "custom_prepare.py")
     corpus = tmp_path / "mine"
 
@@ -269,7 +269,7 @@ def test_what_is_wrong_with_a_table_is_told(speak, tmp_path):
         ("MSP-Podcast", "msp_podcast.prepare_msp_podcast", "has no Labels"),
     ],
 )
-def test_another_folder_is_refused(recipe, function, message, tmp_path):
+def test_wrong_corpus_folder_is_refused(recipe, function, message, tmp_path):
     file, _, function = function.partition(".")
     module = load_module(RECIPES[recipe] / f"{file}_prepare.py")
     with pytest.raises(CorpusError, match=message):

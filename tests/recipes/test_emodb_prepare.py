@@ -30,7 +30,7 @@ def prepare(emodb_prepare, emodb_release, tmp_path):
     return run
 
 
-def test_a_recording_becomes_a_row(prepare, tmp_path):
+def test_valid_recording(prepare, tmp_path):
     utterances, skipped, adjusted = prepare()
     assert len(utterances) == 21 and not skipped and not adjusted
     row = utterances["03a01Wa"]
@@ -46,9 +46,7 @@ def test_a_recording_becomes_a_row(prepare, tmp_path):
     assert {row.emotion for row in utterances.values()} == set(corpus.classes)
 
 
-def test_without_labels_segments_are_equal_and_counted(
-    emodb_release, prepare, capsys
-):
+def test_equal_segments_without_labels(emodb_release, prepare, capsys):
     (emodb_release / "labsilb" / "03a01Wa.labsilb").unlink()
     (emodb_release / "labsilb" / "08a01Wa.labsilb").write_text("#\n")
     utterances, skipped, adjusted = prepare()
@@ -63,9 +61,7 @@ def test_without_labels_segments_are_equal_and_counted(
     assert "2 with equal segments" in capsys.readouterr().out
 
 
-def test_without_any_labels_the_sentence_gives_the_words(
-    emodb_release, prepare
-):
+def test_sentences_replace_missing_labels(emodb_release, prepare):
     for path in (emodb_release / "labsilb").iterdir():
         path.unlink()
     utterances, _, adjusted = prepare()
@@ -75,7 +71,7 @@ def test_without_any_labels_the_sentence_gives_the_words(
     )
 
 
-def test_a_cut_recording_keeps_the_syllables_in_it(emodb_release, prepare):
+def test_truncated_recordings_keep_remaining_syllables(emodb_release, prepare):
     write_wav(emodb_release / "wav" / "03a01Wa.wav", 0.4, 22050)
     write_wav(emodb_release / "wav" / "08a01Wa.wav", 0.7, 22050)
     write_wav(emodb_release / "wav" / "09a01Wa.wav", 0.05, 22050)
@@ -118,7 +114,7 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
     assert list(adjusted) == ["09a01Wa"] and "truncated" in adjusted["09a01Wa"]
 
 
-def test_canonical_text_says_nothing_of_the_emotion(
+def test_canonical_text_is_independent_of_the_emotion(
     data, emodb_prepare, tmp_path
 ):
     """Whatever leaked through words would be different words."""
@@ -132,7 +128,7 @@ def test_canonical_text_says_nothing_of_the_emotion(
     assert len(corpus.utterances) == 535 and len(texts) == 10
 
 
-def test_other_files_are_listed(emodb_release, prepare):
+def test_unknown_files_are_listed(emodb_release, prepare):
     write_wav(emodb_release / "wav" / "noise.wav")
     write_wav(
         emodb_release / "wav" / "03a03Wa.wav"
@@ -152,7 +148,7 @@ def test_wrong_folders(emodb_prepare, emodb_release, tmp_path):
         emodb_prepare.prepare_emodb(emodb_release / "wav", tmp_path)
 
 
-def test_the_real_recordings(data, emodb_prepare, tmp_path):
+def test_real_emodb(data, emodb_prepare, tmp_path):
     emodb_prepare.prepare_emodb(data / "emodb", tmp_path)
     corpus = Corpus.load(tmp_path, "leave_one_speaker_out")
     assert len(corpus.utterances) == 535
@@ -163,7 +159,7 @@ def test_the_real_recordings(data, emodb_prepare, tmp_path):
     assert equal == ["with equal segments: no label file"] * 42
 
 
-def test_labels_are_where_the_voice_sets_in_and_falls_silent(data):
+def test_labels_match_the_onset_of_the_voice(data):
     """A label read as an end, not a start, is a syllable too early."""
     onsets, ends = [], []
     for path in sorted((data / "emodb" / "labsilb").iterdir()):

@@ -28,7 +28,7 @@ def prepare(iemocap_prepare, release, tmp_path):
     return run
 
 
-def test_a_turn_becomes_a_row(release, prepare):
+def test_valid_turn(release, prepare):
     utterances, skipped = prepare()
     assert len(utterances) == 10 and skipped == {}
     row = utterances[GOOD]
@@ -47,7 +47,7 @@ def test_a_turn_becomes_a_row(release, prepare):
     assert row.duration == 1.0
 
 
-def test_the_talker_is_the_letter_of_the_last_part(release, prepare):
+def test_speaker_of_a_turn(release, prepare):
     release.add(BAD)
     release.add("Ses01M_script01_1b_F003")
     utterances, _ = prepare()
@@ -117,9 +117,7 @@ def damage_empty_audio(release):
         (damage_empty_audio, "contains no samples"),
     ],
 )
-def test_what_cannot_be_used_is_listed_with_its_reason(
-    release, prepare, damage, reason
-):
+def test_unusable_utterances_are_listed(release, prepare, damage, reason):
     release.add(BAD)
     damage(release)
     utterances, skipped = prepare()
@@ -171,7 +169,7 @@ def test_a_transcription_in_latin_1(release, prepare):
     assert utterances[GOOD].transcription == "Café?"
 
 
-def test_a_turn_labelled_twice_is_used_once(release, prepare):
+def test_duplicate_labels(release, prepare):
     release.add(BAD, label="sad")
     release.add(BAD, label="ang")
     utterances, skipped = prepare()
@@ -265,7 +263,7 @@ def test_prepared_once_until_a_setting_changes(
     assert not (tmp_path / "prepared" / "folds_random10.csv").exists()
 
 
-def test_another_rule_prepares_anew(prepare, tmp_path, monkeypatch, capsys):
+def test_new_version_prepares_again(prepare, tmp_path, monkeypatch, capsys):
     prepare()
     manifest = tmp_path / "prepared" / "manifest.csv"
     written = manifest.stat().st_mtime_ns
@@ -278,7 +276,7 @@ def test_another_rule_prepares_anew(prepare, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     "name", ["manifest.csv", "folds_leave_one_session_out.csv"]
 )
-def test_what_changed_after_preparation_is_refused(prepare, tmp_path, name):
+def test_modified_prepared_files_are_refused(prepare, tmp_path, name):
     prepare()
     path = tmp_path / "prepared" / name
     lines = path.read_text().splitlines()
@@ -289,7 +287,7 @@ def test_what_changed_after_preparation_is_refused(prepare, tmp_path, name):
         Corpus.load(tmp_path / "prepared", "leave_one_session_out")
 
 
-def test_a_changed_manifest_gets_no_other_folds(prepare, tmp_path):
+def test_folds_of_a_changed_manifest_are_refused(prepare, tmp_path):
     prepare()
     with open(tmp_path / "prepared" / "manifest.csv", "a") as stream:
         stream.write("\n")

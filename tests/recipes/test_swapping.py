@@ -83,7 +83,7 @@ def test_every_pair_trains(name, options, controlled_corpus, tiny, tmp_path):
     assert not {name for name in without if not name.endswith(unused)}
 
 
-def test_the_fine_tuned_part_has_a_learning_rate_of_its_own(tiny, tmp_path):
+def test_learning_rate_of_fine_tuned_encoders(tiny, tmp_path):
     name = "can_wavlm_roberta_finetuned"
     values = [
         argument[2:].replace("=", ": ", 1) for argument in overrides(name, tiny)
@@ -128,7 +128,7 @@ def make_brain(hparams):
     )
 
 
-def test_the_text_of_the_package_is_enough_for_subwords(tmp_path):
+def test_packaged_sentences_support_subwords(tmp_path):
     """As the file has it; a fold trains on hardly less."""
     hparams = read_settings(
         HPARAMS / "can_mfcc_sentencepiece.yaml",
@@ -187,7 +187,7 @@ def test_two_processes_fine_tune(controlled_corpus, tiny, tmp_path):
         ("--sample_rate=8000", "Set --sample_rate=16000"),
     ],
 )
-def test_what_cannot_be_used_is_named(
+def test_unusable_input_is_named(
     argument, message, controlled_corpus, tiny, tmp_path
 ):
     printed = run(
@@ -202,7 +202,7 @@ def test_what_cannot_be_used_is_named(
     assert message in printed.splitlines()[-1]
 
 
-def test_a_swap_moves_nothing_else(tmp_path, tiny):
+def test_swapping_encoders_keeps_other_modules(tmp_path, tiny):
     """CAN's own parts see the sizes of whatever encoder there is."""
     for name in PAIRS:
         values = [
@@ -268,7 +268,7 @@ def test_emodb_with_other_encoders(name, emodb_release, tmp_path):
     assert f"{name} on EmoDB" in printed
 
 
-def test_emodb_has_text_enough_for_subwords(data, tmp_path):
+def test_emodb_supports_subwords(data, tmp_path):
     """As the file has it, on all folds' training text."""
     name = "can_mfcc_sentencepiece"
     hparams = read_settings(
@@ -292,7 +292,7 @@ def test_emodb_has_text_enough_for_subwords(data, tmp_path):
 @pytest.mark.parametrize(
     "name", ["can_best", "can_small_data", "encoders/can_whisper_words"]
 )
-def test_emodb_with_what_is_best(name, emodb_release, tiny, tmp_path):
+def test_emodb_with_best_configurations(name, emodb_release, tiny, tmp_path):
     printed = run(
         tmp_path,
         f"--data_folder={emodb_release}",

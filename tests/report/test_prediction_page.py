@@ -78,7 +78,7 @@ class Outline(HTMLParser):
 
 
 @pytest.mark.attack
-def test_it_needs_nothing_else(page):
+def test_page_is_self_contained(page):
     text = page.read_text()
     found = Outline()
     found.feed(text)
@@ -99,7 +99,7 @@ def test_audio_is_small():
     assert len(uri) < 4 * 15_000
 
 
-def test_an_outline_is_that_of_the_samples():
+def test_outline():
     waveform = torch.zeros(1000)
     waveform[250] = 0.5
     points = [
@@ -129,7 +129,7 @@ def position(tab):
     return tab.evaluate("document.querySelector('audio').currentTime")
 
 
-def test_a_click_on_a_word_plays_it(opened):
+def test_clicking_a_word_plays_it(opened):
     # where it begins, however late this test looks
     opened.evaluate(
         "document.querySelector('audio').addEventListener("
@@ -169,7 +169,7 @@ def test_one_recording_plays_at_a_time(opened):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(browser, page, scheme):
+def test_prediction_page_is_accessible(browser, page, scheme):
     tab = browser.new_page(color_scheme=scheme)
     tab.goto(page.as_uri())
     found = Axe().run(tab)

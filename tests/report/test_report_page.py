@@ -70,7 +70,7 @@ def page(runs, tmp_path_factory):
 
 
 @pytest.mark.attack
-def test_the_page_needs_nothing_else(page):
+def test_report_is_self_contained(page):
     text = page.read_text(encoding="utf-8")
     links = re.findall(r"(?:src|href)=.([^\"']+)", text)
     assert links and all(link.startswith(("#", "data:")) for link in links)
@@ -78,7 +78,7 @@ def test_the_page_needs_nothing_else(page):
     assert "<other>" not in text and "&lt;other&gt;" in text
 
 
-def test_what_is_on_the_page(page, runs):
+def test_report_content(page, runs):
     text = page.read_text(encoding="utf-8")
     gathered = gather([runs])
     provenance = read_provenance(FoldLayout(runs / "can" / "1" / "fold_1"))
@@ -113,7 +113,7 @@ def test_tables_in_markdown_and_latex(page):
     assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 4
 
 
-def test_mistakes_are_the_surest_first(runs):
+def test_errors_are_sorted_by_confidence(runs):
     gathered = gather([runs])
     own = gathered.predictions[gathered.predictions["system"] == "can"]
     found = confident_errors(own, gathered.corpus, most=5)
@@ -176,7 +176,7 @@ def test_entropy():
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_opens_without_a_network_and_is_accessible(browser, page, scheme):
+def test_report_opens_offline_and_is_accessible(browser, page, scheme):
     tab = browser.new_page(color_scheme=scheme)
     errors, requests = [], []
     tab.on("pageerror", lambda error: errors.append(error))

@@ -80,7 +80,7 @@ def test_mean_deviation_and_paired_interval():
     assert math.isnan(summary.loc["can", "WA difference"])
 
 
-def test_of_ten_folds_the_plain_interval_is_a_third_too_narrow():
+def test_corrected_interval_is_wider():
     differences = pd.Series([0.01 * (i % 5) - 0.01 for i in range(10)])
     found = corrected_difference(differences, test_share=1 / 8)
     plain = stats.ttest_1samp(differences, 0)
@@ -215,7 +215,7 @@ def test_unequal_folds_and_seeds_are_refused():
         )
 
 
-def test_a_fold_that_lacks_a_seed_is_no_mean_of_the_others():
+def test_missing_seeds_are_reported():
     again = results(can=CAN[:1], text_model=TEXT[:1]).assign(seed=2)
     table = pd.concat([results(can=CAN, text_model=TEXT), again])
     with pytest.raises(InputError, match="can has no .* seed 2, fold 1"):
@@ -224,7 +224,7 @@ def test_a_fold_that_lacks_a_seed_is_no_mean_of_the_others():
     assert len(common_folds(table)) == 4
 
 
-def test_a_fold_s_value_is_the_mean_over_its_seeds():
+def test_fold_value_is_mean_over_seeds():
     again = results(can=CAN, text_model=[0.9] * 5).assign(seed=2)
     table = pd.concat([results(can=CAN, text_model=TEXT), again])
     row = summarise_systems(table).loc["text_model"]
@@ -250,7 +250,7 @@ def test_another_reference():
         choose_reference(table, "third")
 
 
-def test_the_order_is_the_paper_s():
+def test_order_of_systems():
     systems = {system for rows in PAPER.values() for system in rows}
     values = dict.fromkeys(sorted(systems), CAN)
     report = build_report(
@@ -269,7 +269,7 @@ def test_the_order_is_the_paper_s():
     assert report["model"].iloc[-1] == "mine"
 
 
-def test_the_paper_s_numbers_stand_beside_iemocap_only():
+def test_scores_of_the_paper_only_for_iemocap():
     summary = summarise_systems(results(can=CAN, text_model=TEXT, mine=TEXT))
     for corpus in ("EmoDB", "controlled corpus (IEMOCAP layout)"):
         text = format_report(build_report(summary, corpus), corpus, "github")
@@ -280,7 +280,7 @@ def test_the_paper_s_numbers_stand_beside_iemocap_only():
     assert ".513 ± .015" in row and ".443 ± .015" in row
 
 
-def test_the_paper_s_numbers_as_printed_in_it():
+def test_scores_of_the_paper():
     """Relative gains that the paper's text states, from its Table 2."""
     models = PAPER["Table 2: models"]
     can, best = models["can"], models["multi_hop"]
@@ -296,12 +296,12 @@ def test_seeds_are_counted():
     assert "| 5 x 2 seeds |" in format_report(report, "", "github")
 
 
-def test_one_system_alone_is_beside_none():
+def test_single_system_has_no_comparison():
     report = build_report(summarise_systems(results(mine=CAN), "mine"), "EmoDB")
     assert "mine's" not in format_report(report, "", "github", "mine")
 
 
-def test_equal_systems_differ_by_nothing():
+def test_difference_of_equal_systems():
     summary = summarise_systems(results(can=CAN, no_align_loss=CAN))
     text = format_report(build_report(summary, "EmoDB"), "", "github")
     assert "+.000 [+.000, +.000]" in text
@@ -335,7 +335,7 @@ def write_run(folder, rights, seed=1):
     return run
 
 
-def test_files(tmp_path):
+def test_comparison_files(tmp_path):
     write_run(tmp_path / "can", [6, 8])
     write_run(tmp_path / "text_model", [5, 7])
     runs = find_runs([tmp_path])
@@ -371,7 +371,7 @@ def test_runs_are_found_by_their_folders(tmp_path):
         find_runs([tmp_path / "nothing"])
 
 
-def test_bootstrap_over_utterances_is_that_of_a_loop(tmp_path):
+def test_bootstrap_equals_loop(tmp_path):
     """Resampling rows one by one, the same rows, gives the same interval."""
     generator = np.random.default_rng(3)
     true = generator.choice(["ang", "sad", "neu"], 300, p=[0.6, 0.3, 0.1])

@@ -7,7 +7,7 @@ from speechbrain_can.alignment.words import Word
 from speechbrain_can.runs.attention_figure import plot_utterance
 
 
-def test_a_picture_is_drawn(tmp_path):
+def test_figure_is_written(tmp_path):
     words = [Word("so", 0.0, 0.4), Word("what", 0.4, 1.0)]
     path = tmp_path / "attention.png"
     plot_utterance(

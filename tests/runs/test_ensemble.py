@@ -62,7 +62,7 @@ def test_probabilities_are_averaged(tmp_path):
         "fold_0/valid_predictions.csv",
     ],
 )
-def test_what_was_changed_is_not_averaged(tmp_path, name):
+def test_modified_results_are_not_averaged(tmp_path, name):
     values = [(0.9, 0.1), (0.6, 0.4), (0.3, 0.7)]
     runs = [write_run(tmp_path / number, values) for number in "12"]
     path = tmp_path / "1" / name
@@ -74,7 +74,7 @@ def test_what_was_changed_is_not_averaged(tmp_path, name):
     assert path.name in result.output
 
 
-def test_only_the_same_is_averaged(tmp_path):
+def test_only_matching_runs_are_averaged(tmp_path):
     values = [(0.9, 0.1), (0.6, 0.4), (0.3, 0.7)]
     first = write_run(tmp_path / "1", values)
     other = write_run(tmp_path / "2", values, manifest="y")

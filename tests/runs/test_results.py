@@ -107,7 +107,7 @@ def test_a_result_of_another_version_is_named(tmp_path):
         finished_folds(RunLayout(tmp_path))
 
 
-def test_folds_of_another_manifest_are_named(tmp_path):
+def test_folds_of_a_different_manifest_are_named(tmp_path):
     for fold in (0, 2):
         write_fold(tmp_path, fold, 0.5, 0.4)
     results = finished_folds(RunLayout(tmp_path))

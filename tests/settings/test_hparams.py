@@ -156,7 +156,7 @@ def test_a_file_replaces_keys_of_its_base(tmp_path):
         ("base: a.yaml\nqqq: 1\n", SettingsError, "unknown key qqq"),
     ],
 )
-def test_a_base_is_another_file_and_keys_are_known(
+def test_unknown_keys_and_circular_bases_are_refused(
     text, error, message, tmp_path
 ):
     (tmp_path / "a.yaml").write_text("fold: 0\nstop_gradient: True\n")
@@ -177,7 +177,7 @@ def test_a_base_may_have_a_base(tmp_path):
     assert found["batch_size"] == 2
 
 
-def test_what_code_reads_is_known_without_a_base(tmp_path):
+def test_keys_named_in_code_are_known(tmp_path):
     (tmp_path / "a.yaml").write_text("fold: 0\nsize: 3\n")
     (tmp_path / "b.yaml").write_text(
         "base: a.yaml\nmine: 1\nsize: !ref <mine>\nprecision: bf16\n"
@@ -307,7 +307,7 @@ def test_each_file_builds_the_system_of_its_name(path, tmp_path):
         assert hparams[key] is None or hparams[key] in parts
 
 
-def test_the_paper_has_the_last_word(tmp_path, monkeypatch):
+def test_can_has_the_settings_of_the_paper(tmp_path, monkeypatch):
     path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
     monkeypatch.syspath_prepend(RECIPES["IEMOCAP"])
     with open(path, encoding="utf-8") as stream:
@@ -335,7 +335,7 @@ def test_the_paper_has_the_last_word(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("fold", ["ten", "[1]", "0.5"])
-def test_a_fold_is_a_number_all_or_none(fold):
+def test_invalid_folds_are_refused(fold):
     path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
     settings = read_settings(path, f"fold: {fold}")
     with pytest.raises(SettingsError, match="'all', or 'none'"):

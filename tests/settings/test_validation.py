@@ -40,7 +40,7 @@ LINE = "so " + " ".join(["0.5"] * 5)
         ("glove_file", "nowhere.txt", "file not found"),
     ],
 )
-def test_what_is_refused(key, value, reason):
+def test_invalid_settings_are_refused(key, value, reason):
     settings = read_settings(CAN, {"data_folder": "x", key: value})
     with pytest.raises(InputError, match=reason):
         check_settings(settings)
@@ -62,7 +62,7 @@ def test_trained_layers_may_be_null():
 
 
 @pytest.mark.parametrize("fold", [True, -1, 1.5, "one"])
-def test_what_is_no_fold(fold):
+def test_invalid_fold_lists(fold):
     with pytest.raises(SettingsError, match="invalid fold .*. Pass the number"):
         read_settings(CAN, {"data_folder": "x", "fold": fold}).asked_folds(5)
 
@@ -85,14 +85,14 @@ def test_every_hparams_file_is_accepted():
         (b"5 5\n", "the first line has 0"),
     ],
 )
-def test_what_is_no_glove_file(tmp_path, content, reason):
+def test_invalid_glove_files(tmp_path, content, reason):
     path = tmp_path / "glove.txt"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=reason):
         check_glove(path, 5)
 
 
-def test_what_is_one(tmp_path):
+def test_numbers(tmp_path):
     path = tmp_path / "glove.txt"
     for content in (LINE, f"\ufeff{LINE}\n", f"1 5\n{LINE}\n"):
         path.write_text(content, encoding="utf-8")
@@ -102,7 +102,7 @@ def test_what_is_one(tmp_path):
     check_glove(path, 5)
 
 
-def test_nothing_is_prepared_and_no_traceback_is_printed(tmp_path):
+def test_errors_without_traceback(tmp_path):
     printed = run(tmp_path, *on("nowhere"), "--lr=fast", fails=True)
     assert (
         printed
@@ -116,7 +116,7 @@ def test_debug_prints_the_traceback(tmp_path):
     assert "Traceback" in printed and "lr='fast'" in printed
 
 
-def test_a_loss_that_is_no_number_ends_training(controlled_corpus, tmp_path):
+def test_non_finite_loss_ends_training(controlled_corpus, tmp_path):
     printed = run(
         tmp_path, *on(controlled_corpus), "--fold=0", "--lr=1e30", fails=True
     )

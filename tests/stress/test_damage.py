@@ -3,7 +3,7 @@
 from stress.damage import DAMAGES, FAILURES, stress
 
 
-def test_no_damage_is_silent_bare_or_endless():
+def test_corpus_damage_is_reported():
     assert len(DAMAGES) >= 40
     outcomes, failures = stress(
         len(DAMAGES) + 10, seed=1, report=lambda _: None

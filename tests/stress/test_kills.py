@@ -21,7 +21,7 @@ def test_compare_accepts_its_arguments(monkeypatch):
     assert len(files) == 2
 
 
-def test_what_is_killed_ends_the_same():
+def test_killed_commands_end_the_same():
     """In a process of its own: one that has computed cannot be forked."""
     result = subprocess.run(
         [sys.executable, "tests/stress/kills.py", "8", "--seed=1", "--short"],

@@ -36,7 +36,7 @@ def damaged(draw, name):
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_what_is_whole_is_read(name, tmp_path):
+def test_valid_files_are_read(name, tmp_path):
     for content in READERS[name][0]:
         assert try_reader(name, content.encode(), tmp_path)
 

@@ -12,16 +12,16 @@ def scratch(tmp_path_factory):
     return folder
 
 
-def test_a_damaged_run_ends_the_same_or_says_what_is_wrong(scratch):
+def test_damaged_runs_end_the_same_or_are_reported(scratch):
     outcomes, failures = stress_remains(scratch, seed=1, most=1, every=4)
     assert failures == [] and set(outcomes) == {"survived", "refused"}
 
 
-def test_a_damaged_model_predicts_the_same_or_says_what_is_wrong(scratch):
+def test_damaged_models_predict_the_same_or_are_reported(scratch):
     outcomes, failures = stress_model(scratch, seed=1, most=3)
     assert failures == [] and {"survived", "refused"} <= set(outcomes)
 
 
-def test_what_a_run_was_made_of_may_not_change(scratch):
+def test_changed_inputs_of_a_run(scratch):
     outcomes, failures = stress_stale(scratch)
     assert failures == [] and outcomes["refused"] > outcomes["survived"] > 0

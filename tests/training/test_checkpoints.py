@@ -25,7 +25,7 @@ def checkpointer(folder, model, cls=AtomicCheckpointer):
     return cls(folder, {"a": torch.nn.Linear(1, 1), "model": model})
 
 
-def test_a_torn_checkpoint_does_not_count(tmp_path):
+def test_incomplete_checkpoints_are_ignored(tmp_path):
     model = torch.nn.Linear(2, 2)
     saver = checkpointer(tmp_path, model)
     whole = saver.save_checkpoint(meta={"epoch": 1})
@@ -49,7 +49,9 @@ DAMAGES = {
 
 @pytest.mark.parametrize("name", ["model.ckpt", "CKPT.yaml"])
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_training_goes_on_from_the_newest_whole_one(tmp_path, name, damage):
+def test_training_resumes_from_newest_complete_checkpoint(
+    tmp_path, name, damage
+):
     model = torch.nn.Linear(2, 2)
     saver = checkpointer(tmp_path, model)
     for epoch, error in enumerate((0.2, 0.5), start=1):
@@ -64,7 +66,7 @@ def test_training_goes_on_from_the_newest_whole_one(tmp_path, name, damage):
 
 
 @pytest.mark.parametrize("name", ["model.ckpt", "CKPT.yaml"])
-def test_no_other_one_is_tested_for_the_best(tmp_path, name):
+def test_damaged_best_checkpoint_is_not_replaced(tmp_path, name):
     saver = checkpointer(tmp_path / "fold_0" / "save", torch.nn.Linear(2, 2))
     for epoch, error in enumerate((0.5, 0.2, 0.4), start=1):
         save_epoch(saver, epoch, error, seconds=1.0, scores={})
@@ -75,7 +77,7 @@ def test_no_other_one_is_tested_for_the_best(tmp_path, name):
         recover_tested(saver)
 
 
-def test_speechbrains_own_would_count_it(tmp_path):
+def test_speechbrain_counts_incomplete_checkpoints(tmp_path):
     """Once this fails, AtomicCheckpointer is not needed any more."""
     with pytest.raises(KeyboardInterrupt):
         checkpointer(tmp_path, Torn(2, 2), Checkpointer).save_checkpoint()
@@ -83,7 +85,7 @@ def test_speechbrains_own_would_count_it(tmp_path):
     assert checkpointer(tmp_path, model, Checkpointer).find_checkpoint()
 
 
-def test_the_best_and_the_last_are_kept_and_the_best_is_tested(tmp_path):
+def test_best_and_last_checkpoints_are_kept(tmp_path):
     """The first of equally good ones; one within an epoch does not count."""
     model = torch.nn.Linear(2, 2)
     saver = checkpointer(tmp_path, model)
@@ -109,7 +111,7 @@ def counter():
     )
 
 
-def test_patience_goes_on_where_it_stopped(tmp_path):
+def test_patience_is_restored(tmp_path):
     errors = [0.5, 0.4, 0.45, 0.45, 0.45, 0.3]
     unbroken, epochs = counter(), []
     for epoch in unbroken:
@@ -131,7 +133,7 @@ def test_patience_goes_on_where_it_stopped(tmp_path):
     assert epochs == [4, 5]
 
 
-def test_a_finished_training_does_not_go_on(tmp_path):
+def test_finished_training_does_not_continue(tmp_path):
     finished = counter()
     for epoch in finished:
         finished.update_metric(0.5)

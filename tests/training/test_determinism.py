@@ -21,7 +21,7 @@ def alone(controlled_corpus, tmp_path_factory):
     return results(folder)
 
 
-def test_workers_change_nothing(alone, controlled_corpus, tmp_path):
+def test_workers_do_not_change_results(alone, controlled_corpus, tmp_path):
     run(
         tmp_path,
         *on(controlled_corpus),
@@ -30,7 +30,7 @@ def test_workers_change_nothing(alone, controlled_corpus, tmp_path):
     assert results(tmp_path) == alone
 
 
-def test_nor_of_what_is_drawn_as_it_is_loaded(controlled_corpus, tmp_path):
+def test_workers_do_not_change_augmentation(controlled_corpus, tmp_path):
     """Augmentation, sampling and mixup."""
     found = []
     for workers in (0, 2):
@@ -45,12 +45,12 @@ def test_nor_of_what_is_drawn_as_it_is_loaded(controlled_corpus, tmp_path):
     assert found[0] == found[1]
 
 
-def test_another_seed_is_another_result(alone, controlled_corpus, tmp_path):
+def test_seed_changes_the_result(alone, controlled_corpus, tmp_path):
     run(tmp_path, *on(controlled_corpus), "--fold=1", "--seed=1")
     assert results(tmp_path) != alone
 
 
-def test_runs_side_by_side_are_as_alone(alone, controlled_corpus, tmp_path):
+def test_concurrent_runs_are_independent(alone, controlled_corpus, tmp_path):
     folders = [tmp_path / str(i) for i in range(2)]
     processes = [
         subprocess.Popen(

@@ -48,7 +48,7 @@ def run_in_bytes(largest, folder, *arguments):
         (200_000, run_in_bytes),
     ],
 )
-def test_a_full_disk_is_told_once_and_loses_nothing(
+def test_full_disk_is_reported_once(
     largest, run_limited, controlled_corpus, trained, tmp_path, monkeypatch
 ):
     """It is full in preparation, in training, and as features are stored."""
@@ -61,7 +61,7 @@ def test_a_full_disk_is_told_once_and_loses_nothing(
     assert results(tmp_path) == results(trained)
 
 
-def test_what_is_finished_is_kept(controlled_corpus, tmp_path):
+def test_finished_folds_are_kept(controlled_corpus, tmp_path):
     run(tmp_path, *on(controlled_corpus), "--fold=1")
     before = results(tmp_path)
     printed = run_in_bytes(20_000, tmp_path, *on(controlled_corpus), "--fold=2")
@@ -69,7 +69,7 @@ def test_what_is_finished_is_kept(controlled_corpus, tmp_path):
     assert results(tmp_path) == before
 
 
-def test_a_folder_that_nobody_may_write_to(controlled_corpus, tmp_path):
+def test_read_only_folder(controlled_corpus, tmp_path):
     folder = tmp_path / "kept"
     folder.mkdir(mode=0o555)
     if os.access(folder, os.W_OK):  # to whom everything is allowed

@@ -46,7 +46,7 @@ def test_processes_share_every_batch(n, processes):
         )
 
 
-def test_a_process_without_an_utterance_knows_the_losses():
+def test_idle_process_knows_the_losses():
     """Else it would not take part when the means are taken, and all would wait."""
     shares = [SharedBatches(range(2), 2, rank, 3) for rank in range(3)]
     assert [share.counts(0) for share in shares] == [(1, 2), (1, 2), (0, 2)]
@@ -64,7 +64,7 @@ def draw_in_a_process(rank, folder):
     torch.distributed.destroy_process_group()
 
 
-def test_processes_that_draw_differently_read_what_the_first_drew(tmp_path):
+def test_processes_share_the_vocabulary(tmp_path):
     torch.multiprocessing.spawn(draw_in_a_process, (tmp_path,), nprocs=2)
     shares = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     assert sorted(i for share in shares for own in share for i in own) == list(
@@ -72,7 +72,7 @@ def test_processes_that_draw_differently_read_what_the_first_drew(tmp_path):
     )
 
 
-def test_samplers_are_told_the_epoch():
+def test_samplers_receive_the_epoch():
     class Told(torch.utils.data.Sampler):
         epoch = None
 
@@ -159,7 +159,7 @@ def test_two_processes_train_as_one(controlled_corpus, odd_folds, tmp_path):
     assert len(set(names)) == len(names) == 4
 
 
-def test_one_process_killed_ends_all(controlled_corpus, tmp_path):
+def test_killed_process_ends_all_processes(controlled_corpus, tmp_path):
     process = subprocess.Popen(
         **command(
             tmp_path,

@@ -66,12 +66,12 @@ def test_each_loss_is_logged(finished):
     assert "valid WA: " in lines[0] and "test UA: " in lines[-1]
 
 
-def test_features_are_made_once(finished):
+def test_features_are_computed_once(finished):
     folder, _ = finished
     assert len(list((folder / "features").glob("*/index.npz"))) == 1
 
 
-def test_a_picture_a_fold(finished):
+def test_figure_per_fold(finished):
     folder, printed = finished
     for fold in range(5):
         path = folder / f"fold_{fold}" / "attention.png"
@@ -79,7 +79,7 @@ def test_a_picture_a_fold(finished):
     assert printed.splitlines()[-1].endswith(str(path))
 
 
-def test_again_it_only_prints_the_table(finished, controlled_corpus):
+def test_finished_run_only_prints_the_table(finished, controlled_corpus):
     folder, printed = finished
 
     def times():
@@ -96,9 +96,7 @@ def test_again_it_only_prints_the_table(finished, controlled_corpus):
     assert "epoch" not in again.replace("epochs", "")
 
 
-def test_other_settings_in_the_same_folder_are_refused(
-    finished, controlled_corpus
-):
+def test_changed_settings_are_refused(finished, controlled_corpus):
     folder, _ = finished
     manifest = (folder / "prepared" / "manifest.csv").read_text()
     for fold in ("--fold=0", "--fold=7", "--fold=all"):
@@ -115,7 +113,7 @@ def test_other_settings_in_the_same_folder_are_refused(
     assert (folder / "prepared" / "manifest.csv").read_text() == manifest
 
 
-def test_a_fold_alone_is_the_fold_among_all(
+def test_single_fold_equals_fold_of_full_run(
     finished, controlled_corpus, tmp_path
 ):
     folder, _ = finished
@@ -127,7 +125,7 @@ def test_a_fold_alone_is_the_fold_among_all(
     )
 
 
-def test_a_killed_run_resumes_and_ends_the_same(controlled_corpus, tmp_path):
+def test_killed_runs_resume_to_the_same_result(controlled_corpus, tmp_path):
     arguments = [*on(controlled_corpus), "--fold=1"]
     arguments += ["--number_of_epochs=20", "--patience=20"]
     whole = tmp_path / "whole"
@@ -163,7 +161,7 @@ def test_a_killed_run_resumes_and_ends_the_same(controlled_corpus, tmp_path):
     assert results["folds"][0]["epochs"] == 20
 
 
-def test_a_run_that_failed_at_once_binds_nothing(controlled_corpus, tmp_path):
+def test_failed_runs_do_not_bind_the_output_folder(controlled_corpus, tmp_path):
     arguments = ["--protocol=leave_one_session_out", "--fold=0"]
     printed = run(tmp_path, "--data_folder=/nowhere", *arguments, fails=True)
     assert "data_folder /nowhere does not exist" in printed.splitlines()[-1]
@@ -175,7 +173,7 @@ def test_a_run_that_failed_at_once_binds_nothing(controlled_corpus, tmp_path):
     assert [fold["fold"] for fold in results["folds"]] == [0]
 
 
-def test_results_of_another_preparation_are_not_averaged(
+def test_results_of_different_preparations_are_not_averaged(
     controlled_corpus, tmp_path
 ):
     arguments = [*on(controlled_corpus), "--number_of_epochs=1"]
@@ -190,7 +188,7 @@ def test_results_of_another_preparation_are_not_averaged(
     )
 
 
-def test_speechbrains_own_options(controlled_corpus, tmp_path):
+def test_run_options_of_speechbrain(controlled_corpus, tmp_path):
     """Checkpoints within an epoch, then a test alone."""
     arguments = [*on(controlled_corpus), "--fold=0"]
     printed = run(tmp_path, *arguments, "--test_only", fails=True)
@@ -225,9 +223,7 @@ def test_early_stopping(controlled_corpus, tmp_path):
     assert "epoch loaded: 1 " in printed
 
 
-def test_the_metric_that_stops_chooses_the_checkpoint(
-    controlled_corpus, tmp_path
-):
+def test_early_stopping_metric_selects_checkpoint(controlled_corpus, tmp_path):
     """Its best epoch is tested, whatever the other metrics say."""
     for metric in METRICS:
         folder = tmp_path / metric
@@ -250,7 +246,7 @@ def test_the_metric_that_stops_chooses_the_checkpoint(
     assert "stop_on='F2'. Choose one of WA, UA, macro-F1" in printed
 
 
-def test_one_line_an_epoch_where_no_one_watches(finished):
+def test_progress_without_a_terminal(finished):
     """Details are in log.txt, bars are for terminals."""
     folder, printed = finished
     lines = printed.splitlines()
@@ -261,9 +257,7 @@ def test_one_line_an_epoch_where_no_one_watches(finished):
     assert "Going into epoch 3" in (folder / "log.txt").read_text()
 
 
-def test_what_strict_forbids_is_refused_before_training(
-    controlled_corpus, tmp_path
-):
+def test_strict_refuses_before_training(controlled_corpus, tmp_path):
     printed = run(
         tmp_path,
         *on(controlled_corpus),
@@ -275,7 +269,9 @@ def test_what_strict_forbids_is_refused_before_training(
     assert not list(tmp_path.glob("fold_*"))
 
 
-def test_a_protocol_beside_the_recipe(controlled_corpus, tmp_path, monkeypatch):
+def test_custom_protocol_next_to_recipe(
+    controlled_corpus, tmp_path, monkeypatch
+):
     (tmp_path / "thirds.py").write_text(
         "from speechbrain_can.corpus.fold_lists import FoldAssignment\n"
         "def by_length(utterances, seed):\n"
@@ -370,9 +366,7 @@ def test_the_controlled_corpus_is_generated(tmp_path):
         (["--glove_file=/no/glove"], "/no/glove"),
     ],
 )
-def test_bad_arguments_end_with_what_to_do(
-    controlled_corpus, tmp_path, arguments, message
-):
+def test_invalid_arguments(controlled_corpus, tmp_path, arguments, message):
     printed = run(
         tmp_path, *on(controlled_corpus), "--fold=0", *arguments, fails=True
     )

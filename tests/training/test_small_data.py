@@ -54,7 +54,7 @@ def encoder(*emotions):
 
 
 @pytest.mark.parametrize("speed", [80, 100, 125])
-def test_words_move_with_the_speed(speed):
+def test_speed_scales_word_timings(speed):
     """A burst inside a word is inside it still."""
     waveform = torch.zeros(16000)
     waveform[7000:9000] = torch.randn(2000)  # in the second word
@@ -75,7 +75,7 @@ def test_words_move_with_the_speed(speed):
     assert first == pytest.approx(expected, abs=0.005)
 
 
-def test_other_changes_move_no_word():
+def test_augmentation_without_speed_keeps_timings():
     noise, chunk = AddNoise(snr_low=0, snr_high=0), DropChunk(100, 200, 2, 2)
     waveform = torch.randn(16000)
     changed, words = augment_speech(waveform, WORDS, augmenter(noise, chunk))
@@ -85,7 +85,7 @@ def test_other_changes_move_no_word():
         augment_speech(waveform, WORDS, augmenter(noise, concat_original=True))
 
 
-def test_features_are_drawn_anew_in_each_epoch(small_corpus, tmp_path):
+def test_augmentation_differs_between_epochs(small_corpus, tmp_path):
     store = build_store(tmp_path, small_corpus)
     shared = {
         "store": store,
@@ -182,7 +182,7 @@ def test_votes_become_shares_of_the_classes(small_corpus, tmp_path):
             read_votes(replace(rows["a"], votes=votes))
 
 
-def test_each_speaker_is_normalised_without_labels(tmp_path):
+def test_speaker_normalization(tmp_path):
     rows = {}
     for i, (speaker, gain) in enumerate((("F", 1), ("F", 1), ("M", 50))):
         name = f"u{i}"
@@ -211,7 +211,7 @@ def test_each_speaker_is_normalised_without_labels(tmp_path):
         group_statistics(nobody, store, "speaker")
 
 
-def test_everything_at_once_trains_twice_alike(controlled_corpus, tmp_path):
+def test_small_data_methods_are_reproducible(controlled_corpus, tmp_path):
     """The options of the YAML file, augmentation and sampling among them."""
     arguments = [
         *on(controlled_corpus),
@@ -230,7 +230,7 @@ def test_everything_at_once_trains_twice_alike(controlled_corpus, tmp_path):
     )
 
 
-def test_a_sampler_draws_anew_in_every_epoch(controlled_corpus, tmp_path):
+def test_sampler_draws_differ_between_epochs(controlled_corpus, tmp_path):
     """And the learning rate goes on where a checkpoint was."""
     settings = read_settings(
         RECIPES["IEMOCAP"] / "hparams" / "can_small_data.yaml",
@@ -279,7 +279,7 @@ def test_a_sampler_draws_anew_in_every_epoch(controlled_corpus, tmp_path):
     assert "lr_annealing" in brain.checkpointer.recoverables
 
 
-def test_only_groups_without_labels_normalise(small_corpus, tmp_path):
+def test_normalization_groups_are_not_labels(small_corpus, tmp_path):
     store = build_store(tmp_path, small_corpus)
     for column in ("emotion", "spekaer"):
         with pytest.raises(InputError, match="Choose one of speaker, session"):

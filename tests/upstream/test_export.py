@@ -52,13 +52,13 @@ def environment(parts, tmp_path_factory):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_written_again_it_is_the_same(parts, part):
+def test_rewriting_is_idempotent(parts, part):
     checkout, _ = parts
     export(checkout, part)
     assert git(checkout, "status", "--porcelain") == ""
 
 
-def test_nothing_of_ours_is_imported(parts):
+def test_export_does_not_import_this_package(parts):
     checkout, _ = parts
     written = git(checkout, "diff", "--name-only", "HEAD~3").split()
     assert len(written) > 20
@@ -67,13 +67,13 @@ def test_nothing_of_ours_is_imported(parts):
         assert not re.search(r"speechbrain_can|helpers\.", text), path
 
 
-def test_the_first_part_is_as_small_as_what_is_merged(parts):
+def test_size_of_the_first_pull_request(parts):
     _, stats = parts
     files, lines = map(int, re.findall(r"\d+", stats["can"])[:2])
     assert files <= 14 and lines <= 3000
 
 
-def test_its_tests_and_examples_pass(parts, environment):
+def test_exported_tests_and_examples_pass(parts, environment):
     checkout, _ = parts
     modules = [m for part in PARTS.values() for m in part.modules]
     written = git(checkout, "diff", "--name-only", "HEAD~3", "--", "*.py")
@@ -89,7 +89,7 @@ def test_its_tests_and_examples_pass(parts, environment):
     assert passed, printed
 
 
-def test_every_system_is_ours(parts, environment):
+def test_exported_systems_equal_ours(parts, environment):
     """The same parameters, of the same sizes, in the same order."""
     checkout, _ = parts
     systems = [*PARTS["can"].systems, *PARTS["systems"].systems]
@@ -125,7 +125,7 @@ def test_every_system_is_ours(parts, environment):
 
 
 @pytest.mark.parametrize("system", ["can", "multi_hop"])
-def test_it_predicts_what_ours_does(
+def test_export_predicts_the_same(
     system, parts, environment, controlled_corpus, tmp_path
 ):
     """Statistics of frames, summed in another order, are all that differs."""
@@ -184,7 +184,9 @@ def test_it_predicts_what_ours_does(
         )
 
 
-def test_its_preparation_lists_what_it_leaves_out(parts, release, tmp_path):
+def test_exported_preparation_lists_skipped_utterances(
+    parts, release, tmp_path
+):
     release.add("Ses01F_impro01_F001", label="xxx")
     release.add("Ses02F_impro01_F001")
     release.wdseg("Ses02F_impro01_F001").write_text("")
@@ -248,7 +250,7 @@ def test_its_preparation_lists_what_it_leaves_out(parts, release, tmp_path):
             prepare(**changes)
 
 
-def test_refusals_say_what_to_do(wheel, tmp_path):
+def test_export_errors(wheel, tmp_path):
     with pytest.raises(ExportError, match="is no checkout of SpeechBrain"):
         export(tmp_path)
     with pytest.raises(ExportError, match="Export and commit that first"):
