@@ -68,7 +68,6 @@ def align(
     """
     from tqdm import tqdm
 
-    from speechbrain_can.alignment.aligners.sphinx import PocketsphinxAligner
     from speechbrain_can.alignment.pipeline import find_words
     from speechbrain_can.alignment.recognizers.whisper import WhisperTranscriber
     from speechbrain_can.alignment.writers import WRITERS
@@ -80,17 +79,7 @@ def align(
     from speechbrain_can.io.audio import load_audio
     from speechbrain_can.io.files import InputError
 
-    if ctc is None and language != "en":
-        raise click.UsageError(
-            "PocketSphinx aligns English only. Pass a CTC model of the "
-            "language with --ctc."
-        )
-    aligner = PocketsphinxAligner()
-    if ctc is not None:
-        from speechbrain_can.alignment.aligners.ctc import CTCAligner
-        from speechbrain_can.encoders.ctc import HuggingFaceCTC
-
-        aligner = CTCAligner(HuggingFaceCTC(ctc))
+    aligner = _aligner(ctc, language)
     recordings = find_recordings(inputs, allow_outside)
     if transcript is not None and len(recordings) > 1:
         raise click.UsageError(
@@ -127,3 +116,20 @@ def align(
             f"{bad} of {len(recordings)} recordings were not aligned", err=True
         )
         sys.exit(1)
+
+
+def _aligner(ctc, language):
+    """Return PocketSphinx, or the aligner of a CTC model."""
+    if ctc is not None:
+        from speechbrain_can.alignment.aligners.ctc import CTCAligner
+        from speechbrain_can.encoders.ctc import HuggingFaceCTC
+
+        return CTCAligner(HuggingFaceCTC(ctc))
+    if language != "en":
+        raise click.UsageError(
+            "PocketSphinx aligns English only. Pass a CTC model of the "
+            "language with --ctc."
+        )
+    from speechbrain_can.alignment.aligners.sphinx import PocketsphinxAligner
+
+    return PocketsphinxAligner()

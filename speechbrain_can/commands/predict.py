@@ -108,7 +108,7 @@ def predict(
     from tqdm import tqdm
 
     from speechbrain_can.inference.batches import predict_recordings
-    from speechbrain_can.inference.inputs import describe_problem, unique_names
+    from speechbrain_can.inference.inputs import unique_names
     from speechbrain_can.inference.loading import load_recognizer
     from speechbrain_can.inference.writers import WRITERS
 
@@ -123,7 +123,6 @@ def predict(
         recognizer = load_recognizer(model, whisper, device)
         place = _opened(output_format, output, stack)
         writer = WRITERS[output_format](place, recognizer.classes)
-        bad, shown = 0, []
         outcomes = tqdm(
             predict_recordings(
                 recognizer, recordings, longest, largest_file, longest_file
@@ -132,20 +131,11 @@ def predict(
             unit="recording",
             disable=None if len(recordings) > 1 else True,
         )
-        for outcome, name in zip(outcomes, unique_names(recordings)):
-            for problem in outcome.problems:
-                tqdm.write(
-                    describe_problem(outcome.recording, problem),
-                    file=sys.stderr,
-                )
-            bad += bool(outcome.problems)
-            if outcome.predictions:
-                writer.add(outcome.predictions, name)
-                if html is not None:
-                    shown.append(outcome)
-        writer.close()
-        if shown:
-            _write_page(html, shown)
+        bad, predicted = _write(
+            outcomes, unique_names(recordings), writer, keep=html is not None
+        )
+        if predicted:
+            _write_page(html, predicted)
     if bad:
         click.echo(
             f"{bad} of {len(recordings)} recordings were skipped completely or "
@@ -153,6 +143,31 @@ def predict(
             err=True,
         )
         sys.exit(1)
+
+
+def _write(outcomes, names, writer, keep):
+    """Write predictions and report problems.
+
+    Returns the number of recordings with problems, and, with ``keep``, the
+    outcomes with predictions.
+    """
+    from tqdm import tqdm
+
+    from speechbrain_can.inference.inputs import describe_problem
+
+    bad, predicted = 0, []
+    for outcome, name in zip(outcomes, names):
+        for problem in outcome.problems:
+            tqdm.write(
+                describe_problem(outcome.recording, problem), file=sys.stderr
+            )
+        bad += bool(outcome.problems)
+        if outcome.predictions:
+            writer.add(outcome.predictions, name)
+            if keep:
+                predicted.append(outcome)
+    writer.close()
+    return bad, predicted
 
 
 def _recordings(

@@ -1,76 +1,84 @@
-"""What a frozen text encoder read, kept on disk by the words of an utterance."""
+"""Cache of the hidden states of frozen text encoders, by the words of an utterance."""
 
 import json
 import sqlite3
 import zlib
 from contextlib import closing
 from pathlib import Path
+from typing import Callable, Sequence
 
 import numpy as np
 
 from speechbrain_can.io.files import InputError
 
-VERSION = 2  # of what is in a store
+VERSION = 2  # of the stored values
 TABLE = "utterances (words TEXT PRIMARY KEY, hidden BLOB, counts BLOB, checksum INTEGER)"
 
 
 class WordStoreError(InputError):
-    """What was read cannot be used; the message says what to delete."""
+    """Raised for damaged caches; the message says what to delete."""
 
 
 class WordStore:
-    """Values and counts of utterances, in a SQLite file that processes share.
+    """SQLite cache of values and counts of utterances, shared by processes.
 
     Arguments
     ---------
     path : str or Path
-        The file; its folder is made. What is read is checked against the sum that
-        was stored with it.
+        The file. Each row has a checksum, which is verified on every read.
 
     Raises
     ------
     WordStoreError
-        If the file was damaged, here or where utterances are found.
+        If the file is damaged.
 
     Example
     -------
     >>> import tempfile
     >>> store = WordStore(f"{tempfile.mkdtemp()}/words.sqlite")
-    >>> def read(words):
+    >>> def encode(words):
     ...     return np.zeros(len(words), np.float32), np.ones(1, np.int64)
-    >>> ((values, counts),) = store.fetch([["oh", "no"]], read)
+    >>> ((values, counts),) = store.fetch([["oh", "no"]], encode)
     >>> values.tolist(), counts.tolist()
     ([0.0, 0.0], [1])
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
 
-    def fetch(self, utterances, read, limit=None):
-        """Finds utterances, and reads and stores those that are not there."""
+    def fetch(
+        self,
+        utterances: Sequence[Sequence[str]],
+        encode: Callable,
+        limit: int | None = None,
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return values and counts of utterances; encode and store missing ones.
+
+        A store with ``limit`` utterances does not grow further.
+        """
         try:
-            return self._fetch(utterances, read, limit)
+            return self._fetch(utterances, encode, limit)
         except sqlite3.DatabaseError as error:
-            # full or locked is not damaged
+            # A full disk or a lock is not damage.
             if isinstance(error, sqlite3.OperationalError):
                 raise WordStoreError(
-                    f"{self.path} cannot be used ({error}); if no other process "
-                    "writes to it and the disk is not full, delete it"
+                    f"{self.path} cannot be used ({error}). If no other process "
+                    "writes to it and the disk is not full, delete it."
                 ) from error
             raise self._damage() from error
 
     def _damage(self):
         return WordStoreError(
-            f"{self.path} is damaged; delete it, and its words are read anew"
+            f"{self.path} is damaged. Delete it; its words are encoded again."
         )
 
-    def _fetch(self, utterances, read, limit):
+    def _fetch(self, utterances, encode, limit):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         keys = [json.dumps(words) for words in utterances]
         with closing(sqlite3.connect(self.path, timeout=60)) as store:
             store.execute("PRAGMA trusted_schema = OFF")
             store.execute(f"CREATE TABLE IF NOT EXISTS {TABLE}")
-            # a view, or a trigger of the table, computes what it likes
+            # A view or trigger could return computed values.
             query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
             if store.execute(query).fetchall() != [(f"CREATE TABLE {TABLE}",)]:
                 raise self._damage()
@@ -96,12 +104,12 @@ class WordStore:
                 for key, words in zip(keys, utterances)
                 if key not in found
             }
-            new = {key: read(words) for key, words in new.items()}
+            new = {key: encode(words) for key, words in new.items()}
             query = "SELECT max(rowid) FROM utterances"
             size = store.execute(query).fetchone()[0] or 0
             if new and (limit is None or size < limit):
                 with store:
-                    # Another process may have read the same meanwhile.
+                    # Another process may have stored the same words meanwhile.
                     store.executemany(
                         "INSERT OR IGNORE INTO utterances VALUES (?, ?, ?, ?)",
                         [

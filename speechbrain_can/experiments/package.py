@@ -126,7 +126,6 @@ def pack(
     log_probabilities, targets, true, predicted = _predicted(run, folds)
     temperature = fit_temperature(log_probabilities, targets)
     error = calibration(log_probabilities, targets, temperature)
-    scores = summarise(run, {})
     card = CARD_TEXT.format(
         title=title,
         description=description,
@@ -142,14 +141,7 @@ def pack(
         temperature=temperature,
         ece=error["ECE calibrated"],
         ece_before=error["ECE"],
-        scores=", ".join(
-            "{} {mean:.3f} ± {std:.3f}".format(name, **scores[name])
-            for name in METRICS
-        ),
-        recalls=", ".join(
-            f"{name} {recall:.2f}"
-            for name, recall in recalls(list(true), list(predicted)).items()
-        ),
+        **_format_scores(run, list(true), list(predicted)),
     )
     write_model_folder(
         output_folder,
@@ -204,6 +196,23 @@ def train_on_corpus(
             train_loader_kwargs=loading["train"],
         )
         return fold.hparams["modules"]
+
+
+def _format_scores(
+    run: RunLayout, true: list[str], predicted: list[str]
+) -> dict[str, str]:
+    """Return the scores and recalls of the folds for the model card."""
+    scores = summarise(run, {})
+    return {
+        "scores": ", ".join(
+            "{} {mean:.3f} ± {std:.3f}".format(name, **scores[name])
+            for name in METRICS
+        ),
+        "recalls": ", ".join(
+            f"{name} {recall:.2f}"
+            for name, recall in recalls(true, predicted).items()
+        ),
+    }
 
 
 def _count(modules: dict[str, torch.nn.Module]) -> int:

@@ -293,6 +293,29 @@ class EmotionRecognizer(Pretrained):
             alignment,
         )
 
+    def _features(
+        self,
+        waveforms: list[torch.Tensor],
+        words: list[list[Word]],
+        speakers: list[str] | None,
+    ) -> WordFrames:
+        """Return the normalized features of utterances and their tiled words."""
+        frames, counts = zip(
+            *extract_features(
+                self.hparams.compute_features,
+                waveforms,
+                words,
+                self.hparams.segment,
+            )
+        )
+        if self.normalize_by:
+            frames = _normalized(frames, speakers)
+        return WordFrames(
+            frames=self.mods.normalize(torch.cat(frames).to(self.device)),
+            frame_counts=torch.cat(counts).to(self.device),
+            word_counts=torch.tensor([len(c) for c in counts]).to(self.device),
+        )
+
     @torch.no_grad()
     def _classify(
         self,
@@ -309,21 +332,7 @@ class EmotionRecognizer(Pretrained):
                 f"{self.normalize_by} to classify_batch, with speakers."
             )
         tiled = [each.tiled() for each in found]
-        frames, counts = zip(
-            *extract_features(
-                self.hparams.compute_features,
-                waveforms,
-                tiled,
-                self.hparams.segment,
-            )
-        )
-        if self.normalize_by:
-            frames = _normalized(frames, speakers)
-        audio = WordFrames(
-            frames=self.mods.normalize(torch.cat(frames).to(self.device)),
-            frame_counts=torch.cat(counts).to(self.device),
-            word_counts=torch.tensor([len(c) for c in counts]).to(self.device),
-        )
+        audio = self._features(waveforms, tiled, speakers)
         texts = [[word.text for word in each] for each in tiled]
         output = self.mods.model(texts, audio)
         log_probabilities = decide(output).float() / self.hparams.temperature
