@@ -68,7 +68,7 @@ def emodb_prepare():
 
 @pytest.fixture(scope="session")
 def data():
-    """The folder of the corpora and word vectors that tests use."""
+    """Return the folder of the corpora and word vectors for tests."""
     return resources.locate(
         "data", "emodb", "glove", "iemocap_layout", "sentences"
     )
@@ -76,7 +76,7 @@ def data():
 
 @pytest.fixture(scope="session")
 def whisper():
-    """A folder of Whisper base: ``ct2`` for CTranslate2, ``hf`` for transformers."""
+    """Return the folder of Whisper base: ``ct2`` for CTranslate2, ``hf`` for transformers."""
     return resources.locate("whisper", "ct2", "hf")
 
 
@@ -94,7 +94,7 @@ def browser():
 
 @pytest.fixture(scope="session")
 def controlled_corpus(tmp_path_factory):
-    """Forty spoken utterances in IEMOCAP's layout."""
+    """Generate forty utterances in IEMOCAP's layout."""
     from speechbrain_can.controlled.generator import make_corpus
 
     folder = tmp_path_factory.mktemp("corpus") / "controlled"
@@ -104,7 +104,7 @@ def controlled_corpus(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trained(controlled_corpus, tmp_path_factory):
-    """The folder of a run with one small trained fold, number 1."""
+    """Return the folder of a run with one small trained fold, number 1."""
     folder = tmp_path_factory.mktemp("run") / "results"
     run(folder, *on(controlled_corpus), "--fold=1")
     return folder
@@ -112,7 +112,7 @@ def trained(controlled_corpus, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """Tiny pretrained models; each in the folder of its name."""
+    """Write tiny pretrained models, each in a folder of its name."""
     from helpers import tiny_models
 
     return tiny_models.save_all(tmp_path_factory.mktemp("models"))
@@ -125,7 +125,7 @@ def seeded():
 
 @pytest.fixture
 def release(tmp_path):
-    """Two talkers in each of five sessions, one improvised turn each."""
+    """Write a release with two speakers in each of five sessions, one improvised turn each."""
     release = Release(tmp_path / "IEMOCAP")
     for session in range(1, 6):
         for talker in "FM":
@@ -135,7 +135,7 @@ def release(tmp_path):
 
 @pytest.fixture
 def emodb_release(tmp_path):
-    """Three speakers of EmoDB, one sentence in seven emotions."""
+    """Write a release with three speakers of EmoDB, one sentence in seven emotions."""
     folder = tmp_path / "emodb"
     (folder / "labsilb").mkdir(parents=True)
     for speaker in ("03", "08", "09"):
@@ -150,7 +150,7 @@ def emodb_release(tmp_path):
 
 @pytest.fixture
 def small_corpus(tmp_path):
-    """Three utterances of noise, by ID."""
+    """Return three utterances of noise, by ID."""
     utterances = {}
     for i, name in enumerate("abc"):
         seconds = 0.5 + i / 4

@@ -1,4 +1,4 @@
-"""README and docs: what they show runs, what they name is there."""
+"""Examples in README and docs run, and the names in them exist."""
 
 import csv
 import locale
@@ -58,7 +58,7 @@ def test_pages_of_all_docstrings_build_without_a_warning(tmp_path, monkeypatch):
 
 @pytest.fixture
 def recipe(tmp_path):
-    """A copy of the recipe, for files of a user's own."""
+    """Copy the recipe, to add custom files."""
     folder = tmp_path / "recipe"
     shutil.copytree(
         RECIPES["IEMOCAP"], folder, ignore=shutil.ignore_patterns("results")

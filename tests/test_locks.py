@@ -1,4 +1,4 @@
-"""The locked versions, and what looks them up among known vulnerabilities."""
+"""The locked versions, and the check for known vulnerabilities."""
 
 import re
 
@@ -9,7 +9,7 @@ LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 
 
 def packages(lock):
-    """Requirements of a lock with the lines below them, its hashes."""
+    """Return the requirements of a lock with their hashes."""
     return re.findall(r"^(\S+)(.*(?:\n +.*)*)", lock.read_text(), re.M)
 
 

@@ -1,4 +1,4 @@
-"""The program behind ``make test-seeds`` and ``make test-portable``."""
+"""The script of ``make test-seeds`` and ``make test-portable``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Aligners against known times, and what they refuse."""
+"""Accuracy of aligners on known word timings, and the transcripts they refuse."""
 
 import itertools
 import pickle
@@ -32,7 +32,7 @@ def align():
 
 @pytest.fixture(scope="module")
 def spoken(controlled_corpus):
-    """Waveform and words, with the synthesiser's times, of forty utterances."""
+    """Return waveforms, words and known word timings of forty synthesized utterances."""
     paths = sorted(controlled_corpus.glob("*/sentences/wav/*/*.wav"))
     return [
         (
@@ -64,7 +64,7 @@ def test_every_utterance_is_aligned_closely(align, spoken):
 
 
 def test_long_transcripts(align, spoken):
-    """The handicap of a transcript grows with it, and must not prune it."""
+    """The penalty of a transcript grows with its length and must not prune it."""
     for n_utterances in (8, 20):
         own = spoken[:n_utterances]
         waveform = torch.cat([waveform for waveform, _ in own])
@@ -186,7 +186,7 @@ def test_pronunciations():
 
 
 def brute_force(emissions, targets, blank):
-    """The best of all paths that spell the targets."""
+    """Return the best of all paths that spell the targets."""
     best, path = -np.inf, None
     for candidate in itertools.product(
         range(emissions.shape[1]), repeat=len(emissions)
@@ -263,7 +263,7 @@ def test_pocketsphinx_transcribes(align, spoken):
 
 
 class Told:
-    """A recogniser that is told what to hear."""
+    """Speech recognizer that returns fixed words."""
 
     name, sample_rate = "told", 16000
 

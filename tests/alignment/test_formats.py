@@ -1,4 +1,4 @@
-"""Alignment files of every format that ``read_alignment`` knows."""
+"""Files in every format that ``read_alignment`` supports."""
 
 import json
 
@@ -149,7 +149,7 @@ def test_protocols_of_the_corpora(tmp_path):
 
 
 def test_words_without_times(tmp_path):
-    """whisperX gives no times to numbers, gentle none to what it missed."""
+    """WhisperX omits the times of numbers, gentle those of missed words."""
     words = [
         {"word": "in", "start": 0.0, "end": 0.2},
         {"word": "2014."},

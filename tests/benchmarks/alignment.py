@@ -1,4 +1,4 @@
-"""How well and how fast transcripts are aligned, beside known word times.
+"""Accuracy and speed of alignment, compared with known word timings.
 
     python tests/benchmarks/alignment.py CORPUS [UTTERANCES]
 
@@ -31,7 +31,7 @@ TOLERANCES = (0.02, 0.05, 0.1)  # seconds
 
 
 def load(corpus, n_utterances):
-    """Waveform and words of some utterances, the same at every call."""
+    """Return waveform and words of some utterances, the same in every call."""
     paths = sorted(Path(corpus).glob("Session*/sentences/ForcedAlignment/*/*"))
     paths = [path for path in paths if path.suffix == ".wdseg"]
     if n_utterances < len(paths):
@@ -51,14 +51,14 @@ def load(corpus, n_utterances):
 
 
 def noisy(waveform, decibels=5):
-    """White noise at a ratio of signal to noise."""
+    """Add white noise at a signal-to-noise ratio."""
     noise = torch.randn(len(waveform), generator=torch.manual_seed(0))
     power = waveform.square().mean() / 10 ** (decibels / 10)
     return waveform + noise * power.sqrt()
 
 
 def telephone(waveform):
-    """300 to 3,400 Hz at 8 kHz."""
+    """Filter audio to 300 to 3,400 Hz at 8 kHz."""
     narrow = torchaudio.functional.resample(waveform, RATE, 8000)
     narrow = torchaudio.functional.highpass_biquad(narrow, 8000, 300)
     narrow = torchaudio.functional.lowpass_biquad(narrow, 8000, 3400)
@@ -66,7 +66,7 @@ def telephone(waveform):
 
 
 class Merged:
-    """Which words of a sentence eSpeak NG speaks in one with the word before."""
+    """Words of a sentence that eSpeak NG speaks together with the previous word."""
 
     def __init__(self):
         self.synthesizer = Synthesizer()
@@ -79,7 +79,7 @@ class Merged:
 
 
 def evaluate(name, align, utterances, estimated):
-    """Prints one line: how many are aligned, how closely, how fast."""
+    """Print one line: number of aligned utterances, accuracy, speed."""
     errors, aligned = [], 0
     started = time.process_time()
     found = []
@@ -110,7 +110,7 @@ def evaluate(name, align, utterances, estimated):
 
 
 def refused(align, utterances):
-    """How many are refused with the transcript of the next one."""
+    """Return how many utterances are refused with the transcript of the next one."""
     count = 0
     for i, (waveform, _) in enumerate(utterances):
         other = utterances[(i + 1) % len(utterances)][1]
@@ -122,7 +122,7 @@ def refused(align, utterances):
 
 
 def main(corpus, n_utterances=100):
-    """Prints the table of a corpus."""
+    """Print the table of a corpus."""
     align = PocketsphinxAligner()
     utterances = load(corpus, int(n_utterances))
     merged = Merged()

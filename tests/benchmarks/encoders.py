@@ -1,4 +1,4 @@
-"""Forward and backward of BLSTMs over ragged sequences (point 1).
+"""Forward and backward pass of BLSTMs over ragged sequences (group 1).
 
 Authors
  * The speechbrain-can developers 2026
@@ -13,7 +13,7 @@ INPUT, HIDDEN = 40, 128
 
 
 def bidirectional(blstm):
-    """torch's own bidirectional LSTM with the same parameters.
+    """Return torch's bidirectional LSTM with the same parameters.
 
     Arguments
     ---------
@@ -37,7 +37,7 @@ def bidirectional(blstm):
 
 
 def packed_outputs(lstm, padded, counts):
-    """The way of the manual: pack, run, pad; then the real steps."""
+    """Pack, run and pad sequences as the manual suggests; return the real steps."""
     packed = torch.nn.utils.rnn.pack_padded_sequence(
         padded, counts, batch_first=True, enforce_sorted=False
     )
@@ -48,7 +48,7 @@ def packed_outputs(lstm, padded, counts):
 
 
 def matrix_products(shapes):
-    """The products alone of both directions, forward and backward.
+    """Compute only the matrix products of both directions, forward and backward.
 
     Arguments
     ---------
@@ -88,7 +88,7 @@ def matrix_products(shapes):
 
 
 def differences(blstm, lstm, flat, counts):
-    """Largest difference to packed sequences: of outputs, and of gradients."""
+    """Return the largest difference from packed sequences, of outputs and of gradients."""
     ours = blstm(flat, counts, packed=False)
     theirs = packed_outputs(lstm, pad(flat, counts), counts)
     direction = torch.randn_like(ours)
@@ -105,7 +105,7 @@ def differences(blstm, lstm, flat, counts):
 
 
 def run(threads, quick):
-    """Measures word-level and utterance-level encoders.
+    """Measure encoders of words and of utterances.
 
     Arguments
     ---------

@@ -1,4 +1,4 @@
-"""Features of every word of some utterances (point 2).
+"""Features of every word of some utterances (group 2).
 
 Authors
  * The speechbrain-can developers 2026
@@ -28,7 +28,7 @@ ALONE = "FFT, squares and mel product alone"
 
 
 def per_word(function, utterances):
-    """Calls a function on the samples of one word after the other."""
+    """Call a function on the samples of each word."""
 
     def run():
         for waveform, segments in utterances:
@@ -39,7 +39,7 @@ def per_word(function, utterances):
 
 
 def run(threads, quick):
-    """Measures features of words.
+    """Measure features of words.
 
     Arguments
     ---------
@@ -151,7 +151,7 @@ def run(threads, quick):
 
 
 def hour_long(duration):
-    """Features of one long file, and the memory that they took."""
+    """Compute the features of one long file and return the memory they needed."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     waveform = torch.randn(int(duration * RATE))

@@ -1,4 +1,4 @@
-"""How things are measured here: medians, fixed threads, peaks of memory.
+"""Measurement helpers: medians, fixed threads, peak memory.
 
 Authors
  * The speechbrain-can developers 2026
@@ -20,7 +20,7 @@ HOP = 0.01  # seconds a frame
 
 
 class Row(NamedTuple):
-    """One measured case.
+    """One measurement.
 
     Arguments
     ---------
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 
 def median_seconds(function, threads, min_run_time):
-    """Median time of a call, by ``torch.utils.benchmark``.
+    """Return the median time of a call, by ``torch.utils.benchmark``.
 
     Arguments
     ---------
@@ -64,7 +64,7 @@ def median_seconds(function, threads, min_run_time):
 
 
 def draw_lengths(utterances, seed=0):
-    """Numbers of words and frames as in IEMOCAP.
+    """Draw numbers of words and frames that follow IEMOCAP.
 
     An utterance has 9.5 words on average and a word, with the pauses shared
     out, 44 frames; both have long tails (the longest of 610 words has 258).
@@ -91,7 +91,7 @@ def draw_lengths(utterances, seed=0):
 
 
 def draw_segments(frame_counts):
-    """Times of words that follow each other.
+    """Return the times of consecutive words.
 
     Arguments
     ---------
@@ -108,7 +108,7 @@ def draw_segments(frame_counts):
 
 
 def in_process_of_its_own(script, *arguments):
-    """Runs a script of this folder that prints JSON, for its memory alone.
+    """Run a script of this folder that prints JSON in its own process, to measure its memory.
 
     Arguments
     ---------
@@ -132,7 +132,7 @@ def in_process_of_its_own(script, *arguments):
 
 
 def peak_megabytes():
-    """The largest resident memory that this process has had (Linux).
+    """Return the peak resident memory of this process (Linux).
 
     ``ru_maxrss`` would not do: a child begins with that of its parent.
     """
@@ -142,7 +142,7 @@ def peak_megabytes():
 
 
 class Effort:
-    """Wall time of a block, and the processor time it took in all processes."""
+    """Wall time of a block, and the processor time of all processes."""
 
     def __enter__(self):
         self._cpu, self._wall = _cpu_seconds(), time.perf_counter()

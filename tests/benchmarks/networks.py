@@ -1,5 +1,5 @@
-"""Whole networks on the same utterances: CAN and what people would use
-instead, with random weights; and prediction (point 5).
+"""Training steps of CAN and of alternatives with random weights on the same utterances, and
+prediction (group 5).
 
 Authors
  * The speechbrain-can developers 2026
@@ -28,7 +28,7 @@ LAYERS, HIDDEN = 13, 768
 
 
 class Predictor(torch.nn.Module):
-    """CAN as its hparams file has it, from waveforms and words to logits."""
+    """CAN with the settings of its hparams file, from waveforms and words to logits."""
 
     def __init__(self):
         super().__init__()
@@ -44,7 +44,7 @@ class Predictor(torch.nn.Module):
         self.model.fit_vocabulary([f"w{i}" for i in range(3000)])
 
     def features(self, utterances):
-        """Features of (waveform, words) each."""
+        """Return the features of pairs of waveform and words."""
         found = [
             self.compute_features(
                 waveform, torch.from_numpy(self.segment(words))
@@ -58,13 +58,13 @@ class Predictor(torch.nn.Module):
         )
 
     def forward(self, words, audio):
-        """Logits of a batch whose features are there."""
+        """Return the logits of a batch with computed features."""
         audio = audio._replace(frames=self.normalize(audio.frames))
         return self.model(words, audio)
 
 
 def draw_utterances(n, seed=0):
-    """Noise with words: (waveform, words) each."""
+    """Draw pairs of noise and words."""
     word_counts, frame_counts = draw_lengths(n, seed)
     utterances = []
     for counts in torch.from_numpy(frame_counts).split(word_counts.tolist()):
@@ -75,23 +75,23 @@ def draw_utterances(n, seed=0):
 
 
 def seconds_of(utterances):
-    """Length of all utterances together."""
+    """Return the total duration of utterances."""
     return sum(len(waveform) for waveform, _ in utterances) / RATE
 
 
 def words_at(segments):
-    """Words of no meaning at the times of segments."""
+    """Return meaningless words at the times of segments."""
     bounds = enumerate(segments.tolist())
     return [Word(f"w{i}", start, end) for i, (start, end) in bounds]
 
 
 def texts_of(utterances):
-    """The words of each, as text."""
+    """Return the texts of the words of each utterance."""
     return [[word.text for word in words] for _, words in utterances]
 
 
 def training_step(forward, parameters):
-    """Forward and backward of a batch."""
+    """Run forward and backward pass of a batch."""
     parameters = [p for p in parameters if p.requires_grad]
 
     def step():
@@ -101,19 +101,19 @@ def training_step(forward, parameters):
 
 
 def with_stored_layers(can):
-    """CAN on what ``SegmentHidden`` stores: all layers, a frame a word."""
+    """Return CAN with the cached layers of ``SegmentHidden``, one frame per word."""
     model = copy.deepcopy(can)
     model.audio_encoder = WordEncoder(LayerWeights(LAYERS, LAYERS * HIDDEN))
     return model
 
 
 def loss_of(output, targets):
-    """The loss that is trained on."""
+    """Return the training loss."""
     return total_loss(cross_entropies(output, targets), output.weights)
 
 
 def run(threads, quick):
-    """Measures training steps of networks, and prediction by CAN.
+    """Measure training steps of networks, and predictions of CAN.
 
     Arguments
     ---------

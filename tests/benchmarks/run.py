@@ -1,4 +1,4 @@
-"""All benchmarks in one run: prints a table, writes JSON, Markdown and a plot.
+"""Run all benchmarks, print a table, write JSON, Markdown and a plot.
 
     python tests/benchmarks/run.py
 
@@ -32,7 +32,7 @@ PACKAGES = "torch torchaudio speechbrain librosa opensmile transformers".split()
 
 
 def describe_machine(threads):
-    """Date, machine and versions, which every figure depends on."""
+    """Return date, machine and versions."""
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": processor_name(),
@@ -43,7 +43,7 @@ def describe_machine(threads):
 
 
 def compare(rows):
-    """Rows of the table: each case beside ours in its group."""
+    """Return the rows of the table, each relative to the first of its group."""
     ours = {}
     for row in rows:
         ours.setdefault(row.group, row.seconds / row.audio)
@@ -63,7 +63,7 @@ def compare(rows):
 
 
 def check_points(rows, equal, memory, growth, bf16):
-    """What was reached beside the bars.
+    """Compare measurements with targets.
 
     Bars in brackets are our own; the others were set before it was built.
     """
@@ -229,7 +229,7 @@ def check_points(rows, equal, memory, growth, bf16):
 
 
 def plot_growth(path, growth):
-    """How time and memory grow with the corpus."""
+    """Plot time and memory by size of the corpus."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     sizes = [found["utterances"] for found in growth]
@@ -247,7 +247,7 @@ def plot_growth(path, growth):
 
 
 def main():
-    """Command line."""
+    """Parse the command line and run the benchmarks."""
     parser = argparse.ArgumentParser(
         description="Measures speed and memory of speechbrain_can beside what "
         "people would use instead. Takes about ten minutes and 2 GB of disk."

@@ -1,4 +1,4 @@
-"""Stored features of a large corpus, read as they are and from shards.
+"""Read the cached features of a large corpus from the cache and from shards.
 
     python shards.py <store> <folder for shards>
 
@@ -28,7 +28,7 @@ BUFFER = 5000  # utterances that are shuffled at a time
 
 
 def write_shards(store, ids, folder):
-    """Writes utterances in a random order; returns the pattern of the shards."""
+    """Write utterances in random order; return the pattern of the shards."""
     folder.mkdir(parents=True, exist_ok=True)
     pattern = str(folder / "features-%05d.tar")
     with webdataset.ShardWriter(pattern, maxcount=PER_SHARD, verbose=0) as sink:
@@ -45,7 +45,7 @@ def write_shards(store, ids, folder):
 
 
 def forget(paths):
-    """Drops files from the system's cache, as if they were larger than memory."""
+    """Drop files from the page cache, as if they did not fit into memory."""
     os.sync()
     for path in paths:
         number = os.open(path, os.O_RDONLY)
@@ -54,14 +54,14 @@ def forget(paths):
 
 
 def read_store(folder, ids):
-    """Every utterance of a store, in a random order."""
+    """Read every utterance of a cache in random order."""
     store = FeatureCache(folder)
     for i in np.random.default_rng(1).permutation(len(ids)):
         yield store[ids[i]]
 
 
 def read_shards(paths):
-    """Every utterance of shards, shuffled in a buffer."""
+    """Read every utterance of shards through a shuffle buffer."""
     dataset = (
         webdataset.WebDataset(paths, shardshuffle=len(paths), seed=1)
         .shuffle(BUFFER, initial=BUFFER)
@@ -72,7 +72,7 @@ def read_shards(paths):
 
 
 def measure(read, files, cold):
-    """Utterances and megabytes a second of reading everything once."""
+    """Return utterances and megabytes per second of reading everything once."""
     if cold:
         forget(files)
     started, utterances, size = time.perf_counter(), 0, 0

@@ -11,7 +11,7 @@ from helpers.recipes import ROOT
 
 
 def test_benchmarks_run(tmp_path):
-    """At tiny sizes; its figures mean nothing."""
+    """Run with tiny sizes; the numbers are meaningless."""
     result = subprocess.run(
         [
             sys.executable,

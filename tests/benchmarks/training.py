@@ -1,5 +1,4 @@
-"""Preparation, stored features and an epoch of CAN, as a corpus grows
-(points 3 and 4).
+"""Preparation, cached features and an epoch of CAN by size of the corpus (groups 3 and 4).
 
     python training.py <utterances> <threads>
 
@@ -49,7 +48,7 @@ HPARAMS = (
 
 
 class TimedBrain(EmotionBrain):
-    """Times forward, loss and backward within an epoch."""
+    """Brain that measures forward pass, loss and backward pass in an epoch."""
 
     model_seconds = 0.0
 
@@ -63,7 +62,7 @@ class TimedBrain(EmotionBrain):
 
 
 def write_noise(folder, utterances):
-    """Writes noise as long as IEMOCAP's utterances, and says what is in it.
+    """Write noise with the durations of IEMOCAP and return its utterances.
 
     Arguments
     ---------
@@ -137,7 +136,7 @@ def noise_source(utterances, folder):
 
 
 def measure_data(utterances, threads, folder):
-    """Prepares a corpus of noise and stores its features.
+    """Prepare a corpus of noise and cache its features.
 
     Arguments
     ---------
@@ -179,13 +178,13 @@ def measure_data(utterances, threads, folder):
 
 
 def hparams_in(folder):
-    """The objects of CAN's hparams file."""
+    """Return the objects of CAN's hparams file."""
     overrides = {"output_folder": str(folder), "data_folder": "x", "fold": 0}
     return read_settings(HPARAMS, overrides).build()
 
 
 def store_of(corpus, hparams, folder, workers=0):
-    """The features, made where they are not there yet."""
+    """Open the features of a corpus; compute missing ones."""
     return FeatureCache.build(
         folder / "features",
         corpus.utterances,
@@ -197,7 +196,7 @@ def store_of(corpus, hparams, folder, workers=0):
 
 
 def measure_training(threads, folder):
-    """Trains an epoch on what ``measure_data`` left.
+    """Train one epoch on the data that ``measure_data`` wrote.
 
     Arguments
     ---------
@@ -255,7 +254,7 @@ def measure_training(threads, folder):
 
 
 def measure(utterances, threads, folder):
-    """Both, each in a process of its own."""
+    """Measure data and training, each in its own process."""
     script = Path(__file__)
     return {
         **in_process_of_its_own(script, utterances, threads, folder),

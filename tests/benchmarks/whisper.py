@@ -1,4 +1,4 @@
-"""Whisper padded to 30 s and cut to what was said: speed, and how far they differ.
+"""Speed of Whisper with padding to 30 s and trimmed, and the difference of their layers.
 
     python tests/benchmarks/whisper.py openai/whisper-base FOLDER [COUNT]
 
@@ -28,7 +28,7 @@ BATCH = 8
 
 
 def differences(padded, cut, layers):
-    """How far the layers of one utterance are apart, a row a layer."""
+    """Return the difference of the layers of one utterance, one row per layer."""
     rows = []
     for whole, short in zip(
         padded.unflatten(1, (layers, -1)).unbind(1),
@@ -50,7 +50,7 @@ def differences(padded, cut, layers):
 @click.argument("count", type=int, default=40)
 @click.option("--threads", type=int, default=1, show_default=True)
 def main(source, folder, count, threads):
-    """Compare the two in one run."""
+    """Compare both models in one run."""
     torch.set_num_threads(threads)
     paths = sorted(folder.rglob("*.wav"))
     paths = paths[:: max(1, len(paths) // count)][:count]

@@ -1,4 +1,4 @@
-"""predict, report and align: many recordings, of which some are bad."""
+"""The commands predict, report and align with many recordings, some of them unusable."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ def model(trained):
 
 @pytest.fixture(scope="module")
 def utterances(trained, controlled_corpus):
-    """Of the test set: path and row of the manifest."""
+    """Return path and manifest row of the test utterances."""
     manifest = read_manifest(trained / "prepared" / "manifest.csv")
     rows = [manifest[row["ID"]] for row in read_predictions(trained, 1)]
     return [(resolve_wav(row, controlled_corpus), row) for row in rows]
@@ -43,7 +43,7 @@ def invoke(*arguments, fails=False, **how):
 
 @pytest.fixture
 def table(utterances, tmp_path):
-    """Two utterances with transcripts."""
+    """Write a table of two utterances with transcripts."""
     rows = [("wav", "transcript")]
     for wav, utterance in utterances[:2]:
         shutil.copy(wav, tmp_path)
@@ -130,7 +130,7 @@ def test_prediction_page(model, table, tmp_path):
 
 
 def bad_recordings(folder, good):
-    """Recordings that people have, by what must be said of them (None: nothing)."""
+    """Return typical unusable recordings and the expected message (None for usable ones)."""
     samples, rate = soundfile.read(good)
     folder.mkdir()
     (folder / "text.wav").write_text("this is no audio")

@@ -144,7 +144,7 @@ def test_merged_words_share_their_time():
 
 
 def pitch(samples, rate):
-    """By the highest peak of the autocorrelation."""
+    """Return the pitch at the highest peak of the autocorrelation."""
     samples = samples[: round(0.1 * rate)] - samples.mean()
     correlation = np.correlate(samples, samples, "full")[len(samples) - 1 :]
     lags = np.arange(rate // 400, rate // 60)
@@ -165,7 +165,7 @@ np.savez(sys.argv[1], samples=samples[starts[2]:], rate=synthesizer.sample_rate)
 
 
 def test_semitones_change_the_pitch(tmp_path):
-    """Each in its own process: eSpeak NG depends on what it spoke before."""
+    """Each value runs in its own process, because eSpeak NG depends on what it spoke before."""
     heard = {}
     for semitones in (-4, 0, 4, 8):
         path = str(tmp_path / f"{semitones}.npz")
@@ -181,7 +181,7 @@ def test_semitones_change_the_pitch(tmp_path):
 
 @pytest.mark.parametrize("end", [".", "?", "!"])
 def test_punctuation_is_not_spoken(end):
-    """A word takes as long before a full stop as before none."""
+    """The duration of a word does not depend on a following full stop."""
     synthesizer = Synthesizer()
     words = ["we", "are", "now", "in", "may"]
     lengths = {}
@@ -213,7 +213,7 @@ def test_every_word_has_time(controlled_corpus):
 
 
 def test_the_cue_is_on_the_key_word():
-    """The word that carries a shout is louder than when it is neutral."""
+    """A word with the cue of anger is louder than without."""
     (turn,) = [t for t in plan() if t.emo == "ang" and len(t.words) >= 7][:1]
     synthesizer = Synthesizer()
     levels = {}

@@ -25,7 +25,8 @@ SENTENCES = {
 
 @pytest.fixture
 def leaks(tmp_path):
-    """Fold 0 tests a and d, validates b and e, trains c and f; then in turn."""
+    """Return the leakage of three folds; fold 0 tests a and d, validates on b and e, trains on c
+    and f."""
     order = {"a": 0, "d": 0, "b": 1, "e": 1, "c": 2, "f": 2}
     utterances = {}
     for name, text in SENTENCES.items():
@@ -44,7 +45,7 @@ def leaks(tmp_path):
 
 
 def share(leaks, kind, part, other, fold=0):
-    """One value of the table."""
+    """Return one value of the table."""
     (found,) = leaks[
         (leaks["kind"] == kind)
         & (leaks["part"] == part)

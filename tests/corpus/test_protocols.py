@@ -23,7 +23,7 @@ from speechbrain_can.io.files import InputError
 
 
 def corpus(sessions=5, turns=20):
-    """Two talkers a session, six emotions of unequal frequency."""
+    """Return two speakers per session with six emotions of unequal frequency."""
     rows = {}
     for session in range(1, sessions + 1):
         for talker in "FM":
@@ -235,7 +235,7 @@ def test_given_folds(tmp_path):
     utterances = {name: utterance(name) for name in "abcde"}
 
     def given(parts):
-        """The folds where the manifest has these parts."""
+        """Return the folds of a manifest with these values in ``fold``."""
         rows = {
             name: replace(row, extra={"fold": parts[name]})
             for name, row in utterances.items()
@@ -274,7 +274,7 @@ def test_given_folds(tmp_path):
 
 
 def scripts():
-    """Two talkers a session read the same scripts, and talk freely."""
+    """Return two speakers per session with the same scripts and improvised dialogs."""
     rows = {}
     for session in "123":
         for talker in "FM":

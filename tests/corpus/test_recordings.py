@@ -1,4 +1,4 @@
-"""Corpora without word times: words are aligned, heard, kept and gone on with."""
+"""Preparation of corpora without word timings: alignment, transcription, resuming."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from speechbrain_can.corpus.recordings import LabelledRecording
 
 
 class Counting(EqualSegments):
-    """Says how often it was asked, and refuses some."""
+    """Aligner that records its transcripts and refuses one of them."""
 
     def __init__(self):
         self.asked = []
@@ -28,7 +28,7 @@ class Counting(EqualSegments):
 
 
 class Hearing:
-    """Hears one word."""
+    """Speech recognizer that returns one word."""
 
     name = "hearing"
     sample_rate = 16000
@@ -152,7 +152,7 @@ def test_damaged_word_files_are_named(corpus):
 
 
 class Breaking(Counting):
-    """Stumbles over one recording, as libraries do."""
+    """Aligner that raises an unexpected error for one transcript."""
 
     def __call__(self, waveform, transcript):
         if transcript == "odd":

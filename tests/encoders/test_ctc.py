@@ -1,4 +1,4 @@
-"""CTC models of the real libraries, tiny and untrained, as an aligner takes them."""
+"""Tiny untrained CTC models of the real libraries in an aligner."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Pretrained models, frozen, stored and trained."""
+"""Pretrained encoders: frozen, cached and fine-tuned."""
 
 import os
 import pickle
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.training
 
 
 def test_words_on_the_frame_grid(tiny):
-    """A frame whose centre lies where two words meet is the second one's."""
+    """A frame whose center is on the boundary of two words belongs to the second one."""
     frames = PretrainedFrames(front_end(tiny, "whisper"), freeze=True)
     sample_counts = 320 * torch.randint(1, 6, (300,))
     audio = WordFrames(
@@ -50,7 +50,7 @@ def test_words_on_the_frame_grid(tiny):
 
 @pytest.mark.parametrize("name", FRONT_ENDS)
 def test_cached_layers_equal_front_end(name, tiny):
-    """Frozen, both ways to use it say the same."""
+    """Cached and computed hidden states of a frozen encoder are equal."""
     waveform = torch.randn(30000)
     segments = torch.tensor([[0.0, 0.31], [0.31, 0.32], [0.32, 1.7]])
     stored, stored_counts = SegmentHidden(front_end(tiny, name))(
@@ -75,7 +75,7 @@ def test_cached_layers_equal_front_end(name, tiny):
 
 @pytest.mark.parametrize("name", ["wav2vec2", "hubert", "wavlm"])
 def test_front_end_frames_match_their_positions(name, tiny):
-    """A click moves the frames whose centres are near it, and no others."""
+    """A click changes only the frames whose centers are near it."""
     hearing = FrontEnd(front_end(tiny, name))
     # without the norms, which look at the whole utterance
     convolutions = [
@@ -121,7 +121,7 @@ def test_frozen_whisper_is_unchanged(tiny):
 
 
 def test_frozen_text_is_encoded_once(tiny, tmp_path, monkeypatch):
-    """Another fold, system or process finds what the first one read."""
+    """Other folds, systems and processes use the cached words."""
 
     def new(**options):
         return StoredWords(str(tiny / "bert"), str(tmp_path), **options)
@@ -152,7 +152,7 @@ def test_frozen_text_is_encoded_once(tiny, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_models_in_half_precision(dtype, tiny, tmp_path):
-    """They are used in single precision, as everything else is."""
+    """Models stored in half precision are used in single precision."""
     for name in ("bert", "wavlm", "whisper"):
         shutil.copytree(tiny / name, tmp_path / name)
         model = transformers.AutoModel.from_pretrained(tiny / name)
@@ -228,7 +228,7 @@ def test_cache_depends_on_the_model_files(tiny, tmp_path):
 
 
 def test_cache_depends_on_the_commit(tiny, tmp_path):
-    """A name is looked up in the hub's own cache."""
+    """Names are looked up in the cache of the hub."""
     cache = tmp_path / "models--someone--wavlm"
     found = []
     for commit in ("1" * 40, "2" * 40):

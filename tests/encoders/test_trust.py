@@ -1,4 +1,4 @@
-"""What is loaded by name is what was pinned; what was stored is what was read."""
+"""Pinned models are verified, and damaged caches are refused."""
 
 import hashlib
 import sqlite3
@@ -23,7 +23,7 @@ from speechbrain_can.io.files import InputError
 
 
 def as_the_hub_keeps_it(model, cache, commit):
-    """Links that are called as in the repository, to files named by checksum."""
+    """Write links with the file names of a repository to files named by checksum."""
     (cache / "blobs").mkdir(parents=True)
     (cache / "refs").mkdir()
     (cache / "refs" / "main").write_text(commit)
@@ -68,7 +68,7 @@ def test_a_pinned_commit_is_checked(name, tiny, tmp_path):
 
 @pytest.mark.attack
 def test_a_pinned_whisper_is_checked(tmp_path):
-    """Its download is the library's own; here it is in its cache already."""
+    """The model is already in the cache, because tests cannot download it."""
     commit = "0123456789" * 4
     model = tmp_path / "model"
     model.mkdir()

@@ -1,4 +1,4 @@
-"""Whisper on what was said, its words and its decoder."""
+"""Trimmed Whisper, its word embeddings and its decoder."""
 
 from dataclasses import replace
 from functools import partial
@@ -46,7 +46,7 @@ def whisper_with_decoder(tiny):
 
 
 def test_cut_is_a_whisper_made_for_so_many_positions(tiny):
-    """The model of transformers' with fewer positions and the same weights."""
+    """The result equals a model of transformers with fewer positions and the same weights."""
     hearing = FrontEnd(front_end(tiny, "cut"))
     state = hearing.encoder.model.state_dict()
     config = transformers.WhisperConfig.from_pretrained(tiny / "whisper")
@@ -173,7 +173,7 @@ def test_words_are_means_of_their_subwords(tiny):
 
 
 def test_decoder_states_depend_on_the_audio(tiny):
-    """As transformers has it, all at once, where everything fits."""
+    """The result equals one pass of transformers if all tokens fit."""
     features = SegmentWhisper(whisper_with_decoder(tiny))
     waveform, words = speech(30.0), ["oh", "really"]
     segments = torch.tensor([[0.0, 14.0], [14.0, 30.0]])

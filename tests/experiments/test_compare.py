@@ -1,4 +1,4 @@
-"""The comparison as a user runs it, on a corpus of forty spoken utterances."""
+"""Comparisons on a corpus of forty synthesized utterances."""
 
 import json
 import os
@@ -23,7 +23,7 @@ CAN = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
-    """The recipe with two systems of one's own, one of which cannot train."""
+    """Copy the recipe and add two systems, one of which cannot train."""
     folder = tmp_path_factory.mktemp("recipe")
     shutil.copytree(
         RECIPES["IEMOCAP"],
@@ -177,7 +177,7 @@ def test_sigterm_ends_runs_and_prints_tables(recipe, controlled_corpus):
 
 
 def test_changed_aligner_cannot_be_compared(tmp_path):
-    """Its name is a tag of YAML alone: no key says it."""
+    """The class of the aligner is a YAML tag, not a key."""
     can = (
         ROOT
         / "recipes/CustomCorpus/multimodal_emotion_recognition/hparams/can.yaml"

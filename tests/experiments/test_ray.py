@@ -1,4 +1,4 @@
-"""Comparisons and searches on Ray, as a user starts them."""
+"""Comparisons and searches with Ray."""
 
 import json
 import os
@@ -35,7 +35,7 @@ with connected(workers=2) as ray:
 
 @pytest.fixture(scope="module")
 def address():
-    """The address of one Ray for all tests, started as a comparison does."""
+    """Start one Ray instance for all tests and return its address."""
     # the paths of sockets are limited to about 100 characters
     with tempfile.TemporaryDirectory(prefix="ray") as folder:
         process = subprocess.Popen(
@@ -57,7 +57,7 @@ def address():
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
-    """The recipe with a system that cannot train."""
+    """Copy the recipe and add a system that cannot train."""
     folder = tmp_path_factory.mktemp("recipe")
     shutil.copytree(
         RECIPES["IEMOCAP"],

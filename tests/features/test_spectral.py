@@ -8,7 +8,7 @@ pytestmark = pytest.mark.training
 
 
 def reference_mfcc(waveform, segments):
-    """torchaudio's MFCC, called on one segment after another."""
+    """Call torchaudio's MFCC on each segment."""
     transform = torchaudio.transforms.MFCC(
         sample_rate=16000,
         n_mfcc=40,

@@ -1,4 +1,4 @@
-"""Small corpora to be damaged by tests."""
+"""Small corpora that tests damage."""
 
 import functools
 import itertools
@@ -74,13 +74,13 @@ WDSEG_HEADER = "\t SFrm  EFrm    SegAScr Word\n"
 
 
 def wdseg(*rows):
-    """Text of an alignment file from (first frame, last frame, word)."""
+    """Return the text of an alignment file from (first frame, last frame, word)."""
     lines = [f"\t{a:5d} {b:5d} {-9:10d} {word}\n" for a, b, word in rows]
     return WDSEG_HEADER + "".join(lines) + " Total score: -123\n"
 
 
 class Release:
-    """A small release of IEMOCAP, to be damaged by tests."""
+    """A small release of IEMOCAP that tests damage."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -104,7 +104,7 @@ class Release:
         return self.path("ForcedAlignment", utterance, "wdseg")
 
     def add(self, utterance, label="ang", words=("so", "what(2)"), seconds=1.0):
-        """Adds an utterance with evenly spaced words between silences."""
+        """Add an utterance with evenly spaced words between silences."""
         session = self.folder / f"Session{int(utterance[3:5])}"
         dialog = utterance.rpartition("_")[0]
         for kind, line in (

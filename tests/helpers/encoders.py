@@ -1,4 +1,4 @@
-"""Pretrained encoders of tiny size, and what they hear."""
+"""Tiny pretrained encoders and their input."""
 
 from functools import partial
 
@@ -32,7 +32,7 @@ FRONT_ENDS = {
 
 
 def front_end(tiny, name):
-    """As a YAML file names it."""
+    """Return the function that builds an encoder, as a YAML file names it."""
     folder = "whisper" if name == "cut" else name
     return partial(
         FRONT_ENDS[name],
@@ -42,13 +42,13 @@ def front_end(tiny, name):
 
 
 def pretrained_words(tiny, name, freeze=True, **options):
-    """Stored, as YAML files have it, where it is frozen."""
+    """Return a text encoder, with a cache if it is frozen."""
     build = StoredWords if freeze else partial(PretrainedWords, freeze=False)
     return build(str(tiny / name), str(tiny / "save"), **options)
 
 
 def draw_audio(words, features, seed=0):
-    """Flat frames of random words; samples where there is one feature."""
+    """Draw flat frames of random words, or samples if there is one feature."""
     generator = torch.Generator().manual_seed(shifted(seed))
     low, high = (200, 3000) if features == 1 else (1, 30)
     counts = count_words(words)

@@ -1,4 +1,4 @@
-"""The models of the paper at small sizes, and batches for them."""
+"""Small models of the paper and batches for them."""
 
 import torch
 from helpers import reference
@@ -139,7 +139,7 @@ def make(name, sizes=SMALL, dropout=0.3):
 
 
 def make_utterances(word_counts, features=5, longest=9):
-    """Pairs of words and the frames of each."""
+    """Return pairs of words and the frames of each word."""
     utterances = []
     for count in word_counts:
         words = [WORDS[i] for i in torch.randint(len(WORDS), (count,))]

@@ -1,4 +1,4 @@
-"""What holds for everything: hypothesis looks for the least for which it does not."""
+"""Property-based tests: hypothesis searches the simplest failure."""
 
 import sys
 

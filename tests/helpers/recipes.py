@@ -1,4 +1,4 @@
-"""The recipes, and how a user runs them."""
+"""Recipes and how users run them."""
 
 import csv
 import functools
@@ -27,7 +27,7 @@ RECIPES = {
 
 
 def load_module(path):
-    """Imports a recipe's module from its file."""
+    """Import a module of a recipe from its file."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
@@ -86,7 +86,7 @@ DDP = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
 
 
 def arguments_of(output_folder, *arguments, model="can"):
-    """Arguments of ``train.py`` for a small model."""
+    """Return arguments of ``train.py`` for a small model."""
     # YAML takes a key once: of several, the last one counts here
     options = {
         **SMALL,
@@ -109,7 +109,7 @@ def arguments_of(output_folder, *arguments, model="can"):
 
 
 def command(output_folder, *arguments, recipe="IEMOCAP", python=(), **how):
-    """For ``subprocess``: ``train.py`` of a recipe, or of a folder."""
+    """Return arguments of ``subprocess`` that run ``train.py`` of a recipe or folder."""
     return {
         "args": [
             *[sys.executable, *python, "train.py"],
@@ -147,7 +147,7 @@ environment_description = functools.cache(
 
 
 def attempt(output_folder, *arguments, recipe="IEMOCAP", **how):
-    """Runs ``train.py`` in this process: whether it failed, and what it printed."""
+    """Run ``train.py`` in this process; return whether it failed and what it printed."""
     folder = RECIPES.get(recipe, recipe)
     before = os.getcwd(), sys.argv, sys.path[:], sys.excepthook
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""Slow and plain: the equations of the paper, one utterance and step at a time.
+"""Reference implementation of the paper's equations, one utterance and step at a time.
 
 Nothing here is batched, padded, packed or cut into buckets.
 """
@@ -9,18 +9,18 @@ import torch
 
 
 def softmax(scores):
-    """Of a list of numbers."""
+    """Return the softmax of a list of numbers."""
     exponentials = [math.exp(score) for score in scores]
     return [e / sum(exponentials) for e in exponentials]
 
 
 def linear(module, vector):
-    """A linear layer."""
+    """Apply a linear layer."""
     return module.weight @ vector + module.bias
 
 
 def lstm(module, steps):
-    """A unidirectional LSTM over a list of step vectors."""
+    """Run a unidirectional LSTM over a list of step vectors."""
     size = module.hidden_size
     hidden, cell = torch.zeros(size), torch.zeros(size)
     outputs = []
@@ -39,21 +39,21 @@ def lstm(module, steps):
 
 
 def blstm(module, steps):
-    """Eqs 1-3: both directions side by side."""
+    """Return the concatenated outputs of both directions (eqs 1-3)."""
     ahead = lstm(module.forward_lstm, steps)
     back = lstm(module.backward_lstm, steps[::-1])[::-1]
     return [torch.cat(pair) for pair in zip(ahead, back)]
 
 
 def encode_text(module, words):
-    """H^(T) of one utterance: a list of vectors."""
+    """Return H^(T) of one utterance as a list of vectors."""
     table = module.embedding.weight
     index = module.embedding.index
     return blstm(module.blstm, [table[index.get(w, 0)] for w in words])
 
 
 def encode_audio(module, word_frames):
-    """H^(A) of one utterance, from the frames of each of its words."""
+    """Return H^(A) of one utterance from the frames of each of its words."""
     vectors = []
     for frames in word_frames:
         hidden = blstm(module.frame_encoder.blstm, list(frames))
@@ -62,12 +62,12 @@ def encode_audio(module, word_frames):
 
 
 def attention_weights(query, hidden):
-    """Eqs 4 and 5 for one head."""
+    """Return the attention weights of one head (eqs 4 and 5)."""
     return softmax([(query @ h).item() for h in hidden])
 
 
 def cross_attention(module, text, audio):
-    """Eqs 4-9: the four contexts of one utterance."""
+    """Return the four contexts of one utterance (eqs 4-9)."""
     heads, size = module.text_attention.query.shape
     contexts = {"tt": [], "ta": [], "aa": [], "at": []}
     for head in range(heads):
@@ -91,7 +91,7 @@ def cross_attention(module, text, audio):
 
 
 def can_contexts(model, words, word_frames):
-    """Eqs 1-9."""
+    """Return the contexts of CAN (eqs 1-9)."""
     return cross_attention(
         model.fusion,
         encode_text(model.text_encoder, words),
@@ -100,7 +100,7 @@ def can_contexts(model, words, word_frames):
 
 
 def can(model, words, word_frames):
-    """Eqs 10-12: the three sets of logits of one utterance."""
+    """Return the three sets of logits of one utterance (eqs 10-12)."""
     contexts = can_contexts(model, words, word_frames)
     joint = torch.cat([contexts[name] for name in ("tt", "ta", "aa", "at")])
     return {
@@ -111,7 +111,7 @@ def can(model, words, word_frames):
 
 
 def decision(logits, weights):
-    """Eq. 15 by direct multiplication, renormalised."""
+    """Multiply and normalize the predictions (eq. 15)."""
     product = torch.ones_like(next(iter(logits.values())))
     for name, values in logits.items():
         probabilities = torch.tensor(softmax(values.tolist()))
@@ -120,20 +120,20 @@ def decision(logits, weights):
 
 
 def global_attention(query, hidden):
-    """Mirsamadi: z = sum_t softmax_t(u . h_t) h_t."""
+    """Return z = sum_t softmax_t(u . h_t) h_t (Mirsamadi et al.)."""
     weights = attention_weights(query, hidden)
     return sum(w * h for w, h in zip(weights, hidden))
 
 
 def text_model(model, words, word_frames):
-    """TextModel of one utterance."""
+    """Return the logits of TextModel for one utterance."""
     hidden = encode_text(model.text_encoder, words)
     context = global_attention(model.fusion.attention.query[0], hidden)
     return {"joint": linear(model.classifier.joint, context)}
 
 
 def audio_model(model, words, word_frames):
-    """AudioModel of one utterance."""
+    """Return the logits of AudioModel for one utterance."""
     frames = [frame for piece in word_frames for frame in piece]
     hidden = blstm(model.audio_encoder.blstm, frames)
     context = global_attention(model.fusion.attention.query[0], hidden)
@@ -141,7 +141,7 @@ def audio_model(model, words, word_frames):
 
 
 def multi_hop(model, words, word_frames):
-    """Yoon et al. of one utterance."""
+    """Return the logits of Yoon et al. for one utterance."""
     frames = [frame for piece in word_frames for frame in piece]
     text = encode_text(model.text_encoder, words)
     audio = blstm(model.audio_encoder.blstm, frames)
@@ -163,7 +163,7 @@ def multi_hop(model, words, word_frames):
 
 
 def learned_alignment(model, words, word_frames):
-    """Xu et al. of one utterance."""
+    """Return the logits of Xu et al. for one utterance."""
     frames = [frame for piece in word_frames for frame in piece]
     text = encode_text(model.text_encoder, words)
     audio = blstm(model.audio_encoder.blstm, frames)
@@ -184,7 +184,7 @@ def learned_alignment(model, words, word_frames):
 
 
 def uncrossed(model, words, word_frames):
-    """CAN without cross attention, of one utterance."""
+    """Return the logits of CAN without cross attention for one utterance."""
     contexts = can_contexts(model, words, word_frames)
     both = torch.cat([contexts["tt"], contexts["aa"]])
     return {"joint": linear(model.classifier.joint, both)}

@@ -1,4 +1,4 @@
-"""Tiny pretrained models, of random weights, as the real libraries save them."""
+"""Tiny pretrained models with random weights, saved by the real libraries."""
 
 import shutil
 
@@ -37,7 +37,7 @@ CONVOLUTIONS = {
 
 
 def save_bert(folder, positions=24):
-    """BERT with WordPiece."""
+    """Save BERT with WordPiece."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -63,7 +63,7 @@ def save_bert(folder, positions=24):
 
 
 def save_roberta(folder, positions=26):
-    """RoBERTa with byte-level BPE; two positions are the padding's."""
+    """Save RoBERTa with byte-level BPE; two positions are reserved for padding."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -92,7 +92,7 @@ def save_roberta(folder, positions=26):
 
 
 def save_unigram(folder, config_class, model_class):
-    """A model of many languages' kind, with a vocabulary of SentencePiece's."""
+    """Save a multilingual model with a SentencePiece vocabulary."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     special = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -120,7 +120,7 @@ def save_unigram(folder, config_class, model_class):
 
 
 def save_t5(folder, tokenizer_folder):
-    """Encoder and decoder, with the tokenizer of another."""
+    """Save an encoder-decoder model with the tokenizer of another model."""
     shutil.copytree(tokenizer_folder, folder)
     (folder / "model.safetensors").unlink()
     config = transformers.T5Config(
@@ -136,7 +136,7 @@ def save_t5(folder, tokenizer_folder):
 
 
 def save_speech(folder, config_class, model_class, rate=16000, **options):
-    """A model of wav2vec 2.0's kind; a frame every 320 samples of 371."""
+    """Save a model such as wav2vec 2.0, with one frame per 320 samples."""
     config = config_class(**TRANSFORMER, **CONVOLUTIONS, **options)
     model_class(config).save_pretrained(folder)
     transformers.Wav2Vec2FeatureExtractor(
@@ -145,7 +145,7 @@ def save_speech(folder, config_class, model_class, rate=16000, **options):
 
 
 def save_whisper(folder):
-    """Whisper with positions for its 30 seconds, and 24 for text."""
+    """Save Whisper with positions for 30 seconds and 24 tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -183,7 +183,7 @@ def save_whisper(folder):
 
 
 def save_all(folder):
-    """Saves every model; its name is that of its folder."""
+    """Save every model in a folder of its name."""
     torch.manual_seed(shifted(0))
     save_bert(folder / "bert")
     save_roberta(folder / "roberta")

@@ -1,4 +1,4 @@
-"""A model folder predicts as its fold was tested, wherever it is."""
+"""A model folder predicts what its fold predicted in the test, also after moving."""
 
 import shutil
 
@@ -19,7 +19,7 @@ CLASSES = "ang exc hap sad fru sur neu".split()
 
 @pytest.fixture(scope="module")
 def utterances(trained, controlled_corpus):
-    """Of the test set: path and row of the manifest."""
+    """Return path and manifest row of the test utterances."""
     manifest = read_manifest(trained / "prepared" / "manifest.csv")
     rows = [manifest[row["ID"]] for row in read_predictions(trained, 1)]
     return [(resolve_wav(row, controlled_corpus), row) for row in rows]
@@ -154,7 +154,7 @@ def test_the_model_card_has_the_figures_of_the_fold(trained):
 
 @pytest.fixture
 def long(utterances, tmp_path):
-    """Three utterances with a second of silence after each; their words."""
+    """Return three utterances, each followed by a second of silence, and their words."""
     pieces, words, start = [], [], 0.0
     for wav, utterance in utterances[:3]:
         waveform = read_waveform(wav, 16000)

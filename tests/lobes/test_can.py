@@ -1,4 +1,4 @@
-"""What holds for CAN alone, its attention, its loss, its decision."""
+"""Attention, loss and decision of CAN."""
 
 import pytest
 import torch

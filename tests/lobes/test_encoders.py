@@ -1,4 +1,4 @@
-"""The contract that every encoder keeps, its parts against plain loops."""
+"""The contract of encoders, and their modules compared with plain loops."""
 
 import re
 
@@ -83,7 +83,7 @@ AUDIO = {
 
 
 def utterance_of(audio, i):
-    """One utterance of a batch."""
+    """Return one utterance of a batch."""
     words = audio.frame_counts.split(audio.word_counts.tolist())
     frames = audio.frames.split([int(counts.sum()) for counts in words])
     return WordFrames(frames[i], words[i], audio.word_counts[i : i + 1])
@@ -172,7 +172,7 @@ def test_pooling_equals_plain_loops():
 
 @pytest.mark.parametrize("pooling_class", [MeanPooling, AttentionPooling])
 def test_pooling_in_bfloat16(pooling_class):
-    """What is bfloat16 is not summed as such."""
+    """Sums of bfloat16 values are computed in higher precision."""
     steps, counts = 1 + torch.randn(700, 4), torch.tensor([600, 100])
     pooling = pooling_class(4)
     with torch.autocast("cpu", torch.bfloat16):

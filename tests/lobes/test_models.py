@@ -1,4 +1,4 @@
-"""What holds for every model: that of the paper, its ablations, its rivals."""
+"""Properties of all models: CAN, its ablations, and the systems it is compared with."""
 
 import pytest
 import torch
@@ -55,7 +55,7 @@ def test_the_equations_one_step_at_a_time(name):
 @every_model
 @pytest.mark.parametrize("sizes", [SMALL, FULL], ids=["small", "full"])
 def test_utterances_do_not_depend_on_the_batch(name, sizes):
-    """Alone, in a batch, in another order, beside one that pads it."""
+    """Alone, in a batch, in a different order, and with padding."""
     model = make(name, sizes).eval()
     utterances = make_utterances([4, 1, 12, 120, 2], sizes[1])
     together = model(*as_batch(utterances)).logits
@@ -117,7 +117,7 @@ def test_every_parameter_learns(name):
 
 @every_model
 def test_dropout_is_the_last_thing_every_encoder_does(name):
-    """With all of it dropped, biases are left; in evaluation nothing is."""
+    """With a dropout of 1, only biases remain; evaluation is not affected."""
     model = make(name, dropout=1.0).train()
     calls = {}
     for path, module in model.named_modules():
@@ -170,7 +170,7 @@ def test_overfits_eight_utterances(name):
 
 
 def test_gradients_without_stop_gradient():
-    """What c^(TA) teaches the text's query, with and without."""
+    """c^(TA) has a gradient with respect to the text query only without stop-gradient."""
     text, audio = torch.randn(2, 2, 3, 8, requires_grad=True)
     mask = torch.ones(2, 3, dtype=torch.bool)
     for stop_gradient in (True, False):
@@ -202,7 +202,7 @@ FUSIONS = {
 
 @pytest.mark.parametrize("name", FUSIONS)
 def test_the_contract_of_fusions(name):
-    """From encodings and masks to contexts and attention, padding apart."""
+    """Contexts and attention do not depend on padding."""
     fusion, same_steps = FUSIONS[name]
     words = torch.tensor([3, 5])
     frames = words if same_steps else torch.tensor([9, 4])
@@ -240,7 +240,7 @@ def test_the_contract_of_fusions(name):
 
 
 def as_tensors(contexts):
-    """Of a tensor, or of the tensors of a record."""
+    """Return the tensors of a tensor or record."""
     parts = [contexts] if isinstance(contexts, torch.Tensor) else contexts
     return [part.float() for part in parts if part.dtype != torch.bool]
 

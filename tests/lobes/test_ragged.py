@@ -129,7 +129,7 @@ def test_gpu_packing_agrees_with_cpu():
 
 @pytest.mark.parametrize("device, packs", [("cuda", True), ("cpu", False)])
 def test_device_selects_the_method(device, packs, monkeypatch):
-    """Which layout is asked for; torch's fake tensors need no GPU."""
+    """torch's fake tensors show the layout without a GPU."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     from speechbrain_can.lobes import ragged
@@ -150,7 +150,7 @@ def test_device_selects_the_method(device, packs, monkeypatch):
 
 
 def test_buckets_minimize_cost():
-    """Beside every other way to cut a few lengths into buckets."""
+    """Compared with all other ways to divide a few lengths into buckets."""
     counts = [31, 30, 30, 12, 11, 11, 10, 2, 2, 1]
 
     def cost(shapes):
@@ -160,7 +160,7 @@ def test_buckets_minimize_cost():
         )
 
     def cuts(rest):
-        """Every way to cut falling counts, as shapes."""
+        """Yield all ways to divide decreasing counts, as shapes."""
         if not rest:
             yield []
         for i in range(1, len(rest) + 1):

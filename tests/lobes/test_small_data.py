@@ -1,4 +1,4 @@
-"""Objectives, mixup and projections, against slow plain references."""
+"""Losses, mixup and projections, compared with slow reference implementations."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ LOSSES = {
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_contract_of_losses(name):
-    """One loss per utterance and prediction, whatever else is in the batch."""
+    """One loss per utterance and prediction that does not depend on the batch."""
     loss = LOSSES[name]()
     loss.fit_classes(torch.tensor([3, 2, 1, 4]))
     predictions = ("joint", "text", "audio")

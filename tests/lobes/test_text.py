@@ -123,7 +123,7 @@ def test_vocabulary_does_not_depend_on_the_order_of_words(glove):
 
 
 def test_vocabulary_uses_only_training_words(glove):
-    """Neither vectors of training words nor what is drawn after them."""
+    """Other words change neither vectors of training words nor later random numbers."""
     found = []
     for others in ([], ["apple", "über", "plum"]):
         torch.manual_seed(shifted(1))

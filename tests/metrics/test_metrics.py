@@ -1,4 +1,4 @@
-"""Each metric against scikit-learn and against its formula, by counting."""
+"""Metrics compared with scikit-learn and with their formulas."""
 
 import numpy as np
 import pytest

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.training
 
 @pytest.fixture(scope="module")
 def three_folds(tiny, tmp_path_factory):
-    """EmoDB's recipe on three speakers, on Whisper for both modalities."""
+    """Train EmoDB's recipe on three speakers, with Whisper for both modalities."""
     from helpers.corpora import write_wav
 
     folder = tmp_path_factory.mktemp("packing")
@@ -148,7 +148,7 @@ def test_packaging_errors_before_training(three_folds):
 
 
 def test_a_model_is_tested_on_another_corpus(packed, trained, tmp_path):
-    """On the emotions in common."""
+    """Evaluated on the emotions that both corpora have."""
     prepared = trained / "prepared"
     output = tmp_path / "predictions.csv"
     result = CliRunner().invoke(
@@ -206,7 +206,7 @@ def test_a_changed_corpus_is_not_evaluated(
 
 
 def test_speaker_normalization_at_prediction(three_folds, tiny, tmp_path):
-    """A model that normalises by speaker predicts what its fold did."""
+    """A model that normalizes per speaker predicts what its fold predicted."""
     output = tmp_path / "run"
     run(
         output,

@@ -1,4 +1,4 @@
-"""A stranger's model folder builds a model or is refused: nothing of it runs."""
+"""Untrusted model folders either build a model or are refused; they cannot execute code."""
 
 import pickle
 import shutil
@@ -249,7 +249,7 @@ def test_overrides_are_trusted(folder, tmp_path):
     ],
 )
 def test_pretrainer_loads_only_adjacent_files(folder, pretrainer):
-    """Under a name of its own, so that nothing else of it is looked at."""
+    """A key of a different name, because only this one must be refused."""
     name = "speechbrain_can.model_folder.read.PackedPretrainer"
     path = folder / "hyperparams.yaml"
     with open(path, "a", encoding="utf-8") as stream:
@@ -347,7 +347,7 @@ def test_non_finite_weights_are_refused(folder, tmp_path):
 
 
 class Evil:
-    """Makes a file where it is unpickled."""
+    """Object that writes a file when it is unpickled."""
 
     def __init__(self, mark):
         self.mark = mark
@@ -487,7 +487,7 @@ def test_links_of_the_hub_cache_are_allowed(folder, trained, tmp_path):
 
 @pytest.mark.attack
 def test_folder_shadows_hub_model(folder, tmp_path, monkeypatch):
-    """It is taken for it, as SpeechBrain does, and checked as any other."""
+    """SpeechBrain prefers the folder, which is checked like any other."""
     place = tmp_path / "speechbrain" / "can-iemocap"
     shutil.copytree(folder, place)
     with open(place / "hyperparams.yaml", "a", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""Corpora that are aligned first, from their layouts: spoken by eSpeak NG here."""
+"""Recipes of corpora that are aligned, with speech by eSpeak NG in their layouts."""
 
 import csv
 
@@ -34,7 +34,7 @@ def speak():
 
 
 def prepare(recipe, corpus, tmp_path, *arguments, protocol=None):
-    """Runs ``train.py`` without training; rows and reasons, both by ID."""
+    """Run ``train.py`` without training; return rows and reasons by ID."""
     chosen = [f"--protocol={protocol}"] if protocol else []
     run(
         tmp_path / "results",

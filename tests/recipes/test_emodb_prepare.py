@@ -117,7 +117,7 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
 def test_canonical_text_is_independent_of_the_emotion(
     data, emodb_prepare, tmp_path
 ):
-    """Whatever leaked through words would be different words."""
+    """Any leakage would show as different words."""
     emodb_prepare.prepare_emodb(data / "emodb", tmp_path, canonical_text=True)
     corpus = Corpus.load(tmp_path, "leave_one_speaker_out")
     assert corpus.name == "EmoDB, canonical text"
@@ -160,7 +160,7 @@ def test_real_emodb(data, emodb_prepare, tmp_path):
 
 
 def test_labels_match_the_onset_of_the_voice(data):
-    """A label read as an end, not a start, is a syllable too early."""
+    """If label times were ends, syllables would be one too early."""
     onsets, ends = [], []
     for path in sorted((data / "emodb" / "labsilb").iterdir()):
         rows = read_xlabel(path)

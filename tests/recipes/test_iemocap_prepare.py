@@ -333,7 +333,7 @@ def test_a_whole_controlled_corpus(data, iemocap_prepare, tmp_path):
 
 
 def test_votes_of_the_raters(iemocap_prepare, release, tmp_path):
-    """Of the raters alone, one each, and only for the classes."""
+    """Each rater has one vote, for classes only; self-assessments are ignored."""
     (path, *_) = sorted(
         (release.folder / "Session1" / "dialog" / "EmoEvaluation").glob(
             "S*.txt"

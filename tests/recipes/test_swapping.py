@@ -1,4 +1,4 @@
-"""Encoders swapped in YAML and on the command line, as a user does it."""
+"""Encoders selected in YAML and on the command line."""
 
 import shutil
 
@@ -31,7 +31,7 @@ HPARAMS = RECIPES["IEMOCAP"] / "hparams" / "encoders"
 
 
 def overrides(name, tiny):
-    """What stands for the real models on the command line."""
+    """Return the overrides that replace real models."""
     name = name if name in SOURCES else name.removeprefix("encoders/")
     audio, text = SOURCES.get(name, (None, None))
     return [
@@ -129,7 +129,7 @@ def make_brain(hparams):
 
 
 def test_packaged_sentences_support_subwords(tmp_path):
-    """As the file has it; a fold trains on hardly less."""
+    """With the vocabulary size of the file, on about the text of a training set."""
     hparams = read_settings(
         HPARAMS / "can_mfcc_sentencepiece.yaml",
         f"output_folder: {tmp_path}\ndata_folder: x",
@@ -144,7 +144,7 @@ def test_packaged_sentences_support_subwords(tmp_path):
 
 
 def test_subwords_are_part_of_the_checkpoint(controlled_corpus, tmp_path):
-    """A second run tests what the first one saved."""
+    """A second run tests the checkpoint of the first one."""
     arguments = [
         f"--data_folder={controlled_corpus}",
         *(
@@ -203,7 +203,7 @@ def test_unusable_input_is_named(
 
 
 def test_swapping_encoders_keeps_other_modules(tmp_path, tiny):
-    """CAN's own parts see the sizes of whatever encoder there is."""
+    """The modules of CAN adapt to the sizes of any encoder."""
     for name in PAIRS:
         values = [
             argument[2:].replace("=", ": ", 1)
@@ -230,7 +230,7 @@ def test_swapping_encoders_keeps_other_modules(tmp_path, tiny):
 
 
 def test_other_features_in_yaml(controlled_corpus, tmp_path):
-    """Sizes follow from the features alone, in every system, complete files."""
+    """Sizes follow from the features in every system and in complete files."""
     recipe = tmp_path / "recipe"
     shutil.copytree(
         RECIPES["IEMOCAP"], recipe, ignore=shutil.ignore_patterns("results")
@@ -269,7 +269,7 @@ def test_emodb_with_other_encoders(name, emodb_release, tmp_path):
 
 
 def test_emodb_supports_subwords(data, tmp_path):
-    """As the file has it, on all folds' training text."""
+    """With the vocabulary size of the file, on the training text of all folds."""
     name = "can_mfcc_sentencepiece"
     hparams = read_settings(
         RECIPES["EmoDB"] / "hparams" / "encoders" / f"{name}.yaml",

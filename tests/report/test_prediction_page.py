@@ -1,4 +1,4 @@
-"""The page: complete in itself, and alive in a real browser where there is one."""
+"""The prediction page: self-contained, and functional in a real browser."""
 
 import re
 from html.parser import HTMLParser
@@ -58,7 +58,7 @@ def page(tmp_path):
 
 
 class Outline(HTMLParser):
-    """Counts elements and refuses what is left open."""
+    """HTML parser that counts elements and refuses unclosed ones."""
 
     VOID = {"meta", "polygon"}
 

@@ -1,4 +1,4 @@
-"""The report of real runs: complete in itself, in a browser where there is one."""
+"""The report of real runs: self-contained, and functional in a real browser."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from speechbrain_can.runs.results import read_provenance, write_result
 
 @pytest.fixture(scope="module")
 def runs(trained, tmp_path_factory):
-    """Two systems with two seeds each: a trained fold, and what errs otherwise."""
+    """Return two systems with two seeds: a trained fold, and the same with other errors."""
     folder = tmp_path_factory.mktemp("runs")
     for system, seeds in {"can": (1, 2), "<other>": (1, 2)}.items():
         for seed in seeds:

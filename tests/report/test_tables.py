@@ -94,7 +94,7 @@ def test_corrected_interval_is_wider():
 
 
 def test_p_values_are_corrected_for_many_comparisons():
-    """Holm: the smallest of three counts threefold, and so on."""
+    """Holm: the smallest of three p-values is multiplied by three, and so on."""
     values = {
         "can": [0.5] * 5,
         "far": [0.4, 0.41, 0.39, 0.4, 0.4],
@@ -129,7 +129,7 @@ def test_differences_without_variance_are_not_tested():
 
 
 def test_several_seeds_of_one_fold_are_compared_utterance_by_utterance():
-    """Permuting signs one by one gives the same p."""
+    """Permuting signs one by one results in the same p-value."""
     generator = np.random.default_rng(0)
 
     def seeds(chance):
@@ -166,7 +166,7 @@ def test_several_seeds_of_one_fold_are_compared_utterance_by_utterance():
 
 
 def test_one_fold_is_compared_utterance_by_utterance(tmp_path):
-    """McNemar: of 12 that one of the two gets right, 10 against 2."""
+    """McNemar: 12 discordant utterances, 10 against 2."""
     ids = [f"u{i:02d}" for i in range(40)]
     true = ["ang"] * 40
     rights = {
@@ -281,7 +281,7 @@ def test_scores_of_the_paper_only_for_iemocap():
 
 
 def test_scores_of_the_paper():
-    """Relative gains that the paper's text states, from its Table 2."""
+    """Relative gains stated in the paper's text, from its Table 2."""
     models = PAPER["Table 2: models"]
     can, best = models["can"], models["multi_hop"]
     assert round(100 * (can.WA[0] / best.WA[0] - 1), 2) == 2.66
@@ -308,7 +308,7 @@ def test_difference_of_equal_systems():
 
 
 def write_run(folder, rights, seed=1):
-    """A run of two folds of ten utterances of two speakers; its folder."""
+    """Write a run with two folds of ten utterances by two speakers; return its folder."""
     run = folder / str(seed)
     for fold in range(2):
         ids = [f"u{fold}{i}" for i in range(10)]
@@ -372,7 +372,7 @@ def test_runs_are_found_by_their_folders(tmp_path):
 
 
 def test_bootstrap_equals_loop(tmp_path):
-    """Resampling rows one by one, the same rows, gives the same interval."""
+    """Resampling the same rows one by one results in the same interval."""
     generator = np.random.default_rng(3)
     true = generator.choice(["ang", "sad", "neu"], 300, p=[0.6, 0.3, 0.1])
     wrong = generator.random(300) < 0.4
@@ -409,7 +409,7 @@ def test_bootstrap_equals_loop(tmp_path):
 
 
 def test_speakers_that_differ_widen_the_interval():
-    """All is right for half of the speakers and all is wrong for the others."""
+    """All utterances of half of the speakers are correct, all others wrong."""
     table = pd.DataFrame(
         {
             "ID": [f"u{i}" for i in range(200)],

@@ -1,4 +1,4 @@
-"""The mean of runs."""
+"""Averaged predictions of runs."""
 
 import pandas as pd
 import pytest

@@ -103,7 +103,7 @@ IDS = [f"{path.parts[-4]}-{path.stem}" for path in HPARAMS]
     ids=lambda path: str(path.relative_to(ROOT / "recipes")),
 )
 def test_every_key_is_used(path):
-    """Upstream checks the same of its recipes."""
+    """SpeechBrain checks the same for its recipes."""
     text = read_settings(path).text
     recipe = ROOT.joinpath(*path.relative_to(ROOT).parts[:3])
     code = "".join(
@@ -233,7 +233,7 @@ def test_these_recipes_have_every_system_of_the_paper():
 
 
 def test_a_file_of_encoders_is_the_same_in_every_recipe():
-    """But for the language of the text."""
+    """Except for the language of the text."""
     texts = {}
     for path in sorted(ROOT.glob("recipes/*/*/hparams/encoders/*.yaml")):
         texts.setdefault(path.name, set()).add(path.read_text())
@@ -403,7 +403,7 @@ def test_extra_requirements(name):
 
 
 def test_train_is_the_same_file_in_every_recipe():
-    """It copies nothing: what a corpus needs of its own is named in its YAML."""
+    """What is specific to a corpus is named in YAML."""
     paths = sorted((ROOT / "recipes").glob("*/*/train.py"))
     assert len(paths) >= len(RECIPES)
     (text,) = {path.read_text(encoding="utf-8") for path in paths}

@@ -1,4 +1,4 @@
-"""Settings are refused before any work."""
+"""Invalid settings are refused before any work starts."""
 
 import gzip
 from dataclasses import replace
@@ -47,7 +47,7 @@ def test_invalid_settings_are_refused(key, value, reason):
 
 
 def test_trained_layers_may_be_null():
-    """As the comment in ``can_whisper_finetuned.yaml`` says."""
+    """As documented in ``can_whisper_finetuned.yaml``."""
     settings = read_settings(CAN, {"data_folder": "x"})
     for value in ("null", "2"):
         check_settings(

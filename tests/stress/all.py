@@ -1,4 +1,4 @@
-"""Every stress suite with a fixed seed, two side by side, and their counts.
+"""Run every stress suite with a fixed seed, two in parallel, and print their counts.
 
     python tests/stress/all.py [<seed>]
 
@@ -33,7 +33,7 @@ SUITES = (
 
 
 def run(suite, seed):
-    """What a suite printed, whether it failed, and its seconds."""
+    """Return the output of a suite, whether it failed, and its seconds."""
     script, *arguments = suite
     begun = time.monotonic()
     result = subprocess.run(
@@ -54,7 +54,7 @@ def run(suite, seed):
 
 
 def main():
-    """Command line."""
+    """Parse the command line and run all suites."""
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else 0
     with ThreadPoolExecutor(2) as pool:
         ended = list(pool.map(lambda suite: run(suite, seed), SUITES))

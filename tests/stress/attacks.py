@@ -1,4 +1,4 @@
-"""All tests that attack: what a stranger hands over does nothing but what it may.
+"""Run all tests with malicious input and count the outcomes.
 
     python tests/stress/attacks.py
 
@@ -27,7 +27,7 @@ class Count:
         self.outcomes = Counter()
 
     def pytest_runtest_logreport(self, report):
-        """Counts what an attack came to; what did not run is none."""
+        """Count the outcome of an attack; tests that did not run do not count."""
         if report.failed:
             self.outcomes["silent"] += 1
         elif report.when == "call" and report.passed:
@@ -35,7 +35,7 @@ class Count:
 
 
 def main():
-    """Command line."""
+    """Parse the command line and run the attacks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, help="there is nothing to draw")
     parser.parse_args()

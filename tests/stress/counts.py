@@ -1,4 +1,4 @@
-"""How stress suites say what they counted.
+"""Format of the counts of stress suites.
 
 Authors
  * The speechbrain-can developers 2026
@@ -25,7 +25,7 @@ FAILURES = (LOST, SILENT, BARE)
 
 
 def line(title, outcomes):
-    """Counts of a suite as a line that ``read`` reads."""
+    """Return the counts of a suite as a line that ``read`` parses."""
     counts = Counter()
     for outcome, count in outcomes.items():
         counts[MEANING.get(outcome, outcome)] += count
@@ -36,7 +36,7 @@ def line(title, outcomes):
 
 
 def read(text):
-    """The counts by title in what suites printed."""
+    """Return the counts by title in the output of suites."""
     pattern = "(.+): " + ", ".join(f"{name} ([0-9]+)" for name in COLUMNS)
     return {
         title: Counter(dict(zip(COLUMNS, map(int, numbers))))

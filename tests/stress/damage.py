@@ -1,5 +1,5 @@
-"""Valid corpora are damaged: each preparation ends in an error that is clear, or
-complete, with every utterance that is left out or adjusted in a list.
+"""Damage valid corpora: each preparation must end in a helpful error, or list all skipped and
+adjusted utterances.
 
     python tests/stress/damage.py <corpora> [--seed <seed>]
 
@@ -40,7 +40,7 @@ FAILURES = ("silent", "traceback", "hang")
 
 
 def make_release(folder):
-    """Two talkers in each of five sessions, three turns each."""
+    """Write two speakers in each of five sessions, three turns each."""
     release = Release(folder)
     labels = iter("ang exc hap sad fru sur neu".split() * 5)
     for session in range(1, 6):
@@ -55,7 +55,7 @@ def make_release(folder):
 
 
 def _bytes(kind, change):
-    """Damage to the bytes of a file of an utterance."""
+    """Return damage to the bytes of an utterance's file."""
 
     def damage(release, name, draw):
         path = kind(release, name)
@@ -134,7 +134,7 @@ NOT_TEXT = ("UTF-16", "a mark of UTF-8", "CRLF", "lines shuffled")
 
 
 def _words(*rows):
-    """An alignment with these rows."""
+    """Return an alignment with these rows."""
 
     def damage(release, name, draw):
         release.wdseg(name).write_text(wdseg(*rows), encoding="utf-8")
@@ -289,7 +289,7 @@ def _is_labelled(release, name):
 
 
 class Hang(BaseException):
-    """A preparation that does not end."""
+    """Raised for a preparation that does not end."""
 
 
 def _alarm(*_):
@@ -297,7 +297,7 @@ def _alarm(*_):
 
 
 def judge(iemocap_prepare, release, folder, whole, names):
-    """How a preparation ends, and more of it where that is a failure."""
+    """Return the outcome of a preparation, with details of failures."""
     signal.signal(signal.SIGALRM, _alarm)
     signal.alarm(SECONDS)
     try:
@@ -327,7 +327,7 @@ def judge(iemocap_prepare, release, folder, whole, names):
 
 
 def stress(corpora, seed, report=print):
-    """Damages as many corpora; returns outcomes and the failures' details.
+    """Damage a number of corpora; return outcomes and details of failures.
 
     Every kind of damage once, then several at a time as hypothesis draws them: of
     those that fail it looks for the fewest that do.
@@ -398,7 +398,7 @@ def _is_content(chosen):
 
 
 def main():
-    """Command line."""
+    """Parse the command line and damage corpora."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpora", type=int, nargs="?", default=2000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Made-up bytes for every reader, led by what code they reach (atheris).
+"""Coverage-guided fuzzing of every reader (atheris).
 
     python tests/stress/fuzz.py [--seconds 600] [<kind> ...]
 
@@ -23,7 +23,7 @@ INSTRUMENTED = ("speechbrain_can", "praatio", "pympi", "webvtt")
 
 
 def fuzz(kind, folder, flags):
-    """Tries readers until the process ends; the first byte chooses one of them."""
+    """Try readers until the process ends; the first byte selects a reader."""
     import atheris
 
     with atheris.instrument_imports(include=list(INSTRUMENTED)):
@@ -59,7 +59,7 @@ def fuzz(kind, folder, flags):
 
 
 def main():
-    """Command line."""
+    """Parse the command line and run the fuzzer."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kinds", nargs="*", default=KINDS)
     parser.add_argument("--seconds", type=int, default=600)

@@ -1,4 +1,4 @@
-"""Commands are killed and given again: each ends as if it had not been killed.
+"""Kill commands and run them again: each must end as if it had not been killed.
 
     python tests/stress/kills.py [<kills>] [--seed <seed>]
 
@@ -44,7 +44,7 @@ CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
 
 @dataclass(frozen=True)
 class Command:
-    """What is killed.
+    """A command to kill.
 
     Arguments
     ---------
@@ -62,7 +62,7 @@ class Command:
 
 
 def train(corpus, *arguments):
-    """Preparation, features, training and the record of folds."""
+    """Return a run of preparation, features, training and recording of folds."""
 
     def run(folder):
         recipe_folder = RECIPES["IEMOCAP"]
@@ -76,7 +76,7 @@ def train(corpus, *arguments):
 
 
 def call(*arguments):
-    """A command of ``speechbrain-can``."""
+    """Return a command of ``speechbrain-can``."""
 
     def run(folder):
         os.chdir(RECIPES["IEMOCAP"])
@@ -97,7 +97,7 @@ def compare_arguments(corpus):
 
 
 def commands(corpus, model, table, short):
-    """What is killed, and with how much of the kills."""
+    """Return the commands and their shares of the kills."""
     return {
         Command(
             "train.py",
@@ -121,7 +121,7 @@ def commands(corpus, model, table, short):
 
 
 def start(function, folder, before=None):
-    """Forks; the child dies before its ``before``-th change of a file."""
+    """Fork a child that dies before its ``before``-th file operation."""
     folder.mkdir(parents=True, exist_ok=True)
     pid = os.fork()
     if pid:
@@ -150,7 +150,7 @@ def start(function, folder, before=None):
 
 
 def count_changes(path, before):
-    """Counts changes of files; kills this process and its children before one."""
+    """Count file operations; kill this process and its children before one of them."""
     changes = 0
     counter = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
 
@@ -169,7 +169,7 @@ def count_changes(path, before):
 
 
 def wait(pid, seconds):
-    """How a child ended within some seconds; None if it did not."""
+    """Return the exit status of a child, or None if it does not end in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         ended, status = os.waitpid(pid, os.WNOHANG)
@@ -180,7 +180,7 @@ def wait(pid, seconds):
 
 
 def kill(pid):
-    """Kills a child with all of its own."""
+    """Kill a child and all of its children."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
@@ -188,7 +188,7 @@ def kill(pid):
 
 
 def finish(command, folder):
-    """Gives a command until its end: its exit status, None for a hang."""
+    """Run a command until it ends; return its exit status, None for a hang."""
     pid = start(command.run, folder)
     status = wait(pid, LIMIT)
     if status is None:
@@ -197,7 +197,7 @@ def finish(command, folder):
 
 
 def contents(command, folder):
-    """What has to be the same, by name."""
+    """Return the files that must not differ, by name."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for pattern in command.results
@@ -206,7 +206,7 @@ def contents(command, folder):
 
 
 def stage(folder):
-    """What a run was at when it was killed."""
+    """Return the stage at which a run was killed."""
     if not (folder / "prepared" / "corpus.json").exists():
         return "preparation"
     if not list(folder.glob("features/*/index.npz")):
@@ -219,7 +219,7 @@ def stage(folder):
 
 
 def stress(command, kills, seed, scratch, report=print):
-    """Kills a command so often; returns outcomes, stages and what failed."""
+    """Kill a command repeatedly; return outcomes, stages and failures."""
     draw = random.Random(seed)
     alone = scratch / "alone"
     begun = time.monotonic()
@@ -282,7 +282,7 @@ def stress(command, kills, seed, scratch, report=print):
 
 
 def prepare(scratch, short):
-    """A corpus, a model and a table of recordings."""
+    """Write a corpus, a model and a table of recordings."""
     corpus = scratch / "corpus"
 
     def make(folder):
@@ -304,7 +304,7 @@ def prepare(scratch, short):
 
 
 def stress_all(kills, seed, report=print, short=False):
-    """All commands, each with its part of the kills; one fold if it is to be short."""
+    """Kill all commands, each with its share of the kills; ``short`` uses one fold."""
     outcomes, stages, failures = Counter(), Counter(), []
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
@@ -325,7 +325,7 @@ def stress_all(kills, seed, report=print, short=False):
 
 
 def main():
-    """Command line."""
+    """Parse the command line and kill commands."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kills", type=int, nargs="?", default=60)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Readers of what people hand in, each with files that it reads.
+"""Readers of user files, with valid examples for each.
 
 Whatever bytes a file has, a reader reads them or raises ``InputError``.
 
@@ -104,7 +104,7 @@ _NAME = "Ses01F_impro01"
 
 
 def _release(kind):
-    """Reads text of a release in the place where it belongs."""
+    """Return a function that reads text in its place in a release."""
 
     def read(path):
         session = path.with_suffix("") / "Session1"
@@ -118,14 +118,14 @@ def _release(kind):
 
 
 def _written(write, *rows):
-    """What a writer of ours makes of rows, as text."""
+    """Return the output of one of our writers as text."""
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / "a.csv", *rows)
         return (Path(folder) / "a.csv").read_text(encoding="utf-8")
 
 
 def _alignment(path):
-    """Words that come out can be used: in order, each with its time."""
+    """Check that the words of an alignment are usable: in order, each with its times."""
     words = read_alignment(path)
     starts = [word.start for word in words]
     assert words and starts == sorted(starts)
@@ -166,7 +166,7 @@ READERS = {
 
 
 def try_reader(name, content, folder):
-    """Whether a reader reads some bytes; whatever else it raises comes out."""
+    """Return whether a reader accepts some bytes; unexpected errors propagate."""
     path = Path(folder) / name
     path.write_bytes(content)
     try:

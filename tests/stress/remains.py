@@ -1,5 +1,5 @@
-"""What a run left behind is damaged, or what it was made of changes: the same command
-ends with the same results, or says what is wrong.
+"""Damage the output of a run or change its input: the same command must end with the same results,
+or report the problem.
 
     python tests/stress/remains.py [--seed <seed>] [--kinds 3]
 
@@ -47,7 +47,7 @@ RESULTS = ("results.json", "fold_1/result.json", "fold_1/predictions.csv")
 
 
 def results(folder):
-    """What has to be the same."""
+    """Return the files that must not differ."""
     return {
         name: (folder / name).read_bytes()
         for name in RESULTS
@@ -56,14 +56,14 @@ def results(folder):
 
 
 def unfinish(folder):
-    """A fold that was trained and not yet tested."""
+    """Make a fold trained, but not yet tested."""
     for name in (*RESULTS, "fold_1/valid_predictions.csv"):
         (folder / name).unlink()
     shutil.rmtree(folder / "fold_1" / "model")
 
 
 def judge(folder, arguments, expected):
-    """How the command ends, and what it printed."""
+    """Return the outcome of the command and its output."""
     failed, printed = attempt(folder, *arguments)
     if "Traceback (most recent call last)" in printed:
         return "traceback", printed
@@ -78,20 +78,20 @@ def judge(folder, arguments, expected):
 
 
 def advises(text):
-    """Whether a message says what to do."""
+    """Return whether a message contains a remedy."""
     return bool(
         re.search(r"\b(Delete|delete|Pass|Restore|Correct|Repair|Copy)\b", text)
     )
 
 
 def copy(origin, folder):
-    """A copy with the same times."""
+    """Copy a folder with its time stamps."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(origin, folder, symlinks=True)
 
 
 def stress_remains(scratch, seed, most, every=1, report=print):
-    """Damages files of a run, every so many, in so many ways each.
+    """Damage every n-th file of a run in several ways.
 
     Returns outcomes and failures.
     """
@@ -132,7 +132,7 @@ def stress_remains(scratch, seed, most, every=1, report=print):
 
 
 def stress_model(scratch, seed, most, report=print):
-    """Damages a model folder, each of its files in so many ways, and predicts."""
+    """Damage each file of a model folder in several ways and predict."""
     draw = random.Random(seed)
     model, origin = scratch / "model", scratch / "run" / "fold_1" / "model"
     wav, alignment = _wav(scratch / "corpus"), _alignment(scratch / "corpus")
@@ -174,7 +174,7 @@ def stress_model(scratch, seed, most, report=print):
 
 
 def predict(model, table):
-    """What ``speechbrain-can predict`` comes to."""
+    """Return the outcome of ``speechbrain-can predict``."""
     arguments = ["predict", str(model), str(table), "--format=csv"]
     return CliRunner().invoke(command_line, arguments)
 
@@ -257,7 +257,7 @@ CHANGES = {
 
 
 def stress_stale(scratch, report=print):
-    """Changes what a finished fold was made of, and asks for another one."""
+    """Change the input of a finished fold and train another one."""
     corpus, run = scratch / "corpus", scratch / "run"
     copy(corpus, scratch / "whole corpus")
     copy(run, scratch / "origin")
@@ -284,7 +284,7 @@ def stress_stale(scratch, report=print):
 
 
 def prepare(scratch):
-    """A corpus, and a run with a finished fold."""
+    """Write a corpus and a run with a finished fold."""
     make_corpus(scratch / "corpus", utterances=UTTERANCES, seed=corpus_seed())
     failed, printed = attempt(
         scratch / "run", *on(scratch / "corpus"), "--fold=1"
@@ -293,7 +293,7 @@ def prepare(scratch):
 
 
 def main():
-    """Command line."""
+    """Parse the command line and damage runs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""The short form of ``make stress``: every kind of damage once."""
+"""Short version of ``make stress``: every kind of damage once."""
 
 from stress.damage import DAMAGES, FAILURES, stress
 

@@ -1,4 +1,4 @@
-"""The short form of the kills of ``make stress``."""
+"""Short version of the kills of ``make stress``."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from speechbrain_can.commands.compare import split_arguments
 
 
 def test_compare_accepts_its_arguments(monkeypatch):
-    """``make stress`` kills ``compare``, the short form does not."""
+    """The short version does not kill ``compare``."""
     monkeypatch.chdir(RECIPES["IEMOCAP"])
     arguments = compare_arguments("corpus")
     options = ("--output_folder", "--seeds")
@@ -22,7 +22,7 @@ def test_compare_accepts_its_arguments(monkeypatch):
 
 
 def test_killed_commands_end_the_same():
-    """In a process of its own: one that has computed cannot be forked."""
+    """In its own process, because a process that has computed cannot be forked."""
     result = subprocess.run(
         [sys.executable, "tests/stress/kills.py", "8", "--seed=1", "--short"],
         cwd=ROOT,

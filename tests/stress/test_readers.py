@@ -1,4 +1,4 @@
-"""The short form of ``make fuzz``: readers of what people hand in."""
+"""Short version of ``make fuzz``: readers of user files."""
 
 import random
 
@@ -18,7 +18,7 @@ PIECES = [
 
 @st.composite
 def damaged(draw, name):
-    """A whole file with pieces put in, or with its bytes changed."""
+    """Return a valid file with inserted pieces or changed bytes."""
     content = draw(st.sampled_from(READERS[name][0])).encode()
     for _ in range(draw(st.integers(0, 2))):
         begin = draw(st.integers(0, len(content)))

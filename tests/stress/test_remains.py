@@ -1,4 +1,4 @@
-"""The short form of what ``make stress`` does to a run that ended."""
+"""Short version of the damage of finished runs in ``make stress``."""
 
 import pytest
 from stress.remains import prepare, stress_model, stress_remains, stress_stale
@@ -6,7 +6,7 @@ from stress.remains import prepare, stress_model, stress_remains, stress_stale
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory):
-    """A corpus and a run on it, which are as they were after each test."""
+    """Return a corpus and a run on it, restored after each test."""
     folder = tmp_path_factory.mktemp("remains")
     prepare(folder)
     return folder

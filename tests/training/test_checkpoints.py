@@ -15,7 +15,7 @@ pytestmark = pytest.mark.training
 
 
 class Torn(torch.nn.Linear):
-    """Dies while it is saved."""
+    """Object that fails while it is saved."""
 
     def state_dict(self, *args, **kwargs):
         raise KeyboardInterrupt
@@ -78,7 +78,7 @@ def test_damaged_best_checkpoint_is_not_replaced(tmp_path, name):
 
 
 def test_speechbrain_counts_incomplete_checkpoints(tmp_path):
-    """Once this fails, AtomicCheckpointer is not needed any more."""
+    """If this fails, AtomicCheckpointer is no longer needed."""
     with pytest.raises(KeyboardInterrupt):
         checkpointer(tmp_path, Torn(2, 2), Checkpointer).save_checkpoint()
     model = torch.nn.Linear(2, 2)
@@ -86,7 +86,7 @@ def test_speechbrain_counts_incomplete_checkpoints(tmp_path):
 
 
 def test_best_and_last_checkpoints_are_kept(tmp_path):
-    """The first of equally good ones; one within an epoch does not count."""
+    """The first of equal ones is the best; checkpoints within an epoch do not count."""
     model = torch.nn.Linear(2, 2)
     saver = checkpointer(tmp_path, model)
     with pytest.raises(FileNotFoundError, match="to test. Train first"):

@@ -1,4 +1,4 @@
-"""The same seed gives the same result on one machine, byte for byte."""
+"""The same seed produces the same bytes on one machine."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""A full disk, and a folder that nobody may write to."""
+"""A full disk, and a read-only folder."""
 
 import os
 import resource
@@ -51,7 +51,7 @@ def run_in_bytes(largest, folder, *arguments):
 def test_full_disk_is_reported_once(
     largest, run_limited, controlled_corpus, trained, tmp_path, monkeypatch
 ):
-    """It is full in preparation, in training, and as features are stored."""
+    """During preparation, training and feature extraction."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     arguments = [*on(controlled_corpus), "--fold=1"]
     printed = run_limited(largest, tmp_path, *arguments)

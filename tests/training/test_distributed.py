@@ -1,4 +1,4 @@
-"""One training over two processes is that of one."""
+"""Training with two processes equals training with one."""
 
 import csv
 import os
@@ -47,13 +47,13 @@ def test_processes_share_every_batch(n, processes):
 
 
 def test_idle_process_knows_the_losses():
-    """Else it would not take part when the means are taken, and all would wait."""
+    """Otherwise it would not take part in the reduction, and all would wait."""
     shares = [SharedBatches(range(2), 2, rank, 3) for rank in range(3)]
     assert [share.counts(0) for share in shares] == [(1, 2), (1, 2), (0, 2)]
 
 
 def draw_in_a_process(rank, folder):
-    """Writes the batches of one of two processes that draw differently."""
+    """Write the batches of one of two processes that draw differently."""
     torch.distributed.init_process_group(
         "gloo", f"file://{folder}/store", rank=rank, world_size=2
     )
@@ -92,7 +92,7 @@ def test_samplers_receive_the_epoch():
 
 @pytest.fixture(scope="module")
 def odd_folds(controlled_corpus, tmp_path_factory):
-    """A fold list that trains 27 utterances: of 26 together, one is left."""
+    """Write a fold list with 27 training utterances: with batches of 26, one is left."""
     folder = tmp_path_factory.mktemp("folds")
     run(folder / "prepared", *on(controlled_corpus), "--fold=none")
     folds = read_folds(

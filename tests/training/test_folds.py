@@ -1,4 +1,4 @@
-"""The recipes as a user runs them, on a corpus of forty spoken utterances."""
+"""Recipes on a corpus of forty synthesized utterances."""
 
 import json
 import os
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.training
 
 @pytest.fixture(scope="module")
 def finished(controlled_corpus, tmp_path_factory):
-    """A finished run of all five folds, and what it printed."""
+    """Return a finished run of all five folds and its output."""
     folder = tmp_path_factory.mktemp("run") / "results"
     return folder, run(folder, *on(controlled_corpus), "--draw_attention=True")
 
@@ -189,7 +189,7 @@ def test_results_of_different_preparations_are_not_averaged(
 
 
 def test_run_options_of_speechbrain(controlled_corpus, tmp_path):
-    """Checkpoints within an epoch, then a test alone."""
+    """Checkpoints within an epoch, and testing only."""
     arguments = [*on(controlled_corpus), "--fold=0"]
     printed = run(tmp_path, *arguments, "--test_only", fails=True)
     assert "Train first" in printed.splitlines()[-1]
@@ -224,7 +224,7 @@ def test_early_stopping(controlled_corpus, tmp_path):
 
 
 def test_early_stopping_metric_selects_checkpoint(controlled_corpus, tmp_path):
-    """Its best epoch is tested, whatever the other metrics say."""
+    """Its best epoch is tested, regardless of the other metrics."""
     for metric in METRICS:
         folder = tmp_path / metric
         run(
@@ -247,7 +247,7 @@ def test_early_stopping_metric_selects_checkpoint(controlled_corpus, tmp_path):
 
 
 def test_progress_without_a_terminal(finished):
-    """Details are in log.txt, bars are for terminals."""
+    """Details are in log.txt; progress bars need a terminal."""
     folder, printed = finished
     lines = printed.splitlines()
     assert sum("train loss" in line for line in lines) == 3 * 5
@@ -388,7 +388,7 @@ def test_training_on_real_emodb(data, tmp_path):
 
 
 def test_precision(controlled_corpus, tmp_path):
-    """Other arithmetic, the same model: nearly the same, and not quite."""
+    """Results of other precisions are close, but not equal."""
     if not lstm_runs_in("bf16"):
         pytest.skip("LSTMs do not run in bfloat16 on this processor")
     probabilities = []
@@ -420,7 +420,7 @@ def test_run_options_that_are_refused(
 
 
 def test_a_precision_that_the_processor_lacks_is_refused():
-    """AVX2 alone has no LSTM in bfloat16; the variable makes it so."""
+    """An environment variable limits oneDNN to AVX2, which has no LSTM in bfloat16."""
     code = (
         "import speechbrain as sb\n"
         "from speechbrain_can.settings import run_options\n"

@@ -1,4 +1,4 @@
-"""Lengths and counts at their limits: what a run makes of them."""
+"""Runs with extreme lengths and counts."""
 
 import csv
 import math
@@ -16,7 +16,7 @@ MINUTES = 10
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Four speakers with two classes, the last of whom has one class alone.
+    """Write four speakers with two classes; the last speaker has only one class.
 
     The first utterance lasts ten minutes and has 1,500 words.
     """

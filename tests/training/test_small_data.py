@@ -1,4 +1,4 @@
-"""Small and skewed data: augmentation, soft labels, sampling, normalisation."""
+"""Small and imbalanced data: augmentation, soft labels, sampling, normalization."""
 
 from dataclasses import replace
 
@@ -55,7 +55,7 @@ def encoder(*emotions):
 
 @pytest.mark.parametrize("speed", [80, 100, 125])
 def test_speed_scales_word_timings(speed):
-    """A burst inside a word is inside it still."""
+    """A burst in a word remains in that word."""
     waveform = torch.zeros(16000)
     waveform[7000:9000] = torch.randn(2000)  # in the second word
     changed, words = augment_speech(
@@ -129,7 +129,7 @@ def test_augmentation_differs_between_epochs(small_corpus, tmp_path):
 
 
 def test_augmentation_does_not_depend_on_threads(small_corpus, tmp_path):
-    """Workers of a data loader have one thread, the main process has several."""
+    """Data loader workers have one thread, the main process has several."""
     draw = AugmentedFeatures(
         build_store(tmp_path, small_corpus),
         tmp_path / "corpus",
@@ -212,7 +212,7 @@ def test_speaker_normalization(tmp_path):
 
 
 def test_small_data_methods_are_reproducible(controlled_corpus, tmp_path):
-    """The options of the YAML file, augmentation and sampling among them."""
+    """With the options of the YAML file, augmentation and sampling."""
     arguments = [
         *on(controlled_corpus),
         *("--fold=0", "--num_workers=0", "--soft_labels=True"),
@@ -231,7 +231,7 @@ def test_small_data_methods_are_reproducible(controlled_corpus, tmp_path):
 
 
 def test_sampler_draws_differ_between_epochs(controlled_corpus, tmp_path):
-    """And the learning rate goes on where a checkpoint was."""
+    """The learning rate also continues from a checkpoint."""
     settings = read_settings(
         RECIPES["IEMOCAP"] / "hparams" / "can_small_data.yaml",
         {

@@ -1,4 +1,4 @@
-"""Runs SpeechBrain's own checks on the contribution.
+"""Run SpeechBrain's checks on the contribution.
 
 The checkout stays as it is: what it has committed is cloned, the parts are exported
 and committed there one after the other, and each is checked.
@@ -29,7 +29,7 @@ TINY = {
 
 
 def checks(checkout, part):
-    """Name, command and directory of each check of a part."""
+    """Return name, command and directory of each check of a pull request."""
     written = git(checkout, "diff", "--name-only", "HEAD~1").split()
     python = [path for path in written if path.endswith(".py")]
     tests = [path for path in python if "/test_" in path]
@@ -67,7 +67,7 @@ def checks(checkout, part):
 
 
 def with_recipes(call, files):
-    """One of their functions on the rows of some hparams files."""
+    """Return one of SpeechBrain's test functions for the rows of some hparams files."""
     rows = {"filters_fields": ["Hparam_file"], "filters": [files]}
     return [
         *("python", "-c"),
@@ -77,7 +77,7 @@ def with_recipes(call, files):
 
 
 def fill_cache():
-    """Tiny models where the hub's cache has those that the YAML files name."""
+    """Write tiny models to the hub cache under the names in the YAML files."""
     saved = "tests/tmp/tiny_models"
     cache = RECIPE / "results" / "pretrained"
     commands = [
@@ -94,7 +94,7 @@ def fill_cache():
 
 
 def documentation(modules, folder):
-    """Sphinx on our modules, docstrings read as they do; no warning passes."""
+    """Build the documentation of our modules with warnings as errors."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     pages = []
@@ -115,7 +115,7 @@ def documentation(modules, folder):
 
 
 def commit(checkout, message):
-    """Commits everything."""
+    """Commit all changes."""
     git(checkout, "add", "--all")
     # whatever the user's own configuration asks of commits
     settings = {
@@ -129,7 +129,7 @@ def commit(checkout, message):
 
 
 def make_environment(folder, checkout):
-    """An environment like ours in which ``speechbrain`` is the checkout."""
+    """Create an environment in which ``speechbrain`` is the checkout."""
     venv.create(folder, with_pip=False)
     (packages,) = Path(folder).glob("lib/python*/site-packages")
     ours = "".join(
@@ -154,7 +154,7 @@ def make_environment(folder, checkout):
 
 
 def run(command, checkout, environment):
-    """Runs a check; returns whether it passed and what it printed."""
+    """Run a check; return whether it passed and its output."""
     result = subprocess.run(
         command,
         cwd=checkout,

@@ -1,4 +1,4 @@
-"""A checkout of SpeechBrain, as far as the installed wheel goes."""
+"""A checkout of SpeechBrain, made from the installed wheel."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ import speechbrain
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
-    """The installed package under version control."""
+    """Put the installed package under version control."""
     folder = tmp_path_factory.mktemp("wheel")
     shutil.copytree(
         Path(speechbrain.__file__).parent,

@@ -1,4 +1,4 @@
-"""Writes the contribution into a checkout of SpeechBrain.
+"""Write the contribution to a checkout of SpeechBrain.
 
 Nothing of ``speechbrain_can`` is imported in what it writes. A lobe is our lobe,
 merged mechanically with all that it needs into one module; a preparation is ours
@@ -72,11 +72,11 @@ CHANGES = (ROOT / RECIPE / "hparams", CONTRIBUTION / "encoders" / "changes")
 
 
 class ExportError(Exception):
-    """A checkout that cannot be written to; the message says what to do."""
+    """Raised for checkouts that cannot be written to; the message says what to do."""
 
 
 def export(checkout, part="can"):
-    """Writes a part into a checkout; returns the paths, relative to it."""
+    """Write a pull request to a checkout; return the relative paths."""
     checkout = Path(checkout)
     check_version(checkout)
     elsewhere = {}
@@ -129,19 +129,19 @@ def export(checkout, part="can"):
 
 
 def merge_module(part, module, elsewhere):
-    """The text of a module of the library, which others may import from then."""
+    """Return the text of a library module, which later ones may import from."""
     text, origins = merge(CONTRIBUTION / part / module_path(module), elsewhere)
     elsewhere.update(dict.fromkeys(origins, module))
     return text
 
 
 def module_path(module):
-    """Where a module lies in a checkout."""
+    """Return the path of a module in a checkout."""
     return Path(module.replace(".", "/") + ".py")
 
 
 def check_version(checkout):
-    """Refuses what is no checkout, or one that is too old."""
+    """Refuse folders that are not a checkout, and old checkouts."""
     version = checkout / "speechbrain" / "version.txt"
     if not version.exists():
         raise ExportError(f"{checkout} is no checkout of SpeechBrain")
@@ -154,7 +154,7 @@ def check_version(checkout):
 
 
 def check_clean(checkout, texts):
-    """Refuses to mix with changes that are not ours, and to write over any."""
+    """Refuse checkouts with uncommitted changes to our paths."""
     if not (checkout / ".git").exists():
         return
     status = git(checkout, "status", "--porcelain", "--untracked-files=all")
@@ -174,7 +174,7 @@ def check_clean(checkout, texts):
 
 
 def git(checkout, *arguments):
-    """What a git command prints."""
+    """Return the output of a git command."""
     return subprocess.run(
         ["git", "-C", str(checkout), *arguments],
         check=True,
@@ -184,7 +184,7 @@ def git(checkout, *arguments):
 
 
 def with_rows(table, additions):
-    """The text of a table of recipes with our rows in it."""
+    """Return the text of a recipe table with our rows."""
     ours = list(csv.DictReader(additions.read_text().splitlines()))
     lines = [",".join(ours[0])]
     if table.exists():
@@ -202,14 +202,14 @@ def with_rows(table, additions):
 
 
 def with_link(page):
-    """The README of the dataset with a line on our recipe."""
+    """Return the README of the dataset with a link to our recipe."""
     line = f"For audio and text see [{RECIPE.name}]({RECIPE.name}/README.md).\n"
     lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
     return "".join(lines if line in lines else [*lines[:2], line, *lines[2:]])
 
 
 def changes_of(system):
-    """How a system differs from ``can.yaml``, by top-level key."""
+    """Return how a system differs from ``can.yaml``, by top-level key."""
     (path,) = (
         folder / f"{system}.yaml"
         for folder in CHANGES
@@ -219,7 +219,7 @@ def changes_of(system):
 
 
 def complete(system):
-    """The complete YAML of a system, as upstream wants it."""
+    """Return the complete YAML of a system."""
     text = (CONTRIBUTION / "can" / RECIPE / "hparams/can.yaml").read_text()
     if system == "can":
         return text
@@ -248,12 +248,12 @@ def complete(system):
 
 
 def title_of(system):
-    """The first line of a system's file."""
+    """Return the first line of a system's file."""
     return changes_of(system)["base"].splitlines()[0].lstrip("# ")
 
 
 def as_flags(system):
-    """A system as what one gives beside ``can.yaml``; "" where values do not do."""
+    """Return a system as command-line overrides of ``can.yaml``; empty if that is impossible."""
     changes = changes_of(system)
     changes.pop("output_folder", None)
     values = [without_comments(change)[0] for change in changes.values()]
@@ -268,7 +268,7 @@ def as_flags(system):
 
 
 def blocks(text):
-    """The text of each top-level key, comments above it included."""
+    """Return the text of each top-level key, including comments above it."""
     found, lines = {}, []
     for line in text.splitlines(keepends=True):
         key = re.match(r"(\w+):", line)
@@ -290,7 +290,7 @@ def blocks(text):
 
 
 def inserted(mapping, key, value, before="embedding"):
-    """The mapping with another key, before the parts of the model."""
+    """Return the mapping with another key, before the modules of the model."""
     keys = list(mapping)
     place = keys.index(before)
     return {
@@ -301,7 +301,7 @@ def inserted(mapping, key, value, before="embedding"):
 
 
 def without_comments(text):
-    """Lines of a block that are neither comments nor empty."""
+    """Return the lines of a block that are neither comments nor empty."""
     return [
         line
         for line in text.splitlines()
@@ -310,7 +310,7 @@ def without_comments(text):
 
 
 def referred_keys(text):
-    """Top-level keys that a ``!ref`` names."""
+    """Return the top-level keys that a ``!ref`` names."""
     return {
         key
         for line in text.splitlines()
@@ -319,7 +319,7 @@ def referred_keys(text):
 
 
 def rename(text, elsewhere):
-    """Our names for theirs."""
+    """Replace our names by those in SpeechBrain."""
     modules = {".".join(ours): module for ours, module in elsewhere.items()}
     return re.sub(
         r"speechbrain_can(?:\.\w+)+",
@@ -329,7 +329,7 @@ def rename(text, elsewhere):
 
 
 def readme(systems):
-    """The README of the recipe: a row a system, with the paper's figures."""
+    """Return the README of the recipe: one row per system with the paper's scores."""
     files = {system: f"{system}.yaml" for system in systems}
     for system in sorted(set().union(*(p.systems for p in PARTS.values()))):
         flags = as_flags(system)
@@ -354,7 +354,7 @@ def readme(systems):
 
 
 def tidy(checkout, path, text):
-    """Formats Python and sorts imports by the checkout's own rules."""
+    """Format Python and sort imports by the rules of the checkout."""
     fixes = "--select=I,F401,UP006,UP007,UP035,UP045"
     for command in (
         ["check", "--fix-only", "--unsafe-fixes", fixes],

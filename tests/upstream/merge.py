@@ -1,4 +1,4 @@
-"""One module out of many: what a module imports from us is written into it.
+"""Merge a module and everything it imports from this package into one file.
 
 Classes, functions and constants are taken over as they are, with everything
 of ours that they need and nothing else, in an order in which each comes after
@@ -21,7 +21,7 @@ OURS = {
 
 
 class Statement(NamedTuple):
-    """A statement of a module, with the comment above it and the space before."""
+    """A statement of a module, with the comment above it and the preceding space."""
 
     defines: frozenset
     needs: frozenset
@@ -30,7 +30,7 @@ class Statement(NamedTuple):
 
 
 class Module:
-    """The statements of a Python file, its imports apart.
+    """The statements of a Python file, without its imports.
 
     Arguments
     ---------
@@ -94,7 +94,7 @@ def _needed(node):
 
 
 def merge(path, elsewhere=None, brief=False):
-    """The text of a module with what it imports from us written into it.
+    """Return the text of a module including what it imports from this package.
 
     Arguments
     ---------
@@ -157,7 +157,7 @@ def merge(path, elsewhere=None, brief=False):
     ordered = []
 
     def place(module):
-        """Each module after those that it needs, else as imported."""
+        """Place each module after those that it needs."""
         for name in dict.fromkeys(module.ours.values()):
             if name in modules and modules[name] not in ordered:
                 place(modules[name])
@@ -208,7 +208,7 @@ def _check_names(imported, kept):
 
 
 def _without_our_imports(text, elsewhere):
-    """Examples import what another module has; what their own has, they see."""
+    """Remove imports that the merged module defines from examples; adapt the others."""
     ours = "|".join(OURS)
 
     def imported_from_there(match):

@@ -1,4 +1,4 @@
-"""SpeechBrain's defects: each patch's tests fail before it and pass after it.
+"""Patches for SpeechBrain: the tests of each one fail without it and pass with it.
 
 The checkout stays as it is.
 """
@@ -24,13 +24,13 @@ TESTS = ("tests/unittests/*", "speechbrain/integrations/tests/*")
 
 
 def files_of(patch):
-    """Paths that a patch changes."""
+    """Return the paths that a patch changes."""
     text = patch.read_text(encoding="utf-8")
     return re.findall(r"^diff --git a/\S+ b/(\S+)$", text, re.MULTILINE)
 
 
 def own_tests(patch):
-    """Those of them that are its tests."""
+    """Return the paths of the tests of a patch."""
     return [
         path
         for path in files_of(patch)
@@ -39,7 +39,7 @@ def own_tests(patch):
 
 
 def apply(tree, patch, tests_alone=None):
-    """Applies a patch to a tree: all of it, its tests, or the rest."""
+    """Apply a patch to a tree: all of it, only its tests, or the rest."""
     options = (
         []
         if tests_alone is None
@@ -52,7 +52,7 @@ def apply(tree, patch, tests_alone=None):
 
 
 def try_patch(tree, patch, environment):
-    """Whether a patch's tests pass without the rest of it, and with it."""
+    """Return whether the tests of a patch pass without and with it."""
     command = ["python", "-m", "pytest", "-q", *own_tests(patch)]
     apply(tree, patch, tests_alone=True)
     before = run(command, tree, environment)
@@ -61,7 +61,7 @@ def try_patch(tree, patch, environment):
 
 
 def failures(tree, environment):
-    """SpeechBrain's own tests that fail in a tree."""
+    """Return SpeechBrain's own tests that fail in a tree."""
     _, printed = run(
         ["python", "-m", "pytest", "-q", *NEIGHBOURS], tree, environment
     )

@@ -1,4 +1,4 @@
-"""What goes upstream, on the installed SpeechBrain.
+"""The contribution, exported to the installed SpeechBrain.
 
 Their own checks need a checkout: ``make upstream``.
 """
@@ -33,7 +33,7 @@ from speechbrain_can.settings.hparams import read_settings
 
 @pytest.fixture(scope="session")
 def parts(wheel, tmp_path_factory):
-    """The checkout with all parts, and what git says of each."""
+    """Return the checkout with all pull requests, and the statistics of git."""
     checkout = tmp_path_factory.mktemp("upstream") / "speechbrain"
     shutil.copytree(wheel, checkout, symlinks=True)
     stats = {}
@@ -46,7 +46,7 @@ def parts(wheel, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def environment(parts, tmp_path_factory):
-    """In which ``speechbrain`` is that checkout."""
+    """Create an environment in which ``speechbrain`` is that checkout."""
     folder = tmp_path_factory.mktemp("environment")
     return make_environment(folder, parts[0])
 
@@ -90,7 +90,7 @@ def test_exported_tests_and_examples_pass(parts, environment):
 
 
 def test_exported_systems_equal_ours(parts, environment):
-    """The same parameters, of the same sizes, in the same order."""
+    """The parameters have the same names, sizes and order."""
     checkout, _ = parts
     systems = [*PARTS["can"].systems, *PARTS["systems"].systems]
     program = (
@@ -128,7 +128,7 @@ def test_exported_systems_equal_ours(parts, environment):
 def test_export_predicts_the_same(
     system, parts, environment, controlled_corpus, tmp_path
 ):
-    """Statistics of frames, summed in another order, are all that differs."""
+    """Only the order of summation of frame statistics differs."""
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     run(ours, *on(controlled_corpus), "--fold=0", model=system)
     small = {

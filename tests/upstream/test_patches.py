@@ -1,4 +1,4 @@
-"""Defects of the installed SpeechBrain: shown by each patch's tests, and mended.
+"""Bugs of the installed SpeechBrain and their patches.
 
 Patches of its recipes, which no wheel has, are tried by ``make upstream``.
 """
