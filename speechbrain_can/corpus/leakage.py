@@ -1,6 +1,5 @@
 """Data leakage: what training, validation and test sets have in common."""
 
-import hashlib
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from speechbrain_can.corpus.fold_lists import (
 from speechbrain_can.corpus.manifest import Utterance, resolve_wav
 from speechbrain_can.corpus.sentences import group_near, is_long, sentence_of
 from speechbrain_can.io.files import InputError
+from speechbrain_can.io.integrity import fingerprint
 
 KINDS = (
     "speaker",
@@ -145,9 +145,7 @@ def _contents(
             )
         by_size[path.stat().st_size].add(path)
     digests = {
-        path: hashlib.sha256(path.read_bytes()).hexdigest()
-        if len(alike) > 1
-        else str(path)
+        path: fingerprint(path.read_bytes()) if len(alike) > 1 else str(path)
         for alike in by_size.values()
         for path in alike
     }

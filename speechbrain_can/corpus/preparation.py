@@ -6,13 +6,12 @@ adjusted utterances with reasons, writes manifest and folds, and returns immedia
 if the corpus is already prepared.
 """
 
-import hashlib
 import json
 import os
-import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -52,6 +51,11 @@ from speechbrain_can.corpus.recordings import (
 )
 from speechbrain_can.io.audio import AudioError, audio_duration
 from speechbrain_can.io.files import is_inside, read_json, write_json
+from speechbrain_can.io.integrity import (
+    checksum,
+    checksum_of_file,
+    fingerprint_of,
+)
 
 VERSION = 3  # corpora prepared by other versions are prepared again
 CHUNK = 4096  # recordings that are submitted to the threads at once
@@ -195,13 +199,14 @@ def _describe_source(
     source: CorpusSource, search: WordSearch, fold_seed: int
 ) -> dict:
     """Return everything that determines manifest and folds, for ``corpus.json``."""
-    listed = hashlib.sha256(repr(source.skipped).encode())
-    for recording in source.recordings:
-        files = [
-            state_of(search.data_folder, path)
-            for path in (recording.wav, recording.alignment)
-        ]
-        listed.update(json.dumps([asdict(recording), files]).encode())
+    listed = (
+        (
+            asdict(recording),
+            state_of(search.data_folder, recording.wav),
+            state_of(search.data_folder, recording.alignment),
+        )
+        for recording in source.recordings
+    )
     emotions = {recording.emotion for recording in source.recordings}
     description = {
         "corpus": source.name,
@@ -214,7 +219,7 @@ def _describe_source(
             "aligner": repr(search.aligner),
             "transcriber": repr(search.transcriber),
         },
-        "recordings": listed.hexdigest()[:16],
+        "recordings": fingerprint_of(chain([source.skipped], listed)),
     }
     # Normalize to what JSON can represent.
     return json.loads(json.dumps(description))
@@ -310,7 +315,7 @@ def _write_utterances(
             utterance = as_utterance(recording, found, duration)
             audio = Path(resolve_wav(utterance, search.data_folder))
             name = recording.utterance_id
-            audio_checksums[name] = zlib.crc32(audio.read_bytes())
+            audio_checksums[name] = checksum_of_file(audio)
             return utterance, adjustment or _surplus(utterance)
         except (AlignmentError, AudioError) as error:
             return None, str(error)
@@ -336,9 +341,7 @@ def _write_utterances(
     write_manifest(folder / "manifest.csv", utterances)
     seal(folder / "manifest.csv")
     recordings = repr(sorted(audio_checksums.items())).encode()
-    store_checksum(
-        folder, RECORDINGS, hashlib.sha256(recordings).hexdigest()[:16]
-    )
+    store_checksum(folder, RECORDINGS, checksum(recordings))
     print(f"{len(utterances)} utterances in {folder / 'manifest.csv'}")
     print(f"{len(skipped)} skipped utterances in {folder / 'skipped.csv'}")
     if adjusted:

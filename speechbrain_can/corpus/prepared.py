@@ -1,6 +1,5 @@
 """Prepared corpora: folders with a manifest, fold lists and checksums."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterable, List
@@ -10,6 +9,7 @@ from speechbrain_can.corpus.fold_lists import FoldAssignment, read_folds
 from speechbrain_can.corpus.manifest import Utterance, read_manifest
 from speechbrain_can.corpus.protocols import protocol_name, protocol_slug
 from speechbrain_can.io.files import InputError, read_json, write_json
+from speechbrain_can.io.integrity import checksum_of_file, fingerprint
 
 # Checksums of the files in a prepared folder; see seal
 DIGESTS = "digests.json"
@@ -79,10 +79,10 @@ class Corpus:
             protocol=protocol_name(protocol),
             utterances=utterances,
             folds=folds,
-            digest=_digest(
-                folder / "manifest.csv",
-                folds_path(folder, protocol),
-                more=checksums(folder).get(RECORDINGS, ""),
+            digest=fingerprint(
+                checksums(folder).get(RECORDINGS),
+                (folder / "manifest.csv").read_bytes(),
+                folds_path(folder, protocol).read_bytes(),
             ),
         )
 
@@ -105,15 +105,7 @@ class Corpus:
         ]
 
 
-def _digest(*paths: Path, more: str = "") -> str:
-    """Return a checksum of files."""
-    digest = hashlib.sha256(more.encode())
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def checksums(folder: Path) -> dict[str, str]:
+def checksums(folder: Path) -> dict[str, int]:
     """Return the stored checksums of a prepared folder by file name."""
     path = folder / DIGESTS
     return read_json(path) if path.exists() else {}
@@ -121,10 +113,10 @@ def checksums(folder: Path) -> dict[str, str]:
 
 def seal(path: Path) -> None:
     """Store the checksum of a file that must not change."""
-    store_checksum(path.parent, path.name, _digest(path))
+    store_checksum(path.parent, path.name, checksum_of_file(path))
 
 
-def store_checksum(folder: Path, name: str, checksum: str) -> None:
+def store_checksum(folder: Path, name: str, checksum: int) -> None:
     """Store a checksum in a prepared folder."""
     write_json(folder / DIGESTS, {**checksums(folder), name: checksum})
 
@@ -134,7 +126,7 @@ def check_unchanged(path: Path) -> None:
     again = f"Delete {path.parent / 'corpus.json'} to prepare the corpus again"
     if not path.exists():
         raise CorpusError(f"{path} is missing. {again}.")
-    if checksums(path.parent).get(path.name) != _digest(path):
+    if checksums(path.parent).get(path.name) != checksum_of_file(path):
         raise CorpusError(
             f"{path} was modified after preparation, so results would not be "
             f"reproducible. {again}. To use custom folds, pass "

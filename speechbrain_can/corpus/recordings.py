@@ -5,7 +5,6 @@ as ``words/<ID>.json``: an interrupted preparation resumes, and the files can be
 corrected by hand.
 """
 
-import hashlib
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +21,7 @@ from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.io.audio import AudioError, load_audio
 from speechbrain_can.io.files import InputError, read_json, write_json
+from speechbrain_can.io.integrity import fingerprint
 
 # Version of the word search; words found by other versions are discarded.
 VERSION = 1
@@ -201,8 +201,7 @@ class WordSearch:
         """Return the file of a recording's words."""
         name = recording.utterance_id
         if len(name.encode()) > 200:  # the limit of file systems is 255
-            digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-            name = f"{name[:50]}-{digest}"
+            name = f"{name[:50]}-{fingerprint(name)}"
         return self.folder / f"{name}.json"
 
     def _is_found(self, recording: LabelledRecording) -> bool:
@@ -222,7 +221,7 @@ class WordSearch:
             repr(self.aligner),
             repr(self.transcriber),
         )
-        return hashlib.sha256(repr(origin).encode()).hexdigest()[:16]
+        return fingerprint(*origin)
 
 
 def _read(path: Path) -> dict:

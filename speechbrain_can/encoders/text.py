@@ -1,6 +1,5 @@
 """Pretrained text encoders from Hugging Face, pooled to words (extra ``huggingface``)."""
 
-import hashlib
 from pathlib import Path
 from typing import Sequence
 
@@ -15,6 +14,7 @@ from speechbrain_can.encoders.loading import (
     model_version,
 )
 from speechbrain_can.encoders.word_store import VERSION, WordStore
+from speechbrain_can.io.integrity import fingerprint
 from speechbrain_can.lobes.pooling import MeanPooling
 from speechbrain_can.lobes.ragged import count_words
 
@@ -218,8 +218,8 @@ class StoredWords(PretrainedWords):
         version = model_version(source, save_path)
         means = isinstance(self.pooling, MeanPooling)
         settings = (VERSION, source, version, means)
-        digest = hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
-        self._store = WordStore(Path(save_path) / "words" / f"{digest}.sqlite")
+        name = f"{fingerprint(*settings)}.sqlite"
+        self._store = WordStore(Path(save_path) / "words" / name)
 
     def _encode(self, words):
         # Training repeats utterances, prediction does not.

@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import zlib
 from contextlib import closing
 from pathlib import Path
 from typing import Callable, Sequence
@@ -10,6 +9,7 @@ from typing import Callable, Sequence
 import numpy as np
 
 from speechbrain_can.io.files import InputError
+from speechbrain_can.io.integrity import checksum
 
 VERSION = 2  # of the stored values
 TABLE = "utterances (words TEXT PRIMARY KEY, hidden BLOB, counts BLOB, checksum INTEGER)"
@@ -126,4 +126,4 @@ def _row(key, values, counts):
 
 
 def _checksum(key, values, counts):
-    return zlib.crc32(counts, zlib.crc32(values, zlib.crc32(key.encode())))
+    return checksum(key.encode(), values, counts)

@@ -5,7 +5,6 @@ fold is usually part of the test set of another one. ``best.yaml`` therefore lis
 folds that must not be reported with the best configuration.
 """
 
-import hashlib
 import io
 import json
 import os
@@ -41,6 +40,7 @@ from speechbrain_can.io.files import (
     read_json,
     write_json,
 )
+from speechbrain_can.io.integrity import fingerprint
 from speechbrain_can.metrics.metrics import METRICS
 from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.settings.hparams import SettingsError, read_settings
@@ -331,7 +331,7 @@ def _run_trials(
 def _run_of(base: Run, config: dict, folder: Path) -> Run:
     """Return the run of a trial in a folder named after its values."""
     text = json.dumps(config, sort_keys=True)
-    name = hashlib.sha256(text.encode()).hexdigest()[:12]
+    name = fingerprint(text)
     kept = [
         argument
         for argument in base.arguments

@@ -5,7 +5,6 @@ SpeechBrain's ``Augmenter`` and converted to features whenever they are used.
 """
 
 import random
-import zlib
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Iterator, Sequence
@@ -17,6 +16,7 @@ from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import Utterance, resolve_wav
 from speechbrain_can.features.extraction import extract_features
 from speechbrain_can.io.audio import read_waveform
+from speechbrain_can.io.integrity import checksum
 
 
 def augment_speech(
@@ -86,7 +86,7 @@ def _change(signal: torch.Tensor, augment: Augmenter) -> torch.Tensor:
 @contextmanager
 def drawn_from(key: str) -> Iterator[None]:
     """Seed the CPU random generators with a text, and restore them afterwards."""
-    seed = zlib.crc32(key.encode())
+    seed = checksum(key.encode())
     before = torch.get_rng_state(), random.getstate()
     # torch.manual_seed would also seed all accelerators
     torch.default_generator.manual_seed(seed)

@@ -5,15 +5,13 @@ with the number of frames of each word, ``[words]``.
 """
 
 import copy
-import hashlib
 import itertools
 import os
 import shutil
-import zlib
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -24,6 +22,7 @@ from speechbrain_can.corpus.manifest import Utterance, resolve_wav
 from speechbrain_can.features.extraction import extract_features
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError
+from speechbrain_can.io.integrity import checksum, fingerprint_of
 
 FRAMES, INDEX = "frames.f32", "index.npz"
 VERSION = 2  # of the cache format
@@ -93,7 +92,7 @@ class FeatureCache:
             count=(last - first) * self._size,
             offset=4 * first * self._size,
         )
-        if zlib.crc32(frames) != self._checksums[row]:
+        if checksum(frames) != self._checksums[row]:
             raise self._damage(FRAMES)
         frames = frames.reshape(-1, self._size)
         counts = self._frame_counts[slice(*self._word_offsets[row : row + 2])]
@@ -149,9 +148,8 @@ class FeatureCache:
         FeatureCache
             The cache.
         """
-        store = Path(folder) / _fingerprint(
-            utterances, data_folder, compute_features, segment
-        )
+        identity = _identity(utterances, data_folder, compute_features, segment)
+        store = Path(folder) / fingerprint_of(identity)
         store.parent.mkdir(parents=True, exist_ok=True)
         # Other runs that need the same cache wait.
         with FileLock(f"{store}.lock"):
@@ -248,7 +246,7 @@ def _write_store(
             frame_counts.append(counts)
             sums.append(frames.sum(axis=0, dtype=np.float64))
             squares.append(np.square(frames, dtype=np.float64).sum(axis=0))
-            checksums.append(zlib.crc32(frames))
+            checksums.append(checksum(frames))
             if not np.isfinite(squares[-1]).all():
                 raise StoreError(
                     f"{utterance.utterance_id}: the features of {utterance.wav} "
@@ -271,14 +269,13 @@ def _as_is(example):
     return example
 
 
-def _fingerprint(
+def _identity(
     utterances: dict[str, Utterance],
     data_folder: str | Path,
     compute_features: Callable,
     segment: Callable,
-) -> str:
-    """Return a fingerprint of everything that determines the features."""
-    digest = hashlib.sha256()
+) -> Iterator[tuple]:
+    """Yield everything that determines the features, for their fingerprint."""
     function, keywords = segment, {}
     if isinstance(segment, partial):
         function, keywords = segment.func, segment.keywords
@@ -287,12 +284,9 @@ def _fingerprint(
         sorted(keywords.items()),
     )
     data_root = os.path.realpath(data_folder)
-    made_by = (VERSION, data_root, repr(compute_features), settings)
-    digest.update(repr(made_by).encode())
+    yield (VERSION, data_root, repr(compute_features), settings)
+    needs_words = getattr(compute_features, "needs_words", False)
     for utterance in utterances.values():
-        bounds = [(word.start, word.end) for word in utterance.words]
-        if getattr(compute_features, "needs_words", False):
-            bounds.append([word.text for word in utterance.words])
         wav = resolve_wav(utterance, data_folder)
         if not os.path.isfile(wav):
             raise StoreError(
@@ -300,11 +294,11 @@ def _fingerprint(
                 "Restore it or prepare the corpus again."
             )
         stat = os.stat(wav)
-        identity = (
+        yield (
             utterance.utterance_id,
             utterance.wav,
             stat.st_size,
             stat.st_mtime_ns,
+            [(word.start, word.end) for word in utterance.words],
+            [word.text for word in utterance.words] if needs_words else None,
         )
-        digest.update(repr((identity, bounds)).encode())
-    return digest.hexdigest()[:16]

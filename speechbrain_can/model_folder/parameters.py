@@ -2,7 +2,6 @@
 
 import base64
 import json
-import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterable
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 
 from speechbrain.utils.logger import get_logger
 from speechbrain_can.io.files import InputError
+from speechbrain_can.io.integrity import checksum
 
 logger = get_logger(__name__)
 NETWORK = "network"
@@ -88,7 +88,7 @@ def is_changed(file: str | Path, path: str | Path) -> bool:
 
 def _sum_of_text(path):
     # ignore differences of line endings
-    return zlib.crc32(Path(path).read_bytes().replace(b"\r\n", b"\n"))
+    return checksum(Path(path).read_bytes().replace(b"\r\n", b"\n"))
 
 
 @contextmanager
@@ -130,14 +130,11 @@ def load_network(network: torch.nn.Module, path: str | Path) -> None:
 
 def _checksum(tensors: dict[str, torch.Tensor], other: str) -> str:
     """Return a checksum of names and values of tensors and of other state."""
-    total = zlib.crc32(other.encode())
+    parts = [other.encode()]
     for name, tensor in sorted(tensors.items()):
-        total = zlib.crc32(
-            f"{name} {tensor.dtype} {tensor.shape}".encode(), total
-        )
-        content = tensor.reshape(-1).view(torch.uint8).numpy()
-        total = zlib.crc32(content, total)
-    return f"{total:08x}"
+        parts.append(f"{name} {tensor.dtype} {tensor.shape}".encode())
+        parts.append(tensor.reshape(-1).view(torch.uint8).numpy())
+    return f"{checksum(*parts):08x}"
 
 
 def _as_text(content):

@@ -2,10 +2,10 @@
 
 import difflib
 import json
-import zlib
 from pathlib import Path
 
 from speechbrain_can.io.files import InputError, parsing, read_json, write_json
+from speechbrain_can.io.integrity import checksum, checksum_of_file
 from speechbrain_can.metrics.metrics import METRICS, evaluate
 from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.predictions import read_predictions
@@ -23,7 +23,9 @@ SUM = "sum"  # key of the checksum of a result
 def write_result(fold: FoldLayout, result: dict) -> None:
     """Write the result of a fold with checksums of it and of its tables."""
     sums = {
-        file.name: _sum_of_file(file) for file in fold.tables if file.exists()
+        file.name: checksum_of_file(file)
+        for file in fold.tables
+        if file.exists()
     }
     _write_with_sum(fold.result, {**result, "tables": sums})
 
@@ -57,13 +59,9 @@ def _has_its_sum(content):
     )
 
 
-def _sum_of_file(path):
-    return zlib.crc32(path.read_bytes())
-
-
 def _sum_of(result):
     content = {key: value for key, value in result.items() if key != SUM}
-    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+    return checksum(json.dumps(content, sort_keys=True).encode())
 
 
 def read_provenance(fold: FoldLayout) -> dict:
@@ -153,7 +151,7 @@ def check_tables(run: RunLayout) -> None:
         fold = run.fold(result["fold"])
         for name, known in result["tables"].items():
             table = fold.folder / name
-            same = table.exists() and known == _sum_of_file(table)
+            same = table.exists() and known == checksum_of_file(table)
             if same and table == fold.predictions:
                 same = _gives(table, result)
             if not same:

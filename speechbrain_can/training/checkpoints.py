@@ -3,7 +3,6 @@
 import logging
 import math
 import os
-import zlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from speechbrain.utils.epoch_loop import EpochCounterWithStopper
 from speechbrain.utils.logger import get_logger
 from speechbrain_can.io.files import InputError
+from speechbrain_can.io.integrity import checksum_of_file
 
 logger = get_logger(__name__)
 
@@ -36,7 +36,7 @@ class CheckpointError(InputError):
 @lru_cache(maxsize=None)
 def _checksum(path: Path, size: int, time: int) -> int:
     """Return the checksum of a file, cached by its size and modification time."""
-    return zlib.crc32(path.read_bytes())
+    return checksum_of_file(path)
 
 
 def _checksums(folder):
