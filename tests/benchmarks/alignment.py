@@ -6,9 +6,6 @@ CORPUS is in IEMOCAP's layout, with a ``.wdseg`` file an utterance, such as that
 ``python -m speechbrain_can make-corpus``, whose times are those of the synthesiser. It
 speaks some pairs, such as "in the", as one word; where the second one starts is then
 an estimate of the corpus by letters, and no reference: these words are left out.
-
-Authors
- * The speechbrain-can developers 2026
 """
 
 import random

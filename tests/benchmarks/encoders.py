@@ -1,8 +1,4 @@
-"""Forward and backward pass of BLSTMs over ragged sequences (group 1).
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Forward and backward pass of BLSTMs over ragged sequences (group 1)."""
 
 import torch
 from measure import HOP, Row, draw_lengths, median_seconds

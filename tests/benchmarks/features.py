@@ -1,8 +1,4 @@
-"""Features of every word of some utterances (group 2).
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Features of every word of some utterances (group 2)."""
 
 import json
 import warnings

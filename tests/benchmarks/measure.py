@@ -1,8 +1,4 @@
-"""Measurement helpers: medians, fixed threads, peak memory.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Measurement helpers: medians, fixed threads, peak memory."""
 
 import json
 import resource

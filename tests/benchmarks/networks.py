@@ -1,8 +1,5 @@
 """Training steps of CAN and of alternatives with random weights on the same utterances, and
 prediction (group 5).
-
-Authors
- * The speechbrain-can developers 2026
 """
 
 import copy

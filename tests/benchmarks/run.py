@@ -1,9 +1,6 @@
 """Run all benchmarks, print a table, write JSON, Markdown and a plot.
 
-    python tests/benchmarks/run.py
-
-Authors
- * The speechbrain-can developers 2026
+python tests/benchmarks/run.py
 """
 
 import argparse
@@ -259,7 +256,7 @@ def main():
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="tiny sizes, each case once: only to see that all of it runs",
+        help="smoke test with tiny sizes",
     )
     options = parser.parse_args()
     machine = describe_machine(options.threads)

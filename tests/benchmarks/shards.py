@@ -5,9 +5,6 @@
 The store is one file that a random order jumps about in: fast while it fits into
 memory, one access of the disk an utterance where it does not. Shards (WebDataset)
 are read from front to back and shuffled in a buffer.
-
-Authors
- * The speechbrain-can developers 2026
 """
 
 import argparse

@@ -4,9 +4,6 @@
 
 Data are made in one process and trained on in another, as when ``train.py`` finds
 them there: each has a peak of memory of its own.
-
-Authors
- * The speechbrain-can developers 2026
 """
 
 import json

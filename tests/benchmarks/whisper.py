@@ -3,9 +3,6 @@
     python tests/benchmarks/whisper.py openai/whisper-base FOLDER [COUNT]
 
 FOLDER holds recordings; COUNT of them, evenly chosen, are heard.
-
-Authors
- * The speechbrain-can developers 2026
 """
 
 import tempfile

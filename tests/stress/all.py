@@ -2,11 +2,8 @@
 
     python tests/stress/all.py [<seed>]
 
-survived: it ended as if nothing had been, or complete, with what was left out in a
-list; refused: an error that says what to do; bare: one that does not, or no end.
-
-Authors
- * The speechbrain-can developers 2026
+``survived`` means that a case completed as expected, ``refused`` that the error names
+a remedy, and ``bare`` that it does not, or that the command did not end.
 """
 
 import os
@@ -41,7 +38,7 @@ def run(suite, seed):
             *(sys.executable, str(ROOT / "tests" / "stress" / script)),
             *(*arguments, "--seed", str(seed)),
         ],
-        # one is beside another, on two cores
+        # two suites run in parallel
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -2,10 +2,7 @@
 
     python tests/stress/attacks.py
 
-They are those with the mark ``attack``; each is refused, or shown as text.
-
-Authors
- * The speechbrain-can developers 2026
+These are the tests with the marker ``attack``. Each attack must be refused or shown as text.
 """
 
 import argparse
@@ -37,7 +34,9 @@ class Count:
 def main():
     """Parse the command line and run the attacks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", type=int, help="there is nothing to draw")
+    parser.add_argument(
+        "--seed", type=int, help="ignored; attacks are not random"
+    )
     parser.parse_args()
     count = Count()
     status = pytest.main(

@@ -1,8 +1,4 @@
-"""Format of the counts of stress suites.
-
-Authors
- * The speechbrain-can developers 2026
-"""
+"""Format of the counts of stress suites."""
 
 import re
 from collections import Counter

@@ -1,10 +1,8 @@
-"""Damage valid corpora: each preparation must end in a helpful error, or list all skipped and
-adjusted utterances.
+"""Damage valid corpora and check how each preparation ends.
+
+It must end in a helpful error, or list all skipped and adjusted utterances.
 
     python tests/stress/damage.py <corpora> [--seed <seed>]
-
-Authors
- * The speechbrain-can developers 2026
 """
 
 import argparse
@@ -405,7 +403,7 @@ def main():
     options = parser.parse_args()
     outcomes, failures = stress(options.corpora, options.seed)
     print(f"{len(DAMAGES)} kinds of damage: {dict(outcomes.most_common())}")
-    print(counts.line("damaged corpora", outcomes))
+    print(counts.line("damage a corpus", outcomes))
     sys.exit(1 if failures else 0)
 
 

@@ -5,9 +5,6 @@
 Two kinds, one after the other: readers of alignments, and of transcripts, labels and
 tables. Only the documented error may come out; what makes another one come out is
 printed, and the run ends with 1.
-
-Authors
- * The speechbrain-can developers 2026
 """
 
 import argparse

@@ -2,12 +2,9 @@
 
     python tests/stress/kills.py [<kills>] [--seed <seed>]
 
-Half of the kills come at a random time, half before a random one of the operations
-that change files, which no processor is too fast for. Results and predictions have to
-be those of a command that was left alone, byte for byte.
-
-Authors
- * The speechbrain-can developers 2026
+Half of the kills occur at a random time, the other half before a random file
+operation, which does not depend on the speed of the processor. Results and
+predictions must be byte-identical to those of an undisturbed command.
 """
 
 import argparse
@@ -335,7 +332,7 @@ def main():
         options.kills, options.seed, short=options.short
     )
     print(f"killed in: {dict(stages.most_common())}")
-    print(counts.line("kills", outcomes))
+    print(counts.line("kill a command and run it again", outcomes))
     sys.exit(1 if failures else 0)
 
 

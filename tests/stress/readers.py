@@ -1,9 +1,6 @@
 """Readers of user files, with valid examples for each.
 
 Whatever bytes a file has, a reader reads them or raises ``InputError``.
-
-Authors
- * The speechbrain-can developers 2026
 """
 
 import json

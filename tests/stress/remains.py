@@ -1,10 +1,8 @@
-"""Damage the output of a run or change its input: the same command must end with the same results,
-or report the problem.
+"""Damage the output of a run, or change its input, and run its command again.
+
+It must end with the same results, or report the problem.
 
     python tests/stress/remains.py [--seed <seed>] [--kinds 3]
-
-Authors
- * The speechbrain-can developers 2026
 """
 
 import argparse
@@ -300,7 +298,7 @@ def main():
         "--kinds",
         type=int,
         default=3,
-        help=f"of damage a file, of {len(KINDS) + 1} (default 3)",
+        help=f"kinds of damage per file, at most {len(KINDS) + 1} (default 3)",
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -309,9 +307,9 @@ def main():
         stale, failures = stress_stale(scratch)
         damaged, more = stress_remains(scratch, options.seed, options.kinds)
         models, most = stress_model(scratch, options.seed, len(KINDS) + 1)
-    print(counts.line("changes of what a run was made of", stale))
-    print(counts.line("damage to what a run left", damaged))
-    print(counts.line("damage to a model folder", models))
+    print(counts.line("change an input of a run", stale))
+    print(counts.line("damage the output of a run", damaged))
+    print(counts.line("damage a model folder", models))
     sys.exit(1 if failures or more or most else 0)
 
 

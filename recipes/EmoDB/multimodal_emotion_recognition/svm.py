@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""eGeMAPS of whole recordings and a linear SVM: the baseline of the field.
+"""Baseline: eGeMAPS of whole recordings and a linear SVM.
 
 To run this, prepare the corpus first and do the following:
 
 > python svm.py results/can/1234/prepared leave_one_speaker_out
 
-Each fold trains on its training set, with the C that is best on its validation set. Features are standardised by the
-training set, classes are weighted by how rare they are."""
+The validation set of each fold selects C. Features are standardized with the
+statistics of the training set, and classes are weighted by inverse frequency.
+"""
 
 from pathlib import Path
 
@@ -29,8 +30,8 @@ from speechbrain_can.metrics.metrics import METRICS, evaluate
 COMPLEXITIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
-def describe(corpus):
-    """eGeMAPS of each recording as a whole, by ID."""
+def extract_features(corpus):
+    """Return the eGeMAPS of each whole recording, by ID."""
     compute_features = SegmentEgemaps()
     features = {}
     for name, utterance in tqdm(corpus.utterances.items(), disable=None):
@@ -44,7 +45,7 @@ def describe(corpus):
 
 
 def test_fold(corpus, features, fold):
-    """The metrics of a fold, and the C that its validation set chose."""
+    """Return the metrics of a fold, and the C that its validation set selected."""
     data = {
         part: (
             np.stack([features[name] for name in names]),
@@ -77,7 +78,7 @@ def test_fold(corpus, features, fold):
 def main(prepared, protocol):
     """Test eGeMAPS and an SVM on the folds of a prepared corpus."""
     corpus = Corpus.load(prepared, protocol)
-    features = describe(corpus)
+    features = extract_features(corpus)
     folds = range(count_folds(corpus.folds))
     table = pd.DataFrame([test_fold(corpus, features, fold) for fold in folds])
     click.echo(table.to_string(index=False))

@@ -5,9 +5,10 @@ To run this recipe, do the following:
 
 > python train.py hparams/can.yaml --data_folder=/path/to/corpus
 
-The preparation of the corpus, the model and its parts are all named in the YAML
-file. What this does, step by step, is in speechbrain_can.training.recipe; the
-Brain is speechbrain_can.training.brain. The file is the same in every recipe."""
+The YAML file names the data preparation and the modules of the model.
+speechbrain_can.training.recipe contains the steps of the recipe, and
+speechbrain_can.training.brain the Brain. This file is identical in all recipes.
+"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""CAN against its equations, one utterance, word and step at a time."""
+"""Compare CAN with its equations in plain loops over utterances, words and steps."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def make_model():
 
 
 def make_utterance(n_words):
-    """Words, and the frames of each: a list of tensors."""
+    """Return words, and a list with the frames of each word."""
     torch.manual_seed(n_words)
     lengths = torch.randint(1, 9, (n_words,)).tolist()
     return WORDS[:n_words], [torch.randn(length, 5) for length in lengths]
@@ -46,7 +46,7 @@ def as_batch(utterances):
 
 
 @pytest.mark.parametrize("sizes", [[1], [3], [2, 6, 1], [6, 5]])
-def test_model_is_its_equations(sizes):
+def test_model_equals_its_equations(sizes):
     model = make_model()
     utterances = [make_utterance(size) for size in sizes]
     with torch.no_grad():
@@ -61,7 +61,7 @@ def test_model_is_its_equations(sizes):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_ragged_blstm_is_that_of_each_sequence_alone(packed):
+def test_ragged_blstm_equals_each_sequence(packed):
     lstm = RaggedBLSTM(input_size=3, hidden_size=4)
     counts = torch.tensor([1, 20, 7, 2, 13, 1])
     flat = torch.randn(int(counts.sum()), 3)
@@ -72,7 +72,7 @@ def test_ragged_blstm_is_that_of_each_sequence_alone(packed):
         )
 
 
-def test_mfcc_are_torchaudios_of_each_word():
+def test_mfcc_equal_torchaudio_per_word():
     waveform = torch.randn(16000)
     theirs = torchaudio.transforms.MFCC(
         log_mels=True,
@@ -89,13 +89,13 @@ def test_mfcc_are_torchaudios_of_each_word():
         torch.testing.assert_close(found, theirs(word).T, atol=1e-3, rtol=1e-4)
 
 
-def test_stop_gradient_cuts_what_is_lent():
+def test_stop_gradient():
     mask = torch.ones(1, 3, dtype=torch.bool)
     text, audio = torch.randn(2, 1, 3, 8)
     for stopped in (True, False):
         attention = CrossAttention(8, heads=2, stop_gradient=stopped)
         contexts, _ = attention(text, audio, mask, mask)
-        # of these, only the weights could have come from a parameter
+        # only the attention weights could depend on a parameter
         assert contexts.ta.requires_grad is not stopped
         assert contexts.at.requires_grad is not stopped
 

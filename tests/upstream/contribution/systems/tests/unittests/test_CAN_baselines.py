@@ -1,4 +1,4 @@
-"""The systems CAN is compared with, against their equations as plain loops."""
+"""Compare the baselines with their equations in plain loops."""
 
 import pytest
 import torch
@@ -71,14 +71,14 @@ SYSTEMS = {
 
 
 def make_utterance(n_words):
-    """Words, and the frames of the utterance as one piece."""
+    """Return words, and the frames of the whole utterance."""
     torch.manual_seed(n_words)
     return WORDS[:n_words], [torch.randn(5 + 4 * n_words, 5)]
 
 
 @pytest.mark.parametrize("sizes", [[1], [2, 6, 1]])
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_model_is_its_equations(name, sizes):
+def test_model_equals_its_equations(name, sizes):
     make_parts, of_one = SYSTEMS[name]
     torch.manual_seed(0)
     model = EmotionNetwork(*make_parts()).eval()

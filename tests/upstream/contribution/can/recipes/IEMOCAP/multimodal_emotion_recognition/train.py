@@ -6,7 +6,7 @@ To run this recipe, do the following:
 
 > python train.py hparams/can.yaml --data_folder=/path/to/IEMOCAP_full_release
 
-One run is one fold; the README has the loop over all of them.
+A run trains one fold; the README contains a loop over all folds.
 
 Authors
  * The speechbrain-can developers 2026
@@ -32,13 +32,13 @@ from speechbrain_can.lobes.ragged import WordFrames, real_steps
 
 
 class EmotionBrain(sb.Brain):
-    """Trains a model on its weighted cross entropies (eqs 13-15)."""
+    """Class that manages the training loop with weighted cross entropies (eqs 13-15)."""
 
     def compute_forward(self, batch, stage):
-        """From words and frames to logits and attention."""
+        """Compute logits and attention from words and frames."""
         batch = batch.to(self.device)
         audio = flatten_audio(batch)
-        # Updated in epoch 0 only: see fit_normalization.
+        # The statistics are only updated in epoch 0; see fit_normalization.
         frames = self.modules.normalize(
             audio.frames[None], epoch=self.hparams.epoch_counter.current
         )
@@ -47,7 +47,7 @@ class EmotionBrain(sb.Brain):
         )
 
     def compute_objectives(self, predictions, batch, stage):
-        """The loss of eq. 14; the decisions of eq. 15 are kept."""
+        """Compute the loss (eq. 14) and store the decisions (eq. 15)."""
         targets = batch.emotion_encoded.data.squeeze(1)
         losses = cross_entropies(predictions, targets)
         for name, loss in losses.items():
@@ -67,7 +67,7 @@ class EmotionBrain(sb.Brain):
         return total_loss(losses, predictions.weights).mean()
 
     def fit_normalization(self, train_set):
-        """Takes the statistics of all training frames, before the first epoch."""
+        """Compute the statistics of all training frames before the first epoch."""
         loader = self.make_dataloader(
             train_set,
             sb.Stage.TRAIN,
@@ -84,7 +84,7 @@ class EmotionBrain(sb.Brain):
         self.classification = ClassificationStats()
         self.probabilities = {}
         if stage == sb.Stage.TRAIN:
-            # A resumed run drops out the same units as an unbroken one.
+            # Resumed runs use the same dropout masks as uninterrupted ones.
             torch.manual_seed(self.hparams.seed + epoch)
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
@@ -114,11 +114,11 @@ class EmotionBrain(sb.Brain):
             run_on_main(self.write_predictions)
 
     def on_evaluate_start(self, max_key=None, min_key=None):
-        """Loads the checkpoint that is best on the validation set."""
+        """Load the checkpoint with the best validation score."""
         self.checkpointer.recover_if_possible(importance_key=first_of_the_best)
 
     def write_predictions(self):
-        """Writes what was decided of each test utterance, and how surely."""
+        """Write decision and probabilities of each test utterance."""
         path = self.hparams.predictions_file
         with open(path, "w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
@@ -134,9 +134,9 @@ class EmotionBrain(sb.Brain):
 
 
 def flatten_audio(batch):
-    """The frames of a padded batch, without the padding."""
+    """Return the frames of a padded batch without padding."""
     frames, _ = batch.frames
-    counts, _ = batch.frame_counts  # every word has a frame: 0 is padding
+    counts, _ = batch.frame_counts  # every word has frames, so 0 is padding
     return WordFrames(
         frames=frames[real_steps(counts.sum(dim=1))],
         frame_counts=counts[counts > 0],
@@ -145,21 +145,21 @@ def flatten_audio(batch):
 
 
 def accuracies(classification):
-    """Weighted (plain) and unweighted (mean of the classes') accuracy."""
+    """Return weighted (plain) accuracy and unweighted average recall."""
     stats = classification.summarize()
     by_class = list(stats["classwise_accuracy"].values())
     return {"WA": stats["accuracy"], "UA": sum(by_class) / len(by_class)}
 
 
 def first_of_the_best(checkpoint):
-    """Ranks checkpoints as the early stopping does."""
-    # one from the middle of an epoch has no error yet
+    """Rank checkpoints by error; the earliest of equal ones is the best."""
+    # Checkpoints within an epoch have no error yet.
     error = checkpoint.meta.get("error", float("inf"))
     return -error, -checkpoint.meta.get("epoch", 0)
 
 
 def dataio_prep(hparams):
-    """Prepares the datasets of one fold.
+    """Prepare the datasets of one fold.
 
     Arguments
     ---------
@@ -169,7 +169,7 @@ def dataio_prep(hparams):
     Returns
     -------
     datasets : dict
-        A DynamicItemDataset each for "train", "valid" and "test".
+        DynamicItemDataset objects for "train", "valid" and "test".
     """
     label_encoder = sb.dataio.encoder.CategoricalEncoder()
     label_encoder.expect_len(hparams["classes"])
@@ -181,7 +181,7 @@ def dataio_prep(hparams):
     @sb.utils.data_pipeline.takes("wav", "words", "starts", "ends")
     @sb.utils.data_pipeline.provides("word_list", "frames", "frame_counts")
     def word_pipeline(wav, words, starts, ends):
-        """Splits an utterance into words and computes the frames of each."""
+        """Split an utterance into words and compute the frames of each word."""
         word_list = words.split()
         times = (map(float, starts.split()), map(float, ends.split()))
         segments = hparams["segment"]([*map(Word, word_list, *times)])
@@ -195,7 +195,7 @@ def dataio_prep(hparams):
     @sb.utils.data_pipeline.takes("emotion")
     @sb.utils.data_pipeline.provides("emotion_encoded")
     def label_pipeline(emotion):
-        """Encodes the emotion as a class number."""
+        """Encode the emotion as a class index."""
         return label_encoder.encode_label_torch(emotion)
 
     datasets = {}
@@ -216,7 +216,7 @@ def dataio_prep(hparams):
 
 
 def fit_vocabulary(model, datasets):
-    """Gives each word a vector; learns from the training set alone."""
+    """Build the vocabulary from the training set only."""
     words = {
         part: [
             word
@@ -263,7 +263,7 @@ if __name__ == "__main__":
         )
     datasets = dataio_prep(hparams)
 
-    # A checkpoint's vocabulary and statistics replace these in a run that goes on.
+    # In resumed runs, the checkpoint replaces vocabulary and statistics.
     fit_vocabulary(hparams["model"], datasets)
 
     brain = EmotionBrain(

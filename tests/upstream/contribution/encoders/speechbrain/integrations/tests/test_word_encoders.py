@@ -1,4 +1,4 @@
-"""Words of tiny pretrained models, of random weights.
+"""Word encoders with tiny pretrained models and random weights.
 
 As a program it saves them in a folder, for tests of recipes.
 """
@@ -34,7 +34,7 @@ SPEECH = {
 
 
 def save_models(folder):
-    """Saves every model in a folder of its name."""
+    """Save every model in a folder of its name."""
     torch.manual_seed(0)
     folder = Path(folder)
     save_bert(folder / "bert")
@@ -46,12 +46,12 @@ def save_models(folder):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """Folders of the tiny models."""
+    """Return the folder of the tiny models."""
     return save_models(tmp_path_factory.mktemp("tiny"))
 
 
 def front_end(tiny, name):
-    """As a YAML file names one."""
+    """Return a front end as a YAML file builds it."""
     return partial(
         SPEECH[name][0],
         source=str(tiny / name),
@@ -61,7 +61,7 @@ def front_end(tiny, name):
 
 
 def make_audio(sample_counts, word_counts):
-    """Samples of words, all random."""
+    """Return random samples of words."""
     torch.manual_seed(0)
     return WordFrames(
         frames=torch.randn(sum(sample_counts), 1),
@@ -72,8 +72,8 @@ def make_audio(sample_counts, word_counts):
 
 @pytest.mark.parametrize("freeze", [True, False])
 @pytest.mark.parametrize("name", ["bert", "roberta"])
-def test_words_of_an_utterance_depend_on_no_other(tiny, name, freeze):
-    """Alone and in a batch they are the same."""
+def test_words_do_not_depend_on_the_batch(tiny, name, freeze):
+    """The result is the same alone and in a batch."""
     words = PretrainedWords(
         str(tiny / name), str(tiny / "save"), freeze=freeze
     ).eval()
@@ -85,8 +85,8 @@ def test_words_of_an_utterance_depend_on_no_other(tiny, name, freeze):
 
 
 @pytest.mark.parametrize("name", SPEECH)
-def test_frames_of_an_utterance_depend_on_no_other(tiny, name):
-    """Alone and in a batch they are the same."""
+def test_frames_do_not_depend_on_the_batch(tiny, name):
+    """The result is the same alone and in a batch."""
     frames = PretrainedFrames(front_end(tiny, name)).eval()
     audio = make_audio([4000, 100, 7000, 6000], [3, 1])
     together = frames(audio)
@@ -108,8 +108,8 @@ def test_frames_of_an_utterance_depend_on_no_other(tiny, name):
 
 
 @pytest.mark.parametrize("freeze", [True, False])
-def test_what_is_frozen_is_neither_trained_nor_saved(tiny, freeze):
-    """Nor does it drop anything out in training."""
+def test_frozen_encoders_are_neither_trained_nor_saved(tiny, freeze):
+    """Frozen encoders also have no dropout in training."""
     frames = PretrainedFrames(front_end(tiny, "wavlm"), freeze=freeze)
     frames.train()
     audio = make_audio([4000, 5000], [2])
@@ -117,8 +117,8 @@ def test_what_is_frozen_is_neither_trained_nor_saved(tiny, freeze):
     assert any("front_end" in key for key in frames.state_dict()) != freeze
 
 
-def test_samples_of_words_are_those_of_the_utterance():
-    """One word after the other, without gaps."""
+def test_samples_of_words():
+    """The samples of consecutive words have no gaps."""
     segments = torch.tensor([[0.0, 0.3], [0.3, 1.0]])
     waveform = torch.randn(16000)
     samples, counts = SegmentSamples()(waveform, segments)
@@ -128,8 +128,8 @@ def test_samples_of_words_are_those_of_the_utterance():
         SegmentSamples()(waveform, segments + torch.tensor([0.0, 0.1]))
 
 
-def test_errors_say_what_to_do(tiny, tmp_path):
-    """They name the model."""
+def test_error_messages(tiny, tmp_path):
+    """Errors name the model."""
     with pytest.raises(PretrainedError, match="nowhere/none.*a folder that"):
         PretrainedWords("nowhere/none", str(tmp_path))
     with pytest.raises(PretrainedError, match="at 16000 Hz instead of 8000"):
