@@ -201,21 +201,11 @@ def named_kinds(strict: bool | str | list[str] | None) -> list[str]:
 
 
 def check_leaks(leaks: pd.DataFrame, strict: bool | str | list[str]) -> None:
-    """Refuse leakage of test sets.
+    """Raise a ``LeakageError`` if test sets have leakage that ``strict`` refuses.
 
-    Arguments
-    ---------
-    leaks : pandas.DataFrame
-        The result of ``find_leaks``.
-    strict : bool or list of str
-        True refuses any leakage, a list the named ``KINDS``.
-
-    Raises
-    ------
-    LeakageError
-        With kind, fold and an example.
-    InputError
-        If a kind is unknown.
+    ``strict`` is False, True for all kinds of leakage, or a list of ``KINDS``. The
+    message contains kind, fold and an example. Raises ``InputError`` if a kind is
+    unknown.
     """
     known = [kind for kind in KINDS if kind in set(leaks["kind"])]
     refused = known if strict is True else named_kinds(strict)

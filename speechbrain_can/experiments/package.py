@@ -84,29 +84,10 @@ def pack(
     """Train the model of a run on its whole corpus and write a model folder.
 
     The number of epochs is the median of the tested epochs of the folds. The
-    temperature is fitted on the test predictions of the folds.
-
-    Arguments
-    ---------
-    run_folder : str or Path
-        A run with several finished folds.
-    output_folder : str or Path
-        Output folder for ``hyperparams.yaml``, ``network.safetensors``,
-        ``label_encoder.ckpt`` and the model card.
-    title, description, limits, license : str
-        Texts of the model card.
-    values : dict of str: object or None
-        Settings to replace, such as folders by names on the hub.
-
-    Returns
-    -------
-    int
-        Number of parameters.
-
-    Raises
-    ------
-    InputError
-        If fewer than two folds are finished.
+    temperature is fitted on the test predictions of the folds. ``title``,
+    ``description`` and ``limits`` are texts of the model card; ``values`` replaces
+    settings, such as folders by names on the hub. Returns the number of parameters.
+    Raises ``InputError`` if fewer than two folds are finished.
     """
     run, output_folder = RunLayout(Path(run_folder)), Path(output_folder)
     values = values or {}

@@ -60,26 +60,13 @@ def connected(workers: int, address: str | None = None) -> Iterator[ModuleType]:
 def train_all_on_ray(
     runs: list[Run], workers: int, address: str | None = None, gpus: float = 0
 ) -> list[Run]:
-    """Train the folds of runs as Ray trials and show the progress.
+    """Train the folds of runs as Ray trials; return the runs with a failed fold.
 
     The output of a trial goes to ``output_fold_<number>.txt`` in the folder of its
-    run. Failed trials do not stop the others.
-
-    Arguments
-    ---------
-    runs : list of Run
-        The runs.
-    workers : int
-        Concurrent trials on this machine; a cluster uses all of its cores.
-    address : str or None
-        Address of a cluster, such as ``auto``; None starts Ray on this machine.
-    gpus : float
-        GPUs per trial; with 0.5, two trials share one.
-
-    Returns
-    -------
-    list of Run
-        The runs with a failed fold.
+    run. Failed trials do not stop the others. ``address`` is that of a Ray cluster,
+    which uses all of its cores; None starts Ray on this machine with ``workers``
+    concurrent trials. ``gpus`` is the number of GPUs per trial; with 0.5, two trials
+    share one.
     """
     threads = threads_of(workers, address)
     with connected(workers, address) as ray:

@@ -134,43 +134,14 @@ def search(
     address: str | None = None,
     gpus: float = 0,
 ) -> Path:
-    """Search hyper-parameters, resuming an interrupted search, and write the best.
+    """Search hyperparameters and return the path of ``best.yaml``.
 
-    Arguments
-    ---------
-    hparams_file : str or Path
-        The system.
-    space : dict
-        The result of ``read_space``.
-    folder : str or Path
-        Output folder for trials, ``best.yaml`` and ``trials.csv``.
-    trials : int
-        Total number of trials.
-    metric : str
-        Metric on the validation sets; higher is better.
-    folds : list of int
-        A trial scores the mean over these folds.
-    seed : int
-        Seed of the search and of training.
-    workers : int
-        Concurrent trials on this machine.
-    arguments : list of str
-        Overrides and run options for all trials.
-    address : str or None
-        Address of a Ray cluster.
-    gpus : float
-        GPUs per trial.
-
-    Returns
-    -------
-    Path
-        ``best.yaml``, an hparams file for ``train.py``.
-
-    Raises
-    ------
-    SettingsError
-        If the folder belongs to a different search, the test set of a fold
-        overlaps with the validation set of another one, or no trial succeeds.
+    ``space`` is the result of ``read_space``. The score of a trial is the mean
+    validation ``metric`` over ``folds``. Finished trials count towards ``trials``, so
+    the same call resumes a search. ``arguments`` are overrides and run options for
+    all trials. Raises ``SettingsError`` if the folder belongs to a different search,
+    the test set of a fold overlaps with the validation set of another one, or no
+    trial succeeds.
     """
     if metric not in METRICS:
         raise InputError(

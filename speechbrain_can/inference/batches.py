@@ -39,25 +39,11 @@ def predict_recordings(
     largest_file: float = LARGEST_FILE,
     longest_file: float = LONGEST_FILE,
 ) -> Iterator[Outcome]:
-    """Predict recordings one by one; errors do not stop the remaining ones.
+    """Predict recordings one by one and yield an outcome for each.
 
-    Arguments
-    ---------
-    recognizer : EmotionRecognizer
-        The model.
-    recordings : iterable of Recording
-        Recordings to predict.
-    longest : float
-        Seconds; longer recordings are split at pauses.
-    largest_file : float
-        Megabytes; larger files are skipped.
-    longest_file : float
-        Minutes; longer recordings are skipped.
-
-    Yields
-    ------
-    Outcome
-        One per recording.
+    Errors do not stop the remaining recordings. Recordings longer than ``longest``
+    seconds are split at pauses. Files over ``largest_file`` MB and recordings over
+    ``longest_file`` minutes are skipped.
     """
     for recording in recordings:
         known = {

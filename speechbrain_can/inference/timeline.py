@@ -21,26 +21,11 @@ def predict_timeline(
     whole: FoundWords | None,
     longest: float,
 ) -> Timeline:
-    """Split a waveform at pauses and predict each utterance.
+    """Split a waveform ``[samples]`` at pauses and predict each utterance.
 
-    Arguments
-    ---------
-    waveform : torch.Tensor
-        Samples, ``[samples]``.
-    sample_rate : int
-        Sample rate in Hz.
-    predict : callable
-        Maps the waveform of an utterance and its words, or None if they are
-        unknown, to a ``Prediction``.
-    whole : FoundWords or None
-        The words of the whole recording, if they are known.
-    longest : float
-        Maximum length of an utterance in seconds.
-
-    Returns
-    -------
-    Timeline
-        Predictions, and the speech without a prediction with reasons.
+    ``predict`` maps the waveform of an utterance and its words, or None if they are
+    unknown, to a ``Prediction``. ``whole`` contains the words of the whole recording,
+    if they are known; ``longest`` is the maximum length of an utterance in seconds.
     """
     speech = torchaudio.functional.resample(waveform, sample_rate, SPEECH_RATE)
     spans = speech_spans(speech, SPEECH_RATE, longest)

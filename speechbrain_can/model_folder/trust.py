@@ -73,19 +73,8 @@ class UntrustedError(InputError):
 def check_model(source: str | Path, hparams_file: str, **options: Any) -> None:
     """Refuse a model folder that contains more than settings and parameters.
 
-    Arguments
-    ---------
-    source : str
-        A folder, or a name on the hub.
-    hparams_file : str
-        Name of its settings file.
-    **options : dict
-        Arguments of SpeechBrain's ``fetch``; all files are fetched here.
-
-    Raises
-    ------
-    UntrustedError
-        With the file and, for settings, the line.
+    ``options`` are those of SpeechBrain's ``fetch``, which fetches all files here.
+    Raises ``UntrustedError`` with the file and, for settings, the line.
     """
     folder = Path(source) if Path(source).is_dir() else None
     path = _fetched(hparams_file, hparams_file, source, folder, options)
@@ -129,22 +118,9 @@ def _fetched(
 def check_settings(path: str | Path) -> dict[str, str]:
     """Refuse settings that do more than build a model.
 
-    Overrides passed by the caller are trusted and not checked.
-
-    Arguments
-    ---------
-    path : str or Path
-        The hparams file.
-
-    Returns
-    -------
-    dict of str: str
-        The files that are loaded, by the parts whose parameters they contain.
-
-    Raises
-    ------
-    UntrustedError
-        With the line that is not allowed.
+    Overrides passed by the caller are trusted and not checked. Returns the files that
+    are loaded, by the modules whose parameters they contain. Raises
+    ``UntrustedError`` with the line that is not allowed.
     """
     path = Path(path)
     if path.stat().st_size > LARGEST_SETTINGS:

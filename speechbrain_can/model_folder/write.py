@@ -125,22 +125,9 @@ def write_model_folder(
 ) -> None:
     """Write a folder that ``EmotionRecognizer.from_hparams`` loads.
 
-    Arguments
-    ---------
-    folder : str or Path
-        Replaced once all files are written.
-    settings : Settings
-        Settings of the fold.
-    classes : list of str
-        The emotions, in the order of the logits.
-    temperature : float
-        See ``calibration.fit_temperature``.
-    card : str
-        The model card, in Markdown.
-    modules : dict of str: torch.nn.Module
-        The trained modules.
-    half : bool
-        Whether to store the parameters in half precision.
+    An existing folder is replaced once all files are written. ``classes`` are the
+    emotions in the order of the logits, ``card`` is Markdown, and ``half`` stores the
+    parameters in half precision.
     """
     folder = Path(folder)
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")

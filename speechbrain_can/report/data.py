@@ -72,23 +72,10 @@ class Gathered:
 
 
 def gather(folders: Iterable[str | Path]) -> Gathered:
-    """Collect the results of runs.
+    """Collect everything that a report shows from folders of runs.
 
-    Arguments
-    ---------
-    folders : list of str or Path
-        Folders of runs or comparisons.
-
-    Returns
-    -------
-    Gathered
-        The results.
-
-    Raises
-    ------
-    InputError
-        If a folder contains no finished run, folds differ between runs, or the
-        prepared corpus is missing.
+    Raises ``InputError`` if a folder contains no finished run, folds differ between
+    runs, or the prepared corpus is missing.
     """
     runs = find_runs(folders)
     results = collect(runs)
@@ -125,24 +112,8 @@ def gather(folders: Iterable[str | Path]) -> Gathered:
 def load_corpus(run: RunLayout, manifest: str) -> tuple[Path, Corpus]:
     """Load the prepared corpus of a run, also if both were moved.
 
-    Arguments
-    ---------
-    run : RunLayout
-        The run.
-    manifest : str
-        Fingerprint of the corpus in the results.
-
-    Returns
-    -------
-    folder : Path
-        The prepared folder.
-    corpus : Corpus
-        The corpus.
-
-    Raises
-    ------
-    InputError
-        If it is missing or was prepared again with other settings.
+    Also returns the prepared folder. Raises ``InputError`` if the corpus is missing
+    or does not have the fingerprint ``manifest`` of the results.
     """
     hparams = read_settings(run.settings).plain()
     protocol = hparams["preparation"]["protocol"]

@@ -23,24 +23,8 @@ def write_fold_page(
 ) -> int:
     """Write the page of a fold, high-confidence errors first.
 
-    Arguments
-    ---------
-    path : str or Path
-        The HTML file.
-    fold_folder : str or Path
-        Folder ``fold_<number>`` of a run whose corpus still exists.
-    most : int
-        Maximum number of utterances.
-
-    Returns
-    -------
-    int
-        Number of utterances on the page.
-
-    Raises
-    ------
-    InputError
-        If the folder does not belong to a finished fold.
+    The page contains at most ``most`` utterances; their number is returned. Raises
+    ``InputError`` if the folder does not belong to a finished fold.
     """
     fold = FoldLayout(Path(fold_folder))
     if not (fold.model / SETTINGS).exists():

@@ -46,16 +46,8 @@ def write_page(
 ) -> None:
     """Write a self-contained HTML page that needs no network.
 
-    Arguments
-    ---------
-    path : str or Path
-        The HTML file.
-    title : str
-        Heading of the page.
-    entries : iterable of PageEntry
-        Recordings in the order of the page; only one is in memory at a time.
-    note : str
-        A sentence below the heading.
+    Only one of ``entries`` is in memory at a time. ``note`` is a sentence below the
+    heading.
     """
     write_html(
         path,

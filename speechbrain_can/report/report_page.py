@@ -37,16 +37,8 @@ def write_report_page(
 ) -> None:
     """Write a self-contained HTML report that needs no network.
 
-    Arguments
-    ---------
-    path : str or Path
-        The HTML file.
-    gathered : Gathered
-        The results.
-    intervals : pandas.DataFrame
-        The result of ``interval_table``.
-    reference : str
-        The system that others are compared with.
+    ``intervals`` is the result of ``interval_table``; ``reference`` is the system
+    that others are compared with.
     """
     write_html(
         path, "report.html", **page_content(gathered, intervals, reference)

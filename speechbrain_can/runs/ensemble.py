@@ -24,27 +24,10 @@ from speechbrain_can.runs.summary import summarise
 
 
 def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
-    """Average the probabilities of runs, fold by fold.
+    """Average the probabilities of runs, fold by fold, and write them as a run.
 
-    Arguments
-    ---------
-    runs : list of Path
-        Folders of runs on the same corpus and folds.
-    output_folder : Path
-        Output folder for ``results.json`` and for folds with
-        ``predictions.csv`` and ``result.json``.
-    name : str
-        Name in results.
-
-    Returns
-    -------
-    dict
-        Content of ``results.json``.
-
-    Raises
-    ------
-    InputError
-        If folds or manifests differ, or if there are fewer than two runs.
+    Returns the content of ``results.json``. Raises ``InputError`` if folds or
+    manifests differ, or if there are fewer than two runs.
     """
     output_folder = Path(output_folder)
     if len({Path(run).resolve() for run in runs}) < max(2, len(runs)):

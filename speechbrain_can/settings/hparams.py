@@ -158,25 +158,10 @@ def read_settings(
     """Read an hparams file and the files it is based on.
 
     A file with the key ``base``, a path relative to its folder or a list of them,
-    contains only the keys that differ from its bases. Later bases replace the keys
-    of earlier ones. Bases may have bases.
-
-    Arguments
-    ---------
-    hparams_file : str or Path
-        HyperPyYAML file.
-    overrides : str or dict
-        As returned by ``sb.parse_arguments``.
-
-    Returns
-    -------
-    Settings
-        Complete settings.
-
-    Raises
-    ------
-    SettingsError
-        If a file is its own base, or if nothing reads a key.
+    contains only the keys that differ from its bases. Later bases replace the keys of
+    earlier ones, and bases may have bases. ``overrides`` are those of
+    ``sb.parse_arguments``. Raises ``SettingsError`` if a file is its own base, or if
+    nothing reads a key.
     """
     path = Path(hparams_file)
     hparams = _read(path)

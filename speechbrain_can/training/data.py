@@ -103,29 +103,10 @@ def make_datasets(
 
     Items contain ``id``, ``words``, ``frames`` ``[frames, features]``,
     ``frame_counts`` ``[segments]`` and ``emotion_encoded``, ``[1]`` or class shares.
-
-    Arguments
-    ---------
-    utterances : dict of str: Utterance
-        Utterances by ID.
-    parts : dict of str: list of str
-        IDs of the utterances in ``train``, ``valid`` and ``test``.
-    store : FeatureCache
-        Feature cache.
-    label_encoder : CategoricalEncoder
-        Maps emotions to class indices.
-    augmented : callable or None
-        Maps a training utterance to its augmented frames and frame counts.
-    soft_labels : bool
-        Whether the training targets are the shares of the raters' votes,
-        ``[1, classes]``.
-    statistics : dict or None
-        Mean and standard deviation, by ID, to normalize frames with.
-
-    Returns
-    -------
-    dict of str: DynamicItemDataset
-        Datasets by part.
+    ``augmented`` maps a training utterance to its augmented frames and frame counts.
+    With ``soft_labels``, training targets are the shares of the raters' votes.
+    ``statistics`` contains the mean and standard deviation, by ID, with which frames
+    are normalized.
     """
 
     def pipelines(part):

@@ -96,14 +96,7 @@ def set_up(
 ) -> tuple[EmotionBrain, dict[str, DynamicItemDataset], dict[str, dict]]:
     """Create the Brain and the datasets of a fold.
 
-    Returns
-    -------
-    brain : EmotionBrain
-        Ready to fit.
-    datasets : dict of str: DynamicItemDataset
-        Datasets by part.
-    loading : dict of str: dict
-        Arguments of data loaders for ``train`` and ``test``.
+    Also returns the arguments of data loaders for ``train`` and ``test``.
     """
     hparams, corpus = fold.hparams, fold.corpus
     store = open_features(hparams, corpus)

@@ -113,29 +113,12 @@ def train_recipe(arguments: Sequence[str]) -> None:
 def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
     """Train and test the selected folds that are not finished.
 
-    Arguments
-    ---------
-    settings : Settings
-        Settings to build each fold from; ``prepared_folder`` contains a prepared
-        corpus.
-    run_opts : RunOptions
-        SpeechBrain's run options.
-
-    Returns
-    -------
-    dict or None
-        Content of ``results.json``; None if no fold is finished, as in a
-        debugging run.
-
-    Raises
-    ------
-    SettingsError
-        If the number of classes differs from the corpus, a finished fold used a
-        different manifest, or another process is training the fold.
-    InputError
-        If the training set of a fold lacks a class of its test set.
-    LeakageError
-        If test sets have leakage that ``strict`` refuses.
+    ``prepared_folder`` of the settings must contain a prepared corpus. Returns the
+    content of ``results.json``, or None if no fold is finished, as in a debugging
+    run. Raises ``SettingsError`` if the number of classes differs from the corpus or
+    another process trains the fold, ``InputError`` if a finished fold used a
+    different manifest or the training set of a fold lacks a class, and
+    ``LeakageError`` if ``strict`` refuses leakage.
     """
     hparams = settings.plain()
     corpus = Corpus.of(hparams)
