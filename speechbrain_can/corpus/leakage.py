@@ -39,30 +39,13 @@ def find_leaks(
     folds: dict[str, FoldAssignment],
     data_folder: str | Path,
 ) -> pd.DataFrame:
-    """Find leakage between the sets of each fold.
+    """Return the leakage between the sets of each fold.
 
-    Arguments
-    ---------
-    utterances : dict of str: Utterance
-        Utterances by ID.
-    folds : dict of str: FoldAssignment
-        Assignments by ID.
-    data_folder : str or Path
-        Value of ``$data_root``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per fold, kind and pair of sets: ``fold, kind, part, other``.
-        ``share`` is the share of the utterances in ``part`` whose speaker, ... is
-        also in ``other``, ``example`` one of them, and ``unknown`` the number of
-        utterances whose value is unknown. Kinds that are unknown for all
-        utterances, such as sessions, have no rows.
-
-    Raises
-    ------
-    InputError
-        If an audio file is missing.
+    There is one row per fold, kind and pair of sets: ``fold, kind, part, other``.
+    ``share`` is the share of the utterances in ``part`` whose speaker, ... is also in
+    ``other``, ``example`` one of them, and ``unknown`` the number of utterances whose
+    value is unknown. Kinds that are unknown for all utterances, such as sessions,
+    have no rows. Raises ``InputError`` if an audio file is missing.
     """
     used = {name: utterances[name] for name in folds}
     names = np.array(sorted(used))

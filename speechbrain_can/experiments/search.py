@@ -69,23 +69,9 @@ def read_space(
 ) -> dict[str, tuple[str, list]]:
     """Read a search space: distribution and arguments by key.
 
-    Arguments
-    ---------
-    path : str or Path or None
-        YAML with one line per key, such as ``lr: {loguniform: [0.0003, 0.003]}``;
-        None for ``DEFAULT_SPACE``.
-    hparams_file : str or Path
-        The file that contains the keys.
-
-    Returns
-    -------
-    dict of str: tuple
-        Distribution and arguments by key.
-
-    Raises
-    ------
-    InputError
-        If a line is invalid or a key is unknown.
+    The YAML file has one line per key, such as ``lr: {loguniform: [0.0003, 0.003]}``;
+    None selects ``DEFAULT_SPACE``. Raises ``InputError`` if a line is invalid or a
+    key is unknown.
     """
     text = DEFAULT_SPACE if path is None else Path(path).read_text("utf-8")
     place = path or "the default space"

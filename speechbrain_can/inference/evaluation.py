@@ -28,36 +28,17 @@ def predict_corpus(
     only: Collection[str] | None = None,
     allow_outside: bool = False,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Predict the utterances of a corpus whose labels the model knows.
+    """Predict the utterances of a prepared corpus whose labels the model knows.
 
-    The model chooses among the emotions that both have in common; the
-    probabilities of all others are masked. A model that normalizes per speaker
-    uses all recordings of each speaker, including those with other labels.
+    The model chooses among the emotions that both have in common; the probabilities
+    of all others are masked. A model that normalizes per speaker uses all recordings
+    of each speaker, including those with other labels. ``only`` restricts the IDs to
+    predict, and ``allow_outside`` permits audio outside the folder of the corpus.
 
-    Arguments
-    ---------
-    recognizer : EmotionRecognizer
-        The model.
-    prepared_folder : Path
-        A prepared corpus; its word timings are used unchanged.
-    only : collection of str or None
-        IDs of the utterances to predict; None for all.
-    allow_outside : bool
-        Whether audio may lie outside the folder of the corpus.
-
-    Returns
-    -------
-    table : pandas.DataFrame
-        Columns of ``predictions.csv``: ID, true, predicted, one per emotion.
-    result : dict
-        The metrics, ``recall`` per class, and the common ``emotions``.
-
-    Raises
-    ------
-    InputError
-        If fewer than two emotions are in common, no utterance is left, the
-        manifest has changed since preparation, or it names a file outside the
-        folder of the corpus.
+    Returns a table with the columns of ``predictions.csv``, and the metrics with
+    ``recall`` per class and the common ``emotions``. Raises ``InputError`` if fewer
+    than two emotions are in common, no utterance is left, the manifest has changed
+    since preparation, or it names a file outside the folder of the corpus.
     """
     check_unchanged(prepared_folder / "manifest.csv")
     utterances = read_manifest(prepared_folder / "manifest.csv")

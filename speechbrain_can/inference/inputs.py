@@ -43,27 +43,13 @@ class Recording:
 def find_recordings(
     inputs: Iterable[str | Path], allow_outside: bool = False
 ) -> list[Recording]:
-    """Find the recordings that paths refer to.
+    """Find the recordings that paths refer to, in their order.
 
-    Arguments
-    ---------
-    inputs : iterable of str or Path
-        Audio files, folders (all audio files in them, sorted) and CSV tables
-        with the column ``wav`` and, optionally, ``transcript`` and
-        ``alignment``. Paths in a table are relative to the table.
-    allow_outside : bool
-        Whether a table may name files outside its own folder.
-
-    Returns
-    -------
-    list of Recording
-        In the order of the inputs.
-
-    Raises
-    ------
-    InputError
-        If a folder contains no audio, or a table has no column ``wav`` or names
-        a file outside its folder.
+    A path is an audio file, a folder (all audio files in it, sorted), or a CSV table
+    with the column ``wav`` and, optionally, ``transcript`` and ``alignment``,
+    relative to the table. ``allow_outside`` permits files outside the table's folder.
+    Raises ``InputError`` if a folder contains no audio, or a table has no column
+    ``wav`` or names a file outside its folder.
     """
     recordings: List[Recording] = []
     for given in map(Path, inputs):

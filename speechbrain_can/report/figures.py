@@ -18,20 +18,7 @@ COLUMNS = 3  # of small plots
 
 
 def plot_folds(results: pd.DataFrame, intervals: pd.DataFrame) -> str:
-    """Plot the scores of folds, their total, and its interval over utterances.
-
-    Arguments
-    ---------
-    results : pandas.DataFrame
-        The result of ``collect``.
-    intervals : pandas.DataFrame
-        The result of ``interval_table``.
-
-    Returns
-    -------
-    str
-        SVG.
-    """
+    """Plot the scores of folds, their total, and its interval over utterances, as SVG."""
     systems = list(intervals.index)
     figure = Figure(
         figsize=(10, 1.2 + 0.42 * len(systems)), layout="constrained"

@@ -173,18 +173,9 @@ def interval_table(
 ) -> pd.DataFrame:
     """Return the metrics over all folds and seeds with bootstrap intervals.
 
-    Arguments
-    ---------
-    predictions : pandas.DataFrame
-        The result of ``load_predictions``.
-    speakers : dict of str: str or None
-        Speaker of each utterance; without it, only utterances are resampled.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per system: ``<metric>``, its bounds ``<metric> low`` and ``high``
-        over ``utterances`` and ``speakers``, and the numbers of both.
+    There is one row per system: ``<metric>``, its bounds ``<metric> low`` and
+    ``high`` over ``utterances`` and ``speakers``, and the numbers of both. Without
+    ``speakers``, only utterances are resampled.
     """
     known = speakers and all(
         speakers.get(i) for i in predictions["ID"].unique()

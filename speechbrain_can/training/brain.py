@@ -232,19 +232,8 @@ class EmotionBrain(sb.Brain):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict a dataset without computing statistics or logging.
 
-        Arguments
-        ---------
-        dataset : DynamicItemDataset
-            A dataset from ``make_datasets``.
-        loader_kwargs : dict
-            Arguments of the data loader, as for ``evaluate``.
-
-        Returns
-        -------
-        log_probabilities : torch.Tensor
-            Log-probabilities, ``[utterances, classes]``.
-        targets : torch.Tensor
-            Class indices, ``[utterances]``.
+        Returns log-probabilities ``[utterances, classes]`` and class indices
+        ``[utterances]``.
         """
         self.modules.eval()
         loader = self.make_dataloader(

@@ -176,21 +176,9 @@ def vote_shares(
 def group_statistics(
     utterances: dict[str, Utterance], store: FeatureCache, column: str
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """Compute mean and standard deviation of the frames of each group.
+    """Return mean and standard deviation, ``[features]`` each, by utterance ID.
 
-    Arguments
-    ---------
-    utterances : dict of str: Utterance
-        Utterances by ID.
-    store : FeatureCache
-        Feature cache.
-    column : str
-        Column of the manifest that defines the groups, such as ``speaker``.
-
-    Returns
-    -------
-    dict of str: tuple of torch.Tensor
-        Mean and standard deviation, ``[features]`` each, by ID.
+    The frames of all utterances with the same value in ``column`` are a group.
     """
     group_of = {
         name: column_value(utterance, column)

@@ -75,20 +75,7 @@ def from_first_process(value: Any) -> Any:
 
 
 def mean_over_processes(total: torch.Tensor, count: int) -> float:
-    """Return the mean over all processes.
-
-    Arguments
-    ---------
-    total : torch.Tensor
-        Sum in this process, a scalar.
-    count : int
-        Number of summands in this process.
-
-    Returns
-    -------
-    float
-        The same value in every process.
-    """
+    """Return a mean over all processes, from the sum and the number of summands of each."""
     found = torch.stack([total.float(), torch.tensor(count).to(total)])
     torch.distributed.all_reduce(found)
     return (found[0] / found[1]).item()
