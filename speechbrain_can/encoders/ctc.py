@@ -1,4 +1,4 @@
-"""CTC models of other libraries, for ``alignment.ctc.CTCAligner``."""
+"""CTC models of other libraries, for ``aligners.ctc.CTCAligner``."""
 
 from pathlib import Path
 

@@ -28,7 +28,7 @@ FRAMES, INDEX = "frames.f32", "index.npz"
 VERSION = 2  # of the cache format
 
 
-class StoreError(InputError):
+class CacheError(InputError):
     """Raised for features that are damaged or cannot be stored."""
 
 
@@ -46,7 +46,7 @@ class FeatureCache:
 
     Raises
     ------
-    StoreError
+    CacheError
         If the cache is damaged, on opening or on reading an utterance.
     """
 
@@ -74,7 +74,7 @@ class FeatureCache:
             raise self._damage(INDEX) from error
 
     def _damage(self, name):
-        return StoreError(
+        return CacheError(
             f"{self.folder / name} is damaged. Delete {self.folder} to compute "
             "its features again."
         )
@@ -248,7 +248,7 @@ def _write_store(
             squares.append(np.square(frames, dtype=np.float64).sum(axis=0))
             checksums.append(checksum(frames))
             if not np.isfinite(squares[-1]).all():
-                raise StoreError(
+                raise CacheError(
                     f"{utterance.utterance_id}: the features of {utterance.wav} "
                     "are not finite. Repair the recording or remove it from the "
                     "corpus."
@@ -289,7 +289,7 @@ def _identity(
     for utterance in utterances.values():
         wav = resolve_wav(utterance, data_folder)
         if not os.path.isfile(wav):
-            raise StoreError(
+            raise CacheError(
                 f"{utterance.utterance_id}: the audio file {wav} is missing. "
                 "Restore it or prepare the corpus again."
             )

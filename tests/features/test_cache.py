@@ -2,7 +2,7 @@ import pytest
 import torch
 from helpers.corpora import bad_audio, build_store, write_wav
 
-from speechbrain_can.features.cache import FeatureCache, StoreError
+from speechbrain_can.features.cache import CacheError, FeatureCache
 from speechbrain_can.features.segments import aligned_segments
 from speechbrain_can.features.spectral import SegmentMFCC
 from speechbrain_can.io.audio import AudioError, read_waveform
@@ -73,7 +73,7 @@ def test_changed_audio_is_computed_again(tmp_path, small_corpus):
 def test_damage_is_detected(tmp_path, small_corpus, damage, name):
     path = build_store(tmp_path, small_corpus).folder / name
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(StoreError, match=f"{name} is damaged. Delete .* again"):
+    with pytest.raises(CacheError, match=f"{name} is damaged. Delete .* again"):
         store = build_store(tmp_path, small_corpus)
         for utterance in small_corpus:
             store[utterance]
@@ -96,7 +96,7 @@ def test_flipped_bits_in_the_index_are_detected(tmp_path, small_corpus):
             for name in ids:
                 for one, other in zip(found[name], store[name]):
                     assert torch.equal(one, other)
-        except StoreError as error:
+        except CacheError as error:
             assert "Delete" in str(error)
             noticed += 1
     assert noticed > len(content) / 7 / 2
@@ -111,7 +111,7 @@ def test_non_finite_features_are_refused(tmp_path, small_corpus):
             frames[-1, -1] = float("nan") if len(waveforms[0]) == 16000 else 0.0
             return [(frames, counts)]
 
-    with pytest.raises(StoreError, match="c: the features of .*not finite"):
+    with pytest.raises(CacheError, match="c: the features of .*not finite"):
         build_store(tmp_path, small_corpus, compute_features=Broken())
 
 
@@ -119,7 +119,7 @@ def test_missing_audio_is_named(tmp_path, small_corpus):
     build_store(tmp_path, small_corpus)
     (tmp_path / "corpus" / "c.wav").unlink()
     with pytest.raises(
-        StoreError, match="c: the audio file .*c.wav is missing"
+        CacheError, match="c: the audio file .*c.wav is missing"
     ):
         build_store(tmp_path, small_corpus)
 

@@ -20,7 +20,7 @@ class CTCAligner:
         Attributes: ``name``; ``sample_rate`` in Hz; ``blank``, the index of the
         blank token; ``separator``, the index of the token between words or
         None; and ``encode``, which maps a word to token indices and returns an
-        empty list for words that it cannot spell. See ``integrations.ctc``.
+        empty list for words that it cannot spell. See ``encoders.ctc``.
 
     Example
     -------
