@@ -86,12 +86,15 @@ class FeatureCache:
         row = self._rows[utterance_id]
         first, last = self._frame_offsets[row : row + 2].tolist()
         # Opened for each read, because processes share the cache.
-        frames = np.fromfile(
-            self.folder / FRAMES,
-            dtype=np.float32,
-            count=(last - first) * self._size,
-            offset=4 * first * self._size,
-        )
+        try:
+            frames = np.fromfile(
+                self.folder / FRAMES,
+                dtype=np.float32,
+                count=(last - first) * self._size,
+                offset=4 * first * self._size,
+            )
+        except FileNotFoundError as error:
+            raise self._damage(FRAMES) from error
         if checksum(frames) != self._checksums[row]:
             raise self._damage(FRAMES)
         frames = frames.reshape(-1, self._size)
@@ -167,6 +170,8 @@ class FeatureCache:
                         segment,
                         num_workers,
                     )
+                    # A cache without an index is incomplete.
+                    shutil.rmtree(store, ignore_errors=True)
                     os.replace(scratch, store)
                 finally:
                     shutil.rmtree(scratch, ignore_errors=True)

@@ -79,6 +79,20 @@ def test_damage_is_detected(tmp_path, small_corpus, damage, name):
             store[utterance]
 
 
+@pytest.mark.parametrize("name", ["frames.f32", "index.npz"])
+def test_missing_files_of_the_cache(tmp_path, small_corpus, name):
+    """A cache without an index is computed again; missing frames are reported."""
+    store = build_store(tmp_path, small_corpus)
+    frames, _ = store["a"]
+    (store.folder / name).unlink()
+    if name == "frames.f32":
+        with pytest.raises(CacheError, match="frames.f32 is damaged. Delete"):
+            store["a"]
+    else:
+        again, _ = build_store(tmp_path, small_corpus)["a"]
+        assert torch.equal(again, frames)
+
+
 def test_flipped_bits_in_the_index_are_detected(tmp_path, small_corpus):
     store = build_store(tmp_path, small_corpus)
     path, ids = store.folder / "index.npz", list(small_corpus)

@@ -87,7 +87,7 @@ def compare_arguments(corpus):
     own = ("--seed=", "--output_folder=", "--features_folder=")
     return [
         *("hparams/can.yaml", "hparams/text_model.yaml"),
-        *("--seeds=1", "--output_folder={folder}", "--fold=1"),
+        *("--seeds=1", "--output-folder={folder}", "--fold=1"),
         *("--features_folder={folder}/features", *on(corpus)),
         *(a for a in arguments_of("")[1:] if not a.startswith(own)),
     ]

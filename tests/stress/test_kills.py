@@ -14,7 +14,7 @@ def test_compare_accepts_its_arguments(monkeypatch):
     """The short version does not kill ``compare``."""
     monkeypatch.chdir(RECIPES["IEMOCAP"])
     arguments = compare_arguments("corpus")
-    options = ("--output_folder", "--seeds")
+    options = ("--output-folder", "--seeds")
     files, _ = split_arguments(
         [a for a in arguments if a.partition("=")[0] not in options]
     )
