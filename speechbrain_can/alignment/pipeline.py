@@ -6,7 +6,7 @@ starts are within 50 ms of the reference), so an aligner refines them.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, List, NamedTuple
+from typing import Callable, List, NamedTuple, Optional
 
 import torch
 import torchaudio
@@ -36,11 +36,15 @@ class FoundWords(NamedTuple):
         End of the utterance in seconds.
     aligned_by : str
         Source of the timings: ``given``, or the names of recognizer and aligner.
+    covered : float or None
+        End of the last entry of an alignment, including pauses, in seconds; None
+        if all of the audio was aligned.
     """
 
     words: List[Word]
     end: float
     aligned_by: str
+    covered: Optional[float] = None
 
     def tiled(self) -> List[Word]:
         """Return words that cover the whole utterance, as models expect them."""
@@ -129,7 +133,8 @@ def words_of_alignment(
         words = clean_words(rows)
         if not words:
             raise AlignmentError("the alignment contains no words")
-        return FoundWords(words, _end(rows, duration), GIVEN)
+        end = _end(rows, duration)
+        return FoundWords(words, end, GIVEN, covered=rows[-1].end)
     except AlignmentError as error:
         if in_file:
             raise AlignmentError(f"{alignment}: {error}") from error

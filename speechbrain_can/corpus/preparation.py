@@ -316,7 +316,7 @@ def _write_utterances(
             audio = Path(resolve_wav(utterance, search.data_folder))
             name = recording.utterance_id
             audio_checksums[name] = checksum_of_file(audio)
-            return utterance, adjustment or _surplus(utterance)
+            return utterance, adjustment or _surplus(found, duration)
         except (AlignmentError, AudioError) as error:
             return None, str(error)
 
@@ -364,16 +364,16 @@ def _in_threads(function: Callable, items: list) -> Iterator:
                 yield result
 
 
-def _surplus(utterance: Utterance) -> str | None:
-    """Return a note on audio that continues long after the last word, or None.
+def _surplus(found: FoundWords, duration: float) -> str | None:
+    """Return a note on audio that continues long after its alignment, or None.
 
-    The sample rate in its header may be wrong.
+    The sample rate in its header may be wrong, or the alignment incomplete.
     """
-    end = utterance.words[-1].end
-    if utterance.duration - end > max(SURPLUS, end / 4):
+    end = found.end if found.covered is None else found.covered
+    if duration - end > max(SURPLUS, end / 4):
         return (
             f"audio continues after the words: the last word ends at {end:.2f} s, "
-            f"the audio at {utterance.duration:.2f} s"
+            f"the audio at {duration:.2f} s"
         )
     return None
 

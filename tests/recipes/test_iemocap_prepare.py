@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from helpers.corpora import WDSEG_HEADER, wdseg
+from helpers.corpora import WDSEG_HEADER, wdseg, write_wav
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus import preparation
@@ -195,6 +195,19 @@ def test_class_sets(release, prepare, tmp_path, classes, kept):
     assert set(corpus.classes) == kept and len(corpus.classes) == classes
     if classes == 4:
         assert utterances["Ses02F_impro02_M001"].emotion == "hap"
+
+
+@pytest.mark.parametrize("last", ["</s>", "what"])
+def test_audio_after_the_alignment_is_reported(
+    release, prepare, tmp_path, last
+):
+    release.add(BAD)
+    write_wav(release.wav(BAD), 3.0)
+    release.wdseg(BAD).write_text(wdseg((0, 50, "so"), (51, 99, last)))
+    prepare()
+    adjusted = (tmp_path / "prepared" / "adjusted.csv").read_text()
+    assert f'{BAD},"audio continues after the words: the last word' in adjusted
+    assert "ends at 1.00 s, the audio at 3.00 s" in adjusted
 
 
 def test_unknown_class_set(prepare):
