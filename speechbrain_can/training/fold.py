@@ -1,4 +1,4 @@
-"""Training and testing of one fold."""
+"""A fold with its objects: features, datasets and Brain."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,21 +9,20 @@ import torch
 
 import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.run_opts import RunOptions
-from speechbrain_can.corpus.fold_lists import PARTS, split_fold
+from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.features.augmentation import AugmentedFeatures
 from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.runs.layout import FoldLayout
-from speechbrain_can.settings.hparams import Settings, write_settings
+from speechbrain_can.settings.hparams import Settings
 from speechbrain_can.training.brain import EmotionBrain
 from speechbrain_can.training.data import (
     flat_batch,
     group_statistics,
     make_datasets,
 )
-from speechbrain_can.training.record import record_fold
 
 logger = sb.utils.logger.get_logger(__name__)
 
@@ -64,31 +63,6 @@ class Fold:
     def layout(self) -> FoldLayout:
         """Paths of the fold."""
         return FoldLayout(Path(self.hparams["fold_folder"]))
-
-
-def train_fold(fold: Fold, run_opts: RunOptions) -> None:
-    """Train a fold, test its best checkpoint and write the results."""
-    logger.info(", ".join(f"{len(fold.parts[part])} {part}" for part in PARTS))
-    brain, datasets, loading = set_up(fold, run_opts)
-    if if_main_process():
-        write_settings(fold.layout.folder, fold.settings)
-    # Checkpoints contain the complete state: an interrupted run resumes from
-    # its last epoch.
-    brain.fit(
-        epoch_counter=fold.hparams["epoch_counter"],
-        train_set=datasets["train"],
-        valid_set=datasets["valid"],
-        train_loader_kwargs=loading["train"],
-        valid_loader_kwargs=loading["test"],
-    )
-    brain.evaluate(
-        test_set=datasets["test"], test_loader_kwargs=loading["test"]
-    )
-    if brain.debug:
-        logger.info("Debugging: the fold's result is not recorded")
-        return
-    valid = brain.predict(datasets["valid"], loading["test"])
-    run_on_main(record_fold, args=[brain, fold, valid])
 
 
 def set_up(

@@ -18,7 +18,7 @@ from hyperpyyaml import load_hyperpyyaml
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
-from speechbrain_can.corpus.fold_lists import check_classes, count_folds
+from speechbrain_can.corpus.fold_lists import PARTS, check_classes, count_folds
 from speechbrain_can.corpus.leakage import check_leaks, find_leaks, format_leaks
 from speechbrain_can.corpus.prepared import Corpus, leaks_path
 from speechbrain_can.io.files import InputError, advice, read_json, write_json
@@ -43,7 +43,10 @@ from speechbrain_can.settings.run_options import (
     reduce_console_output,
 )
 from speechbrain_can.settings.validation import check_settings
-from speechbrain_can.training.fold import Fold, logger, train_fold
+from speechbrain_can.training.fold import Fold, set_up
+from speechbrain_can.training.record import record_fold
+
+logger = sb.utils.logger.get_logger(__name__)
 
 
 def run_recipe(arguments: Sequence[str]) -> None:
@@ -162,6 +165,31 @@ def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
         figure = last.attention_figure.absolute()
         print(f"Attention of one test utterance: {figure}")
     return summary
+
+
+def train_fold(fold: Fold, run_opts: RunOptions) -> None:
+    """Train a fold, test its best checkpoint and write the results."""
+    logger.info(", ".join(f"{len(fold.parts[part])} {part}" for part in PARTS))
+    brain, datasets, loading = set_up(fold, run_opts)
+    if if_main_process():
+        write_settings(fold.layout.folder, fold.settings)
+    # Checkpoints contain the complete state: an interrupted run resumes from
+    # its last epoch.
+    brain.fit(
+        epoch_counter=fold.hparams["epoch_counter"],
+        train_set=datasets["train"],
+        valid_set=datasets["valid"],
+        train_loader_kwargs=loading["train"],
+        valid_loader_kwargs=loading["test"],
+    )
+    brain.evaluate(
+        test_set=datasets["test"], test_loader_kwargs=loading["test"]
+    )
+    if brain.debug:
+        logger.info("Debugging: the fold's result is not recorded")
+        return
+    valid = brain.predict(datasets["valid"], loading["test"])
+    run_on_main(record_fold, args=[brain, fold, valid])
 
 
 def _check_leakage(

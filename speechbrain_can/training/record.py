@@ -1,7 +1,7 @@
 """Results and files of a trained fold."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Sequence
+from typing import Sequence
 
 import torch
 
@@ -20,16 +20,14 @@ from speechbrain_can.training.environment import (
     command_line,
     describe_environment,
 )
-
-if TYPE_CHECKING:
-    from speechbrain_can.training.fold import Fold
+from speechbrain_can.training.fold import Fold
 
 logger = get_logger(__name__)
 
 
 def record_fold(
     brain: EmotionBrain,
-    fold: "Fold",
+    fold: Fold,
     valid: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
     """Write predictions, attention, model folder, result and figure of a fold.
@@ -97,7 +95,7 @@ def _write_decisions(
     return true, predicted
 
 
-def draw_attention(brain: EmotionBrain, fold: "Fold") -> None:
+def draw_attention(brain: EmotionBrain, fold: Fold) -> None:
     """Plot the attention of one test utterance to ``attention.png``.
 
     The utterance is the correct prediction with the highest confidence among
