@@ -134,7 +134,7 @@ def test_custom_module_examples(name, recipe, controlled_corpus, tmp_path):
         model=name,
         recipe=recipe,
     )
-    assert f"{name} on IEMOCAP" in printed
+    assert f"{name} on controlled corpus" in printed
     # the fusion says where it looked; the mean is equal for every word
     if name == "my_fusion":
         table = tmp_path / "results" / "fold_0" / "attention.csv"
@@ -153,7 +153,7 @@ def test_a_custom_loss(recipe, controlled_corpus, tmp_path):
         model="my_loss",
         recipe=recipe,
     )
-    assert "my_loss on IEMOCAP" in printed
+    assert "my_loss on controlled corpus" in printed
 
 
 def test_custom_corpus_example(recipe, tmp_path):

@@ -134,6 +134,7 @@ def words_of_alignment(
         if not words:
             raise AlignmentError("the alignment contains no words")
         end = _end(rows, duration)
+        tile_words(words, end)  # errors name the file
         return FoundWords(words, end, GIVEN, covered=rows[-1].end)
     except AlignmentError as error:
         if in_file:

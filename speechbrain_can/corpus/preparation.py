@@ -186,8 +186,8 @@ def _without_outside(source: CorpusSource) -> CorpusSource:
     reasons = [
         (
             name,
-            f"{path} is outside {folder}. If this is intended, pass "
-            "--allow_outside=True.",
+            f"{path} is outside {folder}. If this is intended, set allow_outside "
+            "(in the recipe for custom corpora: --allow_outside=True).",
         )
         for name, path in outside.items()
     ]
@@ -214,7 +214,7 @@ def _describe_source(
         "data_folder": os.path.abspath(source.data_folder),
         "fold_seed": fold_seed,
         "rule": {
-            **source.rule,
+            "source": source.rule,
             "version": VERSION,
             "aligner": repr(search.aligner),
             "transcriber": repr(search.transcriber),
@@ -317,7 +317,7 @@ def _write_utterances(
             name = recording.utterance_id
             audio_checksums[name] = checksum_of_file(audio)
             return utterance, adjustment or _surplus(found, duration)
-        except (AlignmentError, AudioError) as error:
+        except (AlignmentError, AudioError, PermissionError) as error:
             return None, str(error)
 
     utterances, adjusted, skipped = [], [], list(source.skipped)

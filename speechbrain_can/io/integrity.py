@@ -41,4 +41,5 @@ def fingerprint_of(parts: Iterable[object]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part if isinstance(part, bytes) else repr(part).encode())
+        digest.update(b"\0")  # separates parts
     return digest.hexdigest()[:16]

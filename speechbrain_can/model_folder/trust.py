@@ -36,7 +36,7 @@ REFERENCES = ("!ref", "!copy")
 ATTRIBUTE = "!apply:getattr"
 PLAIN = "tag:yaml.org,2002:"
 logger = get_logger(__name__)
-NAME = re.compile(r"[A-Za-z]\w*")
+LOADABLES = (NETWORK, "label_encoder")  # what a pretrainer may load
 
 # Sizes and sub-parts of parts. Other attributes give access to all of Python: paths
 # can write files and generators expose frames.
@@ -310,10 +310,10 @@ def _why_no_pretrainer(kind: str, node: Node) -> str | None:
         return "a pretrainer must have loadables as its only argument"
     ((_, loadables),) = given
     if not isinstance(loadables, MappingNode) or not all(
-        isinstance(key, ScalarNode) and NAME.fullmatch(key.value)
+        isinstance(key, ScalarNode) and key.value in LOADABLES
         for key, _ in loadables.value
     ):
-        return "the loadables of a pretrainer must map names to parts"
+        return f"the loadables of a pretrainer must be {', '.join(LOADABLES)}"
     return None
 
 

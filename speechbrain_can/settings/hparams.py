@@ -187,7 +187,7 @@ def _complete(path: Path, hparams: dict) -> dict:
 
 def _merged_bases(path: Path, hparams: dict, above: set[Path]) -> dict:
     """Remove the bases from the hparams of a file and return them, merged."""
-    bases = hparams.pop(BASE, [])
+    bases = hparams.pop(BASE, None) or []
     merged = {}
     for name in [bases] if isinstance(bases, str) else bases:
         base = path.parent / name

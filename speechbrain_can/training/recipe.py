@@ -140,6 +140,11 @@ def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
     )
     n_folds = count_folds(corpus.folds)
     asked = settings.asked_folds(n_folds)
+    if not asked:
+        raise SettingsError(
+            "no fold can be reported: chosen_on_folds lists all folds. Search on "
+            "fewer folds."
+        )
     for fold in asked:
         check_classes(corpus.folds, corpus.utterances, fold)
     for fold in asked:

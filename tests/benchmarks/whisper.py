@@ -65,7 +65,7 @@ def main(source, folder, count, threads):
         f"cut, in batches of {BATCH}": lambda: [
             frames
             for i in range(0, len(waveforms), BATCH)
-            for frames in cut.hear(waveforms[i : i + BATCH])
+            for frames in cut.encode(waveforms[i : i + BATCH])
         ],
     }
     found, rows = {}, []

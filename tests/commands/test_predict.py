@@ -231,7 +231,7 @@ def test_invalid_predict_arguments(model, trained, utterances, tmp_path):
 def test_a_fold_is_reported(trained, tmp_path):
     page = tmp_path / "page.html"
     found = invoke("report", trained / "fold_1", "--html", page, "--most=5")
-    assert "can on IEMOCAP" in found.output
+    assert "can on controlled corpus" in found.output
     assert found.output.splitlines()[-1].endswith(str(page))
     text = page.read_text()
     assert text.count("<article") == 5

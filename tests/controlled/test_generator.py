@@ -259,4 +259,4 @@ def test_recipe_prepares_all_utterances(
     lines = (tmp_path / "skipped.csv").read_text().splitlines()
     assert lines == ["ID,reason"]
     description = json.loads((tmp_path / "corpus.json").read_text())
-    assert description["corpus"] == "IEMOCAP"
+    assert description["corpus"] == "controlled corpus (IEMOCAP layout)"

@@ -239,10 +239,11 @@ def test_overrides_are_trusted(folder, tmp_path):
 @pytest.mark.parametrize(
     "pretrainer",
     [
-        "{loadables: {a: 1}, paths: {a: /etc/passwd}}",
-        "{loadables: {a: 1}, custom_hooks: {a: !name:torch.nn.Linear}}",
+        "{loadables: {network: 1}, paths: {a: /etc/passwd}}",
+        "{loadables: {network: 1}, custom_hooks: {a: !name:torch.nn.Linear}}",
         "{loadables: {/etc/passwd: 1}}",
         "{loadables: {a/b: 1}}",
+        "{loadables: {network: 1, extra: 2}}",
         "{loadables: [a]}",
         "[null, {a: 1}, {a: /etc/passwd}]",
         "{}",

@@ -175,7 +175,7 @@ def test_two_processes_fine_tune(controlled_corpus, tiny, tmp_path):
         model=f"encoders/{name}",
         python=DDP,
     )
-    assert printed.count(f"{name} on IEMOCAP") == 1
+    assert printed.count(f"{name} on controlled corpus") == 1
     losses = logged(tmp_path, "loss")
     assert len(losses) == 15 and losses[-1] < 0.8 * losses[0]
 

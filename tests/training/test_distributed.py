@@ -135,7 +135,7 @@ def test_two_processes_train_as_one(controlled_corpus, odd_folds, tmp_path):
         *(tmp_path / "two", *arguments, *GLOO, "--batch_size=13"),
         **{"python": DDP, **how},
     )
-    assert printed.count("sgd on IEMOCAP") == 1
+    assert printed.count("sgd on controlled corpus") == 1
     for part in ("train", "valid"):
         for name in ("loss", "joint", "text", "audio"):
             one, two = (

@@ -31,7 +31,7 @@ def test_results(finished):
     folder, printed = finished
     results = json.loads((folder / "results.json").read_text())
     assert results["model"] == "can"
-    assert results["corpus"] == "IEMOCAP"
+    assert results["corpus"] == "controlled corpus (IEMOCAP layout)"
     assert results["protocol"] == "leave_one_session_out"
     assert results["classes"] == "ang exc hap sad fru sur neu".split()
     assert [fold["fold"] for fold in results["folds"]] == [0, 1, 2, 3, 4]
@@ -91,7 +91,7 @@ def test_finished_run_only_prints_the_table(finished, controlled_corpus):
     before = times()
     again = run(folder, *on(controlled_corpus), "--draw_attention=True")
     assert times() == before
-    table = printed[printed.index("can on IEMOCAP") :]
+    table = printed[printed.index("can on controlled corpus") :]
     assert again.endswith(table)
     assert "epoch" not in again.replace("epochs", "")
 

@@ -1,7 +1,5 @@
 """Data preparation of the controlled corpus, which has the layout of IEMOCAP."""
 
-from dataclasses import replace
-
 from iemocap_prepare import iemocap_source
 
 from speechbrain_can.controlled.generator import make_corpus
@@ -40,9 +38,5 @@ def prepare_controlled_corpus(
     """
     if generator is not None:
         make_corpus(data_folder, **generator)
-    source = replace(
-        iemocap_source(data_folder, classes),
-        name="controlled corpus (IEMOCAP layout)",
-        reference_counts=None,
-    )
+    source = iemocap_source(data_folder, classes)
     prepare_corpus(source, save_folder, protocol, fold_seed)

@@ -93,8 +93,15 @@ def iemocap_source(data_folder, classes=7):
     counts = dict.fromkeys(class_of.values(), 0)
     for label, name in class_of.items():
         counts[name] += PAPER_COUNTS[label]
+    # Generated corpora in this layout must not be reported as IEMOCAP.
+    generated = (Path(data_folder) / "plan.json").exists()
     return CorpusSource(
-        "IEMOCAP", data_folder, recordings, skipped, list(counts), counts
+        "controlled corpus (IEMOCAP layout)" if generated else "IEMOCAP",
+        data_folder,
+        recordings,
+        skipped,
+        list(counts),
+        None if generated else counts,
     )
 
 

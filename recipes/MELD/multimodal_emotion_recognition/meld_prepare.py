@@ -28,7 +28,7 @@ PARTS = {
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 
 
-def prepare_meld(data_folder, save_folder, **options):
+def prepare_meld(data_folder, save_folder, protocol="given", **options):
     """Prepare MELD, unless it is already prepared.
 
     Arguments
@@ -38,9 +38,11 @@ def prepare_meld(data_folder, save_folder, **options):
         ``train_splits`` and the other folders, with WAV files.
     save_folder : str
         Output folder.
+    protocol : str
+        ``given``, the sets of the release, or another protocol.
     **options
-        ``protocol``, ``fold_seed``, ``aligner``, ``transcriber`` and ``workers``;
-        see ``prepare_corpus``. The protocol ``given`` uses the sets of the release.
+        ``fold_seed``, ``aligner``, ``transcriber`` and ``workers``; see
+        ``prepare_corpus``.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def prepare_meld(data_folder, save_folder, **options):
     source = CorpusSource(
         "MELD", folder, recordings, skipped, list(EMOTIONS.values())
     )
-    prepare_corpus(source, save_folder, **options)
+    prepare_corpus(source, save_folder, protocol, **options)
 
 
 def list_recordings(folder):

@@ -27,7 +27,7 @@ LABELS = "Labels/labels_consensus.csv"
 COLUMNS = ("FileName", "EmoClass", "SpkrID", "Split_Set")
 
 
-def prepare_msp_podcast(data_folder, save_folder, **options):
+def prepare_msp_podcast(data_folder, save_folder, protocol="given", **options):
     """Prepare MSP-Podcast, unless it is already prepared.
 
     Word timings are those in ``ForceAligned``, if the release contains them.
@@ -40,10 +40,12 @@ def prepare_msp_podcast(data_folder, save_folder, **options):
         The folder that contains ``Audios`` and ``Labels``.
     save_folder : str
         Output folder.
+    protocol : str
+        ``given``, the sets of the release with ``Test1`` as the test set, or
+        another protocol.
     **options
-        ``protocol``, ``fold_seed``, ``aligner``, ``transcriber`` and ``workers``;
-        see ``prepare_corpus``. The protocol ``given`` uses the sets of the
-        release, with ``Test1`` as the test set.
+        ``fold_seed``, ``aligner``, ``transcriber`` and ``workers``; see
+        ``prepare_corpus``.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def prepare_msp_podcast(data_folder, save_folder, **options):
     source = CorpusSource(
         "MSP-Podcast", folder, recordings, skipped, list(EMOTIONS.values())
     )
-    prepare_corpus(source, save_folder, **options)
+    prepare_corpus(source, save_folder, protocol, **options)
 
 
 def list_recordings(folder):
