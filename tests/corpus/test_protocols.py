@@ -180,7 +180,7 @@ def test_published_folds_of_emodb():
 
 
 def test_published_folds_match_the_corpus(emodb_prepare, data):
-    recordings, _ = emodb_prepare.find_recordings(data / "emodb")
+    recordings, _ = emodb_prepare.list_recordings(data / "emodb")
     published = read_folds(
         ROOT / "manifests" / "emodb_leave_one_speaker_out.csv"
     )
