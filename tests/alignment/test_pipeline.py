@@ -63,7 +63,7 @@ def test_alignment_improves_recognizer_timings(transcribe, utterances):
 
 
 def test_silence(transcribe):
-    with pytest.raises(AlignmentError, match="no word was heard"):
+    with pytest.raises(AlignmentError, match="no word was recognized"):
         transcribe(torch.zeros(32000))
 
 

@@ -187,7 +187,7 @@ def test_report_opens_offline_and_is_accessible(browser, page, scheme):
     assert all(url.startswith(("file:", "data:")) for url in requests)
     for picture in tab.locator("img").all():
         assert picture.evaluate("image => image.naturalWidth") > 100
-    tab.get_by_role("link", name="Confident mistakes").click()
+    tab.get_by_role("link", name="High-confidence errors").click()
     assert tab.get_by_role("table").count() >= 8
     found = Axe().run(tab)
     assert found.violations_count == 0, found.generate_report()
