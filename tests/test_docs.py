@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers.corpora import write_wav
 from helpers.pages import blocks, files_in
-from helpers.recipes import RECIPES, ROOT, on, run
+from helpers.recipes import RECIPES, ROOT, copy_recipe, on, run
 from hyperpyyaml import load_hyperpyyaml
 from sphinx.cmd.build import main as build_main
 from sphinx.ext.apidoc import main as apidoc_main
@@ -27,7 +27,7 @@ from speechbrain_can.io.files import write_json
 from speechbrain_can.metrics import metrics
 from speechbrain_can.metrics.intervals import bootstrap_intervals
 from speechbrain_can.runs.layout import RunLayout
-from speechbrain_can.runs.summary import format_table, summarise
+from speechbrain_can.runs.summary import format_table, summarize
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGE = ROOT / "speechbrain_can"
@@ -59,11 +59,7 @@ def test_pages_of_all_docstrings_build_without_a_warning(tmp_path, monkeypatch):
 @pytest.fixture
 def recipe(tmp_path):
     """Copy the recipe, to add custom files."""
-    folder = tmp_path / "recipe"
-    shutil.copytree(
-        RECIPES["IEMOCAP"], folder, ignore=shutil.ignore_patterns("results")
-    )
-    return folder
+    return copy_recipe(tmp_path / "recipe")
 
 
 def test_the_example_of_the_readme_runs(capsys):
@@ -225,7 +221,7 @@ def test_custom_metric_example(tmp_path):
         )
         description = {"model": "m", "corpus": "c", "protocol": "p"}
         run = RunLayout(tmp_path)
-        summary = summarise(run, {**description, "classes": ["a", "b"]})
+        summary = summarize(run, {**description, "classes": ["a", "b"]})
         assert "kappa 0.500" in format_table(summary, run)
     finally:
         metrics.METRICS.clear()

@@ -48,7 +48,7 @@ def split_words(transcript: str) -> list[str]:
 
 
 def english_words(transcript: str) -> list[str]:
-    """Split an English transcript into lower-case words as they are spoken.
+    """Split an English transcript into lower-case words, spelling out numbers.
 
     Like ``split_words``, but numbers and symbols such as ``%`` are spelled out.
 

@@ -128,11 +128,13 @@ def compare(
     check_runs(runs, output_folder)
     try:
         if engine == "ray":
-            from speechbrain_can.experiments.ray import train_all_on_ray
-
-            failed = train_all_on_ray(
-                runs, workers, ray_address, gpus_per_trial
+            from speechbrain_can.experiments.ray import (
+                RayOptions,
+                train_all_on_ray,
             )
+
+            options = RayOptions(workers, ray_address, gpus_per_trial)
+            failed = train_all_on_ray(runs, options)
         else:
             failed = train_all(runs, workers)
     finally:

@@ -104,23 +104,20 @@ def search(
     if len(files) != 1:
         raise click.UsageError("Pass exactly one hparams file.")
 
+    from speechbrain_can.experiments.ray import RayOptions
     from speechbrain_can.experiments.search import (
+        SearchPlan,
         read_space,
         search as run_search,
     )
 
     best = run_search(
         files[0],
-        read_space(space, files[0]),
+        SearchPlan(read_space(space, files[0]), trials, metric, folds),
         output_folder,
-        trials,
-        metric,
-        folds,
         seed,
-        workers,
+        RayOptions(workers, ray_address, gpus_per_trial),
         others,
-        ray_address,
-        gpus_per_trial,
     )
     click.echo(best.read_text(encoding="utf-8"))
     click.echo(f"python train.py {best}")

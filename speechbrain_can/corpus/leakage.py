@@ -127,12 +127,12 @@ def _contents(
                 "the corpus again."
             )
         by_size[path.stat().st_size].add(path)
-    digests = {
+    contents = {
         path: fingerprint(path.read_bytes()) if len(alike) > 1 else str(path)
         for alike in by_size.values()
         for path in alike
     }
-    return {name: digests[path] for name, path in paths.items()}
+    return {name: contents[path] for name, path in paths.items()}
 
 
 def format_leaks(leaks: pd.DataFrame, table_format: str = "simple") -> str:

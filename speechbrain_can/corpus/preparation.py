@@ -1,6 +1,6 @@
 """Preparation of a corpus: a folder of CSV files for all experiments.
 
-A recipe lists the ``LabelledRecording`` objects of a corpus as a ``CorpusSource`` and
+A recipe lists the ``LabeledRecording`` objects of a corpus as a ``CorpusSource`` and
 calls ``prepare_corpus``, which finds the words of each recording, records skipped and
 adjusted utterances with reasons, writes manifest and folds, and returns immediately
 if the corpus is already prepared.
@@ -34,7 +34,7 @@ from speechbrain_can.corpus.manifest import (
     write_reasons,
 )
 from speechbrain_can.corpus.prepared import (
-    DIGESTS,
+    CHECKSUMS,
     RECORDINGS,
     CorpusError,
     check_unchanged,
@@ -45,7 +45,7 @@ from speechbrain_can.corpus.prepared import (
 )
 from speechbrain_can.corpus.protocols import is_changing, make_folds
 from speechbrain_can.corpus.recordings import (
-    LabelledRecording,
+    LabeledRecording,
     WordSearch,
     state_of,
 )
@@ -72,7 +72,7 @@ class CorpusSource:
         Name of the corpus in results.
     data_folder : str or Path
         Folder that the paths of recordings are relative to.
-    recordings : list of LabelledRecording
+    recordings : list of LabeledRecording
         The recordings to use.
     skipped : list of (str, str)
         ID and reason of the others.
@@ -82,7 +82,7 @@ class CorpusSource:
     reference_counts : dict of str: int or None
         Utterances per class in the reproduced publication.
     find_words : callable or None
-        Maps a ``LabelledRecording`` and its duration in seconds to ``FoundWords``
+        Maps a ``LabeledRecording`` and its duration in seconds to ``FoundWords``
         and the description of an adjustment or None. Raises ``AlignmentError`` to
         skip the recording. None reads, aligns or transcribes.
     rule : dict
@@ -94,7 +94,7 @@ class CorpusSource:
 
     name: str
     data_folder: str | Path
-    recordings: List[LabelledRecording]
+    recordings: List[LabeledRecording]
     skipped: List[Tuple[str, str]]
     classes: Optional[Sequence[str]] = None
     reference_counts: Optional[Dict[str, int]] = None
@@ -157,7 +157,7 @@ def prepare_corpus(
         if _is_outdated(folder, description):
             for stale in (
                 folder / "corpus.json",
-                folder / DIGESTS,
+                folder / CHECKSUMS,
                 *folder.glob("folds_*.csv"),
             ):
                 stale.unlink(missing_ok=True)
@@ -231,7 +231,7 @@ def _is_outdated(folder: Path, description: dict) -> bool:
     if not written.exists():
         return True
     before = read_json(written)
-    if before == description and (folder / DIGESTS).exists():
+    if before == description and (folder / CHECKSUMS).exists():
         return False
     changed = [k for k in description if before.get(k) != description[k]]
     print(
@@ -256,7 +256,7 @@ def _prepare_folds(folder: Path, protocol: str, fold_seed: int) -> None:
 
 
 def as_utterance(
-    recording: LabelledRecording, found: FoundWords, duration: float
+    recording: LabeledRecording, found: FoundWords, duration: float
 ) -> Utterance:
     """Convert a recording and its words to a row of the manifest."""
     absolute = os.path.isabs(recording.wav)

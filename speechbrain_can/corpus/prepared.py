@@ -12,7 +12,7 @@ from speechbrain_can.io.files import InputError, read_json, write_json
 from speechbrain_can.io.integrity import checksum_of_file, fingerprint
 
 # Checksums of the files in a prepared folder; see seal
-DIGESTS = "digests.json"
+CHECKSUMS = "checksums.json"
 RECORDINGS = "recordings"  # key of the checksum of all audio
 
 
@@ -38,7 +38,7 @@ class Corpus:
         Utterances by ID.
     folds : dict of str: FoldAssignment
         Assignments by ID, for the utterances that the protocol uses.
-    digest : str
+    fingerprint : str
         Fingerprint of manifest, folds and recordings. Results with different
         fingerprints are not averaged.
     """
@@ -49,7 +49,7 @@ class Corpus:
     protocol: str
     utterances: Dict[str, Utterance]
     folds: Dict[str, FoldAssignment]
-    digest: str
+    fingerprint: str
 
     @classmethod
     def load(cls, folder: str | Path, protocol: str) -> "Corpus":
@@ -79,7 +79,7 @@ class Corpus:
             protocol=protocol_name(protocol),
             utterances=utterances,
             folds=folds,
-            digest=fingerprint(
+            fingerprint=fingerprint(
                 checksums(folder).get(RECORDINGS),
                 (folder / "manifest.csv").read_bytes(),
                 folds_path(folder, protocol).read_bytes(),
@@ -107,7 +107,7 @@ class Corpus:
 
 def checksums(folder: Path) -> dict[str, int]:
     """Return the stored checksums of a prepared folder by file name."""
-    path = folder / DIGESTS
+    path = folder / CHECKSUMS
     return read_json(path) if path.exists() else {}
 
 
@@ -118,7 +118,7 @@ def seal(path: Path) -> None:
 
 def store_checksum(folder: Path, name: str, checksum: int) -> None:
     """Store a checksum in a prepared folder."""
-    write_json(folder / DIGESTS, {**checksums(folder), name: checksum})
+    write_json(folder / CHECKSUMS, {**checksums(folder), name: checksum})
 
 
 def check_unchanged(path: Path) -> None:

@@ -28,7 +28,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class LabelledRecording:
+class LabeledRecording:
     """A labeled recording of a corpus.
 
     Arguments
@@ -98,7 +98,7 @@ class WordSearch:
     transcriber: Optional[Callable]
 
     def run(
-        self, recordings: list[LabelledRecording], workers: int | None = None
+        self, recordings: list[LabeledRecording], workers: int | None = None
     ) -> dict[str, str]:
         """Find the words of recordings in parallel, skipping those already found.
 
@@ -123,7 +123,7 @@ class WordSearch:
                     problems[recording.utterance_id] = problem
         return problems
 
-    def read(self, recording: LabelledRecording) -> FoundWords:
+    def read(self, recording: LabeledRecording) -> FoundWords:
         """Return the stored words of a recording."""
         path = self._path(recording)
         content = _read(path)
@@ -136,7 +136,7 @@ class WordSearch:
         except (KeyError, TypeError) as error:
             raise _unreadable(path, error) from error
 
-    def find(self, recording: LabelledRecording) -> str | None:
+    def find(self, recording: LabeledRecording) -> str | None:
         """Store the words of a recording; return the reason if it has none."""
         try:
             waveform, sample_rate = load_audio(self.data_folder / recording.wav)
@@ -175,7 +175,7 @@ class WordSearch:
         return None
 
     def _map(
-        self, recordings: list[LabelledRecording], workers: int
+        self, recordings: list[LabeledRecording], workers: int
     ) -> Iterator[str | None]:
         """Yield the problem, or None, of each recording."""
         if workers == 1:
@@ -197,21 +197,21 @@ class WordSearch:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _path(self, recording: LabelledRecording) -> Path:
+    def _path(self, recording: LabeledRecording) -> Path:
         """Return the file of a recording's words."""
         name = recording.utterance_id
         if len(name.encode()) > 200:  # the limit of file systems is 255
             name = f"{name[:50]}-{fingerprint(name)}"
         return self.folder / f"{name}.json"
 
-    def _is_found(self, recording: LabelledRecording) -> bool:
+    def _is_found(self, recording: LabeledRecording) -> bool:
         """Return whether words are stored that still apply."""
         path = self._path(recording)
         return path.exists() and (
             _read(path).get("found_from") == self._origin(recording)
         )
 
-    def _origin(self, recording: LabelledRecording) -> str:
+    def _origin(self, recording: LabeledRecording) -> str:
         """Return a fingerprint of everything that determines the words."""
         origin = (
             VERSION,
@@ -252,5 +252,5 @@ def _start(search: WordSearch) -> None:
     _search = search
 
 
-def _find_in_process(recording: LabelledRecording) -> str | None:
+def _find_in_process(recording: LabeledRecording) -> str | None:
     return _search.find(recording)

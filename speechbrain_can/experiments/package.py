@@ -15,7 +15,7 @@ from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
 from speechbrain_can.metrics.metrics import METRICS, recalls
-from speechbrain_can.model_folder.write import write_model_folder
+from speechbrain_can.model_folder.write import CARD_HEAD, write_model_folder
 from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.predictions import as_tensors, read_predictions
 from speechbrain_can.runs.results import (
@@ -23,32 +23,16 @@ from speechbrain_can.runs.results import (
     check_tables,
     finished_folds,
 )
-from speechbrain_can.runs.summary import summarise
+from speechbrain_can.runs.summary import summarize
 from speechbrain_can.settings.hparams import SETTINGS, Settings, read_settings
 from speechbrain_can.training.fold import Fold, set_up
 
 # Default download folder of a packaged model
 PRETRAINED = "pretrained_models"
 
-CARD_TEXT = """\
----
-library_name: speechbrain
-pipeline_tag: audio-classification
-license: {license}
----
-# {title}
-
-Speech emotion recognition from audio and text aligned word by word. Classes:
-{classes}.
-
-```python
-from speechbrain_can.inference.recognizer import EmotionRecognizer
-
-recognizer = EmotionRecognizer.from_hparams("{title}")
-prediction = recognizer.classify_file("speech.wav", transcript="the spoken words")
-print(prediction.label, prediction.probabilities)
-```
-
+CARD_TEXT = (
+    CARD_HEAD
+    + """
 ## Description
 
 {description}
@@ -70,6 +54,7 @@ speakers of the corpus. The scores are those of the models of the folds.
 
 {limits}
 """
+)
 
 
 def pack(
@@ -109,9 +94,10 @@ def pack(
     error = calibration(log_probabilities, targets, temperature)
     card = CARD_TEXT.format(
         title=title,
+        source=title,
         description=description,
         limits=limits,
-        license=license,
+        license=f"license: {license}\n",
         corpus=corpus.name,
         classes=", ".join(corpus.classes),
         protocol=corpus.protocol,
@@ -145,7 +131,7 @@ def _complete_folds(run: RunLayout, corpus: Corpus) -> list[dict]:
             "estimate the scores of the model. Train more folds."
         )
     check_tables(run)
-    check_same_manifest(folds, corpus.digest)
+    check_same_manifest(folds, corpus.fingerprint)
     return folds
 
 
@@ -183,7 +169,7 @@ def _format_scores(
     run: RunLayout, true: list[str], predicted: list[str]
 ) -> dict[str, str]:
     """Return the scores and recalls of the folds for the model card."""
-    scores = summarise(run, {})
+    scores = summarize(run, {})
     return {
         "scores": ", ".join(
             "{} {mean:.3f} ± {std:.3f}".format(name, **scores[name])

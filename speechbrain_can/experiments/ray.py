@@ -14,7 +14,7 @@ import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Iterable, Iterator
+from typing import Iterable, Iterator, NamedTuple, Optional
 
 import torch
 
@@ -42,37 +42,57 @@ def import_ray() -> ModuleType:
     return ray
 
 
+class RayOptions(NamedTuple):
+    """Where and how trials run.
+
+    Arguments
+    ---------
+    workers : int
+        Concurrent trials on this machine; a cluster uses all of its cores.
+    address : str or None
+        Address of a Ray cluster, such as ``auto``; None starts Ray on this machine.
+    gpus : float
+        GPUs per trial; with 0.5, two trials share one.
+    """
+
+    workers: int
+    address: Optional[str] = None
+    gpus: float = 0
+
+    @property
+    def threads(self) -> int:
+        """Threads per trial: a share of this machine, or 1 on a cluster."""
+        if self.address:
+            return 1
+        return max(1, torch.get_num_threads() // self.workers)
+
+
 @contextmanager
-def connected(workers: int, address: str | None = None) -> Iterator[ModuleType]:
-    """Start Ray on this machine, or connect to the cluster at an address."""
+def connected(options: RayOptions) -> Iterator[ModuleType]:
+    """Start Ray on this machine, or connect to a cluster."""
     ray = import_ray()
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:
-        ray.init(num_cpus=workers, include_dashboard=False, **quiet)
+    if options.address is None:
+        ray.init(num_cpus=options.workers, include_dashboard=False, **quiet)
     else:
-        ray.init(address=address, **quiet)
+        ray.init(address=options.address, **quiet)
     try:
         yield ray
     finally:
         ray.shutdown()
 
 
-def train_all_on_ray(
-    runs: list[Run], workers: int, address: str | None = None, gpus: float = 0
-) -> list[Run]:
+def train_all_on_ray(runs: list[Run], options: RayOptions) -> list[Run]:
     """Train the folds of runs as Ray trials; return the runs with a failed fold.
 
     The output of a trial goes to ``output_fold_<number>.txt`` in the folder of its
-    run. Failed trials do not stop the others. ``address`` is that of a Ray cluster,
-    which uses all of its cores; None starts Ray on this machine with ``workers``
-    concurrent trials. ``gpus`` is the number of GPUs per trial; with 0.5, two trials
-    share one.
+    run. Failed trials do not stop the others.
     """
-    threads = threads_of(workers, address)
-    with connected(workers, address) as ray:
+    threads = options.threads
+    with connected(options) as ray:
         trial = ray.remote(
             num_cpus=1,
-            num_gpus=gpus,
+            num_gpus=options.gpus,
             max_calls=1,
             max_retries=RETRIES,
             name="train_fold",
@@ -122,11 +142,6 @@ def prepare_on(ray: ModuleType, run: Run, threads: int) -> None:
 def _cause(error: Exception) -> str:
     """Return the error message of a trial, or that of Ray."""
     return str(getattr(error, "cause", None) or error).strip()
-
-
-def threads_of(workers: int, address: str | None) -> int:
-    """Return the threads per trial: a share of this machine, or 1 on a cluster."""
-    return 1 if address else max(1, torch.get_num_threads() // workers)
 
 
 def train_fold_of(run: Run, fold: int | str, folder: str, threads: int) -> None:

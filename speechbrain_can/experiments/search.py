@@ -8,8 +8,9 @@ folds that must not be reported with the best configuration.
 import io
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import List, Sequence
 
 import numpy as np
 import pandas as pd
@@ -27,12 +28,12 @@ from speechbrain_can.corpus.prepared import folds_path
 from speechbrain_can.experiments.compare import Run, plan_run
 from speechbrain_can.experiments.ray import (
     RETRIES,
+    RayOptions,
     connected,
     of_fold,
     prepare_on,
     printing_to,
     run_in_process,
-    threads_of,
 )
 from speechbrain_can.io.files import (
     InputError,
@@ -107,68 +108,95 @@ def _are_ends(values):
     return len(numbers) == len(values) == 2 and numbers[0] < numbers[1]
 
 
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search varies and maximizes.
+
+    Arguments
+    ---------
+    space : dict of str: tuple
+        The result of ``read_space``.
+    trials : int
+        Total number of trials; finished ones count.
+    metric : str
+        Metric to maximize: the mean over the validation sets of ``folds``.
+    folds : list of int
+        Folds that each trial trains.
+    """
+
+    space: dict
+    trials: int
+    metric: str
+    folds: List[int]
+
+    def score(self, run: RunLayout) -> float:
+        """Return the score of a finished trial."""
+        results = [read_json(run.fold(fold).result) for fold in self.folds]
+        return float(np.mean([r["valid"][self.metric] for r in results]))
+
+    def includes(self, values: dict) -> bool:
+        """Return whether the search space contains these values."""
+        return all(
+            values[key] in arguments
+            if kind == "choice"
+            else arguments[0] <= values[key] <= arguments[1]
+            for key, (kind, arguments) in self.space.items()
+        )
+
+    def identity(self, base: Run) -> dict:
+        """Return the settings that distinguish this search from others."""
+        return {
+            "system": base.settings.of_fold(0).resolved(),
+            "metric": self.metric,
+            "folds": sorted(self.folds),
+        }
+
+
 def search(
     hparams_file: str | Path,
-    space: dict,
+    plan: SearchPlan,
     folder: str | Path,
-    trials: int,
-    metric: str,
-    folds: list[int],
     seed: int,
-    workers: int,
+    options: RayOptions,
     arguments: Sequence[str] = (),
-    address: str | None = None,
-    gpus: float = 0,
 ) -> Path:
     """Search hyperparameters and return the path of ``best.yaml``.
 
-    ``space`` is the result of ``read_space``. The score of a trial is the mean
-    validation ``metric`` over ``folds``. Finished trials count towards ``trials``, so
-    the same call resumes a search. ``arguments`` are overrides and run options for
-    all trials. Raises ``SettingsError`` if the folder belongs to a different search,
-    the test set of a fold overlaps with the validation set of another one, or no
-    trial succeeds.
+    The same call resumes an interrupted search. ``arguments`` are overrides and run
+    options for all trials. Raises ``SettingsError`` if the folder belongs to a
+    different search, the test set of a fold overlaps with the validation set of
+    another one, or no trial succeeds.
     """
-    if metric not in METRICS:
+    if plan.metric not in METRICS:
         raise InputError(
-            f"unknown metric {metric!r}. Choose one of {', '.join(METRICS)}."
+            f"unknown metric {plan.metric!r}. Choose one of "
+            f"{', '.join(METRICS)}."
         )
     folder = Path(os.path.abspath(folder))
     base = plan_run(
         hparams_file, seed, folder / "first", folder / "prepared", arguments
     )
-    _check_same_search(folder, base, metric, folds)
-    done = _finished(folder, space, metric, folds)
-    if len(done) < trials:
-        with connected(workers, address) as ray:
-            threads = threads_of(workers, address)
-            prepare_on(ray, base, threads)
-            spoiled = spoiled_folds(base, folds)
-            write_json(folder / SEARCH, _description(base, metric, folds))
-            _run_trials(
-                base,
-                space,
-                folder,
-                trials,
-                metric,
-                folds,
-                done,
-                threads,
-                gpus,
-            )
-        done = _finished(folder, space, metric, folds)
+    _check_same_search(folder, base, plan)
+    done = _finished(folder, plan)
+    if len(done) < plan.trials:
+        with connected(options) as ray:
+            prepare_on(ray, base, options.threads)
+            spoiled = spoiled_folds(base, plan.folds)
+            write_json(folder / SEARCH, plan.identity(base))
+            _run_trials(base, plan, folder, done, options)
+        done = _finished(folder, plan)
     else:
-        spoiled = spoiled_folds(base, folds)
+        spoiled = spoiled_folds(base, plan.folds)
     if not done:
         raise SettingsError(
             f"no trial succeeded. See their output in {folder / 'trials'}."
         )
-    if len(done) < trials:
+    if len(done) < plan.trials:
         print(
-            f"{trials - len(done)} of {trials} trials failed or repeated earlier "
-            f"values. See their output in {folder / 'trials'}."
+            f"{plan.trials - len(done)} of {plan.trials} trials failed or repeated "
+            f"earlier values. See their output in {folder / 'trials'}."
         )
-    return _write_best(folder, base, arguments, done, metric, folds, spoiled)
+    return _write_best(folder, base, arguments, done, plan, spoiled)
 
 
 def spoiled_folds(base: Run, folds: list[int]) -> list[int]:
@@ -200,22 +228,11 @@ def spoiled_folds(base: Run, folds: list[int]) -> list[int]:
     return spoiled
 
 
-def _description(base: Run, metric: str, folds: list[int]) -> dict:
-    """Return the settings that identify a search."""
-    return {
-        "system": base.settings.of_fold(0).resolved(),
-        "metric": metric,
-        "folds": sorted(folds),
-    }
-
-
-def _check_same_search(
-    folder: Path, base: Run, metric: str, folds: list[int]
-) -> None:
+def _check_same_search(folder: Path, base: Run, plan: SearchPlan) -> None:
     """Refuse a folder that contains the trials of a different search."""
     path = folder / SEARCH
     if path.exists():
-        before, now = read_json(path), _description(base, metric, folds)
+        before, now = read_json(path), plan.identity(base)
         changed = [key for key in now if now[key] != before.get(key)]
         if changed:
             raise SettingsError(
@@ -225,8 +242,12 @@ def _check_same_search(
 
 
 def _run_trials(
-    base, space, folder, trials, metric, folds, done, threads, gpus
-):
+    base: Run,
+    plan: SearchPlan,
+    folder: Path,
+    done: list[tuple[dict, float]],
+    options: RayOptions,
+) -> None:
     """Run the remaining trials with Ray Tune."""
     try:
         from ray import tune
@@ -240,22 +261,22 @@ def _run_trials(
     def trial(config):
         """Train all folds with one set of values, each in its own process."""
         os.chdir(where)
-        torch.set_num_threads(threads)
+        torch.set_num_threads(options.threads)
         run = _run_of(base, config, folder)
         write_json(run.folder / VALUES, config)
         # If trials draw the same values, the second one waits for the first.
         with FileLock(run.folder / "trial.lock"):
-            for fold in folds:
+            for fold in plan.folds:
                 if not run.layout.fold(fold).finished:
                     with printing_to(run.layout.fold_output(fold)):
                         run_in_process(
                             run.hparams_file, of_fold(run.arguments, fold)
                         )
-        tune.report({metric: _value(run.layout, metric, folds)})
+        tune.report({plan.metric: plan.score(run.layout)})
 
-    known = [pair for pair in done if _is_inside(pair[0], space)]
+    known = [pair for pair in done if plan.includes(pair[0])]
     algorithm = OptunaSearch(
-        metric=metric,
+        metric=plan.metric,
         mode="max",
         # a resumed search must not repeat the same random values
         seed=base.seed + len(done),
@@ -263,18 +284,18 @@ def _run_trials(
         evaluated_rewards=[value for _, value in known] or None,
     )
     tune.Tuner(
-        tune.with_resources(trial, {"cpu": 1, "gpu": gpus}),
+        tune.with_resources(trial, {"cpu": 1, "gpu": options.gpus}),
         param_space={
             key: getattr(tune, kind)(
                 *([values] if kind == "choice" else values)
             )
-            for key, (kind, values) in space.items()
+            for key, (kind, values) in plan.space.items()
         },
         tune_config=tune.TuneConfig(
             search_alg=algorithm,
-            metric=metric,
+            metric=plan.metric,
             mode="max",
-            num_samples=trials - len(done),
+            num_samples=plan.trials - len(done),
         ),
         run_config=tune.RunConfig(
             name="ray",
@@ -310,40 +331,30 @@ def _run_of(base: Run, config: dict, folder: Path) -> Run:
     )
 
 
-def _is_inside(values: dict, space: dict) -> bool:
-    """Return whether a search space contains these values."""
-    return all(
-        values[key] in arguments
-        if kind == "choice"
-        else arguments[0] <= values[key] <= arguments[1]
-        for key, (kind, arguments) in space.items()
-    )
-
-
-def _value(run: RunLayout, metric: str, folds: list[int]) -> float:
-    """Return the mean validation score of a trial."""
-    results = [read_json(run.fold(fold).result) for fold in folds]
-    return float(np.mean([result["valid"][metric] for result in results]))
-
-
-def _finished(
-    folder: Path, space: dict, metric: str, folds: list[int]
-) -> list[tuple[dict, float]]:
+def _finished(folder: Path, plan: SearchPlan) -> list[tuple[dict, float]]:
     """Return the values and scores of all finished trials over these keys."""
     found = []
     for path in sorted((folder / "trials").glob(f"*/{VALUES}")):
         values = read_json(path)
         run = RunLayout(path.parent)
-        finished = all(run.fold(fold).finished for fold in folds)
-        if finished and set(values) == set(space):
-            found.append((values, _value(run, metric, folds)))
+        finished = all(run.fold(fold).finished for fold in plan.folds)
+        if finished and set(values) == set(plan.space):
+            found.append((values, plan.score(run)))
     return found
 
 
-def _write_best(folder, base, arguments, done, metric, folds, spoiled):
+def _write_best(
+    folder: Path,
+    base: Run,
+    arguments: Sequence[str],
+    done: list[tuple[dict, float]],
+    plan: SearchPlan,
+    spoiled: list[int],
+) -> Path:
+    """Write the table of trials and the hparams file of the best one."""
     table = pd.DataFrame(
-        [{metric: value, **values} for values, value in done]
-    ).sort_values(metric, ascending=False, kind="stable")
+        [{plan.metric: value, **values} for values, value in done]
+    ).sort_values(plan.metric, ascending=False, kind="stable")
     with atomic_write(folder / TRIALS) as stream:
         table.to_csv(stream, index=False)
     values, value = max(done, key=lambda trial: trial[1])
@@ -360,14 +371,14 @@ def _write_best(folder, base, arguments, done, metric, folds, spoiled):
     path = folder / BEST
     with atomic_write(path) as output:
         output.write(
-            f"# Best of {len(done)} trials in {TRIALS}: validation {metric} "
-            f"{value:.3f} (mean over folds {', '.join(map(str, folds))}).\n"
+            f"# Best of {len(done)} trials in {TRIALS}: validation {plan.metric} "
+            f"{value:.3f} (mean over folds {', '.join(map(str, plan.folds))}).\n"
             "# The search did not use the test sets of these folds. Test sets of "
             "other folds contain its\n# training and validation utterances; "
             "train.py refuses folds with the latter.\n"
             + stream.getvalue()
             + f"chosen_on_folds: {spoiled}\n"
-            f"fold: {folds[0]}\n"
+            f"fold: {plan.folds[0]}\n"
             "output_folder: !ref results/best/<seed>\n"
         )
     return path

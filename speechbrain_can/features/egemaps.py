@@ -49,26 +49,10 @@ class SegmentEgemaps(torch.nn.Module):
     def forward(
         self, waveform: torch.Tensor, segments: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute the features of one utterance.
+        """Compute the features of one utterance; see ``extract_features``.
 
-        Arguments
-        ---------
-        waveform : torch.Tensor
-            Samples, ``[samples]``.
-        segments : torch.Tensor
-            Start and end of each segment in seconds, ``[words, 2]``.
-
-        Returns
-        -------
-        frames : torch.Tensor
-            Features, ``[words, 88]``.
-        frame_counts : torch.Tensor
-            Ones, ``[words]``.
-
-        Raises
-        ------
-        ImportError
-            If openSMILE is not installed.
+        Returns features ``[words, 88]`` and ones ``[words]``. Raises ``ImportError`` if
+        openSMILE is not installed.
         """
         if not self._smile:
             self._smile = (_load_smile(),)

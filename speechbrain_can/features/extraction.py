@@ -18,7 +18,8 @@ def extract_features(
     Arguments
     ---------
     compute_features, segment : callable
-        See ``FeatureCache.build``. If ``compute_features`` has a method ``batch``,
+        See ``FeatureCache.build``. ``compute_features`` receives the waveform
+        ``[samples]`` and the segments of an utterance in seconds, ``[words, 2]``. If ``compute_features`` has a method ``batch``,
         it receives all utterances at once. If its attribute ``needs_words`` is
         true, it also receives the words of each utterance.
     waveforms : list of torch.Tensor

@@ -112,27 +112,11 @@ class SegmentHidden(torch.nn.Module):
     def forward(
         self, waveform: torch.Tensor, segments: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute the features of one utterance.
+        """Compute the features of one utterance; see ``extract_features``.
 
-        Arguments
-        ---------
-        waveform : torch.Tensor
-            Samples, ``[samples]``.
-        segments : torch.Tensor
-            Start and end of each segment in seconds, ``[words, 2]``.
-
-        Returns
-        -------
-        frames : torch.Tensor
-            Features, ``[frames, layers * features]``.
-        frame_counts : torch.Tensor
-            Frames of each segment, at least one, ``[words]``.
-
-        Raises
-        ------
-        PretrainedError
-            If the model cannot be loaded, has another sample rate, or would be on a
-            GPU in a worker process.
+        Returns frames ``[frames, layers * features]`` and the frames of each segment,
+        ``[words]``. Raises ``PretrainedError`` if the model cannot be loaded, has
+        another sample rate, or would be on a GPU in a worker process.
         """
         return self.batch([waveform], [segments])[0]
 

@@ -39,24 +39,9 @@ class SegmentSamples(torch.nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Split one utterance into its words.
 
-        Arguments
-        ---------
-        waveform : torch.Tensor
-            Samples, ``[samples]``.
-        segments : torch.Tensor
-            Start and end of each segment in seconds, ``[words, 2]``.
-
-        Returns
-        -------
-        frames : torch.Tensor
-            Samples, ``[samples, 1]``.
-        frame_counts : torch.Tensor
-            Samples of each segment, ``[words]``.
-
-        Raises
-        ------
-        ValueError
-            If segments overlap or have gaps.
+        ``waveform`` ``[samples]`` is divided into ``segments`` ``[words, 2]`` in seconds.
+        Returns ``[samples, 1]`` and the samples of each segment, ``[words]``. Raises
+        ``ValueError`` if segments overlap or have gaps.
         """
         starts, lengths = segment_samples(
             segments, self.sample_rate, len(waveform)

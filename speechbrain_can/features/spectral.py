@@ -79,19 +79,9 @@ class SegmentFbank(torch.nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute the features of one utterance.
 
-        Arguments
-        ---------
-        waveform : torch.Tensor
-            Samples, ``[samples]``.
-        segments : torch.Tensor
-            Start and end of each segment in seconds, ``[words, 2]``.
-
-        Returns
-        -------
-        frames : torch.Tensor
-            Frames of all segments, ``[frames, output_size]``.
-        frame_counts : torch.Tensor
-            Frames of each segment, at least one, ``[words]``.
+        ``waveform`` ``[samples]`` is divided into ``segments`` ``[words, 2]`` in seconds.
+        Returns frames ``[frames, output_size]`` and the frames of each segment, at least
+        one, ``[words]``.
         """
         return self.batch([waveform], [segments])[0]
 

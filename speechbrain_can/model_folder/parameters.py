@@ -20,14 +20,14 @@ PACKED = f"{NETWORK}.safetensors"
 EXTRA = "_extra_state"  # suffix of torch's keys for state that is not a tensor
 OTHER = "other_state"  # such state, for example vocabularies, as JSON
 CHECKSUM = "checksum"
-BESIDE = "beside"  # checksums of other files in the same folder
+FILES = "files"  # checksums of other files in the same folder
 
 
 def save_network(
     network: torch.nn.Module,
     path: str | Path,
     half: bool = False,
-    beside: Iterable[str] = (),
+    files: Iterable[str] = (),
 ) -> None:
     """Write a network as safetensors.
 
@@ -40,7 +40,7 @@ def save_network(
     half : bool
         Whether to store parameters in half precision. Buffers, such as
         normalization statistics, keep their precision.
-    beside : iterable of str
+    files : iterable of str
         Text files in the same folder whose changes ``is_changed`` detects.
 
     Raises
@@ -70,11 +70,11 @@ def save_network(
         key: value.cpu().clone().contiguous() for key, value in state.items()
     }
     text = json.dumps(other, default=_as_text)
-    sums = {name: _sum_of_text(Path(path).with_name(name)) for name in beside}
+    sums = {name: _sum_of_text(Path(path).with_name(name)) for name in files}
     metadata = {
         OTHER: text,
         CHECKSUM: _checksum(tensors, text),
-        BESIDE: json.dumps(sums),
+        FILES: json.dumps(sums),
     }
     save_file(tensors, path, metadata)
 
@@ -82,7 +82,7 @@ def save_network(
 def is_changed(file: str | Path, path: str | Path) -> bool:
     """Return whether a file differs from the one stored with a network."""
     with _opened(path) as network:
-        sums = dict(json.loads((network.metadata() or {}).get(BESIDE, "{}")))
+        sums = dict(json.loads((network.metadata() or {}).get(FILES, "{}")))
     return sums.get(Path(file).name) not in (None, _sum_of_text(file))
 
 

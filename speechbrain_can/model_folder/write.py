@@ -53,12 +53,13 @@ pretrainer: !new:speechbrain_can.model_folder.read.PackedPretrainer
         label_encoder: !ref <label_encoder>
 """
 
-CARD_TEXT = """\
+# Start of the cards of folds and of packaged models
+CARD_HEAD = """\
 ---
 library_name: speechbrain
 pipeline_tag: audio-classification
----
-# {name}, {corpus}, fold {fold}
+{license}---
+# {title}
 
 Speech emotion recognition from audio and text aligned word by word. Classes:
 {classes}.
@@ -66,11 +67,15 @@ Speech emotion recognition from audio and text aligned word by word. Classes:
 ```python
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 
-recognizer = EmotionRecognizer.from_hparams("{folder}")
+recognizer = EmotionRecognizer.from_hparams("{source}")
 prediction = recognizer.classify_file("speech.wav", transcript="the spoken words")
 print(prediction.label, prediction.probabilities)
 ```
+"""
 
+CARD_TEXT = (
+    CARD_HEAD
+    + """
 | | |
 |---|---|
 | training data | {n_train} utterances of {corpus}, {protocol} |
@@ -88,6 +93,7 @@ decisions about people.
 Frozen pretrained encoders are not part of this folder. They are loaded by the names
 in `{settings}`.
 """
+)
 
 
 def prediction_settings(settings: Settings, temperature: float) -> str:
@@ -154,7 +160,9 @@ def write_card(
 ) -> str:
     """Return the model card of a fold in Markdown, from its ``result.json``."""
     return CARD_TEXT.format(
-        name=settings.name,
+        license="",
+        title=f"{settings.name}, {corpus.name}, fold {result['fold']}",
+        source=MODEL,
         corpus=corpus.name,
         classes=", ".join(corpus.classes),
         protocol=settings.plain()["preparation"]["protocol"],
@@ -164,6 +172,5 @@ def write_card(
             f"{name} {recall:.2f}" for name, recall in result["recall"].items()
         ),
         settings=SETTINGS,
-        folder=MODEL,
-        **{key: result[key] for key in ("fold", "n_train", "n_test")},
+        **{key: result[key] for key in ("n_train", "n_test")},
     )

@@ -13,7 +13,7 @@ from speechbrain_can.runs.predictions import read_predictions
 from speechbrain_can.runs.summary import check_comparable
 
 
-def summarise_systems(
+def summarize_systems(
     results: pd.DataFrame, reference: str = REFERENCE
 ) -> pd.DataFrame:
     """Return mean, standard deviation and paired difference to a reference system.

@@ -125,7 +125,7 @@ def load_corpus(run: RunLayout, manifest: str) -> tuple[Path, Corpus]:
     for place in places:
         if folds_path(place, protocol).exists():
             corpus = Corpus.load(place, protocol)
-            if corpus.digest == manifest:
+            if corpus.fingerprint == manifest:
                 return place, corpus
     raise InputError(
         f"the prepared corpus of {run.folder} is missing or has changed. Searched "
@@ -136,7 +136,7 @@ def load_corpus(run: RunLayout, manifest: str) -> tuple[Path, Corpus]:
 def _leaks(prepared, corpus):
     path = leaks_path(prepared, corpus.protocol)
     known = read_json(path) if path.exists() else {}
-    if known.get("manifest") == corpus.digest:
+    if known.get("manifest") == corpus.fingerprint:
         return pd.DataFrame(known["leaks"])
     return find_leaks(corpus.utterances, corpus.folds, corpus.data_folder)
 

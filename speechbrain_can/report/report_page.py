@@ -10,7 +10,7 @@ from speechbrain_can.corpus.leakage import format_leaks
 from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.corpus.sentences import sentence_of
 from speechbrain_can.metrics.metrics import METRICS, confusion, recalls
-from speechbrain_can.report.comparison import summarise_systems
+from speechbrain_can.report.comparison import summarize_systems
 from speechbrain_can.report.data import Gathered
 from speechbrain_can.report.figures import (
     plot_calibration,
@@ -50,7 +50,7 @@ def page_content(
 ) -> dict:
     """Return the variables of the template."""
     corpus, results = gathered.corpus, gathered.results
-    report = build_report(summarise_systems(results, reference), corpus.name)
+    report = build_report(summarize_systems(results, reference), corpus.name)
     label = name_of(reference)
     return {
         "title": f"{corpus.name}, {corpus.protocol}",

@@ -14,7 +14,7 @@ from tabulate import tabulate
 from speechbrain_can.io.files import InputError, as_text, atomic_write
 from speechbrain_can.metrics.intervals import bootstrap_intervals
 from speechbrain_can.metrics.metrics import METRICS, evaluate
-from speechbrain_can.report.comparison import summarise_systems
+from speechbrain_can.report.comparison import summarize_systems
 from speechbrain_can.report.paper import (
     PAPER,
     PAPER_CORPUS,
@@ -231,7 +231,7 @@ def format_tables(
     reference: str,
 ) -> dict[str, str]:
     """Return all tables by file extension: ``csv``, ``md`` and ``tex``."""
-    summary = summarise_systems(results, reference)
+    summary = summarize_systems(results, reference)
     report = build_report(summary, corpus_name)
     seeds = ", ".join(map(str, sorted(results["seed"].unique())))
     label = name_of(reference)

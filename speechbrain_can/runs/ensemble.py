@@ -20,7 +20,7 @@ from speechbrain_can.runs.results import (
     write_result,
     write_summary,
 )
-from speechbrain_can.runs.summary import summarise
+from speechbrain_can.runs.summary import summarize
 
 
 def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
@@ -62,7 +62,7 @@ def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
             results,
             output.fold(number),
         )
-    summary = summarise(
+    summary = summarize(
         output,
         {
             "model": name,

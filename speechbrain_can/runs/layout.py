@@ -47,7 +47,7 @@ class FoldLayout:
 
     @property
     def finished(self) -> bool:
-        """Whether the fold is finished."""
+        """True if the fold is finished."""
         return self.result.exists()
 
     @property

@@ -31,7 +31,7 @@ def write_result(fold: FoldLayout, result: dict) -> None:
 
 
 def write_summary(run: RunLayout, summary: dict) -> None:
-    """Write ``results.json``, the result of ``summarise``, with a checksum."""
+    """Write ``results.json``, the result of ``summarize``, with a checksum."""
     _write_with_sum(run.results, summary)
 
 
@@ -171,9 +171,9 @@ def _gives(predictions: Path, result: dict) -> bool:
     )
 
 
-def check_same_manifest(results: list[dict], digest: str) -> None:
+def check_same_manifest(results: list[dict], fingerprint: str) -> None:
     """Raise an ``InputError`` if results used a different manifest or folds."""
-    others = [r["fold"] for r in results if r["manifest"] != digest]
+    others = [r["fold"] for r in results if r["manifest"] != fingerprint]
     if others:
         raise InputError(
             f"folds {', '.join(map(str, others))} were trained on a different "

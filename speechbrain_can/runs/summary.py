@@ -11,7 +11,7 @@ from speechbrain_can.runs.predictions import read_predictions
 from speechbrain_can.runs.results import finished_folds, read_provenance
 
 
-def summarise(run: RunLayout, description: dict) -> dict:
+def summarize(run: RunLayout, description: dict) -> dict:
     """Summarize the finished folds with mean and standard deviation per metric.
 
     ``description`` contains ``model``, ``corpus``, ``protocol`` and ``classes``. The

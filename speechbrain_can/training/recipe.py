@@ -30,7 +30,7 @@ from speechbrain_can.runs.results import (
     finished_folds,
     write_summary,
 )
-from speechbrain_can.runs.summary import format_table, summarise
+from speechbrain_can.runs.summary import format_table, summarize
 from speechbrain_can.settings.hparams import (
     NO_FOLD,
     Settings,
@@ -132,7 +132,7 @@ def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
             f"{len(corpus.classes)}: {', '.join(corpus.classes)}. Pass "
             f"--classes={len(corpus.classes)}."
         )
-    check_same_manifest(finished_folds(run), corpus.digest)
+    check_same_manifest(finished_folds(run), corpus.fingerprint)
     check_tables(run)
     strict = hparams.get("strict", False)
     run_on_main(
@@ -163,7 +163,7 @@ def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
     }
     # Folds may finish concurrently; the last one must include all of them.
     with FileLock(run.results_lock):
-        summary = summarise(run, description)
+        summary = summarize(run, description)
         write_summary(run, summary)
     print(format_table(summary, run))
     if last.attention_figure.exists():
@@ -204,12 +204,12 @@ def _check_leakage(
     path = leaks_path(folder, corpus.protocol)
     with FileLock(f"{path}.lock"):
         known = read_json(path) if path.exists() else {}
-        if known.get("manifest") != corpus.digest:
+        if known.get("manifest") != corpus.fingerprint:
             leaks = find_leaks(
                 corpus.utterances, corpus.folds, corpus.data_folder
             )
             known = {
-                "manifest": corpus.digest,
+                "manifest": corpus.fingerprint,
                 "leaks": leaks.to_dict("records"),
             }
             write_json(path, known)

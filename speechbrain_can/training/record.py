@@ -54,7 +54,7 @@ def record_fold(
         **calibration(*test, temperature),
         "n_test": len(true),
         "n_train": len(fold.parts["train"]),
-        "manifest": corpus.digest,
+        "manifest": corpus.fingerprint,
         "epochs": epochs,
         "tested_epoch": brain.tested_checkpoint.meta["epoch"],
         # in the order of METRICS

@@ -30,7 +30,7 @@ from speechbrain_can.alignment.words import Word
 from speechbrain_can.corpus.manifest import DATA_ROOT, Utterance
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import Corpus
-from speechbrain_can.corpus.recordings import LabelledRecording
+from speechbrain_can.corpus.recordings import LabeledRecording
 from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.settings.hparams import read_settings
 from speechbrain_can.training.brain import EmotionBrain
@@ -114,7 +114,7 @@ def noise_source(utterances, folder):
     """Return the corpus of noise with the words that are already known."""
     words = {row.utterance_id: row.words for row in utterances}
     recordings = [
-        LabelledRecording(
+        LabeledRecording(
             utterance_id=row.utterance_id,
             wav=f"wav/{row.utterance_id}.wav",
             emotion=row.emotion,

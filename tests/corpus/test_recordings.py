@@ -11,7 +11,7 @@ from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.corpus.manifest import read_manifest
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
-from speechbrain_can.corpus.recordings import LabelledRecording
+from speechbrain_can.corpus.recordings import LabeledRecording
 
 
 class Counting(EqualSegments):
@@ -48,7 +48,7 @@ def corpus(tmp_path):
 
 
 def recording(name, transcript="So what?", **known):
-    return LabelledRecording(
+    return LabeledRecording(
         utterance_id=name,
         wav=f"{name}.wav",
         emotion="ang" if name in "ace" else "sad",
@@ -168,7 +168,7 @@ def test_unexpected_errors_skip_one_recording(corpus):
         [
             recording("a", "odd"),
             recording("b"),
-            LabelledRecording(
+            LabeledRecording(
                 long, str(corpus / "x.wav"), "ang", transcript="so", speaker="x"
             ),
             recording("c"),

@@ -86,10 +86,10 @@ def test_front_end_frames_match_their_positions(name, tiny):
     waveform[1, 0, 8010] = 1.0
     frames = torch.nn.Sequential(*convolutions)(waveform)
     (touched,) = (frames[0] - frames[1]).abs().sum(0).nonzero(as_tuple=True)
-    centres = hearing.first + hearing.hop * touched
+    centers = hearing.first + hearing.hop * touched
     reach = hearing.reach_samples / 2 / 16000
     assert len(touched) in (1, 2)
-    assert (centres - 8010 / 16000).abs().max() <= reach + 1e-6
+    assert (centers - 8010 / 16000).abs().max() <= reach + 1e-6
 
 
 def test_frozen_whisper_is_unchanged(tiny):

@@ -11,7 +11,7 @@ import time
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from helpers.recipes import RECIPES, ROOT, SMALL
+from helpers.recipes import RECIPES, ROOT, SMALL, copy_recipe
 
 from speechbrain_can.__main__ import main
 from speechbrain_can.commands.compare import split_arguments
@@ -24,13 +24,7 @@ CAN = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
     """Copy the recipe and add two systems, one of which cannot train."""
-    folder = tmp_path_factory.mktemp("recipe")
-    shutil.copytree(
-        RECIPES["IEMOCAP"],
-        folder,
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("results", "__pycache__"),
-    )
+    folder = copy_recipe(tmp_path_factory.mktemp("recipe"))
     own = folder / "hparams" / "own" / "wide.yaml"
     own.parent.mkdir()
     own.write_text("base: ../can.yaml\nhidden_size: 12\n")

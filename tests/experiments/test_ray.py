@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,20 +12,20 @@ import time
 import pytest
 import torch
 from click.testing import CliRunner
-from helpers.recipes import RECIPES, ROOT, SMALL, on, run
+from helpers.recipes import RECIPES, ROOT, SMALL, copy_recipe, on, run
 from helpers.training import assert_trained_once
 
 from speechbrain_can.__main__ import main
 from speechbrain_can.experiments.compare import plan_run
-from speechbrain_can.experiments.ray import threads_of
+from speechbrain_can.experiments.ray import RayOptions
 from speechbrain_can.experiments.search import spoiled_folds
 from speechbrain_can.settings.hparams import SettingsError, read_settings
 
 START = """
 import sys
-from speechbrain_can.experiments.ray import connected
+from speechbrain_can.experiments.ray import RayOptions, connected
 
-with connected(workers=2) as ray:
+with connected(RayOptions(workers=2)) as ray:
     print(ray.cluster_resources()["CPU"], flush=True)
     print(ray.get_runtime_context().gcs_address, flush=True)
     sys.stdin.read()
@@ -58,13 +57,7 @@ def address():
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
     """Copy the recipe and add a system that cannot train."""
-    folder = tmp_path_factory.mktemp("recipe")
-    shutil.copytree(
-        RECIPES["IEMOCAP"],
-        folder,
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("results", "__pycache__"),
-    )
+    folder = copy_recipe(tmp_path_factory.mktemp("recipe"))
     (folder / "hparams" / "broken.yaml").write_text("base: can.yaml\nlr: -1\n")
     return folder
 
@@ -262,8 +255,8 @@ def test_invalid_search_spaces(tmp_path, space, reason):
 
 
 def test_trials_share_the_threads_of_a_machine():
-    assert threads_of(2, None) == max(1, torch.get_num_threads() // 2)
-    assert threads_of(2, "auto") == 1
+    assert RayOptions(2).threads == max(1, torch.get_num_threads() // 2)
+    assert RayOptions(2, "auto").threads == 1
 
 
 def test_ray_address_requires_ray():

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import traceback
@@ -33,6 +34,17 @@ def load_module(path):
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+def copy_recipe(folder):
+    """Copy the recipe of IEMOCAP to a folder, to add custom files; return it."""
+    shutil.copytree(
+        RECIPES["IEMOCAP"],
+        folder,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("results", "__pycache__"),
+    )
+    return folder
 
 
 # hparams files of the paper's systems, and the models they build

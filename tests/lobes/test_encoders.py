@@ -196,17 +196,17 @@ def test_frames_equal_plain_loop(first):
     frames, counts = frames_of_words(segments, n_frames, first, hop)
     found = [part.tolist() for part in frames.split(counts.tolist())]
     for (start, end), inside in zip(segments.tolist(), found):
-        centres = [first + k * hop for k in range(n_frames)]
+        centers = [first + k * hop for k in range(n_frames)]
         expected = [
             k
-            for k, centre in enumerate(centres)
-            if start - 1e-9 <= centre < end - 1e-9
+            for k, center in enumerate(centers)
+            if start - 1e-9 <= center < end - 1e-9
         ]
         if expected:
             assert inside == expected
         else:
             (k,) = inside
-            distances = [abs(c - (start + end) / 2) for c in centres]
+            distances = [abs(c - (start + end) / 2) for c in centers]
             assert distances[k] == pytest.approx(min(distances), abs=1e-9)
     assert found[-3:] == [[0, 1], [2], list(range(3, 60))]
 

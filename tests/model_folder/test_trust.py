@@ -318,7 +318,7 @@ def test_unrelated_files_are_reported(folder, file, content):
     with pytest.raises(InputError, match=str(folder)):
         EmotionRecognizer.from_hparams(folder)
     # also where nothing tells that it was changed
-    (folder / PACKED).write_bytes(own.replace(b"beside", b"besode"))
+    (folder / PACKED).write_bytes(own.replace(b'"files"', b'"fales"'))
     if file != PACKED:
         with pytest.raises(InputError, match=str(folder)):
             EmotionRecognizer.from_hparams(folder)

@@ -97,9 +97,9 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
     # der and la, then the end of the labels
     (labels / "08a01Wa.labsilb").write_text(text.replace("pen", "."))
     write_wav(emodb_release / "wav" / "09a01Wa.wav", 0.4, 22050)
-    as_labelled, _, _ = prepare()  # in the same folder, and then anew
+    as_labeled, _, _ = prepare()  # in the same folder, and then anew
     utterances, _, adjusted = prepare(canonical_text=True)
-    assert as_labelled["03a01Wa"].words[1] == Word("lo", 0.3, 0.6)
+    assert as_labeled["03a01Wa"].words[1] == Word("lo", 0.3, 0.6)
     assert utterances["03a01Wa"].words == [
         Word("der", 0.0, 0.3),
         Word("la", 0.3, 0.6),

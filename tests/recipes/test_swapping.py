@@ -1,10 +1,17 @@
 """Encoders selected in YAML and on the command line."""
 
-import shutil
-
 import pytest
 import torch
-from helpers.recipes import DDP, PAIRS, RECIPES, WHISPER, load_module, on, run
+from helpers.recipes import (
+    DDP,
+    PAIRS,
+    RECIPES,
+    WHISPER,
+    copy_recipe,
+    load_module,
+    on,
+    run,
+)
 from helpers.training import logged, overfit_one_batch
 
 from speechbrain_can.controlled.generator import SENTENCES, read_sentences
@@ -231,10 +238,7 @@ def test_swapping_encoders_keeps_other_modules(tmp_path, tiny):
 
 def test_other_features_in_yaml(controlled_corpus, tmp_path):
     """Sizes follow from the features in every system and in complete files."""
-    recipe = tmp_path / "recipe"
-    shutil.copytree(
-        RECIPES["IEMOCAP"], recipe, ignore=shutil.ignore_patterns("results")
-    )
+    recipe = copy_recipe(tmp_path / "recipe")
     for base in ("can", "audio_model", "multi_hop", "learned_alignment"):
         whole = recipe / "hparams" / f"whole_{base}.yaml"
         whole.write_text(read_settings(whole.with_name(f"{base}.yaml")).text)

@@ -14,7 +14,7 @@ from speechbrain_can.metrics.significance import (
     corrected_difference,
     paired_test,
 )
-from speechbrain_can.report.comparison import summarise_systems
+from speechbrain_can.report.comparison import summarize_systems
 from speechbrain_can.report.paper import PAPER
 from speechbrain_can.report.tables import (
     build_report,
@@ -60,7 +60,7 @@ def results(**systems):
 
 
 def test_mean_deviation_and_paired_interval():
-    summary = summarise_systems(results(can=CAN, text_model=TEXT))
+    summary = summarize_systems(results(can=CAN, text_model=TEXT))
     row = summary.loc["text_model"]
     mean = sum(TEXT) / 5
     assert row["WA mean"] == pytest.approx(mean)
@@ -101,9 +101,9 @@ def test_p_values_are_corrected_for_many_comparisons():
         "near": [0.49, 0.47, 0.5, 0.46, 0.49],
         "same": [0.5, 0.51, 0.49, 0.5, 0.505],
     }
-    summary = summarise_systems(results(**values))
+    summary = summarize_systems(results(**values))
     alone = {
-        name: summarise_systems(results(can=values["can"], other=v)).loc[
+        name: summarize_systems(results(can=values["can"], other=v)).loc[
             "other", "WA p"
         ]
         for name, v in values.items()
@@ -122,7 +122,7 @@ def test_p_values_are_corrected_for_many_comparisons():
 
 def test_differences_without_variance_are_not_tested():
     other = [value - 0.02 for value in CAN]
-    summary = summarise_systems(results(can=CAN, other=other))
+    summary = summarize_systems(results(can=CAN, other=other))
     row = summary.loc["other"]
     assert row["WA difference"] == pytest.approx(-0.02)
     assert math.isnan(row["WA p"]) or row["WA p"] > 0
@@ -191,7 +191,7 @@ def test_one_fold_is_compared_utterance_by_utterance(tmp_path):
         wa = sum(right) / 40
         rows.append((system, 1, 0, wa, wa, wa, 40, 160, "m", path))
     table = pd.DataFrame(rows, columns=results(can=CAN).columns)
-    summary = summarise_systems(table)
+    summary = summarize_systems(table)
     row = summary.loc["other"]
     assert row["WA difference"] == pytest.approx(8 / 40)
     assert row["WA p"] == pytest.approx(stats.binomtest(2, 12).pvalue)
@@ -207,10 +207,10 @@ def test_unequal_folds_and_seeds_are_refused():
     with pytest.raises(
         InputError, match="text_model has no .* seed 1, fold 2 and 2 more"
     ):
-        summarise_systems(table)
+        summarize_systems(table)
     other_seed = results(text_model=TEXT).assign(seed=2)
     with pytest.raises(InputError, match="can has no .* seed 2, fold 0"):
-        summarise_systems(
+        summarize_systems(
             pd.concat([results(can=CAN, text_model=TEXT), other_seed])
         )
 
@@ -219,7 +219,7 @@ def test_missing_seeds_are_reported():
     again = results(can=CAN[:1], text_model=TEXT[:1]).assign(seed=2)
     table = pd.concat([results(can=CAN, text_model=TEXT), again])
     with pytest.raises(InputError, match="can has no .* seed 2, fold 1"):
-        summarise_systems(table)
+        summarize_systems(table)
     assert set(common_folds(table)["fold"]) == {0}
     assert len(common_folds(table)) == 4
 
@@ -227,7 +227,7 @@ def test_missing_seeds_are_reported():
 def test_fold_value_is_mean_over_seeds():
     again = results(can=CAN, text_model=[0.9] * 5).assign(seed=2)
     table = pd.concat([results(can=CAN, text_model=TEXT), again])
-    row = summarise_systems(table).loc["text_model"]
+    row = summarize_systems(table).loc["text_model"]
     folds = [(value + 0.9) / 2 for value in TEXT]
     assert row["WA mean"] == pytest.approx(sum(folds) / 5)
     differences = [a - b for a, b in zip(folds, CAN)]
@@ -236,7 +236,7 @@ def test_fold_value_is_mean_over_seeds():
 
 
 def test_another_reference():
-    summary = summarise_systems(
+    summary = summarize_systems(
         results(can=CAN, text_model=TEXT), reference="text_model"
     )
     assert summary.loc["can", "WA difference"] == pytest.approx(0.04)
@@ -254,7 +254,7 @@ def test_order_of_systems():
     systems = {system for rows in PAPER.values() for system in rows}
     values = dict.fromkeys(sorted(systems), CAN)
     report = build_report(
-        summarise_systems(results(mine=TEXT, **values)), "EmoDB"
+        summarize_systems(results(mine=TEXT, **values)), "EmoDB"
     )
     assert report["hparams"].tolist() == [
         *["text_model.yaml", "audio_model.yaml", "multi_hop.yaml"],
@@ -270,7 +270,7 @@ def test_order_of_systems():
 
 
 def test_scores_of_the_paper_only_for_iemocap():
-    summary = summarise_systems(results(can=CAN, text_model=TEXT, mine=TEXT))
+    summary = summarize_systems(results(can=CAN, text_model=TEXT, mine=TEXT))
     for corpus in ("EmoDB", "controlled corpus (IEMOCAP layout)"):
         text = format_report(build_report(summary, corpus), corpus, "github")
         assert "paper" not in text and ".579" not in text
@@ -292,17 +292,17 @@ def test_scores_of_the_paper():
 
 def test_seeds_are_counted():
     table = pd.concat([results(can=CAN), results(can=CAN).assign(seed=2)])
-    report = build_report(summarise_systems(table), "EmoDB")
+    report = build_report(summarize_systems(table), "EmoDB")
     assert "| 5 x 2 seeds |" in format_report(report, "", "github")
 
 
 def test_single_system_has_no_comparison():
-    report = build_report(summarise_systems(results(mine=CAN), "mine"), "EmoDB")
+    report = build_report(summarize_systems(results(mine=CAN), "mine"), "EmoDB")
     assert "mine's" not in format_report(report, "", "github", "mine")
 
 
 def test_difference_of_equal_systems():
-    summary = summarise_systems(results(can=CAN, no_align_loss=CAN))
+    summary = summarize_systems(results(can=CAN, no_align_loss=CAN))
     text = format_report(build_report(summary, "EmoDB"), "", "github")
     assert "+.000 [+.000, +.000]" in text
 
@@ -427,7 +427,7 @@ def test_speakers_that_differ_widen_the_interval():
 def test_runs_of_different_preparations_are_not_compared():
     other = results(text_model=TEXT).assign(manifest="another")
     with pytest.raises(InputError, match="different preparations"):
-        summarise_systems(pd.concat([results(can=CAN), other]))
+        summarize_systems(pd.concat([results(can=CAN), other]))
 
 
 @pytest.mark.attack

@@ -7,7 +7,7 @@ from speechbrain_can.io.files import InputError
 from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.predictions import write_predictions
 from speechbrain_can.runs.results import check_same_manifest, finished_folds
-from speechbrain_can.runs.summary import format_table, summarise
+from speechbrain_can.runs.summary import format_table, summarize
 
 DESCRIPTION = {
     "model": "can",
@@ -71,7 +71,7 @@ def test_summary_over_folds(tmp_path):
     for fold, wa in ((10, 0.7), (0, 0.5), (2, 0.6)):
         write_fold(tmp_path, fold, wa, wa / 2)
     (tmp_path / "fold_3").mkdir()  # begun, not finished
-    summary = summarise(RunLayout(tmp_path), DESCRIPTION)
+    summary = summarize(RunLayout(tmp_path), DESCRIPTION)
     assert [fold["fold"] for fold in finished_folds(RunLayout(tmp_path))] == [
         0,
         2,
@@ -92,7 +92,7 @@ def test_summary_over_folds(tmp_path):
 
 def test_one_fold_has_no_deviation(tmp_path):
     write_fold(tmp_path, 1, 0.5, 0.4)
-    summary = summarise(RunLayout(tmp_path), DESCRIPTION)
+    summary = summarize(RunLayout(tmp_path), DESCRIPTION)
     assert summary["WA"] == {"mean": 0.5, "std": None}
     assert format_table(summary, RunLayout(tmp_path)).endswith(
         "WA 0.500\nUA 0.400\nmacro-F1 0.400"

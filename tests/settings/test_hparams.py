@@ -403,7 +403,7 @@ def test_extra_requirements(name):
 
 
 def test_train_is_the_same_file_in_every_recipe():
-    """What is specific to a corpus is named in YAML."""
+    """YAML names everything that is specific to a corpus."""
     paths = sorted((ROOT / "recipes").glob("*/*/train.py"))
     assert len(paths) >= len(RECIPES)
     (text,) = {path.read_text(encoding="utf-8") for path in paths}

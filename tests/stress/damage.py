@@ -187,7 +187,7 @@ def _rate(factor):
     return damage
 
 
-def _labelled(label):
+def _labeled(label):
     def damage(release, name, draw):
         path = FILES["labels"](release, name)
         line = f"[6.2901 - 8.2357]\t{name}\t{label}\t[2.5, 2.5, 2.5]\n"
@@ -253,7 +253,7 @@ DAMAGES = {
     "audio: rate halved": _rate(0.5),
     "audio: rate doubled": _rate(2),
     "audio: rate of 1 Hz": _rate(1 / 16000),
-    "label: twice": _labelled("ang"),
+    "label: twice": _labeled("ang"),
     "label: unknown": _replaced("joy"),
     "label: of no class": _replaced("xxx"),
     "label: empty": _replaced(""),
@@ -281,7 +281,7 @@ def _prepared(iemocap_prepare, release, folder):
     return read_manifest(folder / "manifest.csv"), listed
 
 
-def _is_labelled(release, name):
+def _is_labeled(release, name):
     path = FILES["labels"](release, name)
     return path.is_file() and name.encode() in path.read_bytes()
 
@@ -311,7 +311,7 @@ def judge(iemocap_prepare, release, folder, whole, names):
         signal.alarm(0)
     for name, row in whole.items():
         # what has neither a recording nor a label is in no corpus
-        known = release.wav(name).is_file() or _is_labelled(release, name)
+        known = release.wav(name).is_file() or _is_labeled(release, name)
         if name not in found and name not in listed["skipped"] and known:
             return "silent", f"{name} is gone"
     if set(found) != set(whole):

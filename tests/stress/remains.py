@@ -34,7 +34,11 @@ KINDS = {
 # by their folder; what is drawn or logged is read by people alone
 FILES = (
     *("prepared/manifest.csv", "prepared/folds_*.csv", "prepared/corpus.json"),
-    *("prepared/digests.json", "prepared/leaks_*.json", "prepared/skipped.csv"),
+    *(
+        "prepared/checksums.json",
+        "prepared/leaks_*.json",
+        "prepared/skipped.csv",
+    ),
     *("features/*/frames.f32", "features/*/index.npz", "hyperparams.yaml"),
     *("results.json", "fold_1/result.json", "fold_1/predictions.csv"),
     *("fold_1/valid_predictions.csv", "fold_1/attention.csv"),

@@ -2,14 +2,13 @@
 
 import csv
 import os
-import shutil
 import signal
 import subprocess
 import time
 
 import pytest
 import torch
-from helpers.recipes import DDP, RECIPES, command, on, read_predictions, run
+from helpers.recipes import DDP, command, copy_recipe, on, read_predictions, run
 from helpers.training import logged
 
 from speechbrain_can.corpus.fold_lists import read_folds, write_folds
@@ -109,10 +108,7 @@ def odd_folds(controlled_corpus, tmp_path_factory):
 
 
 def test_two_processes_train_as_one(controlled_corpus, odd_folds, tmp_path):
-    recipe = tmp_path / "recipe"
-    shutil.copytree(
-        RECIPES["IEMOCAP"], recipe, ignore=shutil.ignore_patterns("results")
-    )
+    recipe = copy_recipe(tmp_path / "recipe")
     # Adam would hide a wrong scale of the gradients and amplify rounding
     (recipe / "hparams" / "sgd.yaml").write_text(
         "base: can.yaml\nopt_class: !name:torch.optim.SGD\n    lr: !ref <lr>\n"

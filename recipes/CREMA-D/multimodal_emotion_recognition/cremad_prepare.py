@@ -8,7 +8,7 @@ from pathlib import Path
 
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
-from speechbrain_can.corpus.recordings import LabelledRecording
+from speechbrain_can.corpus.recordings import LabeledRecording
 
 EMOTIONS = {
     "ANG": "ang",
@@ -82,7 +82,7 @@ def list_recordings(folder):
             skipped.append((path.stem, reason))
             continue
         recordings.append(
-            LabelledRecording(
+            LabeledRecording(
                 utterance_id=path.stem,
                 wav=f"AudioWAV/{path.name}",
                 emotion=EMOTIONS[match["emotion"]],

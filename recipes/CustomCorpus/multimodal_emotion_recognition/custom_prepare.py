@@ -5,7 +5,7 @@ from pathlib import Path
 from speechbrain_can.corpus.manifest import COLUMNS
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
-from speechbrain_can.corpus.recordings import LabelledRecording
+from speechbrain_can.corpus.recordings import LabeledRecording
 from speechbrain_can.io.tables import read_table
 
 NEEDED = ("wav", "emotion", "speaker")
@@ -78,7 +78,7 @@ def list_recordings(path):
             )
         seen[name] = line
         recordings.append(
-            LabelledRecording(
+            LabeledRecording(
                 utterance_id=name,
                 wav=row["wav"],
                 emotion=row["emotion"],

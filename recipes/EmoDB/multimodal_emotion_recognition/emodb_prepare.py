@@ -24,7 +24,7 @@ from speechbrain_can.alignment.words import (
 )
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
-from speechbrain_can.corpus.recordings import LabelledRecording
+from speechbrain_can.corpus.recordings import LabeledRecording
 
 VERSION = 3  # corpora prepared by other versions are prepared again
 UNITS = ("syllables", "words")
@@ -158,7 +158,7 @@ def list_recordings(folder):
             skipped.append((path.stem, reason))
             continue
         recordings.append(
-            LabelledRecording(
+            LabeledRecording(
                 utterance_id=path.stem,
                 wav=f"wav/{path.name}",
                 emotion=EMOTIONS[match["emotion"]],

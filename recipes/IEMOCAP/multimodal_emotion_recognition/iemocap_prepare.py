@@ -11,7 +11,7 @@ from pathlib import Path
 from speechbrain.utils.logger import get_logger
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
-from speechbrain_can.corpus.recordings import LabelledRecording
+from speechbrain_can.corpus.recordings import LabeledRecording
 from speechbrain_can.io.files import decode
 
 logger = get_logger(__name__)
@@ -183,7 +183,7 @@ def as_recording(utterance_id, session, emotion, transcript):
     """
     dialog, _, turn = utterance_id.rpartition("_")
     folder = f"{session.name}/sentences"
-    return LabelledRecording(
+    return LabeledRecording(
         utterance_id=utterance_id,
         wav=f"{folder}/wav/{dialog}/{utterance_id}.wav",
         emotion=emotion,

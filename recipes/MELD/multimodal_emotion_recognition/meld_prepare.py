@@ -7,7 +7,7 @@ from pathlib import Path
 
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
-from speechbrain_can.corpus.recordings import LabelledRecording
+from speechbrain_can.corpus.recordings import LabeledRecording
 from speechbrain_can.io.tables import read_table
 
 EMOTIONS = {
@@ -84,7 +84,7 @@ def list_recordings(folder):
                 )
                 continue
             recordings.append(
-                LabelledRecording(
+                LabeledRecording(
                     utterance_id=name,
                     wav=wav,
                     emotion=EMOTIONS[row["Emotion"]],

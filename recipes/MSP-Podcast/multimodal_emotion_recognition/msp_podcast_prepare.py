@@ -7,7 +7,7 @@ from pathlib import Path
 
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
-from speechbrain_can.corpus.recordings import LabelledRecording
+from speechbrain_can.corpus.recordings import LabeledRecording
 from speechbrain_can.io.files import decode
 from speechbrain_can.io.tables import read_table
 
@@ -82,7 +82,7 @@ def list_recordings(folder):
         alignment = f"ForceAligned/{name}.TextGrid"
         text = folder / "Transcripts" / f"{name}.txt"
         recordings.append(
-            LabelledRecording(
+            LabeledRecording(
                 utterance_id=name,
                 wav=f"Audios/{row['FileName']}",
                 emotion=EMOTIONS[label],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
-from speechbrain_can.corpus.recordings import LabelledRecording
+from speechbrain_can.corpus.recordings import LabeledRecording
 
 EMOTIONS = {
     "01": "neu",
@@ -74,7 +74,7 @@ def list_recordings(folder):
             skipped.append((path.stem, "the recording is sung"))
         else:
             recordings.append(
-                LabelledRecording(
+                LabeledRecording(
                     utterance_id=path.stem,
                     wav=path.relative_to(folder).as_posix(),
                     emotion=EMOTIONS[match["emotion"]],
