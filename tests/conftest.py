@@ -18,10 +18,10 @@ from playwright.sync_api import sync_playwright
 
 from speechbrain_can.alignment.words import Word
 
-# No test needs the network; the hub's library reads this when it is imported.
+# No test needs the network. The hub library reads this variable on import.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# Programs, run by the tests beside them, and sources of what goes upstream.
+# Scripts that other tests run, and sources of the upstream contribution
 collect_ignore_glob = [
     "benchmarks/[!t]*.py",
     "benchmarks/training.py",
@@ -29,7 +29,7 @@ collect_ignore_glob = [
     "upstream/contribution/*",
 ]
 
-# Of files side by side, those that take longest begin.
+# With parallel workers, the slowest files start first.
 LONGEST = ("test_ray.py", "test_runs.py", "test_kills.py", "test_benchmarks.py")
 
 

@@ -131,7 +131,7 @@ def test_custom_module_examples(name, recipe, controlled_corpus, tmp_path):
         recipe=recipe,
     )
     assert f"{name} on controlled corpus" in printed
-    # the fusion says where it looked; the mean is equal for every word
+    # the attention of MeanFusion is uniform
     if name == "my_fusion":
         table = tmp_path / "results" / "fold_0" / "attention.csv"
         with open(table, newline="") as stream:
@@ -275,5 +275,5 @@ def test_commands_name_what_is_there(page):
         options = {p.name for c in main.commands.values() for p in c.params}
         options |= {field.name for field in fields(RunOptions)}
         options |= {"part", "format"}
-        options |= {"nproc_per_node"}  # torchrun's
+        options |= {"nproc_per_node"}  # option of torchrun
         assert key in options or f"{key}:" in known, key

@@ -42,7 +42,7 @@ def test_audit_messages():
     assert judge("x", [sound])[1] == 0
     text, status = judge("x", [sound, bad, unknown])
     assert status == 1 and "torch 2.0: CVE-1, mended in 2.1" in text
-    # what was not looked up is never said to be sound
+    # packages that could not be checked are reported
     text, status = judge("x", [sound, unknown])
     assert status == 2 and "tqdm" in text
     for nothing in (None, [], [unknown]):

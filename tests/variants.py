@@ -39,7 +39,7 @@ def instructions(aten: str, onednn: str, mkl: str) -> Dict[str, str]:
 
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-# idle threads must not take the cores that the others need
+# idle threads must not occupy cores
 FOUR_THREADS = {"OMP_NUM_THREADS": "4", "OMP_WAIT_POLICY": "passive"}
 AVX2 = instructions("avx2", "AVX2", "AVX2")
 BASELINE = instructions("default", "SSE41", "SSE4_2")

@@ -59,7 +59,7 @@ def test_every_utterance_is_aligned_closely(align, spoken):
         found = align(waveform, " ".join(texts(words)))
         assert texts(found) == texts(words)
         errors += [abs(f.start - w.start) for f, w in zip(found, words)]
-    # 96% on a hundred others; chance is far below
+    # 96% on a hundred other utterances; chance is far lower
     assert np.mean(np.array(errors) <= 0.05 + 1e-6) > 0.9
 
 
@@ -147,7 +147,7 @@ def test_unalignable_transcripts(align, transcript, message):
     noise = 0.1 * torch.randn(16000)
     with pytest.raises(AlignmentError, match=message):
         align(noise, transcript)
-    # and the next one can
+    # the next transcript can be aligned
     assert align._decoder(0) is not None
 
 
@@ -257,7 +257,7 @@ def test_pocketsphinx_transcribes(align, spoken):
         heard = texts(transcribe(waveform))
         right += len(set(heard) & set(texts(words)))
         total += len(set(texts(words)))
-    assert right / total > 0.2  # by chance it would be next to nothing
+    assert right / total > 0.2  # chance is close to 0
     waveform, words = spoken[0]
     assert transcribe_words(waveform, transcribe) == transcribe(waveform)
 
@@ -299,7 +299,7 @@ def test_find_words(align, spoken):
     text = " ".join(texts(words))
     given = find_words(waveform, 16000, alignment=words)
     assert (given.words, given.aligned_by) == (words, "given")
-    # a pause at the end closes the utterance, else it ends with the audio
+    # the utterance ends with a final pause, or otherwise with the audio
     assert given.end == len(waveform) / 16000
     last = words[-1].end
     closed = [*words, Word("<sil>", last, last + 0.02)]
@@ -311,7 +311,7 @@ def test_find_words(align, spoken):
     assert placed.end == len(waveform) / 16000
     heard = find_words(waveform, 16000, align, Told(words))
     assert heard.aligned_by == "told, pocketsphinx"
-    # at another rate it is resampled for who listens
+    # audio at another sample rate is resampled for the recognizer
     equal = find_words(waveform, 8000, EqualSegments(), transcript=text)
     assert equal.words[-1].end == pytest.approx(len(waveform) / 8000)
     with pytest.raises(

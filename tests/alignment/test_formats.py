@@ -32,7 +32,7 @@ def timed(text="word", score=None):
     ]
 
 
-# as each tool writes it
+# files as each tool writes them
 JSON = {
     "whisperX": {
         "segments": [

@@ -10,7 +10,7 @@ from speechbrain_can.alignment.words import (
     tile_words,
 )
 
-# Table 1 of the paper, as it reads where it is not garbled.
+# Table 1 of the paper, except for its garbled cells
 TABLE_1 = [
     (0, 51, "<s>"),
     (52, 75, "i"),
@@ -97,7 +97,7 @@ def test_xlabel(tmp_path):
         "<sil>",
         "ten",
     ]
-    # a time is where its label starts
+    # times are starts of labels
     assert rows[0] == Word("tü", 0.08008, 0.244195)
     assert rows[4] == Word("ten", 0.5, 0.6)
 

@@ -121,7 +121,7 @@ def test_words_are_a_compact_list():
     assert words[2] == plain[2] and words[-1] == plain[-1]
     assert words[1:4] == plain[1:4] and words != plain[1:]
     assert all(type(word.start) is float for word in words)
-    # the same text is the same object, in any utterance
+    # equal texts share one object, also across utterances
     others = Words([Word("".join(["word", "1"]), 0.0, 1.0)])
     assert others.texts[0] is words.texts[1]
     assert texts_of(words) == texts_of(plain) == tuple(w.text for w in plain)

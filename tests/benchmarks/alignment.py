@@ -71,7 +71,7 @@ class Merged:
     def __call__(self, words):
         self.synthesizer.speak(words, "en-us", 50, 300, np.zeros(len(words)))
         marks = [*self.synthesizer._marks, np.inf]
-        # it marks them where the next one starts
+        # such words are marked at the start of the next one
         return [i > 0 and marks[i] == marks[i + 1] for i in range(len(words))]
 
 

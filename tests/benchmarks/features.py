@@ -93,7 +93,7 @@ def run(threads, quick):
     n_frames = sum(
         len(frames) for frames, _ in compute_features.batch(*zip(*utterances))
     )
-    # as many frames, windowed and laid out already, in pieces as large
+    # the same number of windowed frames, in chunks of the same size
     framed = torch.randn(n_frames, compute_features.window_samples).split(
         compute_features.CHUNK
     )

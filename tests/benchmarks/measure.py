@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.utils.benchmark import Timer
 
-HOP = 0.01  # seconds a frame
+HOP = 0.01  # seconds per frame
 
 
 class Row(NamedTuple):

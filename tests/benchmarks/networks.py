@@ -20,7 +20,7 @@ from speechbrain_can.settings.hparams import read_settings
 from speechbrain_can.settings.run_options import lstm_runs_in
 
 RATE = 16000
-# of wav2vec2-base
+# layers and features of wav2vec2-base
 LAYERS, HIDDEN = 13, 768
 
 
@@ -132,7 +132,7 @@ def run(threads, quick):
     torch.manual_seed(0)
     min_run_time = 0 if quick else 3
     batch = draw_utterances(2 if quick else 64)
-    # Of like lengths, as a sampler would choose them: little padding.
+    # Similar lengths, as from a bucketing sampler, need little padding.
     few = sorted(batch, key=lambda utterance: len(utterance[0]))
     few = few[len(few) // 2 - 1 :][: 2 if quick else 8]
     can = Predictor()

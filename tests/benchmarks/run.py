@@ -22,7 +22,7 @@ from speechbrain_can.io.files import atomic_write, write_json
 from speechbrain_can.training.brain import keep_freed_memory
 from speechbrain_can.training.environment import processor_name
 
-# About what the early stopping of CAN takes on the controlled corpora.
+# Typical number of epochs of CAN with early stopping on the controlled corpora
 EPOCHS = 40
 SIZES = (100, 750, 2500, 7486, 10000)
 PACKAGES = "torch torchaudio speechbrain librosa opensmile transformers".split()
@@ -145,7 +145,7 @@ def check_points(rows, equal, memory, growth, bf16):
     point(
         f"3 ten folds of {EPOCHS} epochs at {largest['utterances']} utterances, "
         "from that epoch",
-        # eight tenths train; a tenth validates, forward alone
+        # 80% are trained on; 10% are validated on, forward pass only
         10 * EPOCHS * (0.8 + 0.1 / 3) * largest["epoch"] / 3600,
         12,
         at_least=False,
@@ -214,7 +214,7 @@ def check_points(rows, equal, memory, growth, bf16):
         1e-5,
         at_least=False,
     )
-    if bf16 is not None:  # the processor has it
+    if bf16 is not None:  # supported by the processor
         point(
             "6 --precision=bf16: difference of the logits, x the largest",
             bf16,
@@ -260,7 +260,7 @@ def main():
     )
     options = parser.parse_args()
     machine = describe_machine(options.threads)
-    keep_freed_memory()  # as in training; all cases have it alike
+    keep_freed_memory()  # as in training, for all cases
     torch.set_num_threads(options.threads)
     encoder_rows, equal = encoders.run(options.threads, options.quick)
     feature_rows, memory = features.run(options.threads, options.quick)

@@ -21,7 +21,7 @@ from tabulate import tabulate
 from speechbrain_can.features.cache import FRAMES, FeatureCache
 
 PER_SHARD = 2000  # utterances
-BUFFER = 5000  # utterances that are shuffled at a time
+BUFFER = 5000  # utterances in the shuffle buffer
 
 
 def write_shards(store, ids, folder):

@@ -296,7 +296,7 @@ def test_tables_cannot_leave_their_folder(model, utterances, tmp_path):
 
 @pytest.mark.attack
 def test_large_and_long_files_are_skipped(model, tmp_path):
-    # hours of silence in a few kilobytes, but for its first second
+    # hours of silence in a few kilobytes, after one second of noise
     samples = np.zeros(16000 * 3600, dtype=np.float32)
     samples[:16000] = np.random.default_rng(0).normal(size=16000) / 10
     bomb = tmp_path / "bomb.flac"

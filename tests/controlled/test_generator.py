@@ -136,7 +136,7 @@ def test_equalize():
 
 
 def test_merged_words_share_their_time():
-    # "in the" is spoken as one: "the" is marked where "house" starts
+    # "in the" is spoken as one word: "the" is marked at the start of "house"
     starts = _share_merged(["in", "the", "house"], [0, 1000, 1000], 2000)
     assert starts.tolist() == [0, 400, 1000]
     starts = _share_merged(["the", "house"], [0, 0], 800)

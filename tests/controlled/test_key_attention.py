@@ -76,7 +76,7 @@ def test_folds_are_the_unit_of_the_interval():
     ]
     # differences of .3 and .05 in two folds: t at .975 with 1 degree is 12.706
     text = format_key_attention({"text": [table[:1], table[1:]]}, 0.125)
-    # and half of it per fold is 1/2 of a variance, with an eighth beside it
+    # corrected variance: 1/2 for two folds plus 1/8 for shared training data
     margin = 12.706 * math.sqrt((1 / 2 + 1 / 8) * 0.25**2 / 2)
     assert f"[{0.175 - margin:+.3f}, {0.175 + margin:+.3f}]" in text
     assert "key is not the longest: 1" in text

@@ -31,7 +31,7 @@ def leaks(tmp_path):
     utterances = {}
     for name, text in SENTENCES.items():
         wav = tmp_path / f"{name}.wav"
-        # a and c are the same file under two names
+        # a and c are the same file with different names
         wav.write_bytes(b"same" if name in "ac" else f"of {name}".encode())
         utterances[name] = replace(
             utterance(
@@ -58,14 +58,14 @@ def share(leaks, kind, part, other, fold=0):
 def test_leakage_between_sets(leaks):
     assert share(leaks, "speaker", "test", "train") == 0
     assert share(leaks, "dialog", "test", "train") == 1
-    # punctuation and case do not count, short sentences neither
+    # punctuation, case and short sentences are ignored
     assert share(leaks, "sentence", "test", "valid") == 0.5
     assert share(leaks, "sentence", "test", "train") == 0
     assert share(leaks, "near-duplicate sentence", "test", "train") == 0.5
     assert share(leaks, "near-duplicate sentence", "valid", "train") == 0.5
     assert share(leaks, "audio file", "test", "train") == 0.5
     assert share(leaks, "audio file", "test", "valid") == 0
-    # nothing is known of sessions
+    # sessions are unknown
     assert "session" not in set(leaks["kind"])
 
 
@@ -73,7 +73,7 @@ def test_the_table_has_means_and_the_worst_fold(leaks):
     table = format_leaks(leaks).splitlines()
     assert "test and training" in table[0]
     (row,) = [line for line in table if line.startswith("audio file")]
-    # a and c are tested in folds 0 and 2, and c trains in fold 0 alone
+    # a and c are tested in folds 0 and 2; c is trained on only in fold 0
     assert row.split()[2:] == [
         *("16.7%", "(50.0%)"),
         *("16.7%", "(50.0%)"),

@@ -287,7 +287,7 @@ def scripts():
                     speaker=session + talker,
                     dialog=f"{session}_script",
                     scripted=True,
-                    # read with a slip
+                    # read with an error
                     transcription=text + ("." if talker == "F" else "s!"),
                 )
                 name = f"Ses0{session}_{talker}_i{i}"
@@ -312,7 +312,7 @@ def test_no_scripted_sentence_is_in_two_parts(protocol):
     for fold in range(n_folds):
         said = [
             {
-                # the slip is nearly the same sentence
+                # the misread sentence is a near-duplicate
                 sentence_of(utterances[name]).rstrip("s")
                 for name in names
                 if utterances[name].scripted
@@ -337,7 +337,7 @@ def test_improvised_scripted_sentences_stay_together():
     utterances["free"] = utterance(
         "free", scripted=False, transcription=text, dialog="1_impro0"
     )
-    # said by chance, as two words are
+    # two words may be repeated by chance
     for name, scripted in (("yes", True), ("no", False)):
         utterances[name] = utterance(
             name, scripted=scripted, transcription="Oh yes!", dialog="1_impro0"
@@ -423,7 +423,7 @@ def test_a_fold_list(tmp_path):
     folds = {n: FoldAssignment(i, (i + 1) % 3) for i, n in enumerate("abc")}
     path = tmp_path / "folds.csv"
     write_folds(path, folds)
-    # d is used by no fold
+    # no fold uses d
     assert make_folds(f"file:{path}", utterances, seed=1) == folds
     with pytest.raises(InputError, match="not in the manifest, for example c"):
         make_folds(f"file:{path}", {n: utterances[n] for n in "abd"}, seed=1)

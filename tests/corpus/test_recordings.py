@@ -103,7 +103,7 @@ def test_interrupted_preparation_resumes(corpus):
     rows = prepare(corpus, recordings, first)
     assert len(first.asked) == 5
     words = corpus.parent / "prepared" / "words"
-    # stopped before it was done, one word corrected by hand
+    # interrupted, with one word corrected by hand
     (corpus.parent / "prepared" / "corpus.json").unlink()
     (words / "e.json").unlink()
     content = json.loads((words / "a.json").read_text())
@@ -176,7 +176,7 @@ def test_unexpected_errors_skip_one_recording(corpus):
         Breaking(),
     )
     assert set(rows) == {"b", "c", long}
-    # an absolute path stays one
+    # absolute paths are kept
     assert rows[long].wav == str(corpus / "x.wav")
     skipped = (corpus.parent / "prepared" / "skipped.csv").read_text()
     assert "RuntimeError: nobody thought of this" in skipped

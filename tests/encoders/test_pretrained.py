@@ -59,7 +59,7 @@ def test_cached_layers_equal_front_end(name, tiny):
     assert stored_counts.tolist() == [1, 1, 1]
     samples, sample_counts = SegmentSamples()(waveform, segments)
     frames = PretrainedFrames(front_end(tiny, name), freeze=True).train()
-    # The utterance is what its segments cover.
+    # The utterance ends with its last segment.
     stored, _ = SegmentHidden(front_end(tiny, name))(
         waveform[: len(samples)], segments
     )
@@ -77,7 +77,7 @@ def test_cached_layers_equal_front_end(name, tiny):
 def test_front_end_frames_match_their_positions(name, tiny):
     """A click changes only the frames whose centers are near it."""
     hearing = FrontEnd(front_end(tiny, name))
-    # without the norms, which look at the whole utterance
+    # without normalization, which depends on the whole utterance
     convolutions = [
         layer.conv
         for layer in hearing.encoder.model.feature_extractor.conv_layers
@@ -99,7 +99,7 @@ def test_frozen_whisper_is_unchanged(tiny):
         assert not frozen.encoder.training
         vectors = frozen(WORDS)
         assert not vectors.requires_grad
-        # read once: what is kept is the same to the last bit
+        # encoded once: cached values are identical
         assert torch.equal(vectors, frozen(WORDS))
         trained = pretrained_words(tiny, name, freeze=False).train()
         trained(WORDS).sum().backward()
@@ -134,14 +134,14 @@ def test_frozen_text_is_encoded_once(tiny, tmp_path, monkeypatch):
     first = new()
     vectors = first(WORDS[:3])
     assert torch.equal(forgetful(new())(WORDS[:3]), vectors)
-    # in another order, among others
+    # in another order, with other utterances
     found = forgetful(new())([WORDS[3], WORDS[1], WORDS[1]])
     assert torch.equal(found[-8:-4], vectors[2:6])
     assert torch.equal(found[-4:], vectors[2:6])
-    # what is stored is what is read
+    # cached values are used
     unstored = PretrainedWords(str(tiny / "bert"), str(tmp_path)).train()
     torch.testing.assert_close(unstored(WORDS[:3]), vectors)
-    # other poolings need other things
+    # other poolings need a different cache
     forgotten = forgetful(new(pooling=AttentionPooling))(WORDS[:3])
     assert not torch.equal(forgotten, vectors)
     monkeypatch.setattr(pretrained_text, "STORED_UNTRAINED", 0)
@@ -183,7 +183,7 @@ def test_a_long_utterance_is_read_in_pieces(tiny):
     assert len(pieces) > 1
     parts = torch.cat([words([piece]) for piece in pieces])
     torch.testing.assert_close(words([WORDS[3]]), parts)
-    # of a word that does not fit, the first subwords are read
+    # only the first subwords of words that do not fit are encoded
     long = "x" * 200
     vector = pretrained_words(tiny, "roberta")([["oh", long, "no"]])
     assert vector.shape == (3, tiny_models.HIDDEN)

@@ -53,7 +53,7 @@ def test_a_pinned_commit_is_checked(name, tiny, tmp_path):
         words, PretrainedWords(str(tiny / "bert"), str(tmp_path))(WORDS)
     )
     assert model_version(pinned, str(tmp_path)) == commit
-    # a branch is taken as it is
+    # branches are not verified
     branch = PretrainedWords("someone/bert@main", str(tmp_path))(WORDS)
     assert torch.equal(words, branch)
     with pytest.raises(PretrainedError, match="cannot be loaded"):
@@ -94,7 +94,7 @@ def test_a_pinned_model_folder_is_checked(trained, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     for source in (f"someone/emotions@{commit}", "someone/emotions"):
         assert load_recognizer(source).classes
-    # what is checked is what is loaded: the folder of a commit
+    # the same commit is checked and loaded
     with pytest.raises(
         InputError, match=f"{commit}: cannot be read as a model"
     ):

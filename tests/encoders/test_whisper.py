@@ -27,7 +27,7 @@ from speechbrain_can.lobes.ragged import WordFrames
 pytestmark = pytest.mark.training
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
-# seconds, which fill up to 0.5, 0.5, 1, 1.5 and two pieces
+# seconds, padded to 0.5, 0.5, 1, 1.5 and two pieces
 LENGTHS = (0.01, 0.5, 0.51, 1.4, 30.7)
 
 
@@ -65,7 +65,7 @@ def test_cut_is_a_whisper_made_for_so_many_positions(tiny):
         }
     )
     waveform = speech(1.4)
-    # 1.4 s are filled up to 1.5 s
+    # 1.4 s are padded to 1.5 s
     mel = extractor(
         torch.nn.functional.pad(waveform, (0, 1600)).numpy(),
         sampling_rate=16000,
@@ -88,7 +88,7 @@ def test_thirty_seconds_are_not_truncated(tiny):
 
 def test_whisper_does_not_depend_on_the_batch(tiny):
     hearing = FrontEnd(front_end(tiny, "cut"))
-    # a loud one beside a soft one, in either order
+    # a loud and a soft utterance, in both orders
     waveforms = [speech(s, seed=i) for i, s in enumerate(LENGTHS * 2)]
     waveforms[1] *= 30
     alone = [hearing(waveform) for waveform in waveforms]

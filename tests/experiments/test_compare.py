@@ -96,7 +96,7 @@ def test_a_comparison(recipe, controlled_corpus, compare):
     systems = ("own/wide", "can", "broken")
     arguments = (controlled_corpus, *systems, "--fold=0", "--workers=2")
     status, out, err = compare(*arguments)
-    # one that fails is named with its error, and does not stop the others
+    # failed systems are reported and do not stop the others
     assert status == 1
     assert (
         "broken, seed 1234 failed: SettingsError: invalid value lr" in err + out
@@ -124,7 +124,7 @@ def test_a_comparison(recipe, controlled_corpus, compare):
     assert not list(folder.glob("*/*/prepared"))
     assert len(list(recipe.glob("results/features/*/index.npz"))) == 1
 
-    # what is finished is not done again; another fold is added to it
+    # finished folds are skipped; another fold is added
     times = {
         path: path.stat().st_mtime_ns for path in folder.glob("*/*/fold_0/*")
     }
@@ -180,7 +180,7 @@ def test_changed_aligner_cannot_be_compared(tmp_path):
     text = can.read_text().replace(
         "sphinx.PocketsphinxAligner {}", "equal.EqualSegments {}"
     )
-    # beside the recipe's own files, since it has to belong to it
+    # next to the files of the recipe, because it must belong to it
     try:
         other.write_text(text)
         runs = plan_runs([can, other], [1], tmp_path, ["--data_folder=x"])
@@ -201,7 +201,7 @@ def test_changed_settings_are_refused_before_training(tmp_path):
         return [run.folder.relative_to(output).as_posix() for run in runs]
 
     assert check("--lr=0.3") == ["can/1", "can/2"]
-    # nothing is bound before it is begun
+    # an output folder is bound when training starts
     check("--lr=0.1")
     begun = plan_runs(
         [CAN], [2], output, ["--data_folder=x", "--fold=0", "--lr=0.1"]
@@ -221,7 +221,7 @@ def test_changed_settings_are_refused_before_training(tmp_path):
         SettingsError, match="protocol is leave_one_speaker_out in .*can"
     ):
         check("--lr=0.1", files=(CAN, other))
-    # not even if the other one was run before
+    # also if the other one was run earlier
     with pytest.raises(SettingsError, match="random10 in .*speakers.yaml"):
         check("--lr=0.1", files=(other,))
     check("--lr=0.1", "--protocol=random10", files=(CAN, other))
@@ -256,5 +256,5 @@ def test_seeds_and_overrides():
     runs = plan_runs(files, [1, 2], "results", [*others, "--data_folder=x"])
     assert [run.settings.plain()["seed"] for run in runs] == [1, 2]
     assert {run.settings.fold for run in runs} == {0}
-    # a run option is no setting
+    # run options are not settings
     assert "--device=cpu" in runs[0].command()

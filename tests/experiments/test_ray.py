@@ -42,7 +42,7 @@ def address():
             env={
                 **os.environ,
                 **{"PYTHONPATH": str(ROOT), "RAY_TMPDIR": folder},
-                # a Ray of one user only lets its own process connect
+                # by default, only the process that started Ray may connect
                 "RAY_AUTH_MODE": "disabled",
             },
             stdin=subprocess.PIPE,
@@ -115,7 +115,7 @@ def test_dead_workers_lose_no_results(recipe, controlled_corpus, address):
     )
     assert "can, seed 1234, fold 0: WA" in printed
     output = path.read_text()
-    # it was begun twice, and no epoch was trained twice
+    # training started twice, but no epoch was repeated
     assert len(set(re.findall(r"^\d{4}-.* process (\d+)$", output, re.M))) == 2
     assert_trained_once(log, 60)
     result = json.loads((log.parent / "result.json").read_text())
@@ -165,10 +165,10 @@ def test_a_search(recipe, controlled_corpus, search):
     status, printed = search("nowhere")
     reason = "preparation of the corpus failed: .*nowhere"
     assert status == 1 and re.search(reason, printed), printed
-    # fold 1 tests who validates in fold 0
+    # the test set of fold 1 is the validation set of fold 0
     status, printed = search(controlled_corpus, "--folds=0,1")
     assert status == 1 and "folds that are not adjacent" in printed
-    # what was refused has begun no search
+    # the refused call has not started a search
     status, printed = search(controlled_corpus)
     assert status == 0, printed
     best = folder / "best.yaml"
@@ -176,17 +176,17 @@ def test_a_search(recipe, controlled_corpus, search):
     text = best.read_text()
     assert "2 trials" in text and "validation UA" in text
     settings = read_settings(best).plain()
-    # what was given to the search is in it, and it is a run of its own
+    # best.yaml contains the overrides and has its own output folder
     assert settings["data_folder"] == str(controlled_corpus)
     assert settings["preparation"]["protocol"] == "leave_one_session_out"
     assert settings["output_folder"] == "results/best/1234"
-    # fold 1 tests who validates in fold 0
+    # the test set of fold 1 is the validation set of fold 0
     assert settings["chosen_on_folds"] == [1] and settings["fold"] == 0
     assert read_settings(best, {"fold": "all"}).asked_folds(5) == [0, 2, 3, 4]
     with pytest.raises(SettingsError, match="fold 1 cannot be reported"):
         read_settings(best, {"fold": 1}).asked_folds(5)
     assert 0.01 <= settings["align_weight"] <= 1 and settings["heads"] in (1, 2)
-    # the winner is the trial that is best on the validation set
+    # the best trial has the highest validation score
     found = [
         json.loads(path.read_text())
         for path in folder.glob("trials/*/fold_0/result.json")
@@ -196,12 +196,12 @@ def test_a_search(recipe, controlled_corpus, search):
     assert f"{best_value:.3f}" in text
     lines = (folder / "trials.csv").read_text().splitlines()
     assert len(lines) == 3 and lines[0].startswith("UA,align_weight,heads")
-    # with a larger budget the same search continues
+    # with more trials, the same search continues
     status, printed = search(controlled_corpus, "--trials=3")
     assert status == 0, printed
     assert len(list(folder.glob("trials/*/fold_0/result.json"))) == 3
 
-    # another system, metric or choice of folds is another search
+    # a different system, metric or set of folds is a different search
     for changes in (
         {"arguments": ["--metric=WA"]},
         {"arguments": ["--folds=2"]},

@@ -66,7 +66,7 @@ def test_batched_whisper_equals_single_utterances():
     segments = [
         torch.tensor(bounds, dtype=torch.double)
         for bounds in (
-            # beyond the end of its utterance, where the next one begins
+            # past the end of the utterance, into the next one
             [[0.0, 0.1], [0.1, 0.2504]],
             [[0.0, 0.01], [0.01, 1.0]],
             [[0.0, 0.01], [0.01, 0.0188]],

@@ -122,7 +122,7 @@ class Release:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(path, "a", encoding="utf-8") as stream:
                 stream.write(line)
-            # What a Mac leaves beside every file; it is not text.
+            # AppleDouble files of macOS are binary.
             path.with_name("._" + path.name).write_bytes(b"\x00\x05\x16\x07")
         write_wav(self.wav(utterance), seconds, seed=len(utterance))
         step = round(seconds * 100 / (len(words) + 2))

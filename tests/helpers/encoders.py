@@ -13,7 +13,7 @@ from speechbrain_can.encoders.text import PretrainedWords, StoredWords
 from speechbrain_can.encoders.whisper import TrimmedWhisper
 from speechbrain_can.lobes.ragged import WordFrames, count_words
 
-# 24 subwords do not fit into the positions of the tiny models
+# 24 subwords exceed the positions of the tiny models
 WORDS = [
     ["oh", "really"],
     ["ja", "für", "你好", "don't"],

@@ -86,7 +86,7 @@ def learned_alignment(sizes, dropout):
     )
 
 
-# name: (how it is built, its equations as loops, parameters beside 300 V)
+# name: (constructor, reference with loops, parameters without the 300 V embeddings)
 MODELS = {
     "can": (can, reference.can, 1_020_949),
     "no_stop_gradient": (
@@ -128,7 +128,7 @@ MODELS = {
 def make(name, sizes=SMALL, dropout=0.3):
     model = MODELS[name][0](sizes, dropout)
     model.fit_vocabulary(WORDS)
-    # Far enough from uniform for a wrong weight to show.
+    # Far from uniform, to reveal wrong weights.
     for module in model.modules():
         if isinstance(module, GlobalAttention):
             torch.nn.init.normal_(module.query, std=3.0)

@@ -10,7 +10,7 @@ from speechbrain.utils.importutils import LazyModule
 
 def search(check, *strategies, examples, seed=0):
     """Call ``check`` with generated values; raise its simplest failure."""
-    # hypothesis asks each module for its file, which would load the lazy ones
+    # hypothesis reads __file__ of all modules, which would load lazy ones
     for module in list(sys.modules.values()):
         if isinstance(module, LazyModule):
             module.__file__ = None

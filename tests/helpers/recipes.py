@@ -62,7 +62,7 @@ SYSTEMS = {
 }
 
 
-# Encoders that people would reach for, whose files build on others
+# Files in hparams/encoders/ without Whisper
 PAIRS = [
     "can_ecapa_glove",
     "can_egemaps_glove",
@@ -74,7 +74,7 @@ PAIRS = [
 ]
 
 
-# The same on Whisper
+# Files in hparams/encoders/ with Whisper
 WHISPER = [
     "can_whisper",
     "can_whisper_words",
@@ -99,7 +99,7 @@ DDP = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
 
 def arguments_of(output_folder, *arguments, model="can"):
     """Return arguments of ``train.py`` for a small model."""
-    # YAML takes a key once: of several, the last one counts here
+    # YAML keys must be unique; the last value is used here
     options = {
         **SMALL,
         "--seed": shifted(1234),
@@ -188,9 +188,9 @@ def attempt(output_folder, *arguments, recipe="IEMOCAP", **how):
         root.setLevel(level)
         cwd, sys.argv, sys.path[:], sys.excepthook = before
         os.chdir(cwd)
-        # a copy of the recipe has modules of the same names
+        # copies of the recipe have modules with the same names
         for name, module in list(sys.modules.items()):
-            file = vars(module).get("__file__")  # loads no lazy module
+            file = vars(module).get("__file__")  # does not load lazy modules
             if file and Path(file).parent == Path(folder):
                 del sys.modules[name]
     return failed, printed.getvalue()

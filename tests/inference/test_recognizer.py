@@ -69,7 +69,7 @@ def test_temperature_changes_confidence(trained, utterances):
     assert cool.confidence > hot.confidence
     assert cool.decisions == hot.decisions
     text = (trained / "fold_1" / "model" / "hyperparams.yaml").read_text()
-    assert "temperature: 1.0\n" not in text  # fitted, not left out
+    assert "temperature: 1.0\n" not in text  # fitted, not the default
 
 
 def test_predictions_do_not_depend_on_the_batch(recognizer, utterances):
@@ -188,7 +188,7 @@ def test_long_recordings_are_split_at_pauses(recognizer, utterances, long):
 
 def test_timeline_keeps_all_words(recognizer, long):
     path, words = long
-    # in the silence that follows the last one
+    # in the silence after the last utterance
     stray = [*words, Word("stray", words[-1].end + 0.3, words[-1].end + 0.5)]
     timeline = recognizer.timeline(path, alignment=stray)
     said = [word for p in timeline.predictions for word in p.words]

@@ -93,7 +93,7 @@ def test_loss_is_eqs_13_and_14():
 def test_alpha_0_uses_only_the_joint_prediction():
     model = make("no_align_loss").eval()
     output = model(*as_batch(make_utterances([3, 2])))
-    output.logits["text"][0, 0] = float("inf")  # has no say whatever it is
+    output.logits["text"][0, 0] = float("inf")  # must be ignored
     assert torch.equal(
         decide(output),
         output.logits["joint"].log_softmax(-1).log_softmax(-1),

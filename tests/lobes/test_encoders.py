@@ -111,7 +111,7 @@ def test_the_contract_of_text_encoders(name, tiny):
                     output[: len(words)], alone[0], atol=1e-5, rtol=1e-4
                 )
                 assert not output[len(words) :].any()
-        # every word has a vector of its own
+        # all words have different vectors
         assert len(batch[1, :4].unique(dim=0)) == 4
 
 
@@ -158,7 +158,7 @@ def test_pooling_equals_plain_loops():
         attention(steps, torch.tensor(counts)),
         mean(steps, torch.tensor(counts)),
     )
-    # a query that would overflow exp without care
+    # a query that would overflow a naive softmax
     attention.query.data = 100 * torch.randn(4)
     pooled = attention(steps, torch.tensor(counts))
     means = mean(steps, torch.tensor(counts))
@@ -189,7 +189,7 @@ def test_frames_equal_plain_loop(first):
     generator = torch.Generator().manual_seed(shifted(1))
     starts = torch.rand(200, generator=generator, dtype=torch.double) * 1.3
     lengths = torch.rand(200, generator=generator, dtype=torch.double) ** 3
-    # among them words between two frames, beyond the last, and on the grid
+    # including words between frames, after the last frame, and on the grid
     segments = torch.stack([starts, starts + lengths], dim=1)
     grid = torch.tensor([[0.0, 0.04], [0.04, 0.06], [0.06, 1.2]])
     segments = torch.cat([segments, grid.double() + first])
@@ -217,7 +217,7 @@ def test_subsampling_equals_convolution_per_word():
     )
     audio = draw_audio([["a"] * 9], 3)
     found = encoder(audio)
-    # a kernel of four frames that moves by four
+    # kernel of four frames with stride four
     linear = encoder.convolution[0]
     kernel = linear.weight.view(5, 4, 3).transpose(1, 2)
     outputs = found.frames.split(found.frame_counts.tolist())
@@ -247,7 +247,7 @@ def test_ecapa_equals_speechbrain_per_word():
     theirs = ECAPA_TDNN(7, **options).eval()
     for module in theirs.modules():
         if isinstance(module, speechbrain.nnet.CNN.Conv1d):
-            # Their edges are mirrored, which a word of two frames cannot be.
+            # Reflection padding needs more than two frames.
             module.padding_mode = "constant"
         if isinstance(module, torch.nn.BatchNorm1d):
             module.running_mean.normal_()
@@ -268,7 +268,7 @@ def test_ecapa_equals_speechbrain_per_word():
                 layers.append(hidden)
             expected = theirs.mfa(torch.cat(layers[1:], dim=1))[0].T
             torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-4)
-    # the first channels are others, which takes a shortcut with weights
+    # different numbers of channels need a shortcut with weights
     assert theirs.blocks[1].shortcut
     with pytest.raises(ValueError, match="must be odd"):
         FrameECAPA(kernel_sizes=(4, 3, 3, 3, 1))
@@ -309,7 +309,7 @@ def test_subwords_are_restored(tiny, tmp_path):
     other.load_state_dict(torch.load(tmp_path / "saved"))
     words = [["unheard", "für"], ["say"]]
     assert torch.equal(embedding(words), other(words))
-    # another text in the same folder is learnt anew
+    # other text in the same folder is learned again
     other = SubwordEmbedding(embedding.model_folder, vocab_size=27)
     other.fit_vocabulary([*running, "zzz", "zzzz"])
     assert other.tokenizer.piece_to_id("z") != other.tokenizer.unk_id()

@@ -129,7 +129,7 @@ def test_dropout_is_the_last_thing_every_encoder_does(name):
             )
     batch = as_batch(make_utterances([3, 2]))
     logits = model(*batch).logits
-    # a word encoder of audio drops out its words' means too (section 3.2)
+    # word encoders of audio also apply dropout to the means of words (section 3.2)
     frames_in_words = name in ("can", "no_cross_attention") or "no_" in name
     expected = {
         "text_encoder.dropout": 1,
@@ -216,7 +216,7 @@ def test_the_contract_of_fusions(name):
             *(mask[i : i + 1, : mask[i].sum()] for mask in masks),
         )
         for together, one in zip(as_tensors(contexts), as_tensors(alone)):
-            if together.dim() == 3:  # what is kept of each word
+            if together.dim() == 3:  # one vector per word
                 together = together[:, : words[i]]
             torch.testing.assert_close(together[i], one[0])
         if attention is not None:
@@ -229,7 +229,7 @@ def test_the_contract_of_fusions(name):
                     )
                 ].pop()
             )
-    # whatever stands where there is nothing
+    # arbitrary values in the padding
     for hidden, mask in zip((text, audio), masks):
         hidden[~mask] = 1e6
     changed, _ = fusion(text, audio, *masks)

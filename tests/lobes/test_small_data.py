@@ -45,7 +45,7 @@ def test_the_defaults_are_the_plain_cross_entropy():
     loss = EmotionLoss()
     loss.fit_classes(torch.tensor([3, 2, 1, 4]))
     assert torch.equal(loss(output, targets)["joint"], plain["joint"])
-    # what smooths and focuses by nothing, through the long way round
+    # no smoothing and no focus, but without the shortcut
     almost = EmotionLoss(class_weights=[1, 1, 1, 1], label_smoothing=1e-12)
     almost.fit_classes(torch.ones(4))
     torch.testing.assert_close(
@@ -167,7 +167,7 @@ def test_mixup_of_contexts_and_targets(crossed):
         expected[targets[i]] += own.item()
         expected[targets[j]] += 1 - own.item()
         torch.testing.assert_close(shares[i], expected, **CLOSE)
-    # nothing is mixed where it is tested, or by an alpha of 0
+    # no mixup in evaluation, or with an alpha of 0
     for plain in (mixup.eval(), Mixup(inner, alpha=0).train()):
         output = plain(contexts)
         assert type(output) is EmotionOutput
@@ -219,7 +219,7 @@ def test_invariance_to_batches():
             torch.testing.assert_close(
                 together.logits[name][i], logits[0], **CLOSE
             )
-    # text is what stands first, audio what stands behind it
+    # text features precede audio features
     moved = audio.frames.clone()
     moved[:, :6] += 1
     text = model(words, audio._replace(frames=moved))

@@ -89,7 +89,7 @@ def test_glove_vectors(glove, caplog):
     rows = {w: embedding.weight[i].tolist() for w, i in embedding.index.items()}
     assert rows["i"] == [1, 2, 3]
     assert rows["i'm"] == [2, 3, 4]
-    # a word of the test set has a vector only where GloVe has one
+    # test words have vectors only if GloVe contains them
     assert rows["apple"] == pytest.approx([-1, 0, 0.1])
     assert "plum" not in rows and "pear" in rows
     trained = [rows[word] for word in ("i", "i'm", "pear")]

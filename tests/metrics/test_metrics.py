@@ -50,7 +50,7 @@ def test_metrics_match_scikit_learn(n):
 
 def test_several_confusion_matrices_at_once():
     matrices = np.random.default_rng(0).integers(0, 4, (5, 6, 3, 3)) + np.eye(3)
-    matrices[::2, ::2, 0] = 0  # matrices that lack a class
+    matrices[::2, ::2, 0] = 0  # matrices without one of the classes
     for metric in METRICS.values():
         found = metric(matrices)
         assert found.shape == (5, 6)

@@ -82,7 +82,7 @@ def test_packaged_model_predicts(packed, three_folds, monkeypatch):
     words = rows["03a01Wa"].words
     prediction = recognizer.classify_file(wav, alignment=words)
     assert sum(prediction.probabilities.values()) == pytest.approx(1)
-    # among the models of the package it has a name
+    # packaged models are loaded by name
     monkeypatch.setattr(
         "speechbrain_can.model_folder.read.MODELS", packed.parent
     )
@@ -121,7 +121,7 @@ def test_a_damaged_network_is_named(tmp_path, caplog):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="network.safetensors is damaged"):
             load_network(torch.nn.Linear(2, 3), path)
-    # as an earlier version wrote it, or whose name is damaged
+    # without the result of an early version, or with a damaged key
     path.write_bytes(content.replace(b'"checksum"', b'"checksom"'))
     load_network(torch.nn.Linear(2, 3), path)
     assert "has no checksum" in caplog.text

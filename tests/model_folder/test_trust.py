@@ -317,7 +317,7 @@ def test_unrelated_files_are_reported(folder, file, content):
     (folder / file).write_text(content)
     with pytest.raises(InputError, match=str(folder)):
         EmotionRecognizer.from_hparams(folder)
-    # also where nothing tells that it was changed
+    # also without checksums of the other files
     (folder / PACKED).write_bytes(own.replace(b'"files"', b'"fales"'))
     if file != PACKED:
         with pytest.raises(InputError, match=str(folder)):
@@ -406,7 +406,7 @@ def test_large_parameter_files_are_refused(folder, monkeypatch):
 @pytest.mark.parametrize(
     "layer",
     [
-        # each number is one that a layer may have
+        # each number is allowed
         "!new:torch.nn.Linear [1000000, 1000000]",
         "!new:torch.nn.LSTM [100000, 100000]",
         "!new:torch.nn.Embedding [1000000, 1000000]",

@@ -88,7 +88,7 @@ def test_cremad(speak, tmp_path):
                 corpus / "AudioWAV" / f"{actor}_IEO_{emotion}_HI.wav",
                 "It's eleven o'clock",
             )
-    # what was recorded is another sentence
+    # the recording contains a different sentence
     speak(
         corpus / "AudioWAV" / "1003_TAI_HAP_XX.wav",
         "Maybe tomorrow it will be cold and wet and windy",

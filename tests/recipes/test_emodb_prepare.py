@@ -94,10 +94,10 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
     labels = emodb_release / "labsilb"
     text = (labels / "03a01Wa.labsilb").read_text()
     (labels / "03a01Wa.labsilb").write_text(text.replace("la", "lo"))
-    # der and la, then the end of the labels
+    # only der and la
     (labels / "08a01Wa.labsilb").write_text(text.replace("pen", "."))
     write_wav(emodb_release / "wav" / "09a01Wa.wav", 0.4, 22050)
-    as_labeled, _, _ = prepare()  # in the same folder, and then anew
+    as_labeled, _, _ = prepare()  # the same folder is prepared twice
     utterances, _, adjusted = prepare(canonical_text=True)
     assert as_labeled["03a01Wa"].words[1] == Word("lo", 0.3, 0.6)
     assert utterances["03a01Wa"].words == [
@@ -105,7 +105,7 @@ def test_canonical_text_has_the_times_of_the_labels(emodb_release, prepare):
         Word("la", 0.3, 0.6),
         Word("pen", 0.6, 0.8),
     ]
-    # what was not heard shares the last segment
+    # missing syllables share the last segment
     der, la, pen = utterances["09a01Wa"].words
     assert (der.text, la.text, pen.text) == ("der", "la", "pen")
     assert (der.start, der.end, pen.end) == (0.0, 0.3, 0.4)
@@ -130,9 +130,7 @@ def test_canonical_text_is_independent_of_the_emotion(
 
 def test_unknown_files_are_listed(emodb_release, prepare):
     write_wav(emodb_release / "wav" / "noise.wav")
-    write_wav(
-        emodb_release / "wav" / "03a03Wa.wav"
-    )  # there is no such sentence
+    write_wav(emodb_release / "wav" / "03a03Wa.wav")  # unknown sentence
     (emodb_release / "wav" / "09a01Na.wav").write_bytes(b"")
     utterances, skipped, _ = prepare()
     assert len(utterances) == 20
@@ -171,7 +169,7 @@ def test_labels_match_the_onset_of_the_voice(data):
         level = np.sqrt((frames**2).mean(axis=1))
         loud = np.flatnonzero(level > level.max() * 10 ** (-30 / 20))
         onsets.append(loud[0] * 200 / rate - rows[0].start)
-        if not samples[-1000:].any():  # it is not cut
+        if not samples[-1000:].any():  # not truncated
             ends.append((loud[-1] + 1) * 200 / rate - rows[-1].end)
     assert len(onsets) == 493 and len(ends) > 100
     assert abs(np.median(onsets)) < 0.03 and abs(np.median(ends)) < 0.05

@@ -156,7 +156,7 @@ def test_label_lines_that_cannot_be_read_are_listed(release, prepare, line):
     utterances, skipped = prepare()
     assert len(utterances) == 10
     assert "unreadable label line" in skipped["Ses03M_impro05a.txt, line 2"]
-    # and its recording is not forgotten
+    # the recording is listed as well
     assert skipped[BAD] == "no label in EmoEvaluation"
 
 
@@ -272,7 +272,7 @@ def test_prepared_once_until_a_setting_changes(
     prepare(fold_seed=5)
     assert manifest.stat().st_mtime_ns != written
     assert "Preparing it again" in capsys.readouterr().out
-    # those of other settings are gone
+    # fold lists of other settings are deleted
     assert not (tmp_path / "prepared" / "folds_random10.csv").exists()
 
 
@@ -369,6 +369,6 @@ def test_votes_of_the_raters(iemocap_prepare, release, tmp_path):
     rows = read_manifest(tmp_path / "prepared" / "manifest.csv")
     votes = read_votes(rows["Ses01F_impro01_F000"])
     assert votes == {"fru": 1.5, "ang": 0.5, "neu": 1.0}
-    # nobody chose one of the classes: the label stands
+    # no rater chose one of the classes: the label is used
     assert read_votes(rows["Ses01F_impro01_M000"]) == {"ang": 1.0}
     assert rows["Ses02F_impro01_F000"].votes == "ang:1"

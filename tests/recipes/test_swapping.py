@@ -81,7 +81,7 @@ def test_every_pair_trains(name, options, controlled_corpus, tiny, tmp_path):
         for parameter, gradient in gradients.items()
         if gradient is None or not gradient.any()
     }
-    # What the loss does not depend on: the pooler, the mask of SpecAugment,
+    # The loss does not depend on the pooler, the mask of SpecAugment,
     # and biases of keys, since softmax ignores a constant.
     unused = (
         *(".pooler.dense.weight", ".pooler.dense.bias", ".masked_spec_embed"),

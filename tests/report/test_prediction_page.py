@@ -86,7 +86,7 @@ def test_page_is_self_contained(page):
     assert found.seen["article"] == 2 and found.seen["audio"] == 2
     assert all(link.startswith("data:audio/") for link in found.links)
     assert "url(" not in text and "@import" not in text
-    # what people wrote is text, not markup
+    # user text is escaped
     assert "&lt;b&gt;what&lt;/b&gt;" in text and "<b>" not in text
     assert "first &amp; &lt;best&gt;" in text
     assert 'class="wrong">sad' in text
@@ -130,7 +130,7 @@ def position(tab):
 
 
 def test_clicking_a_word_plays_it(opened):
-    # where it begins, however late this test looks
+    # it starts at the word, regardless of delays
     opened.evaluate(
         "document.querySelector('audio').addEventListener("
         "'play', event => { window.begun = event.target.currentTime; })"
@@ -140,7 +140,7 @@ def test_clicking_a_word_plays_it(opened):
     opened.wait_for_function("!document.querySelector('audio').paused")
     assert word.get_attribute("aria-current") == "true"
     assert 0.5 <= opened.evaluate("window.begun") < 0.9
-    # and nothing after it
+    # and stops at its end
     opened.wait_for_function("document.querySelector('audio').paused")
     assert position(opened) < 0.99
     assert opened.locator("[aria-current]").count() <= 1

@@ -41,7 +41,7 @@ def runs(trained, tmp_path_factory):
                 table[classes].to_numpy()[:, ::-1],
                 classes,
             )
-            # the result is what these predictions give
+            # the result must match the predictions
             table = read_predictions(path)
             result = json.loads((run / "fold_1" / "result.json").read_text())
             result.update(
@@ -74,7 +74,7 @@ def test_report_is_self_contained(page):
     text = page.read_text(encoding="utf-8")
     links = re.findall(r"(?:src|href)=.([^\"']+)", text)
     assert links and all(link.startswith(("#", "data:")) for link in links)
-    # a system's name is text, whatever it is
+    # names of systems are escaped
     assert "<other>" not in text and "&lt;other&gt;" in text
 
 
@@ -93,7 +93,7 @@ def test_report_content(page, runs):
         assert part in text
     assert provenance["command"].endswith("--fold=1")
     assert text.count("data:image/svg+xml;base64,") == 3
-    # the curve ends with the epochs of the log
+    # the curve contains all epochs of the log
     log = read_log(runs / "can" / "1" / "fold_1" / "train_log.txt")
     curve = gathered.curves[
         (gathered.curves["system"] == "can") & (gathered.curves["seed"] == 1)
@@ -134,12 +134,12 @@ def test_unequal_runs_are_refused(runs, tmp_path):
         InputError, match="can has no result for seed 2, fold 1"
     ):
         gather([tmp_path / "runs"])
-    # what is only begun is neither left out in silence nor waited for
+    # unfinished runs are reported
     (tmp_path / "runs" / "can" / "2" / "fold_1").mkdir(parents=True)
     with pytest.raises(InputError, match="can.2 has no finished fold"):
         gather([tmp_path / "runs"])
     shutil.rmtree(tmp_path / "runs" / "can" / "2")
-    # results are those of the predictions beside them
+    # results must match their predictions
     path = tmp_path / "runs" / "can" / "1" / "fold_1" / "predictions.csv"
     whole = path.read_text()
     path.write_text("\n".join(whole.splitlines()[:-1]) + "\n")
@@ -148,7 +148,7 @@ def test_unequal_runs_are_refused(runs, tmp_path):
     ):
         gather([tmp_path / "runs" / "can"])
     path.write_text(whole)
-    # the same utterances under another protocol are other folds
+    # the same utterances with another protocol have different folds
     fold = FoldLayout(tmp_path / "runs" / "can" / "1" / "fold_1")
     result = json.loads(fold.result.read_text())
     write_result(fold, {**result, "manifest": "another"})

@@ -87,7 +87,7 @@ def test_corrected_interval_is_wider():
     low, high = plain.confidence_interval(0.95)
     width = found["high"] - found["low"]
     assert width / (high - low) == pytest.approx(1.5)
-    # without the correction it is the plain test
+    # without the correction, this is the ordinary t-test
     found = corrected_difference(differences, test_share=0)
     assert (found["low"], found["high"]) == pytest.approx((low, high))
     assert found["p"] == pytest.approx(plain.pvalue)
@@ -195,7 +195,7 @@ def test_one_fold_is_compared_utterance_by_utterance(tmp_path):
     row = summary.loc["other"]
     assert row["WA difference"] == pytest.approx(8 / 40)
     assert row["WA p"] == pytest.approx(stats.binomtest(2, 12).pvalue)
-    # no interval, and nothing is said of UA
+    # no interval, and UA is not tested
     text = format_report(build_report(summary, "EmoDB"), "", "github")
     (line,) = (row for row in text.splitlines() if row.startswith("| other"))
     assert line.count("+.200") == 3 and line.count("*") == 1

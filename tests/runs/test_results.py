@@ -70,7 +70,7 @@ def write_fold(folder, fold, wa, ua):
 def test_summary_over_folds(tmp_path):
     for fold, wa in ((10, 0.7), (0, 0.5), (2, 0.6)):
         write_fold(tmp_path, fold, wa, wa / 2)
-    (tmp_path / "fold_3").mkdir()  # begun, not finished
+    (tmp_path / "fold_3").mkdir()  # started, not finished
     summary = summarize(RunLayout(tmp_path), DESCRIPTION)
     assert [fold["fold"] for fold in finished_folds(RunLayout(tmp_path))] == [
         0,

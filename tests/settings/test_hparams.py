@@ -20,7 +20,7 @@ from speechbrain_can.settings.hparams import (
 )
 from speechbrain_can.training.fold import AUGMENTERS
 
-# What each says otherwise than can.yaml, beside its output folder ...
+# Keys of each file that differ from can.yaml, without output_folder
 OWN_KEYS = {
     "text_model": {"audio_encoder", "fusion", "classifier"},
     "audio_model": {
@@ -39,7 +39,7 @@ OWN_KEYS = {
     "no_stop_gradient_no_align_loss": {"stop_gradient", "align_weight"},
     "no_cross_attention": {"classifier"},
 }
-# ... and what is built of it where it is not as in CAN.
+# Objects of each file that differ from CAN
 CAN = {
     "segment": "aligned_segments",
     "fusion": "CrossAttention",
@@ -118,7 +118,7 @@ def test_every_key_is_used(path):
             rf"settings\[\"{key}|value\(\"{key}|hparams\.get\(\"{key}\"",
             code,
         )
-        # read by sb.Brain itself, for its effect, or taken out of the base
+        # read by sb.Brain, evaluated for its effect, or removed with the base
         elsewhere = key in ("max_grad_norm", "__set_seed", "base", "fold")
         elsewhere = elsewhere or (value is None and path.stem != "can")
         elsewhere = elsewhere or key in AUGMENTERS
@@ -133,12 +133,12 @@ def test_a_file_replaces_keys_of_its_base(tmp_path):
     )
     top.write_text("base: a.yaml\nsize: 4\npart: !name:torch.nn.GRU\n")
     hparams = read_settings(top).build()
-    # as a whole: nothing of the base's arguments is left over
+    # replaced completely, including the arguments of the base
     assert hparams["part"] is torch.nn.GRU
     assert hparams["size"] == hparams["more"] == 4
     assert read_settings(top, "size: 5").build()["more"] == 5
     assert read_settings(top, {"fold": 2}).of_fold(3).build()["fold"] == 3
-    # what is printed is plain HyperPyYAML
+    # the output is plain HyperPyYAML
     assert load_hyperpyyaml(read_settings(top).text)["more"] == 4
 
 
@@ -192,7 +192,7 @@ def test_keys_of_a_complete_file_are_known_too(tmp_path):
     path.write_text(text + "stop_gradiant: False  # not <stop_gradiant>\n")
     with pytest.raises(SettingsError, match="Did you mean stop_gradient"):
         read_settings(path)
-    # what the recipe's own code reads is known
+    # keys that the code of the recipe reads are known
     (tmp_path / "train.py").write_text('hparams["stop_gradiant"]')
     assert "stop_gradiant" in read_settings(path).text
 
@@ -301,7 +301,7 @@ def test_each_file_builds_the_system_of_its_name(path, tmp_path):
         assert segment.keywords == {"overlap": 0.1}
     if path.stem == "multi_hop":
         assert len(fusion.projections) == 3
-    # what was built is what is trained
+    # the built model is the trained one
     parts = set(hparams["model"].children())
     for key in ("text_encoder", "audio_encoder", "fusion", "classifier"):
         assert hparams[key] is None or hparams[key] in parts
@@ -353,7 +353,7 @@ def test_an_output_folder_is_bound_to_its_settings(tmp_path):
 
     check()
     write_settings(folder, read_settings(path))
-    # until a fold is begun nothing is bound
+    # settings may change until a fold is started
     check("lr: 0.5")
     (folder / "fold_3").mkdir()
     check("lr: 0.5")

@@ -97,7 +97,7 @@ def test_numbers(tmp_path):
     for content in (LINE, f"\ufeff{LINE}\n", f"1 5\n{LINE}\n"):
         path.write_text(content, encoding="utf-8")
         check_glove(path, 5)
-    # cut within a character
+    # truncated within a character
     path.write_bytes(f"{LINE}\n".encode() + "ü".encode() * 70_000)
     check_glove(path, 5)
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers.recipes import ROOT  # noqa: E402
 from stress import counts  # noqa: E402
 
-# the longest first
+# the slowest suites first
 SUITES = (
     ("kills.py", "40"),
     ("remains.py",),

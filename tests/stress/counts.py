@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-# What a suite calls an outcome, and what it comes to
+# Maps the outcomes of suites to the columns of the table
 SURVIVED, REFUSED, LOST, SILENT, BARE = (
     *("survived", "refused", "lost", "silent", "bare"),
 )

@@ -33,7 +33,7 @@ from stress import counts  # noqa: E402
 from speechbrain_can.corpus.manifest import read_manifest  # noqa: E402
 from speechbrain_can.io.files import InputError, decode
 
-SECONDS = 20  # after which a preparation hangs
+SECONDS = 20  # timeout of a preparation
 FAILURES = ("silent", "traceback", "hang")
 
 
@@ -57,7 +57,7 @@ def _bytes(kind, change):
 
     def damage(release, name, draw):
         path = kind(release, name)
-        if path.is_file():  # not what an earlier damage made a pipe of
+        if path.is_file():  # not a pipe that other damage created
             path.write_bytes(change(path.read_bytes(), draw))
 
     return damage
@@ -258,7 +258,7 @@ DAMAGES = {
     "label: of no class": _replaced("xxx"),
     "label: empty": _replaced(""),
 }
-# What a preparation cannot know: the file is whole, and says something else.
+# Damage that cannot be detected: another valid file
 PLAUSIBLE = (
     "flipped bits",
     "zeros",
@@ -310,7 +310,7 @@ def judge(iemocap_prepare, release, folder, whole, names):
     finally:
         signal.alarm(0)
     for name, row in whole.items():
-        # what has neither a recording nor a label is in no corpus
+        # an utterance without recording and label is not in the corpus
         known = release.wav(name).is_file() or _is_labeled(release, name)
         if name not in found and name not in listed["skipped"] and known:
             return "silent", f"{name} is gone"
@@ -372,7 +372,7 @@ def stress(corpora, seed, report=print):
             assert check(chosen, number) not in FAILURES
 
         if corpora > len(kinds):
-            with contextlib.suppress(AssertionError):  # which is in failures
+            with contextlib.suppress(AssertionError):  # already in failures
                 search(
                     check_several,
                     st.lists(st.sampled_from(kinds), min_size=1, max_size=3),
@@ -383,7 +383,7 @@ def stress(corpora, seed, report=print):
     return outcomes, failures
 
 
-# Damage that is content: another valid file
+# Damage that results in another valid file
 CONTENT = (
     *("words: overlapping", "words: end early", "words: thousands"),
     *("words: out of order", "words: noise alone"),

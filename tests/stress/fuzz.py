@@ -28,7 +28,7 @@ def fuzz(kind, folder, flags):
 
         for library in ("praatio.textgrid", "pympi", "webvtt"):
             __import__(library)
-    # a recipe is not imported but loaded from its file
+    # recipes are loaded from their files
     for name, function in vars(readers.iemocap).copy().items():
         if inspect.isfunction(function):
             setattr(readers.iemocap, name, atheris.instrument_func(function))
@@ -63,7 +63,7 @@ def main():
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        if options.alone:  # atheris ends the process that it runs in
+        if options.alone:  # atheris ends its process
             flags = [
                 f"-max_total_time={options.seconds}",
                 *("-max_len=4096", "-timeout=30", "-print_final_stats=1"),

@@ -27,14 +27,14 @@ from helpers.corpora import UTTERANCES, corpus_seed  # noqa: E402
 from helpers.recipes import RECIPES, arguments_of, on  # noqa: E402
 from stress import counts  # noqa: E402
 
-# what a child needs, once for all of them; nothing is computed here, for what
-# is forked from a process with threads may hang
+# Imported once for all children. Nothing is computed here, because a process
+# forked from one with threads may hang.
 from speechbrain_can.__main__ import main as command_line  # noqa: E402
 from speechbrain_can.controlled.generator import make_corpus  # noqa: E402
 from speechbrain_can.inference import recognizer  # noqa: E402, F401
 from speechbrain_can.training import recipe  # noqa: E402, F401
 
-LIMIT = 240  # seconds after which a command hangs
+LIMIT = 240  # timeout of a command in seconds
 KILLED = -signal.SIGKILL
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
 
@@ -240,13 +240,13 @@ def stress(command, kills, seed, scratch, report=print):
                 pid = start(command.run, folder)
                 ended = wait(pid, after)
             else:
-                # the first ones as often: most of them are training's
+                # the first operations, most of which belong to training
                 change = round(changes ** draw.random())
                 moment = f"before change {change}"
                 pid = start(command.run, folder, before=change)
                 ended = wait(pid, LIMIT)
             kill(pid)
-            # what goes on where it was may be at its end before that
+            # a resumed command may end earlier
             if ended == 0:
                 break
             if ended not in ((None,) if timed else (KILLED,)):

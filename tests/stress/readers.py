@@ -67,7 +67,7 @@ _SHORT_TEXTGRID = (
     '"IntervalTier"\n"words"\n0\n1\n2\n0\n0.4\n"oh"\n0.4\n1\n""\n'
 )
 
-# Files that are whole, by the ending of an alignment
+# Valid files by the extension of an alignment
 ALIGNMENTS = {
     ".wdseg": [wdseg((0, 39, "<s>"), (40, 99, "so(2)"))],
     ".labsilb": [EMODB_LABELS],
@@ -133,7 +133,7 @@ def _alignment(path):
     )
 
 
-# By a name with the ending: files that are whole, and what reads them
+# Valid files and their reader, by a name with the extension
 READERS = {
     **{f"alignment{end}": (ALIGNMENTS[end], _alignment) for end in FORMATS},
     "labels.txt": (

@@ -31,7 +31,7 @@ KINDS = {
     name: BYTES[name]
     for name in ("cut", "flipped bits", "zeros", "empty", "twice", "random")
 }
-# by their folder; what is drawn or logged is read by people alone
+# by folder, without figures and logs
 FILES = (
     *("prepared/manifest.csv", "prepared/folds_*.csv", "prepared/corpus.json"),
     *(
@@ -70,7 +70,7 @@ def judge(folder, arguments, expected):
     if "Traceback (most recent call last)" in printed:
         return "traceback", printed
     if failed:
-        # the name of an error that is told, and from there on what to do
+        # the name of the error, followed by its message
         told = re.search(r"^\w*Error: .{20}.*", printed, re.M | re.S)
         if not told:
             return "traceback", printed
@@ -107,7 +107,7 @@ def stress_remains(scratch, seed, most, every=1, report=print):
         copy(scratch / "finished", scratch / "origin")
         if state == "trained":
             unfinish(scratch / "origin")
-        # paths of the settings are those of the folder that is used
+        # paths in the settings refer to the current folder
         names = sorted(
             path.relative_to(scratch / "origin")
             for pattern in FILES
@@ -164,7 +164,7 @@ def stress_model(scratch, seed, most, report=print):
             elif found.stdout == expected.stdout:
                 outcome = "survived"
             else:
-                # text that may be changed, and of which this is said
+                # text that may be changed, with a warning
                 warned = f"{name} is not as it was" in found.stderr
                 outcome = "adjusted" if warned else "silent"
             outcomes[outcome] += 1
@@ -241,7 +241,7 @@ def _folds(corpus, folder):
     path.write_text("\n".join([*lines, lines[-1]]) + "\n")
 
 
-# What changes, and whether its results can be the same
+# Changes of the input, and whether results can stay the same
 CHANGES = {
     "a recording, of the same length": (_louder, False),
     "a recording, of another length": (_longer, False),

@@ -10,5 +10,5 @@ def test_corpus_damage_is_reported():
     )
     assert failures == []
     assert not any(outcomes[name] for name in FAILURES)
-    # it is damage: most of it is not harmless
+    # most damage is not harmless
     assert outcomes["refused"] + outcomes["listed"] > len(DAMAGES) / 2

@@ -8,7 +8,7 @@ from helpers.properties import search
 from stress.damage import BYTES
 from stress.readers import READERS, try_reader
 
-# what parsers stumble over: numbers that are none or too large, no such type
+# invalid or huge numbers and unexpected types
 PIECES = [
     *("nan", "inf", "-1", "1e400", "9" * 400, "9" * 5000, "null", "[]", "{}"),
     *("true", '"', "\0", "\r", "\ufeff", "\u200b", "a" * 200_000, "[" * 5000),

@@ -72,7 +72,7 @@ def test_finished_folds_are_kept(controlled_corpus, tmp_path):
 def test_read_only_folder(controlled_corpus, tmp_path):
     folder = tmp_path / "kept"
     folder.mkdir(mode=0o555)
-    if os.access(folder, os.W_OK):  # to whom everything is allowed
+    if os.access(folder, os.W_OK):  # root may write everywhere
         folder = "/sys/results"
         if not os.path.isdir("/sys"):
             pytest.skip("there is nothing that may not be written to")

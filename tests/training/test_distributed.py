@@ -38,7 +38,7 @@ def test_processes_share_every_batch(n, processes):
             for i in (batch if own else [])
         ]
         assert sorted(counted) == expected
-        # who has nothing left reads something, and every other as it counts
+        # an idle process gets an utterance with weight 0
         assert all(
             len(batch) == max(own, 1)
             for batch, (own, _) in zip(batches, counts)
@@ -186,5 +186,5 @@ def test_killed_process_ends_all_processes(controlled_corpus, tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert not (tmp_path / "fold_0" / "result.json").exists()
-    # and what was saved is there to go on from
+    # the saved checkpoint can be resumed
     assert list((tmp_path / "fold_0" / "save").glob("CKPT*"))

@@ -38,7 +38,7 @@ def test_results(finished):
     assert sum(fold["n_test"] for fold in results["folds"]) == 40
     assert set(results["WA"]) == {"mean", "std"}
     assert f"WA {results['WA']['mean']:.3f}" in printed
-    # what the parts share, once
+    # the leakage report, once
     (leaks,) = [x for x in printed.splitlines() if x.startswith("speaker ")]
     assert leaks.split()[1:] == ["0.0%", "0.0%", "0.0%"]
 
@@ -193,7 +193,7 @@ def test_run_options_of_speechbrain(controlled_corpus, tmp_path):
     arguments = [*on(controlled_corpus), "--fold=0"]
     printed = run(tmp_path, *arguments, "--test_only", fails=True)
     assert "Train first" in printed.splitlines()[-1]
-    # while another process trains there, no second one does
+    # a second process is refused
     with FileLock(tmp_path / "fold_0" / "train.lock"):
         printed = run(tmp_path, *arguments, fails=True)
         assert "another process is training in" in printed.splitlines()[-1]
@@ -216,7 +216,7 @@ def test_early_stopping(controlled_corpus, tmp_path):
         "--patience=2",
         "--lr=1e-30",
     )
-    # nothing is learnt, so nothing improves after the first epoch
+    # with a learning rate of 0, nothing improves after the first epoch
     assert "Patience of 2 is exhausted" in (tmp_path / "log.txt").read_text()
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["folds"][0]["epochs"] == 3
@@ -252,7 +252,7 @@ def test_progress_without_a_terminal(finished):
     lines = printed.splitlines()
     assert sum("train loss" in line for line in lines) == 3 * 5
     assert not [line for line in lines if "heckpoint" in line or "it/s" in line]
-    # per fold: which, how honest, three epochs, the test
+    # per fold: its number, the sets, three epochs, the test
     assert len(lines) < 6 * 5 + 45
     assert "Going into epoch 3" in (folder / "log.txt").read_text()
 
@@ -330,7 +330,7 @@ def test_every_system_of_the_paper_runs(model, controlled_corpus, tmp_path):
     )
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["model"] == model and results["folds"][0]["n_test"] == 8
-    # only what attends to words can be drawn beside them
+    # only attention over words is plotted
     drawn = (tmp_path / "fold_0" / "attention.png").exists()
     assert drawn is (
         model not in ("audio_model", "multi_hop", "learned_alignment")

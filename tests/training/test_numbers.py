@@ -56,7 +56,7 @@ def test_ten_minutes_and_a_class_that_a_fold_does_not_test(corpus, tmp_path):
     assert [fold["n_test"] for fold in results["folds"]] == [4, 4, 4, 4]
     for fold in results["folds"]:
         assert all(math.isfinite(fold[name]) for name in ("WA", "UA"))
-        # of the classes that the fold tests
+        # classes of the test set
         tested = {"sad"} if fold["fold"] == 3 else {"ang", "sad"}
         assert set(fold["recall"]) == tested
         mean = sum(fold["recall"].values()) / len(tested)

@@ -103,7 +103,7 @@ def test_augmentation_differs_between_epochs(small_corpus, tmp_path):
     drop = augmenter(SpectrogramDrop(2, 3, 1, 1, replace="zeros", dim=1))
     draw = AugmentedFeatures(**shared, augment_frames=drop)
     again = draw(small_corpus["b"])[0]
-    # anew in each epoch and of each seed, whatever else is drawn
+    # differs between epochs and seeds, independent of other random numbers
     state = torch.get_rng_state()
     assert torch.equal(draw(small_corpus["b"])[0], again)
     assert torch.equal(torch.get_rng_state(), state)
@@ -115,7 +115,7 @@ def test_augmentation_differs_between_epochs(small_corpus, tmp_path):
     stored, _ = store["b"]
     changed = (again != stored).any(1)
     assert 2 <= changed.sum() <= 3 and (again[changed] == 0).all()
-    # what is tested is what is stored
+    # test utterances use cached features
     datasets = make_datasets(
         small_corpus,
         {"train": ["b"], "test": ["b"]},

@@ -18,7 +18,7 @@ import click
 from upstream.export import PARTS, ExportError, export, git
 from upstream.merge import RECIPE
 
-# What our YAML files name on the Hugging Face hub, and what stands in for it
+# Hub models in our YAML files, and their tiny replacements
 TINY = {
     "wav2vec2": "facebook/wav2vec2-base",
     "hubert": "facebook/hubert-base-ls960",
@@ -117,7 +117,7 @@ def documentation(modules, folder):
 def commit(checkout, message):
     """Commit all changes."""
     git(checkout, "add", "--all")
-    # whatever the user's own configuration asks of commits
+    # independent of the user's git configuration
     settings = {
         "user.name": "export",
         "user.email": "export",

@@ -67,7 +67,7 @@ PARTS = {
     ),
 }
 DATASET_README = RECIPE.parent / "README.md"
-# Where a system's file says how it differs from can.yaml
+# Folders of files with the differences of a system from can.yaml
 CHANGES = (ROOT / RECIPE / "hparams", CONTRIBUTION / "encoders" / "changes")
 
 
@@ -273,7 +273,7 @@ def blocks(text):
     for line in text.splitlines(keepends=True):
         key = re.match(r"(\w+):", line)
         if key:
-            # what stands before the comments of a key belongs to the last one
+            # lines before the comments of a key belong to the previous key
             start = len(lines)
             while start and lines[start - 1].startswith(("#", "\n")):
                 start -= 1

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 RECIPE = Path("recipes/IEMOCAP/multimodal_emotion_recognition")
-# Our packages and modules, and where they are
+# Folders of our packages and modules
 OURS = {
     "speechbrain_can": ROOT,
     "helpers": ROOT / "tests",
@@ -38,7 +38,7 @@ class Module:
         The file.
     """
 
-    name = None  # of one of ours, as it is imported
+    name = None  # import name, for our modules
 
     def __init__(self, path):
         source = Path(path).read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ class Module:
         self.docstring = ast.get_docstring(tree, clean=False)
         lines = source.splitlines()
         self.foreign, self.ours, self.statements = {}, {}, []
-        # the lines between two statements are a comment on the second
+        # lines between two statements are comments on the second one
         end = tree.body[0].end_lineno if self.docstring is not None else 0
         for node in tree.body[self.docstring is not None :]:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -164,7 +164,7 @@ def merge(path, elsewhere=None, brief=False):
         ordered.append(module)
 
     place(main)
-    # The same statement in two modules, such as that of a logger, is one.
+    # Equal statements of two modules, such as loggers, are written once.
     kept = {
         statement.text: (module, statement)
         for module in reversed(ordered)
@@ -173,7 +173,7 @@ def merge(path, elsewhere=None, brief=False):
     }
     kept = list(kept.values())
     _check_names([line.split()[-1] for line in imports], kept)
-    # type hints of ours are newer than the oldest Python of SpeechBrain
+    # Our type hints need a newer Python than SpeechBrain supports.
     imports.add("from __future__ import annotations")
     text = f'"""{main.docstring}"""\n\n' + "\n".join(sorted(imports)) + "\n"
     loggers = [s for _, s in kept if s.defines == {"logger"}]

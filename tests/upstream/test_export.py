@@ -239,7 +239,7 @@ def test_exported_preparation_lists_skipped_utterances(
     before = (tmp_path / "test.json").stat().st_mtime_ns
     assert prepare() == found
     assert (tmp_path / "test.json").stat().st_mtime_ns == before
-    # other settings: nothing of before is taken for theirs
+    # other settings are prepared again
     assert prepare(fold=1)["test"].keys() != found["test"].keys()
     for changes, message in (
         ({"fold": 5}, "fold 5 does not exist"),
@@ -262,7 +262,7 @@ def test_export_errors(wheel, tmp_path):
         export(checkout)
     git(checkout, "checkout", "--quiet", "speechbrain/core.py")
     export(checkout)
-    export(checkout)  # what it wrote itself is in no one's way
+    export(checkout)  # exporting twice is allowed
     (checkout / RECIPE / "train.py").write_text("# mine\n")
     with pytest.raises(ExportError, match="train.py. Commit or stash"):
         export(checkout)
