@@ -6,11 +6,11 @@ from setuptools import find_packages, setup
 
 # Each extra is optional and imported only where it is used.
 EXTRAS = {
-    # matplotlib draws the pictures of reports and of one utterance's attention
+    # matplotlib plots the figures of reports and the attention of an utterance
     "plots": ["matplotlib>=3.6"],
     # tensorboard writes the curves of ``--use_tensorboard=True``
     "tensorboard": ["tensorboard>=2.10"],
-    # transformers loads pretrained encoders, as SpeechBrain's integration does,
+    # transformers loads pretrained encoders, as in SpeechBrain's integrations
     "huggingface": ["transformers>=4.30.0"],
     # opensmile computes eGeMAPS
     "egemaps": ["opensmile>=2.5"],
@@ -20,29 +20,28 @@ EXTRAS = {
         "pympi-ling>=1.70",
         "webvtt-py>=0.6",
     ],
-    # pocketsphinx aligns English and brings its model, espeakng-loader (eSpeak
-    # NG as a wheel) pronounces unknown words, inflect spells numbers out
+    # pocketsphinx aligns English and contains its model, espeakng-loader (eSpeak
+    # NG as a wheel) pronounces unknown words, inflect spells out numbers
     "align": ["pocketsphinx>=5.0.4", "espeakng-loader>=0.2", "inflect>=7.0"],
-    # faster-whisper recognises speech and brings Silero's voice detection
+    # faster-whisper recognizes speech and contains Silero's voice activity detection
     "asr": ["faster-whisper>=1.2"],
     # praatio writes TextGrid, sounddevice records from a microphone
     "predict": ["praatio>=6.2", "sounddevice>=0.4.6"],
-    # ray runs many trainings, on a cluster too, and searches with optuna
+    # ray runs trials, also on clusters; optuna searches hyperparameters
     "ray": ["ray[tune]>=2.43", "optuna>=3.0"],
     # playwright drives a browser, axe finds accessibility violations
     "browser": ["playwright>=1.40", "axe-playwright-python>=0.1.4"],
-    # sphinx makes pages of the docstrings
+    # sphinx builds the API documentation
     "docs": ["sphinx>=7.1"],
-    # espeakng-loader brings the voices of the controlled corpus as a wheel
+    # espeakng-loader contains the voices of the controlled corpus
     "demo": ["espeakng-loader>=0.2", "matplotlib>=3.6"],
 }
-# librosa is one of those that the benchmarks compare with, webdataset reads
-# shards
+# The benchmarks compare with librosa, and read shards with webdataset.
 EXTRAS["bench"] = sorted(
     {*EXTRAS["plots"], *EXTRAS["huggingface"], *EXTRAS["egemaps"]}
     | {"librosa>=0.10", "webdataset>=0.2.86"}
 )
-# The linters are pinned, as upstream pins them: their findings change.
+# The linters have the versions of SpeechBrain, because their findings change.
 EXTRAS["test"] = sorted(
     {
         *EXTRAS["demo"],
@@ -54,7 +53,7 @@ EXTRAS["test"] = sorted(
         *EXTRAS["asr"],
         *EXTRAS["ray"],
         *EXTRAS["browser"],
-        # hypothesis generates damaged inputs and shrinks those that fail
+        # hypothesis generates damaged input and simplifies failures
         *("hypothesis>=6.100", "pytest>=7.4"),
         "pytest-xdist>=3.8",  # runs test files in parallel
         *("ruff==0.12.4", "yamllint==1.35.1"),
@@ -83,8 +82,8 @@ setup(
     python_requires=">=3.10",
     install_requires=[
         "speechbrain>=1.1.2",  # Brain, data pipeline, checkpoints
-        # tensors, LSTM, FFT; torchaudio 2.11, its last release, is made for
-        # CUDA 13.0 and refuses to be imported beside torch 2.15 (CUDA 13.2)
+        # tensors, LSTM, FFT; torchaudio 2.11, its last release, is built for
+        # CUDA 13.0 and cannot be imported with torch 2.15 (CUDA 13.2)
         "torch>=2.7.1,<2.15",
         "torchaudio>=2.7.1,<2.12",  # mel filters, DCT, resampling
         "hyperpyyaml>=1.2.2",  # the hparams files
@@ -92,18 +91,18 @@ setup(
         "sentencepiece>=0.1.91",  # SpeechBrain's own tokenizers
         "numpy>=1.17.0",  # arrays, memory-mapped features
         "pandas>=1.0.1",  # manifests, folds, predictions, tables
-        "safetensors>=0.4",  # model folders: numbers, and no code
+        "safetensors>=0.4",  # weights of model folders, without code
         "soundfile>=0.12.1",  # audio files, as SpeechBrain reads them
         "scikit-learn>=1.0",  # metrics
         "torchmetrics>=1.0",  # calibration error
         "scipy>=1.10.0",  # confidence intervals
         "statsmodels>=0.13.5",  # McNemar's test, Holm's correction
-        "rapidfuzz>=3.0",  # sentences that are nearly the same
+        "rapidfuzz>=3.0",  # near-duplicate sentences
         "tabulate>=0.9.0",  # tables in Markdown and LaTeX
         "tqdm>=4.42.0",  # progress bars
-        "filelock>=3.0",  # runs side by side prepare a corpus once
+        "filelock>=3.0",  # locks of corpora, caches and folds
         "click>=8.0",  # the command line
-        "jinja2>=3.1",  # the page of predictions, as torch has it anyway
+        "jinja2>=3.1",  # HTML pages; torch requires it as well
     ],
     extras_require=EXTRAS,
     # SpeechBrain names third-party parts in YAML and keeps no registry; this

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/alignment.py CORPUS [UTTERANCES]
 
-CORPUS is in IEMOCAP's layout, with a ``.wdseg`` file an utterance, such as that of
-``python -m speechbrain_can make-corpus``, whose times are those of the synthesiser. It
-speaks some pairs, such as "in the", as one word; where the second one starts is then
-an estimate of the corpus by letters, and no reference: these words are left out.
+CORPUS has the layout of IEMOCAP, with one ``.wdseg`` file per utterance, such as the
+output of ``speechbrain-can make-corpus``, whose times come from the synthesizer. eSpeak NG
+speaks some pairs, such as "in the", as one word. The corpus estimates the start of the
+second word, so such words are skipped.
 """
 
 import random

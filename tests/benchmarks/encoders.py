@@ -9,18 +9,7 @@ INPUT, HIDDEN = 40, 128
 
 
 def bidirectional(blstm):
-    """Return torch's bidirectional LSTM with the same parameters.
-
-    Arguments
-    ---------
-    blstm : RaggedBLSTM
-        The parameters.
-
-    Returns
-    -------
-    torch.nn.LSTM
-        Batch first.
-    """
+    """Return torch's bidirectional LSTM with the same parameters."""
     lstm = torch.nn.LSTM(INPUT, HIDDEN, bidirectional=True, batch_first=True)
     with torch.no_grad():
         for suffix, half in (
@@ -44,18 +33,7 @@ def packed_outputs(lstm, padded, counts):
 
 
 def matrix_products(shapes):
-    """Compute only the matrix products of both directions, forward and backward.
-
-    Arguments
-    ---------
-    shapes : list of (int, int)
-        Steps and sequences of each bucket.
-
-    Returns
-    -------
-    callable
-        Computes them all.
-    """
+    """Compute only the matrix products of both directions, forward and backward."""
     gates = 4 * HIDDEN
     weight_input = torch.randn(INPUT, gates)
     weight_hidden = torch.randn(HIDDEN, gates)
@@ -103,19 +81,7 @@ def differences(blstm, lstm, flat, counts):
 def run(threads, quick):
     """Measure encoders of words and of utterances.
 
-    Arguments
-    ---------
-    threads : int
-        Threads of torch.
-    quick : bool
-        Few and short sequences, each once.
-
-    Returns
-    -------
-    rows : list of Row
-        The cases.
-    equal : dict of str: tuple of float
-        Differences to packed sequences, by level.
+    Returns the rows, and the differences from packed sequences by level.
     """
     torch.manual_seed(0)
     word_counts, frame_counts = draw_lengths(4 if quick else 64)

@@ -37,20 +37,7 @@ def per_word(function, utterances):
 def run(threads, quick):
     """Measure features of words.
 
-    Arguments
-    ---------
-    threads : int
-        Threads of torch.
-    quick : bool
-        Few utterances, each once.
-
-    Returns
-    -------
-    rows : list of Row
-        The cases.
-    memory : dict
-        What an hour-long file took: ``seconds`` and ``megabytes`` beside the
-        waveform itself.
+    Returns the rows, and seconds and megabytes of an hour-long file.
     """
     import librosa
     import opensmile

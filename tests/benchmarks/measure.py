@@ -23,11 +23,11 @@ class Row(NamedTuple):
     group : str
         Cases of one group do the same work.
     case : str
-        Who does it.
+        Name of the implementation.
     seconds : float
-        Median.
+        Median time.
     audio : float
-        Seconds of audio that the work stands for.
+        Seconds of audio that are processed.
     """
 
     group: str
@@ -39,19 +39,7 @@ class Row(NamedTuple):
 def median_seconds(function, threads, min_run_time):
     """Return the median time of a call, by ``torch.utils.benchmark``.
 
-    Arguments
-    ---------
-    function : callable
-        Takes nothing.
-    threads : int
-        Threads of torch.
-    min_run_time : float
-        Calls are repeated for at least so many seconds.
-
-    Returns
-    -------
-    float
-        Seconds.
+    Calls are repeated for at least ``min_run_time`` seconds.
     """
     timer = Timer(
         "function()", globals={"function": function}, num_threads=threads
@@ -62,22 +50,8 @@ def median_seconds(function, threads, min_run_time):
 def draw_lengths(utterances, seed=0):
     """Draw numbers of words and frames that follow IEMOCAP.
 
-    An utterance has 9.5 words on average and a word, with the pauses shared
-    out, 44 frames; both have long tails (the longest of 610 words has 258).
-
-    Arguments
-    ---------
-    utterances : int
-        How many.
-    seed : int
-        Another seed draws others.
-
-    Returns
-    -------
-    word_counts : numpy.ndarray
-        Words of each utterance.
-    frame_counts : numpy.ndarray
-        Frames of each word.
+    An utterance has 9.5 words on average, and a word, including its share of pauses, 44
+    frames. Both distributions have long tails (the longest of 610 words has 258 frames).
     """
     generator = np.random.default_rng(seed)
     words = generator.lognormal(np.log(9.5) - 0.32, 0.8, utterances)
@@ -89,35 +63,14 @@ def draw_lengths(utterances, seed=0):
 def draw_segments(frame_counts):
     """Return the times of consecutive words.
 
-    Arguments
-    ---------
-    frame_counts : numpy.ndarray
-        Frames of each word.
-
-    Returns
-    -------
-    torch.Tensor
-        Start and end of each in seconds, shape ``[words, 2]``.
+    Returns start and end of each word in seconds, ``[words, 2]``.
     """
     ends = np.cumsum(frame_counts) * HOP
     return torch.from_numpy(np.stack([ends - frame_counts * HOP, ends], axis=1))
 
 
 def in_process_of_its_own(script, *arguments):
-    """Run a script of this folder that prints JSON in its own process, to measure its memory.
-
-    Arguments
-    ---------
-    script : Path
-        The script.
-    *arguments : object
-        Its command line.
-
-    Returns
-    -------
-    dict
-        What it printed last.
-    """
+    """Run a script of this folder that prints JSON in its own process, to measure its memory."""
     printed = subprocess.run(
         [sys.executable, str(script), *map(str, arguments)],
         check=True,
@@ -130,7 +83,7 @@ def in_process_of_its_own(script, *arguments):
 def peak_megabytes():
     """Return the peak resident memory of this process (Linux).
 
-    ``ru_maxrss`` would not do: a child begins with that of its parent.
+    ``ru_maxrss`` is not suitable, because children inherit the value of their parent.
     """
     status = Path("/proc/self/status").read_text()
     (line,) = (x for x in status.splitlines() if x.startswith("VmHWM:"))

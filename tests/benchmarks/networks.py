@@ -112,20 +112,8 @@ def loss_of(output, targets):
 def run(threads, quick):
     """Measure training steps of networks, and predictions of CAN.
 
-    Arguments
-    ---------
-    threads : int
-        Threads of torch.
-    quick : bool
-        Few utterances, each once, and small rivals.
-
-    Returns
-    -------
-    rows : list of Row
-        The cases.
-    difference : float
-        Of the logits in bfloat16, as ``--precision=bf16`` computes them, to
-        those in float32: the largest one, beside the largest logit.
+    Returns the rows, and the largest difference of the logits in bfloat16 from those in
+    float32, relative to the largest logit.
     """
     from transformers import Wav2Vec2Config, Wav2Vec2Model
 

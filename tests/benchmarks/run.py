@@ -62,7 +62,7 @@ def compare(rows):
 def check_points(rows, equal, memory, growth, bf16):
     """Compare measurements with targets.
 
-    Bars in brackets are our own; the others were set before it was built.
+    Targets in parentheses were added later.
     """
     seconds = {(row.group, row.case): row.seconds for row in rows}
     audio = {(row.group, row.case): row.audio for row in rows}
@@ -246,8 +246,8 @@ def plot_growth(path, growth):
 def main():
     """Parse the command line and run the benchmarks."""
     parser = argparse.ArgumentParser(
-        description="Measures speed and memory of speechbrain_can beside what "
-        "people would use instead. Takes about ten minutes and 2 GB of disk."
+        description="Measure speed and memory of speechbrain_can and of common "
+        "alternatives. Takes about ten minutes and 2 GB of disk space."
     )
     parser.add_argument(
         "--output_folder", type=Path, default=Path("results/benchmarks")

@@ -2,9 +2,9 @@
 
     python shards.py <store> <folder for shards>
 
-The store is one file that a random order jumps about in: fast while it fits into
-memory, one access of the disk an utterance where it does not. Shards (WebDataset)
-are read from front to back and shuffled in a buffer.
+The cache is one file that is read in random order: this is fast if it fits into memory, and
+otherwise needs one disk access per utterance. Shards (WebDataset) are read sequentially
+through a shuffle buffer.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python training.py <utterances> <threads>
 
-Data are made in one process and trained on in another, as when ``train.py`` finds
-them there: each has a peak of memory of its own.
+Data are prepared in one process and trained on in another one, to measure the peak memory
+of each.
 """
 
 import json
@@ -59,20 +59,7 @@ class TimedBrain(EmotionBrain):
 
 
 def write_noise(folder, utterances):
-    """Write noise with the durations of IEMOCAP and return its utterances.
-
-    Arguments
-    ---------
-    folder : Path
-        Where to write.
-    utterances : int
-        How many.
-
-    Returns
-    -------
-    list of Utterance
-        What a recipe would find in alignments and labels.
-    """
+    """Write noise with the durations of IEMOCAP and return its utterances."""
     word_counts, frame_counts = draw_lengths(utterances)
     noise = np.random.default_rng(0).normal(0, 0.1, 60 * RATE)
     noise = (noise * 2**15).astype(np.int16)
@@ -135,19 +122,7 @@ def noise_source(utterances, folder):
 def measure_data(utterances, threads, folder):
     """Prepare a corpus of noise and cache its features.
 
-    Arguments
-    ---------
-    utterances : int
-        Size of the corpus.
-    threads : int
-        Threads of torch.
-    folder : Path
-        For everything.
-
-    Returns
-    -------
-    dict
-        Seconds, cores and megabytes.
+    Returns seconds, cores and megabytes.
     """
     torch.set_num_threads(threads)
     written = write_noise(folder, utterances)
@@ -195,17 +170,7 @@ def store_of(corpus, hparams, folder, workers=0):
 def measure_training(threads, folder):
     """Train one epoch on the data that ``measure_data`` wrote.
 
-    Arguments
-    ---------
-    threads : int
-        Threads of torch.
-    folder : Path
-        The same.
-
-    Returns
-    -------
-    dict
-        Seconds and megabytes.
+    Returns seconds and megabytes.
     """
     torch.set_num_threads(threads)
     corpus = Corpus.load(folder / "prepared", "random10")

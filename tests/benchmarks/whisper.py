@@ -2,7 +2,7 @@
 
     python tests/benchmarks/whisper.py openai/whisper-base FOLDER [COUNT]
 
-FOLDER holds recordings; COUNT of them, evenly chosen, are heard.
+COUNT recordings are chosen from FOLDER at regular intervals.
 """
 
 import tempfile

@@ -29,9 +29,9 @@ UTTERANCES = 40  # of the controlled corpus in tests
 def corpus_seed() -> int:
     """Return the seed of the controlled corpus in this run of the tests.
 
-    Most seeds give a corpus of 40 utterances in which some fold tests a class
-    that it does not train, which training refuses. Those with every class in
-    at least three of the five sessions are counted by ``--seed-offset``.
+    With most seeds, some fold of 40 utterances tests a class that its training set lacks,
+    which training refuses. ``--seed-offset`` counts the seeds with every class in at least
+    three of the five sessions.
     """
     sentences = read_sentences(SENTENCES)
 

@@ -135,8 +135,8 @@ def command(output_folder, *arguments, recipe="IEMOCAP", python=(), **how):
 def run(output_folder, *arguments, fails=False, python=(), **how):
     """Run ``train.py``, assert its exit status and return what it printed.
 
-    It runs in this process, which saves seconds of imports, unless
-    ``python`` has arguments for an interpreter.
+    It runs in this process, which saves seconds of imports, unless ``python`` contains
+    arguments of an interpreter.
     """
     if python:
         result = subprocess.run(

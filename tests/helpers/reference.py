@@ -1,6 +1,6 @@
 """Reference implementation of the paper's equations, one utterance and step at a time.
 
-Nothing here is batched, padded, packed or cut into buckets.
+Nothing is batched, padded, packed or divided into buckets.
 """
 
 import math

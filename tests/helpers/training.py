@@ -24,8 +24,8 @@ def logged(output_folder, name, part="train", fold=0):
 def assert_trained_once(log, epochs):
     """Check the log of a run that was killed once and resumed.
 
-    The checkpoint of an epoch is saved before its line in the log, which a kill
-    in between loses.
+    The checkpoint of an epoch is saved before its line in the log, so a kill in between loses
+    the line.
     """
     found = [
         int(number)

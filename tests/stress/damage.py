@@ -327,8 +327,8 @@ def judge(iemocap_prepare, release, folder, whole, names):
 def stress(corpora, seed, report=print):
     """Damage a number of corpora; return outcomes and details of failures.
 
-    Every kind of damage once, then several at a time as hypothesis draws them: of
-    those that fail it looks for the fewest that do.
+    Every kind of damage is applied once, and then several at a time, drawn by hypothesis,
+    which reduces failures to the fewest kinds.
     """
     iemocap_prepare = load_module(RECIPES["IEMOCAP"] / "iemocap_prepare.py")
     np.random.seed(seed)

@@ -2,9 +2,9 @@
 
     python tests/stress/fuzz.py [--seconds 600] [<kind> ...]
 
-Two kinds, one after the other: readers of alignments, and of transcripts, labels and
-tables. Only the documented error may come out; what makes another one come out is
-printed, and the run ends with 1.
+There are two kinds: readers of alignments, and readers of transcripts, labels and tables.
+Only the documented error may be raised. Input that raises another one is printed, and the
+exit status is 1.
 """
 
 import argparse

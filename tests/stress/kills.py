@@ -46,11 +46,11 @@ class Command:
     Arguments
     ---------
     name : str
-        What the report calls it.
+        Name in the report.
     run : callable
-        Runs it, given its output folder.
+        Runs the command in an output folder.
     results : tuple of str
-        Patterns of the files that have to be the same.
+        Patterns of the files that must not differ.
     """
 
     name: str

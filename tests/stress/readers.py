@@ -1,6 +1,6 @@
 """Readers of user files, with valid examples for each.
 
-Whatever bytes a file has, a reader reads them or raises ``InputError``.
+For any bytes, a reader must return a result or raise ``InputError``.
 """
 
 import json

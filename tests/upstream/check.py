@@ -1,7 +1,7 @@
 """Run SpeechBrain's checks on the contribution.
 
-The checkout stays as it is: what it has committed is cloned, the parts are exported
-and committed there one after the other, and each is checked.
+The checkout is not modified: its last commit is cloned, and the pull requests are exported,
+committed and checked there one after the other.
 """
 
 import os

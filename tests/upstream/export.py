@@ -1,14 +1,13 @@
 """Write the contribution to a checkout of SpeechBrain.
 
-Nothing of ``speechbrain_can`` is imported in what it writes. A lobe is our lobe,
-merged mechanically with all that it needs into one module; a preparation is ours
-likewise; a system is the complete YAML file that our ``base:`` stands for. What
-upstream does in another way than we do, ``train.py`` and its data pipeline, is
-written out in ``contribution/``. Written twice, it is the same.
+The exported files do not import ``speechbrain_can``. A lobe is merged mechanically with
+everything it needs into one module, and so is the data preparation. A system is the complete
+YAML file. ``contribution/`` contains the files that differ upstream, such as ``train.py``.
+Exporting twice has the same result.
 
-There are three parts, a pull request each, every one on top of the one before:
-``can`` (CAN and its ablations), ``systems`` (those it is compared with) and
-``encoders`` (pretrained ones).
+There are three pull requests, each based on the previous one: ``can`` (CAN and its
+ablations), ``systems`` (the systems it is compared with) and ``encoders`` (pretrained
+encoders).
 """
 
 import csv
@@ -35,9 +34,9 @@ class Part(NamedTuple):
     Arguments
     ---------
     modules : tuple of str
-        What it adds to the library.
+        Modules that it adds to the library.
     systems : tuple of str
-        The hparams files that it adds, each as ours of the same name.
+        hparams files that it adds, under the names of ours.
     """
 
     modules: Tuple[str, ...]

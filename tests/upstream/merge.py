@@ -1,8 +1,7 @@
 """Merge a module and everything it imports from this package into one file.
 
-Classes, functions and constants are taken over as they are, with everything
-of ours that they need and nothing else, in an order in which each comes after
-what it needs.
+Classes, functions and constants are copied unchanged, together with everything they need
+from this package, in an order in which definitions precede their use.
 """
 
 import ast
@@ -30,13 +29,7 @@ class Statement(NamedTuple):
 
 
 class Module:
-    """The statements of a Python file, without its imports.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file.
-    """
+    """The statements of a Python file, without its imports."""
 
     name = None  # import name, for our modules
 
@@ -101,23 +94,22 @@ def merge(path, elsewhere=None, brief=False):
     path : str or Path
         The module.
     elsewhere : dict of (str, str): str
-        What another module has already, by where it is ours (module and name):
-        it is imported from there.
+        Names that an exported module already defines, by our module and name; they are
+        imported from there.
     brief : bool
-        Whether docstrings of ours end before their first section, as in
-        recipes, where nobody runs an example.
+        Whether our docstrings end before their first section, as in recipes.
 
     Returns
     -------
     text : str
-        Python, to be formatted.
+        Unformatted Python code.
     origins : set of (str, str)
-        Module and name of what of ours was written into it.
+        Our module and name of everything that was merged.
 
     Raises
     ------
     ValueError
-        If two things would have one name.
+        If two definitions have the same name.
     """
     elsewhere = elsewhere or {}
     main = Module(path)

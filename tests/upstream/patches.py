@@ -1,6 +1,6 @@
 """Patches for SpeechBrain: the tests of each one fail without it and pass with it.
 
-The checkout stays as it is.
+The checkout is not modified.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The contribution, exported to the installed SpeechBrain.
 
-Their own checks need a checkout: ``make upstream``.
+SpeechBrain's own checks need a checkout; see ``make upstream``.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Bugs of the installed SpeechBrain and their patches.
 
-Patches of its recipes, which no wheel has, are tried by ``make upstream``.
+``make upstream`` tests patches of recipes, which the wheel does not contain.
 """
 
 import shutil
