@@ -10,7 +10,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Sequence
+from typing import Any, List, Sequence
 
 import numpy as np
 import pandas as pd
@@ -241,6 +241,23 @@ def _check_same_search(folder: Path, base: Run, plan: SearchPlan) -> None:
             )
 
 
+def _algorithm(
+    plan: SearchPlan, seed: int, done: list[tuple[dict, float]]
+) -> Any:
+    """Return the search algorithm, which knows the finished trials."""
+    from ray.tune.search.optuna import OptunaSearch
+
+    known = [pair for pair in done if plan.includes(pair[0])]
+    return OptunaSearch(
+        metric=plan.metric,
+        mode="max",
+        # a resumed search must not repeat the same random values
+        seed=seed + len(done),
+        points_to_evaluate=[values for values, _ in known] or None,
+        evaluated_rewards=[value for _, value in known] or None,
+    )
+
+
 def _run_trials(
     base: Run,
     plan: SearchPlan,
@@ -251,7 +268,8 @@ def _run_trials(
     """Run the remaining trials with Ray Tune."""
     try:
         from ray import tune
-        from ray.tune.search.optuna import OptunaSearch
+
+        algorithm = _algorithm(plan, base.seed, done)
     except ImportError as error:
         raise ImportError(
             f"{error}: pip install 'speechbrain_can[ray]'"
@@ -274,15 +292,6 @@ def _run_trials(
                         )
         tune.report({plan.metric: plan.score(run.layout)})
 
-    known = [pair for pair in done if plan.includes(pair[0])]
-    algorithm = OptunaSearch(
-        metric=plan.metric,
-        mode="max",
-        # a resumed search must not repeat the same random values
-        seed=base.seed + len(done),
-        points_to_evaluate=[values for values, _ in known] or None,
-        evaluated_rewards=[value for _, value in known] or None,
-    )
     tune.Tuner(
         tune.with_resources(trial, {"cpu": 1, "gpu": options.gpus}),
         param_space={
