@@ -103,7 +103,7 @@ def compare(
     """Train systems on the same folds with the same seeds.
 
     HPARAMS are hparams files of one recipe, e.g. hparams/*.yaml. The command
-    writes the paper's Tables 2 to 4, with the paired difference to can.yaml, as
+    writes the paper's Tables 2 to 4, with the paired difference from can.yaml, as
     comparison.md, .csv and .tex. An interrupted comparison resumes when the
     command is run again.
 

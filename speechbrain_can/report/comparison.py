@@ -16,7 +16,7 @@ from speechbrain_can.runs.summary import check_comparable
 def summarize_systems(
     results: pd.DataFrame, reference: str = REFERENCE
 ) -> pd.DataFrame:
-    """Return mean, standard deviation and paired difference to a reference system.
+    """Return mean, standard deviation and paired difference from a reference system.
 
     ``results`` is the result of ``collect``; the table has one row per system. The
     value of a fold is the mean over its seeds. p-values come from

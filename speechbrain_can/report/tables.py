@@ -125,7 +125,7 @@ def _cells(
     for metric in METRICS:
         cells[metric] = _with_std(rows, metric)
     for metric in METRICS if reference else ():
-        header = f"{metric} difference to {escaped(reference, table_format)} [95% CI]"
+        header = f"{metric} difference from {escaped(reference, table_format)} [95% CI]"
         cells[header] = _with_interval(rows, metric)
     for metric in METRICS:
         if f"paper {metric} mean" in rows:
@@ -241,7 +241,7 @@ def format_tables(
     )
     title = (
         f"{escaped(corpus_name, 'github')}, {escaped(protocol, 'github')}, seed "
-        f"{seeds}: mean ± standard deviation over folds. Paired difference to "
+        f"{seeds}: mean ± standard deviation over folds. Paired difference from "
         f"{escaped(label, 'github')} with 95% confidence interval, corrected for "
         "shared training data (Nadeau and Bengio); for a single fold, only WA is "
         "tested, on utterances. * p < .05 after Holm's correction for the number "

@@ -129,7 +129,9 @@ def main(corpus, n_utterances=100):
         n_words, n_out = sum(map(len, estimated)), sum(map(sum, estimated))
         print(f"{n_out} of {n_words} words have no exact start: left out\n")
     limits = " / ".join(f"{limit * 1000:.0f}" for limit in TOLERANCES)
-    print(f"| audio | aligned | starts within {limits} ms | x real time |")
+    print(
+        f"| audio | aligned | starts within {limits} ms | seconds of audio per second |"
+    )
     print("|---|---|---|---|")
     for name, change in (
         ("as it is", lambda waveform: waveform),

@@ -109,7 +109,7 @@ def run(threads, quick):
             "pack_padded_sequence": (
                 lambda: packed_outputs(lstm, padded, counts).sum().backward()
             ),
-            "matrix products alone": matrix_products(bucket_shapes(counts)),
+            "only the matrix products": matrix_products(bucket_shapes(counts)),
         }
         if level == "words":
             words_too = pad(padded.flatten(1), word_counts)

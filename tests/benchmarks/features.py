@@ -20,7 +20,7 @@ from speechbrain_can.features.spectral import SegmentMFCC
 
 RATE = 16000
 HOUR = 3600.0
-ALONE = "FFT, squares and mel product alone"
+ALONE = "only FFT, squares and mel product"
 
 
 def per_word(function, utterances):

@@ -176,12 +176,12 @@ def run(threads, quick):
             lambda: wav2vec2(waveforms).last_hidden_state,
             wav2vec2.parameters(),
         ),
-        "CAN on MFCC": (
+        "CAN with MFCC": (
             batch,
             lambda: loss_of_can(len(batch)),
             can.parameters(),
         ),
-        "CAN on MFCC, subsampled (can_fast.yaml)": (
+        "CAN with MFCC, subsampled (can_fast.yaml)": (
             batch,
             lambda: loss_of(
                 subsampled(stored[len(batch)][0], stored[len(batch)][1]),
@@ -189,7 +189,7 @@ def run(threads, quick):
             ),
             subsampled.parameters(),
         ),
-        "CAN on stored layers of wav2vec2-base": (
+        "CAN with cached layers of wav2vec2-base": (
             batch,
             lambda: loss_of(on_layers(words, layers), targets),
             on_layers.parameters(),
@@ -197,7 +197,7 @@ def run(threads, quick):
     }
     bfloat16 = lstm_runs_in("bf16")
     if bfloat16:
-        cases["CAN on MFCC, in bfloat16"] = (
+        cases["CAN with MFCC, bfloat16"] = (
             batch,
             lambda: loss_of_can(len(batch), bfloat16=True),
             can.parameters(),

@@ -50,7 +50,7 @@ def compare(rows):
             "by": row.case,
             "s": f"{row.seconds:.4g}",
             "audio s": f"{row.audio:.0f}",
-            "x real time": f"{row.audio / row.seconds:,.0f}",
+            "seconds of audio per second": f"{row.audio / row.seconds:,.0f}",
             "x ours": f"{row.seconds / row.audio / ours[row.group]:.2f}"
             if row.group != "prediction"
             else "",
@@ -73,9 +73,9 @@ def check_points(rows, equal, memory, growth, bf16):
         text = f"{'>=' if at_least else '<='} {bar:g}{unit}"
         points.append(
             {
-                "point": name,
-                "reached": f"{value:,.3g}{unit}",
-                "bar": f"({text})" if own else text,
+                "claim": name,
+                "measured": f"{value:,.3g}{unit}",
+                "target": f"({text})" if own else text,
                 "met": "yes" if met else "no",
             }
         )
@@ -99,13 +99,13 @@ def check_points(rows, equal, memory, growth, bf16):
             5,
         )
         point(
-            f"1 {group}: x its matrix products",
-            ours / seconds[group, "matrix products alone"],
+            f"1 {group}: time relative to its matrix products",
+            ours / seconds[group, "only the matrix products"],
             2,
             at_least=False,
         )
         point(
-            f"1 {group}: difference to packed, outputs and gradients",
+            f"1 {group}: difference from packed, outputs and gradients",
             max(equal[level]),
             1e-5,
             at_least=False,
@@ -118,14 +118,18 @@ def check_points(rows, equal, memory, growth, bf16):
         15,
     )
     point(
-        "2 features, one thread: x FFT, squares and mel product alone",
+        "2 features, one thread: time relative to FFT, squares and mel product",
         seconds[group, "ours, one thread"]
         / seconds[group, f"{features.ALONE}, one thread"],
         1.5,
         at_least=False,
     )
     single = group, "ours, one thread"
-    point("2 features: x real time", audio[single] / seconds[single], 1000)
+    point(
+        "2 features: seconds of audio per second",
+        audio[single] / seconds[single],
+        1000,
+    )
     point(
         f"2 features of {memory['duration'] / 3600:.2g} h in one file: memory",
         memory["megabytes"],
@@ -138,13 +142,13 @@ def check_points(rows, equal, memory, growth, bf16):
     largest = by_size.get(7486, growth[-1])
     smaller = by_size.get(750, growth[0])
     point(
-        f"3 epoch of {largest['utterances']} utterances: share of the model",
+        f"3 epoch of {largest['utterances']} utterances: share of time in the model",
         largest["model"] / largest["epoch"],
         0.85,
     )
     point(
-        f"3 ten folds of {EPOCHS} epochs at {largest['utterances']} utterances, "
-        "from that epoch",
+        f"3 ten folds of {EPOCHS} epochs with {largest['utterances']} utterances, "
+        "extrapolated",
         # 80% are trained on; 10% are validated on, forward pass only
         10 * EPOCHS * (0.8 + 0.1 / 3) * largest["epoch"] / 3600,
         12,
@@ -153,7 +157,7 @@ def check_points(rows, equal, memory, growth, bf16):
         own=True,
     )
     point(
-        f"4 memory of training, {smaller['utterances']} to "
+        f"4 growth of training memory, {smaller['utterances']} to "
         f"{largest['utterances']} utterances",
         largest["megabytes"] - smaller["megabytes"],
         200,
@@ -173,8 +177,9 @@ def check_points(rows, equal, memory, growth, bf16):
             own=True,
         )
         point(
-            f"4 {work}: time an hour of audio, slowest of {len(rates)} sizes, x "
-            f"that at {smaller['utterances']} utterances",
+            f"4 {work}: time per hour of audio, slowest of the {len(rates)} sizes "
+            f"of at least {smaller['utterances']} utterances, relative to "
+            f"{smaller['utterances']}",
             max(rates) / rates[0],
             1.2,
             at_least=False,
@@ -189,34 +194,36 @@ def check_points(rows, equal, memory, growth, bf16):
         unit=" ms",
     )
     point(
-        f"5 prediction of {many.case}: x real time",
+        f"5 prediction of {many.case}: seconds of audio per second",
         many.audio / many.seconds,
         500,
     )
     steps = {row.case: row.seconds for row in rows}
     point(
-        "5 training step on stored layers of wav2vec2-base, x that on MFCC",
-        steps["CAN on stored layers of wav2vec2-base"] / steps["CAN on MFCC"],
+        "5 training step with cached layers of wav2vec2-base, relative to MFCC",
+        steps["CAN with cached layers of wav2vec2-base"]
+        / steps["CAN with MFCC"],
         1,
         at_least=False,
         own=True,
     )
     point(
-        "5 training step of can_fast.yaml, x that of can.yaml",
-        steps["CAN on MFCC, subsampled (can_fast.yaml)"] / steps["CAN on MFCC"],
+        "5 training step of can_fast.yaml, relative to can.yaml",
+        steps["CAN with MFCC, subsampled (can_fast.yaml)"]
+        / steps["CAN with MFCC"],
         0.5,
         at_least=False,
         own=True,
     )
     point(
-        "6 packed sequences, the path of a GPU: difference to ours, as in 1",
+        "6 packed sequences (used on GPUs): difference from ours, as in 1",
         max(max(pair) for pair in equal.values()),
         1e-5,
         at_least=False,
     )
     if bf16 is not None:  # supported by the processor
         point(
-            "6 --precision=bf16: difference of the logits, x the largest",
+            "6 --precision=bf16: difference of the logits relative to the largest",
             bf16,
             0.05,
             at_least=False,

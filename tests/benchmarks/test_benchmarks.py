@@ -28,10 +28,10 @@ def test_benchmarks_run(tmp_path):
     )
     assert result.returncode == 0, result.stdout
     found = json.loads((tmp_path / "benchmarks.json").read_text())
-    points = {point["point"][0] for point in found["points"]}
+    points = {point["claim"][0] for point in found["points"]}
     assert points == set("123456")
     for point in found["points"]:
-        if "difference" in point["point"]:
+        if "difference" in point["claim"]:
             assert point["met"] == "yes", point
     assert (tmp_path / "growth.png").exists()
     assert "pack_padded_sequence" in (tmp_path / "benchmarks.md").read_text()

@@ -109,9 +109,8 @@ def _with_times(path: Path, entries: list[Entry]) -> list[Entry]:
         end = filled[j].start if j < len(filled) else start
         if end <= start:
             raise AlignmentError(
-                f"{path}, {filled[i].place}: {filled[i].text!r} has no times, and "
-                "there is no gap between its neighbors. Align the transcript "
-                "instead."
+                f"{path}, {filled[i].place}: {filled[i].text!r} has no times, "
+                "and its neighbors leave no gap. Align the transcript instead."
             )
         step = (end - start) / (j - i)
         for k in range(i, j):
