@@ -1,9 +1,7 @@
 """The Brain that trains all models of this package."""
 
-import ctypes
 import os
 import random
-import sys
 import time
 
 import torch
@@ -21,46 +19,15 @@ from speechbrain_can.lobes.losses import (
 )
 from speechbrain_can.lobes.mixup import mixed_targets
 from speechbrain_can.lobes.ragged import count_words
-from speechbrain_can.metrics.metrics import evaluate
 from speechbrain_can.training.checkpoints import (
     recover_tested,
     save_epoch,
     training_effort,
 )
 from speechbrain_can.training.data import Batch
-from speechbrain_can.training.distributed import (
-    SharedBatches,
-    from_first_process,
-    mean_over_processes,
-)
-
-# oneDNN caches primitives for the last 1,024 shapes. Our batches rarely repeat a
-# shape, so that the cache (0.1 MB per entry) grows without saving time.
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
-
-# Constants of glibc's malloc.h
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-
-
-def keep_freed_memory() -> None:
-    """Reuse freed memory for the next batch (glibc on Linux).
-
-    By default, glibc returns large blocks to the system, which clears their pages
-    when the next batch requests them. This takes a fifth of the training time on
-    a CPU.
-    """
-    mallopt = sys.platform == "linux" and getattr(
-        ctypes.CDLL(None), "mallopt", None
-    )
-    if mallopt:
-        for option, value in (
-            # some releases accept only the first value
-            (M_MMAP_THRESHOLD, 2**25),
-            (M_MMAP_THRESHOLD, 2**30),
-            (M_TRIM_THRESHOLD, 2**31 - 1),
-            (M_TOP_PAD, 2**26),
-        ):
-            mallopt(option, value)
+from speechbrain_can.training.distributed import SharedBatches
+from speechbrain_can.training.memory import keep_freed_memory
+from speechbrain_can.training.statistics import StageStatistics
 
 
 class TrainingError(InputError):
@@ -135,20 +102,18 @@ class EmotionBrain(sb.Brain):
         ):
             own, everyone = self.train_sampler.counts(self.step - 1)
             if not own:  # this process has no share of the batch
-                self._add_losses({"loss": total, **losses}, count=0)
+                self.stats.add_losses({"loss": total, **losses}, count=0)
                 return 0 * total.sum()
             # DDP averages gradients over processes.
             share = self.train_sampler.processes / everyone
         else:
             share = 1 / len(total)
-        self._add_losses({"loss": total, **losses}, count=len(total))
+        self.stats.add_losses({"loss": total, **losses}, count=len(total))
         if stage != sb.Stage.TRAIN:
-            self.ids.extend(batch.ids)
-            self.targets.append(targets)
-            self.log_probabilities.append(decide(predictions).float())
+            self.stats.add_decisions(batch.ids, targets, decide(predictions))
         if stage == sb.Stage.TEST and predictions.attention is not None:
             word_counts = count_words(batch.words)
-            self.attention.extend(
+            self.stats.attention.extend(
                 word_attention(predictions.attention, word_counts)
             )
         return share * total.sum()
@@ -166,30 +131,6 @@ class EmotionBrain(sb.Brain):
                 "non-finite losses). Check glove_file for non-finite values, then "
                 "try a smaller --lr or --max_grad_norm."
             )
-
-    def _add_losses(self, losses: dict[str, torch.Tensor], count: int) -> None:
-        """Add the first ``count`` values of each loss ``[batch]`` to the sums of a stage.
-
-        SpeechBrain's ``MetricStats`` stores every value of an epoch, which takes
-        hundreds of megabytes for a large corpus.
-        """
-        self.loss_count += count
-        for name, loss in losses.items():
-            self.loss_sums[name] = (
-                self.loss_sums.get(name, 0) + loss.detach()[:count].sum()
-            )
-
-    def _mean_losses(self, stage: sb.Stage) -> dict[str, float]:
-        """Return the mean of each loss over the utterances of a stage."""
-        if stage == sb.Stage.TRAIN and self.distributed_launch:
-            return {
-                name: mean_over_processes(total, self.loss_count)
-                for name, total in self.loss_sums.items()
-            }
-        return {
-            name: total.item() / self.loss_count
-            for name, total in self.loss_sums.items()
-        }
 
     def _train_loader_specifics(self, dataset, loader_kwargs):
         """Give each process its share of the batches of a single process."""
@@ -248,9 +189,7 @@ class EmotionBrain(sb.Brain):
 
     def on_stage_start(self, stage, epoch=None):
         """Reset the statistics and seed the random numbers of an epoch."""
-        self.loss_sums, self.loss_count = {}, 0
-        self.ids, self.targets, self.log_probabilities = [], [], []
-        self.attention = []
+        self.stats = StageStatistics()
         if stage == sb.Stage.TRAIN:
             # Seed per epoch, so that a resumed run uses the same dropout masks
             # as an uninterrupted one, and per process.
@@ -261,16 +200,12 @@ class EmotionBrain(sb.Brain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Compute the metrics, save a checkpoint, and log."""
-        stats = self._mean_losses(stage)
-        if stage == sb.Stage.TRAIN:
+        training = stage == sb.Stage.TRAIN
+        stats = self.stats.mean_losses(training and self.distributed_launch)
+        if training:
             self.train_stats = stats
             return
-        targets = torch.cat(self.targets).cpu()
-        log_probabilities = torch.cat(self.log_probabilities).cpu()
-        # Rounding may differ; all processes must stop after the same epoch.
-        scores = from_first_process(
-            evaluate(targets.tolist(), log_probabilities.argmax(1).tolist())
-        )
+        scores = self.stats.scores()
         stats.update(scores)
         if stage == sb.Stage.VALID:
             error = 1 - stats[self.hparams.stop_on]
@@ -281,9 +216,10 @@ class EmotionBrain(sb.Brain):
             # Log last, so that a repeated epoch is not logged twice.
             self._log({"epoch": epoch}, self.train_stats, valid_stats=stats)
         else:
-            self.test_ids, self.test_targets = self.ids, targets
-            self.test_log_probabilities = log_probabilities
-            self.test_attention = self.attention
+            self.test_ids = self.stats.ids
+            self.test_targets = self.stats.targets
+            self.test_log_probabilities = self.stats.log_probabilities
+            self.test_attention = self.stats.attention
             epoch = self.hparams.epoch_counter.current
             self._log({"epoch loaded": epoch}, test_stats=stats)
 

@@ -19,8 +19,8 @@ from measure import in_process_of_its_own
 from tabulate import tabulate
 
 from speechbrain_can.io.files import atomic_write, write_json
-from speechbrain_can.training.brain import keep_freed_memory
 from speechbrain_can.training.environment import processor_name
+from speechbrain_can.training.memory import keep_freed_memory
 
 # Typical number of epochs of CAN with early stopping on the controlled corpora
 EPOCHS = 40

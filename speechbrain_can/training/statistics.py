@@ -1,0 +1,71 @@
+"""Statistics of one stage of training, accumulated over its batches."""
+
+import torch
+
+from speechbrain_can.metrics.metrics import evaluate
+from speechbrain_can.training.distributed import (
+    from_first_process,
+    mean_over_processes,
+)
+
+
+class StageStatistics:
+    """Mean losses and decisions of one stage of an epoch.
+
+    SpeechBrain's ``MetricStats`` stores every value of an epoch, which takes
+    hundreds of megabytes for a large corpus. Training therefore adds sums only.
+    """
+
+    def __init__(self) -> None:
+        self._losses, self._count = {}, 0
+        self._targets, self._log_probabilities = [], []
+        self.ids = []
+        self.attention = []
+
+    def add_losses(self, losses: dict[str, torch.Tensor], count: int) -> None:
+        """Add the first ``count`` values of each loss ``[batch]``."""
+        self._count += count
+        for name, loss in losses.items():
+            total = loss.detach()[:count].sum()
+            self._losses[name] = self._losses.get(name, 0) + total
+
+    def add_decisions(
+        self,
+        ids: list[str],
+        targets: torch.Tensor,
+        log_probabilities: torch.Tensor,
+    ) -> None:
+        """Add classes ``[batch]`` and log-probabilities ``[batch, classes]``."""
+        self.ids.extend(ids)
+        self._targets.append(targets)
+        self._log_probabilities.append(log_probabilities.float())
+
+    def mean_losses(self, all_processes: bool) -> dict[str, float]:
+        """Return the mean of each loss, optionally over all processes."""
+        if all_processes:
+            return {
+                name: mean_over_processes(total, self._count)
+                for name, total in self._losses.items()
+            }
+        return {
+            name: total.item() / self._count
+            for name, total in self._losses.items()
+        }
+
+    @property
+    def targets(self) -> torch.Tensor:
+        """Return the reference classes, ``[utterances]``."""
+        return torch.cat(self._targets).cpu()
+
+    @property
+    def log_probabilities(self) -> torch.Tensor:
+        """Return the decisions, ``[utterances, classes]``."""
+        return torch.cat(self._log_probabilities).cpu()
+
+    def scores(self) -> dict[str, float]:
+        """Return the metrics, which are the same in all processes."""
+        # Rounding may differ; all processes must stop after the same epoch.
+        predicted = self.log_probabilities.argmax(1)
+        return from_first_process(
+            evaluate(self.targets.tolist(), predicted.tolist())
+        )
