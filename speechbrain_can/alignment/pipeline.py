@@ -6,17 +6,18 @@ starts are within 50 ms of the reference), so an aligner refines them.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 import torchaudio
 
 from speechbrain_can.alignment.readers.formats import read_alignment
-from speechbrain_can.alignment.text import split_words
+from speechbrain_can.alignment.text import spoken_text
 from speechbrain_can.alignment.words import (
     END_TOLERANCE,
     AlignmentError,
     Word,
+    adjustments,
     clean_words,
     fit_to_audio,
     tile_words,
@@ -39,16 +40,41 @@ class FoundWords(NamedTuple):
     covered : float or None
         End of the last entry of an alignment, including pauses, in seconds; None
         if all of the audio was aligned.
+    adjustments : tuple of str
+        Repaired times and tokens or text that were left out.
     """
 
     words: List[Word]
     end: float
     aligned_by: str
     covered: Optional[float] = None
+    adjustments: Tuple[str, ...] = ()
 
     def tiled(self) -> List[Word]:
         """Return words that cover the whole utterance, as models expect them."""
         return tile_words(self.words, self.end)
+
+
+class AlignmentFile(NamedTuple):
+    """A file with the word timings of an utterance; see ``read_alignment``.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+    utterance_id : str or None
+        Name of the utterance in a CTM file of a whole corpus.
+    tier : str or None
+        Name of the tier of the words.
+    """
+
+    path: str | Path
+    utterance_id: Optional[str] = None
+    tier: Optional[str] = None
+
+
+# Everything that specifies word timings
+Alignment = Union[str, Path, AlignmentFile, List[Word], FoundWords]
 
 
 def find_words(
@@ -57,7 +83,7 @@ def find_words(
     aligner: Callable | None = None,
     transcriber: Callable | None = None,
     transcript: str | None = None,
-    alignment: str | Path | list[Word] | FoundWords | None = None,
+    alignment: Alignment | None = None,
 ) -> FoundWords:
     """Return words with timings, aligning or transcribing the audio if necessary.
 
@@ -73,7 +99,7 @@ def find_words(
         Maps a waveform to a list of Word.
     transcript : str or None
         The spoken words.
-    alignment : str, Path, list of Word, FoundWords or None
+    alignment : str, Path, AlignmentFile, list of Word, FoundWords or None
         Word timings, or a file that ``read_alignment`` reads. If its last entry
         is a pause, or ends within an aligner's rounding of the audio's end, the
         utterance ends with it; otherwise it ends with the audio.
@@ -92,6 +118,7 @@ def find_words(
     duration = len(waveform) / sample_rate
     if alignment is not None:
         return words_of_alignment(alignment, duration)
+    notes: List[str] = []
     if transcript is not None:
         if aligner is None:
             raise AlignmentError(
@@ -99,13 +126,11 @@ def find_words(
                 "alignment."
             )
         speech = _resampled(waveform, sample_rate, aligner)
-        words, end, how = aligner(speech, transcript), duration, aligner.name
+        spoken, notes = spoken_text(transcript)
+        words, how = aligner(speech, spoken), aligner.name
     elif transcriber is not None:
         speech = _resampled(waveform, sample_rate, transcriber)
-        words, end = (
-            clean_words(transcribe_words(speech, transcriber, aligner)),
-            duration,
-        )
+        words = clean_words(transcribe_words(speech, transcriber, aligner))
         how = transcriber.name + (f", {aligner.name}" if aligner else "")
     else:
         raise AlignmentError(
@@ -114,20 +139,20 @@ def find_words(
         )
     if not words:
         raise AlignmentError("the alignment contains no words")
-    return FoundWords(words, end, how)
+    return FoundWords(words, duration, how, adjustments=tuple(notes))
 
 
-def words_of_alignment(
-    alignment: str | Path | list[Word] | FoundWords, duration: float
-) -> FoundWords:
+def words_of_alignment(alignment: Alignment, duration: float) -> FoundWords:
     """Return the words of an alignment of audio with this duration in seconds.
 
     See ``find_words`` for the arguments and errors.
     """
     if isinstance(alignment, FoundWords):
         return alignment
-    in_file = isinstance(alignment, (str, Path))
-    rows = read_alignment(alignment) if in_file else alignment
+    if isinstance(alignment, (str, Path)):
+        alignment = AlignmentFile(alignment)
+    in_file = isinstance(alignment, AlignmentFile)
+    rows = read_alignment(*alignment, duration) if in_file else alignment
     try:
         rows = fit_to_audio(rows, duration)
         words = clean_words(rows)
@@ -135,10 +160,11 @@ def words_of_alignment(
             raise AlignmentError("the alignment contains no words")
         end = _end(rows, duration)
         tile_words(words, end)  # errors name the file
-        return FoundWords(words, end, GIVEN, covered=rows[-1].end)
+        notes = tuple(adjustments(rows))
+        return FoundWords(words, end, GIVEN, rows[-1].end, notes)
     except AlignmentError as error:
         if in_file:
-            raise AlignmentError(f"{alignment}: {error}") from error
+            raise AlignmentError(f"{alignment.path}: {error}") from error
         raise
 
 
@@ -155,24 +181,6 @@ def _resampled(waveform, sample_rate, model):
     return torchaudio.functional.resample(
         waveform, sample_rate, model.sample_rate
     )
-
-
-def _split_token(word: Word) -> list[Word]:
-    """Split a recognized token into words, dropping punctuation."""
-    try:
-        texts = split_words(word.text)
-    except AlignmentError:
-        return []
-    step = (word.end - word.start) / len(texts)
-    return [
-        replace(
-            word,
-            text=text,
-            start=word.start + i * step,
-            end=word.start + (i + 1) * step,
-        )
-        for i, text in enumerate(texts)
-    ]
 
 
 def transcribe_words(
@@ -204,7 +212,7 @@ def transcribe_words(
     """
     recognized = transcriber(waveform)
     if aligner is None:
-        return [part for word in recognized for part in _split_token(word)]
+        return clean_words(recognized)
     transcript = " ".join(word.text for word in recognized)
     try:
         aligned = aligner(waveform, transcript)

@@ -1,13 +1,19 @@
 """Normalization of written transcripts to spoken words."""
 
+import html
 import re
 import unicodedata
 
+from speechbrain_can.alignment.tokens import plain_words, visible
 from speechbrain_can.alignment.words import AlignmentError
 
-_MARKUP = re.compile(r"<[^>]*>|\[[^\]]*\]|\+\+\w+\+\+")
-# the last two are Windows-1252 quotation marks decoded as Latin-1
-_APOSTROPHES = str.maketrans(dict.fromkeys("’‘`´\x91\x92", "'"))
+# Stage directions and noises
+_MARKUP = re.compile(r"<[^>]*>|\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|\+\+\w+\+\+")
+# "JOEY:" and "Speaker 1:" are names; "Joey:" may be one, but so may "Listen:".
+_NUMBERED_SPEAKER = re.compile(r"speaker[ _]?\d+:\s+", re.IGNORECASE)
+_CAPITAL_SPEAKER = re.compile(r"[^\W\d_a-z][^a-z:]{0,38}:\s+")
+_MAYBE_SPEAKER = re.compile(r"(?:[^\W\d_a-z][\w.'-]*\s?){1,3}:\s")
+_ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]+\d*);", re.IGNORECASE)
 _CURRENCY = re.compile(r"([$€£])\s*(\d[\d,.]*\d|\d)")
 _SYMBOLS = {
     "&": "and",
@@ -22,10 +28,52 @@ _SYMBOLS = {
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?")
 
 
+def spoken_text(transcript: str) -> tuple[str, list[str]]:
+    """Return the spoken part of a transcript, and notes about the rest.
+
+    Stage directions in brackets or parentheses are not spoken, and neither is the name
+    of a speaker in capitals (``JOEY:``) or as in ``Speaker 1:`` at the start.
+
+    Raises
+    ------
+    AlignmentError
+        If the transcript contains HTML entities, or starts with a word and a colon
+        that may be a speaker.
+
+    Example
+    -------
+    >>> spoken_text("JOEY: (sighs) Oh, no!")
+    ('Oh, no!', ["text left out: 'JOEY:', '(sighs)'"])
+    """
+    transcript = visible(transcript)
+    entity = _ENTITY.search(transcript)
+    if entity and html.unescape(entity[0]) != entity[0]:
+        raise AlignmentError(
+            f"the transcript contains the HTML entity {entity[0]!r}. Replace it with "
+            f"{html.unescape(entity[0])!r} (html.unescape in Python)."
+        )
+    left_out = [match[0] for match in _MARKUP.finditer(transcript)]
+    text = " ".join(_MARKUP.sub(" ", transcript).split())
+    speaker = _NUMBERED_SPEAKER.match(text) or _CAPITAL_SPEAKER.match(text)
+    # In a transcript in capitals, the start may be spoken as well.
+    capitals = text == text.upper()
+    if speaker and not (capitals and speaker.re is _CAPITAL_SPEAKER):
+        left_out.insert(0, speaker[0].strip())
+        text = text[speaker.end() :]
+    elif maybe := _MAYBE_SPEAKER.match(text):
+        raise AlignmentError(
+            f"the transcript starts with {maybe[0].strip()!r}, which may be the name "
+            "of a speaker. Remove the name, or the colon if the text is spoken."
+        )
+    if not left_out:
+        return transcript, []
+    return text, ["text left out: " + ", ".join(map(repr, left_out))]
+
+
 def split_words(transcript: str) -> list[str]:
     """Split a transcript in any language into lower-case words.
 
-    Punctuation, emoji and text in angle or square brackets (``[laughs]``) are
+    Punctuation, emoji and text in brackets or parentheses (``[laughs]``) are
     dropped; apostrophes within words are kept. Raises ``AlignmentError`` if no
     word is left.
 
@@ -34,14 +82,7 @@ def split_words(transcript: str) -> list[str]:
     >>> split_words("Oh, I’m FINE – [sighs] really!")
     ['oh', "i'm", 'fine', 'really']
     """
-    text = unicodedata.normalize("NFC", transcript).translate(_APOSTROPHES)
-    text = _MARKUP.sub(" ", text).lower()
-    letters = (
-        c if unicodedata.category(c)[0] in "LMN" or c == "'" else " "
-        for c in text
-    )
-    words = [word.strip("'") for word in "".join(letters).split()]
-    words = [word for word in words if word]
+    words = plain_words(_MARKUP.sub(" ", transcript))
     if not words:
         raise AlignmentError(f"the transcript {transcript!r} contains no words")
     return words

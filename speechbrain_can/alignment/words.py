@@ -6,21 +6,22 @@ segmentation are settings of an experiment, applied in ``features.segments``.
 """
 
 import math
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Iterable, Optional
+from typing import Iterable, List, Optional
 
 import numpy as np
 
+from speechbrain_can.alignment.tokens import (
+    is_clitic,
+    is_unexpected,
+    spoken_words,
+)
 from speechbrain_can.io.files import InputError
 
 # Aligners pad their last window; times may exceed the audio by this much.
 END_TOLERANCE = 0.05  # seconds
-
-_SPECIAL = re.compile(r"<.*>|\+\+.*\+\+|\[.*\]|")
-_VARIANT = re.compile(r"\(\d+\)$")
 
 
 class AlignmentError(InputError):
@@ -39,12 +40,15 @@ class Word:
         Seconds; ``end`` is greater than ``start``.
     score : float or None
         Confidence of the aligner or recognizer, 0 to 1.
+    note : str or None
+        How the reader of a file repaired the times, if it did.
     """
 
     text: str
     start: float
     end: float
     score: Optional[float] = field(default=None, repr=False, compare=False)
+    note: Optional[str] = field(default=None, repr=False, compare=False)
 
 
 class Words(Sequence):
@@ -95,21 +99,61 @@ def texts_of(words: Sequence[Word]) -> tuple[str, ...]:
 
 
 def clean_words(words: Iterable[Word]) -> list[Word]:
-    """Drop special and noise tokens and strip pronunciation variants.
+    """Return the spoken words of aligned tokens, in lower case without punctuation.
 
-    Special tokens are ``<s>``, ``</s>``, ``<sil>`` and all other text in angle
-    brackets, square brackets or double plus signs (``++LAUGHTER++``).
+    Pauses and noises are dropped (see ``spoken_words``). The time of a token with
+    several words is divided equally. Separate parts of a contraction, such as ``do``
+    and ``n't``, become one word.
 
     Example
     -------
     >>> clean_words([Word("<sil>", 0.0, 0.5), Word("What(2)", 0.5, 0.7)])
     [Word(text='what', start=0.5, end=0.7)]
+    >>> clean_words([Word("do", 0.0, 0.5), Word("n't", 0.5, 0.7)])
+    [Word(text="don't", start=0.0, end=0.7)]
     """
-    plain = (
-        replace(word, text=_VARIANT.sub("", word.text).lower())
-        for word in words
-    )
-    return [word for word in plain if not _SPECIAL.fullmatch(word.text)]
+    cleaned: List[Word] = []
+    for word in words:
+        texts = spoken_words(word.text)
+        if len(texts) == 1:
+            if cleaned and is_clitic(word.text):
+                host = cleaned.pop()
+                cleaned.append(
+                    replace(host, text=host.text + texts[0], end=word.end)
+                )
+            else:
+                cleaned.append(replace(word, text=texts[0]))
+            continue
+        step = (word.end - word.start) / max(len(texts), 1)
+        cleaned.extend(
+            replace(
+                word,
+                text=text,
+                start=round(word.start + i * step, 6),
+                end=round(word.start + (i + 1) * step, 6),
+            )
+            for i, text in enumerate(texts)
+        )
+    return cleaned
+
+
+def adjustments(words: Iterable[Word]) -> list[str]:
+    """Return notes about repaired times, and about tokens that may be speech.
+
+    Example
+    -------
+    >>> adjustments([Word("<sil>", 0.0, 0.5), Word("[inaudible]", 0.5, 0.7)])
+    ["symbol or label left out: '[inaudible]' at 0.5 s"]
+    """
+    notes = []
+    for word in words:
+        if word.note is not None:
+            notes.append(word.note)
+        if is_unexpected(word.text):
+            notes.append(
+                f"symbol or label left out: {word.text!r} at {word.start:g} s"
+            )
+    return notes
 
 
 def tile_words(words: Sequence[Word], end: float) -> list[Word]:

@@ -43,6 +43,12 @@ import click
     help="Language of the recordings.",
 )
 @click.option(
+    "--channel",
+    metavar="left|right|NUMBER",
+    help="Channel to use, such as one speaker of an interview.  [default: their "
+    "mean]",
+)
+@click.option(
     "--allow-outside",
     is_flag=True,
     help="Allow tables to name files outside their own folder.",
@@ -55,6 +61,7 @@ def align(
     whisper,
     ctc,
     language,
+    channel,
     allow_outside,
 ):
     """Write the word timings of recordings.
@@ -75,12 +82,16 @@ def align(
         describe_problem,
         find_recordings,
         unique_names,
+        with_options,
     )
     from speechbrain_can.io.audio import load_audio
     from speechbrain_can.io.files import InputError
 
     aligner = _aligner(ctc, language)
-    recordings = find_recordings(inputs, allow_outside)
+    recordings = [
+        with_options(recording, None, channel)
+        for recording in find_recordings(inputs, allow_outside)
+    ]
     if transcript is not None and len(recordings) > 1:
         raise click.UsageError(
             "--transcript applies to a single recording. For several "
@@ -97,7 +108,7 @@ def align(
         disable=None if len(recordings) > 1 else True,
     ):
         try:
-            waveform, rate = load_audio(recording.path)
+            waveform, rate = load_audio(recording.path, recording.channel)
             found = find_words(
                 waveform,
                 rate,
@@ -109,6 +120,8 @@ def align(
             bad += 1
             tqdm.write(describe_problem(recording, str(error)), file=sys.stderr)
             continue
+        for note in found.adjustments:
+            tqdm.write(describe_problem(recording, note), file=sys.stderr)
         WRITERS[output_format](output, name, found)
     click.echo(f"{len(recordings) - bad} alignments in {output}")
     if bad:

@@ -22,6 +22,16 @@ FORMATS = ("table", "json", "csv", "textgrid")
     "others.",
 )
 @click.option(
+    "--tier",
+    help="Tier of the words in alignment files.  [default: that of a known tool]",
+)
+@click.option(
+    "--channel",
+    metavar="left|right|NUMBER",
+    help="Channel to use, such as one speaker of an interview.  [default: their "
+    "mean]",
+)
+@click.option(
     "--format",
     "output_format",
     type=click.Choice(FORMATS),
@@ -82,6 +92,8 @@ def predict(
     inputs,
     transcript,
     alignment,
+    tier,
+    channel,
     output_format,
     output,
     html,
@@ -108,7 +120,7 @@ def predict(
     from tqdm import tqdm
 
     from speechbrain_can.inference.batches import predict_recordings
-    from speechbrain_can.inference.inputs import unique_names
+    from speechbrain_can.inference.inputs import unique_names, with_options
     from speechbrain_can.inference.loading import load_recognizer
     from speechbrain_can.inference.writers import WRITERS
 
@@ -120,6 +132,7 @@ def predict(
         recordings = _recordings(
             inputs, allow_outside, microphone, transcript, alignment, folder
         )
+        recordings = [with_options(r, tier, channel) for r in recordings]
         recognizer = load_recognizer(model, whisper, device)
         place = _opened(output_format, output, stack)
         writer = WRITERS[output_format](place, recognizer.classes)
@@ -146,7 +159,7 @@ def predict(
 
 
 def _write(outcomes, names, writer, keep):
-    """Write predictions and report problems.
+    """Write predictions and report problems and adjustments.
 
     Returns the number of recordings with problems, and, with ``keep``, the
     outcomes with predictions.
@@ -157,7 +170,7 @@ def _write(outcomes, names, writer, keep):
 
     bad, predicted = 0, []
     for outcome, name in zip(outcomes, names):
-        for problem in outcome.problems:
+        for problem in (*outcome.problems, *outcome.adjustments):
             tqdm.write(
                 describe_problem(outcome.recording, problem), file=sys.stderr
             )
@@ -174,6 +187,7 @@ def _recordings(
     inputs, allow_outside, microphone, transcript, alignment, folder
 ):
     """Collect the recordings to predict; microphone and stdin audio goes to ``folder``."""
+    from speechbrain_can.alignment.pipeline import AlignmentFile
     from speechbrain_can.inference.inputs import (
         STANDARD_INPUT,
         find_recordings,
@@ -197,6 +211,8 @@ def _recordings(
             "--transcript and --alignment apply to a single recording. For "
             "several recordings, pass a table with columns of these names."
         )
+    if alignment is not None:
+        alignment = AlignmentFile(alignment, recordings[0].path.stem)
     return [replace(recordings[0], transcript=transcript, alignment=alignment)]
 
 
@@ -222,7 +238,9 @@ def _write_page(html, outcomes):
     entries = (
         PageEntry(
             outcome.recording.path.name,
-            read_waveform(outcome.recording.path, PAGE_RATE),
+            read_waveform(
+                outcome.recording.path, PAGE_RATE, outcome.recording.channel
+            ),
             outcome.predictions,
         )
         for outcome in outcomes

@@ -19,7 +19,11 @@ import pandas as pd
 from filelock import FileLock
 from tqdm import tqdm
 
-from speechbrain_can.alignment.pipeline import FoundWords, words_of_alignment
+from speechbrain_can.alignment.pipeline import (
+    AlignmentFile,
+    FoundWords,
+    words_of_alignment,
+)
 from speechbrain_can.alignment.words import AlignmentError, Words
 from speechbrain_can.corpus.fold_lists import write_folds
 from speechbrain_can.corpus.manifest import (
@@ -29,10 +33,10 @@ from speechbrain_can.corpus.manifest import (
     check_utterances,
     check_words,
     read_manifest,
-    resolve_wav,
     write_manifest,
     write_reasons,
 )
+from speechbrain_can.corpus.names import unify_names
 from speechbrain_can.corpus.prepared import (
     CHECKSUMS,
     RECORDINGS,
@@ -50,14 +54,19 @@ from speechbrain_can.corpus.recordings import (
     state_of,
 )
 from speechbrain_can.io.audio import AudioError, audio_duration
-from speechbrain_can.io.files import is_inside, read_json, write_json
+from speechbrain_can.io.files import (
+    existing_form,
+    is_inside,
+    read_json,
+    write_json,
+)
 from speechbrain_can.io.integrity import (
     checksum,
     checksum_of_file,
     fingerprint_of,
 )
 
-VERSION = 3  # corpora prepared by other versions are prepared again
+VERSION = 4  # corpora prepared by other versions are prepared again
 CHUNK = 4096  # recordings that are submitted to the threads at once
 SURPLUS = 0.5  # seconds of audio after the last word that are not reported
 
@@ -90,6 +99,8 @@ class CorpusSource:
     allow_outside : bool
         Whether files may lie outside ``data_folder``; if not, such recordings are
         skipped.
+    tier : str or None
+        Tier of the words in the alignment files; None for that of a known tool.
     """
 
     name: str
@@ -101,6 +112,7 @@ class CorpusSource:
     find_words: Optional[Callable] = None
     rule: dict = field(default_factory=dict)
     allow_outside: bool = False
+    tier: Optional[str] = None
 
 
 def prepare_corpus(
@@ -147,6 +159,8 @@ def prepare_corpus(
             f"{source.data_folder}: the corpus lists no recordings"
         )
     source = _without_outside(source)
+    recordings, unified = unify_names(source.recordings)
+    source = replace(source, recordings=recordings)
     search = WordSearch(
         folder / "words", Path(source.data_folder), aligner, transcriber
     )
@@ -161,7 +175,9 @@ def prepare_corpus(
                 *folder.glob("folds_*.csv"),
             ):
                 stale.unlink(missing_ok=True)
-            utterances = _write_utterances(folder, source, search, workers)
+            utterances = _write_utterances(
+                folder, source, search, workers, dict(unified)
+            )
             print(
                 count_classes(
                     utterances, description["classes"], source.reference_counts
@@ -215,6 +231,7 @@ def _describe_source(
         "fold_seed": fold_seed,
         "rule": {
             "source": source.rule,
+            "tier": source.tier,
             "version": VERSION,
             "aligner": repr(search.aligner),
             "transcriber": repr(search.transcriber),
@@ -292,8 +309,12 @@ def _word_finder(
 
     def find(recording, duration):
         if recording.alignment is not None:
-            path = search.data_folder / recording.alignment
-            return words_of_alignment(path, duration), None
+            alignment = AlignmentFile(
+                existing_form(search.data_folder / recording.alignment),
+                Path(recording.wav).stem,
+                source.tier,
+            )
+            return words_of_alignment(alignment, duration), None
         if recording.utterance_id in problems:
             raise AlignmentError(problems[recording.utterance_id])
         return search.read(recording), None
@@ -302,21 +323,37 @@ def _word_finder(
 
 
 def _write_utterances(
-    folder: Path, source: CorpusSource, search: WordSearch, workers: int | None
+    folder: Path,
+    source: CorpusSource,
+    search: WordSearch,
+    workers: int | None,
+    unified: dict[str, str],
 ) -> list[Utterance]:
-    """Write manifest.csv, skipped.csv and adjusted.csv, and print a summary."""
+    """Write manifest.csv, skipped.csv and adjusted.csv, and print a summary.
+
+    ``unified`` describes changed names by utterance.
+    """
     find_words = _word_finder(source, search, workers)
     audio_checksums = {}
 
     def attempt(recording):
         try:
-            duration = audio_duration(search.data_folder / recording.wav)
+            audio = existing_form(search.data_folder / recording.wav)
+            recording = replace(
+                recording, wav=_inside(audio, recording, search)
+            )
+            duration = audio_duration(audio)
             found, adjustment = find_words(recording, duration)
             utterance = as_utterance(recording, found, duration)
-            audio = Path(resolve_wav(utterance, search.data_folder))
             name = recording.utterance_id
             audio_checksums[name] = checksum_of_file(audio)
-            return utterance, adjustment or _surplus(found, duration)
+            notes = (
+                unified.get(name),
+                adjustment,
+                *found.adjustments,
+                _surplus(found, duration),
+            )
+            return utterance, "; ".join(filter(None, notes)) or None
         except (AlignmentError, AudioError, PermissionError) as error:
             return None, str(error)
 
@@ -349,6 +386,15 @@ def _write_utterances(
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
         print(f"Adjusted utterances in {folder / 'adjusted.csv'}: {counts}")
     return utterances
+
+
+def _inside(
+    audio: Path, recording: LabeledRecording, search: WordSearch
+) -> str:
+    """Return the path of existing audio as the recording specifies it."""
+    if os.path.isabs(recording.wav):
+        return str(audio)
+    return audio.relative_to(search.data_folder).as_posix()
 
 
 def _in_threads(function: Callable, items: list) -> Iterator:

@@ -240,7 +240,11 @@ def given(utterances: Utterances, seed: int) -> Folds:
     It contains fold numbers (the next fold validates), or ``train``, ``valid``
     and ``test`` for all utterances.
     """
-    found = {name: u.extra.get("fold") for name, u in utterances.items()}
+    found = {
+        # pandas writes whole numbers of a column with gaps as 1.0
+        name: u.extra.get("fold", "").lower().removesuffix(".0")
+        for name, u in utterances.items()
+    }
     if not any(found.values()):
         raise InputError("given: the corpus does not specify folds")
     without = sorted(name for name, part in found.items() if not part)
@@ -261,12 +265,22 @@ def given(utterances: Utterances, seed: int) -> Folds:
                 f"given: no utterance has the fold {', '.join(sorted(missing))}"
             )
         return {name: whole[part] for name, part in sorted(found.items())}
-    for utterance_id, part in sorted(found.items()):
-        if not part.isdigit():
-            raise InputError(
-                f"{utterance_id}: invalid fold {part!r}. Use numbers from 0 for "
-                f"all utterances, or {', '.join(PARTS)} for all of them."
-            )
+    invalid = {
+        part: utterance_id
+        for utterance_id, part in sorted(found.items(), reverse=True)
+        if not part.isdigit() and part not in PARTS
+    }
+    for part, utterance_id in invalid.items():
+        raise InputError(
+            f"{utterance_id}: invalid fold {part!r}. Use numbers from 0, or "
+            f"{', '.join(PARTS)}."
+        )
+    named = sorted(name for name, part in found.items() if part in PARTS)
+    if named:
+        raise InputError(
+            f"given: some folds are numbers, others are {', '.join(PARTS)}, for "
+            f"example that of {named[0]}. Use either numbers or names."
+        )
     n_folds = 1 + max(map(int, found.values()))
     empty = set(range(n_folds)) - set(map(int, found.values()))
     if empty:

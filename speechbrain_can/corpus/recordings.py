@@ -24,7 +24,7 @@ from speechbrain_can.io.files import InputError, read_json, write_json
 from speechbrain_can.io.integrity import fingerprint
 
 # Version of the word search; words found by other versions are discarded.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,12 @@ class WordSearch:
                 Word(row["word"], row["start"], row["end"], row.get("score"))
                 for row in content["words"]
             ]
-            return FoundWords(words, content["end"], content["aligned_by"])
+            return FoundWords(
+                words,
+                content["end"],
+                content["aligned_by"],
+                adjustments=tuple(content["adjustments"]),
+            )
         except (KeyError, TypeError) as error:
             raise _unreadable(path, error) from error
 
@@ -161,6 +166,7 @@ class WordSearch:
                 "found_from": self._origin(recording),
                 "aligned_by": found.aligned_by,
                 "end": found.end,
+                "adjustments": list(found.adjustments),
                 "words": [
                     {
                         "word": word.text,

@@ -17,6 +17,7 @@ from speechbrain_can.encoders.word_store import VERSION, WordStore
 from speechbrain_can.io.integrity import fingerprint
 from speechbrain_can.lobes.pooling import MeanPooling
 from speechbrain_can.lobes.ragged import count_words
+from speechbrain_can.lobes.text import UNKNOWN
 
 # Maximum number of cached utterances outside of training, such as validation sets
 STORED_UNTRAINED = 20_000
@@ -123,8 +124,13 @@ class PretrainedWords(PretrainedModule):
 
     def _encode(self, words):
         """Return subword vectors, and the number of subwords of each word."""
+        unknown = self.tokenizer.unk_token
         pieces = [
-            piece for utterance in words for piece in self._cut(list(utterance))
+            piece
+            for utterance in words
+            for piece in self._cut(
+                [unknown if word == UNKNOWN else word for word in utterance]
+            )
         ]
         model = self.encoder.model
         encoded = self.tokenizer(

@@ -9,6 +9,7 @@ from speechbrain.integrations.huggingface.whisper import Whisper
 from speechbrain_can.encoders.loading import PretrainedModule, load_pretrained
 from speechbrain_can.lobes.pooling import MeanPooling
 from speechbrain_can.lobes.ragged import mean_over_steps
+from speechbrain_can.lobes.text import UNKNOWN
 
 
 class TrimmedWhisper(Whisper):
@@ -159,7 +160,9 @@ class WhisperWords(PretrainedModule):
 def word_subwords(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
     """Return the subwords of each word as within a sentence, after a space."""
     return tokenizer(
-        [f" {word}" for word in words], add_special_tokens=False
+        # Whisper has no subword for unknown words.
+        [" " if word == UNKNOWN else f" {word}" for word in words],
+        add_special_tokens=False,
     ).input_ids
 
 

@@ -1,7 +1,7 @@
 """Prediction of many recordings with per-recording error handling."""
 
 from dataclasses import dataclass
-from typing import Iterable, Iterator, List
+from typing import Iterable, Iterator, List, Tuple
 
 from speechbrain_can.inference.inputs import Recording, check_limits
 from speechbrain_can.inference.prediction import Prediction
@@ -25,11 +25,14 @@ class Outcome:
         One per utterance; empty if the recording was unusable.
     problems : list of str
         Reasons for utterances without a prediction.
+    adjustments : tuple of str
+        Repaired word timings, and text that was left out.
     """
 
     recording: Recording
     predictions: List[Prediction]
     problems: List[str]
+    adjustments: Tuple[str, ...] = ()
 
 
 def predict_recordings(
@@ -49,12 +52,15 @@ def predict_recordings(
         known = {
             "transcript": recording.transcript,
             "alignment": recording.alignment,
+            "channel": recording.channel,
         }
         try:
             check_limits(recording.path, largest_file, longest_file)
-            if audio_duration(recording.path) <= longest:
+            if audio_duration(recording.path, recording.channel) <= longest:
                 prediction = recognizer.classify_file(recording.path, **known)
-                yield Outcome(recording, [prediction], [])
+                yield Outcome(
+                    recording, [prediction], [], prediction.adjustments
+                )
                 continue
             timeline = recognizer.timeline(
                 recording.path, **known, longest=min(longest, LONGEST_UTTERANCE)
@@ -68,4 +74,6 @@ def predict_recordings(
         ]
         if not timeline.predictions and not problems:
             problems = ["no speech was detected"]
-        yield Outcome(recording, timeline.predictions, problems)
+        yield Outcome(
+            recording, timeline.predictions, problems, timeline.adjustments
+        )

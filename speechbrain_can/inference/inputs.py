@@ -2,20 +2,24 @@
 
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterable, List, Optional
 
 import soundfile
 
-from speechbrain_can.io.files import InputError, is_inside
+from speechbrain_can.alignment.pipeline import AlignmentFile
+from speechbrain_can.io.audio import AUDIO_SUFFIXES, parse_channel, read_header
+from speechbrain_can.io.files import (
+    InputError,
+    existing_form,
+    is_inside,
+    is_listed,
+    portable,
+)
 from speechbrain_can.io.tables import read_table
 
-# Audio file extensions in folders; files that cannot be decoded are reported
-AUDIO_SUFFIXES = set(
-    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .caf .w64 .sph "
-    ".m4a .mp4 .aac .wma .webm .amr .3gp".split()
-)
+OPTIONAL = ("transcript", "alignment", "channel")  # columns of a table
 STANDARD_INPUT = "-"
 MICROPHONE_RATE = 16000
 HIGHEST_RATE = 48000  # Hz, the highest common sample rate
@@ -31,13 +35,16 @@ class Recording:
         The audio file.
     transcript : str or None
         The spoken words.
-    alignment : Path or None
+    alignment : AlignmentFile or None
         A file with word timings.
+    channel : str or None
+        The channel to use: ``left``, ``right`` or a number; None for their mean.
     """
 
     path: Path
     transcript: Optional[str] = None
-    alignment: Optional[Path] = None
+    alignment: Optional[AlignmentFile] = None
+    channel: Optional[str] = None
 
 
 def find_recordings(
@@ -46,8 +53,8 @@ def find_recordings(
     """Find the recordings that paths refer to, in their order.
 
     A path is an audio file, a folder (all audio files in it, sorted), or a CSV table
-    with the column ``wav`` and, optionally, ``transcript`` and ``alignment``,
-    relative to the table. ``allow_outside`` permits files outside the table's folder.
+    with the column ``wav`` and, optionally, ``transcript``, ``alignment`` and
+    ``channel``, relative to the table. ``allow_outside`` permits files outside the table's folder.
     Raises ``InputError`` if a folder contains no audio, or a table has no column
     ``wav`` or names a file outside its folder.
     """
@@ -58,6 +65,7 @@ def find_recordings(
                 Recording(path)
                 for path in sorted(given.rglob("*"))
                 if path.suffix.lower() in AUDIO_SUFFIXES
+                and is_listed(path)
                 and not path.name.startswith("._")
             ]
             if not found:
@@ -72,11 +80,13 @@ def find_recordings(
 
 def _of_table(path, allow_outside):
     recordings = []
-    for line, row in read_table(path, ["wav"]):
+    for line, row in read_table(path, ["wav"], OPTIONAL):
+        row = {key: value.strip() for key, value in row.items()}
         if not row["wav"]:
             raise InputError(f"{path}, line {line}: the column wav is empty")
-        alignment = row.get("alignment")
-        for name in (row["wav"], alignment or ""):
+        wav = portable(path.parent, row["wav"])
+        alignment = portable(path.parent, row.get("alignment", ""))
+        for name in (wav, alignment):
             if not (allow_outside or is_inside(name, path.parent)):
                 raise InputError(
                     f"{path}, line {line}: {name} is outside {path.parent}. If "
@@ -84,12 +94,30 @@ def _of_table(path, allow_outside):
                 )
         recordings.append(
             Recording(
-                path.parent / row["wav"],
-                (row.get("transcript") or "").strip() or None,
-                path.parent / alignment if alignment else None,
+                path.parent / wav,
+                row.get("transcript") or None,
+                (
+                    AlignmentFile(path.parent / alignment, Path(wav).stem)
+                    if alignment
+                    else None
+                ),
+                row.get("channel") or None,
             )
         )
     return recordings
+
+
+def with_options(
+    recording: Recording, tier: str | None, channel: str | None
+) -> Recording:
+    """Return a recording with the tier and channel of the command line, if any."""
+    if tier is not None and recording.alignment is not None:
+        alignment = recording.alignment._replace(tier=tier)
+        recording = replace(recording, alignment=alignment)
+    if channel is not None:
+        parse_channel(channel)
+        recording = replace(recording, channel=channel)
+    return recording
 
 
 def check_limits(path: str | Path, megabytes: float, minutes: float) -> None:
@@ -98,7 +126,7 @@ def check_limits(path: str | Path, megabytes: float, minutes: float) -> None:
     The duration comes from the header: a small file can decode to days of audio.
     Raises ``InputError``.
     """
-    path = Path(path)
+    path = existing_form(path)
     if not path.is_file():
         return  # decoding reports this with a better message
     size = path.stat().st_size / 2**20
@@ -107,12 +135,12 @@ def check_limits(path: str | Path, megabytes: float, minutes: float) -> None:
             f"{path}: the file has {size:.0f} MB, more than {megabytes:g} MB. "
             "Pass --largest-file to raise the limit."
         )
-    try:
-        header = soundfile.info(path)
-    except soundfile.SoundFileError:
+    header = read_header(path)
+    if header is None:
         return
     # Channels count as well, because they take as much memory.
-    as_stereo = header.frames * header.channels / (2 * HIGHEST_RATE)
+    samples = header.duration * header.sample_rate * header.channels
+    as_stereo = samples / (2 * HIGHEST_RATE)
     longest = max(header.duration, as_stereo) / 60
     if longest > minutes:
         raise InputError(

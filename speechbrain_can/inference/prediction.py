@@ -64,6 +64,8 @@ class Prediction:
         The words with timings and attention.
     aligned_by : str
         Source of the word timings.
+    adjustments : tuple of str
+        Repaired word timings, and text that was left out.
 
     Example
     -------
@@ -90,6 +92,7 @@ class Prediction:
     decisions: Dict[str, Dict[str, float]]
     words: List[AttendedWord]
     aligned_by: str
+    adjustments: Tuple[str, ...] = ()
 
     def __iter__(self):
         log_probabilities = torch.tensor([[*self.probabilities.values()]]).log()
@@ -116,7 +119,10 @@ class Timeline:
         In temporal order.
     skipped : list of (float, float, str)
         Start and end (seconds) of speech without a prediction, and the reason.
+    adjustments : tuple of str
+        Repaired word timings, and text that was left out.
     """
 
     predictions: List[Prediction]
     skipped: List[Tuple[float, float, str]]
+    adjustments: Tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """Emotion recognition with a trained model folder."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Sequence
@@ -9,7 +10,12 @@ import torch
 
 from speechbrain.inference.interfaces import Pretrained
 from speechbrain.utils.fetching import FetchConfig
-from speechbrain_can.alignment.pipeline import FoundWords, find_words
+from speechbrain_can.alignment.pipeline import (
+    Alignment,
+    AlignmentFile,
+    FoundWords,
+    find_words,
+)
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.encoders.hub import download, located, split_revision
 from speechbrain_can.features.extraction import extract_features
@@ -143,18 +149,21 @@ class EmotionRecognizer(Pretrained):
         self,
         path: str | Path,
         transcript: str | None = None,
-        alignment: str | Path | list[Word] | None = None,
+        alignment: Alignment | None = None,
+        channel: str | int | None = None,
     ) -> Prediction:
         """Predict the emotion of an audio file that contains one utterance.
 
         Arguments
         ---------
         path : str or Path
-            Audio at any sample rate; channels are averaged.
+            Audio at any sample rate.
         transcript : str or None
             The spoken words.
-        alignment : str, Path, list of Word or None
+        alignment : str, Path, AlignmentFile, list of Word or None
             Word timings, or a file that ``read_alignment`` reads.
+        channel : str, int or None
+            ``left``, ``right`` or a number; None for the mean of the channels.
 
         Returns
         -------
@@ -167,8 +176,11 @@ class EmotionRecognizer(Pretrained):
             If the file is not audio or is silent.
         AlignmentError
             If words and audio do not match; the message states the reason.
+        InputError
+            If ``path`` is not a path.
         """
-        waveform = read_waveform(path, self.sample_rate)
+        waveform = self._waveform(path, channel)
+        alignment = _alignment_of(path, alignment)
         found = self.find_words(waveform, transcript, alignment)
         return self._classify([waveform], [found], str(path))[0]
 
@@ -235,21 +247,24 @@ class EmotionRecognizer(Pretrained):
         self,
         path: str | Path,
         transcript: str | None = None,
-        alignment: str | Path | list[Word] | None = None,
+        alignment: Alignment | None = None,
         longest: float = 15.0,
+        channel: str | int | None = None,
     ) -> Timeline:
         """Split a long recording at pauses and predict each utterance.
 
         Arguments
         ---------
         path : str or Path
-            Audio at any sample rate; channels are averaged.
+            Audio at any sample rate.
         transcript : str or None
             The words of the whole recording.
-        alignment : str, Path, list of Word or None
+        alignment : str, Path, AlignmentFile, list of Word or None
             Word timings, relative to the start of the recording.
         longest : float
             Maximum length of an utterance in seconds.
+        channel : str, int or None
+            ``left``, ``right`` or a number; None for the mean of the channels.
 
         Returns
         -------
@@ -263,7 +278,8 @@ class EmotionRecognizer(Pretrained):
         AlignmentError
             If the transcript or alignment does not match the audio.
         """
-        waveform = read_waveform(path, self.sample_rate)
+        waveform = self._waveform(path, channel)
+        alignment = _alignment_of(path, alignment)
         whole = None
         if transcript is not None or alignment is not None:
             whole = self.find_words(waveform, transcript, alignment)
@@ -273,15 +289,30 @@ class EmotionRecognizer(Pretrained):
             (prediction,) = self._classify([utterance], [found], str(path))
             return prediction
 
-        return predict_timeline(
+        timeline = predict_timeline(
             waveform, self.sample_rate, predict, whole, longest
         )
+        if whole is None:
+            return timeline
+        return replace(timeline, adjustments=whole.adjustments)
+
+    def _waveform(
+        self, path: str | Path, channel: str | int | None
+    ) -> torch.Tensor:
+        """Load audio at the sample rate of the model."""
+        if not isinstance(path, (str, Path)):
+            raise InputError(
+                f"expected the path of an audio file, got {type(path).__name__}. "
+                "Pass waveforms as a tensor [batch, samples] to classify_batch, and "
+                "save other objects to a file."
+            )
+        return read_waveform(path, self.sample_rate, channel)
 
     def find_words(
         self,
         waveform: torch.Tensor,
         transcript: str | None = None,
-        alignment: str | Path | list[Word] | None = None,
+        alignment: Alignment | None = None,
     ) -> FoundWords:
         """Return the words of a waveform ``[samples]`` at ``sample_rate`` Hz."""
         return find_words(
@@ -360,11 +391,21 @@ class EmotionRecognizer(Pretrained):
                 },
                 words=_attended(found[i].words, output.attention, i),
                 aligned_by=found[i].aligned_by,
+                adjustments=found[i].adjustments,
             )
             for i, (waveform, row) in enumerate(
                 zip(waveforms, probabilities.tolist())
             )
         ]
+
+
+def _alignment_of(
+    path: str | Path, alignment: Alignment | None
+) -> Alignment | None:
+    """Return an alignment; a file of a whole corpus names utterances like the audio."""
+    if isinstance(alignment, (str, Path)):
+        return AlignmentFile(alignment, Path(path).stem)
+    return alignment
 
 
 def _settled(

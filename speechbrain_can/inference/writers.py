@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from speechbrain_can.alignment.writers import save_textgrid
 from speechbrain_can.inference.prediction import Prediction
-from speechbrain_can.io.audio import audio_duration
+from speechbrain_can.io.audio import read_header
 from speechbrain_can.io.files import as_text
 
 
@@ -109,7 +109,10 @@ class TextGridWriter:
                     (w.start, w.end, f"{w.mean_attention[modality]:.3f}")
                     for w in attended
                 ]
-        duration = audio_duration(predictions[0].path)
+        # The tiers cover the whole recording, not only its utterances.
+        duration = max(
+            read_header(predictions[0].path).duration, predictions[-1].end
+        )
         save_textgrid(self.folder / f"{name}.TextGrid", tiers, duration)
 
     def close(self):

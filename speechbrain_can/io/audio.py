@@ -1,21 +1,109 @@
 """Audio files: loading, resampling and durations."""
 
 import os
+import shlex
+import struct
 from pathlib import Path
+from typing import BinaryIO, NamedTuple, Optional
 
+import soundfile
 import torch
 import torchaudio
 
 from speechbrain.dataio import audio_io
-from speechbrain_can.io.files import InputError
+from speechbrain_can.io.files import (
+    LFS_POINTER,
+    InputError,
+    existing_form,
+    is_lfs_pointer,
+)
+
+# Demuxers of PyAV for the formats that libsndfile does not read. Naming them prevents
+# FFmpeg from opening playlists, which refer to other files.
+DEMUXERS = {
+    **dict.fromkeys((".m4a", ".mp4", ".m4b", ".mov", ".3gp"), "mov"),
+    **dict.fromkeys((".webm", ".mkv", ".mka"), "matroska"),
+    **{".amr": "amr", ".aac": "aac", ".wma": "asf"},
+}
+# Audio file extensions in folders; files that cannot be decoded are reported
+AUDIO_SUFFIXES = {
+    *(
+        ".wav",
+        ".flac",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".mp3",
+        ".aif",
+        ".aiff",
+        ".aifc",
+    ),
+    *(".au", ".caf", ".w64", ".sph"),
+    *DEMUXERS,
+}
+CHANNELS = {"left": 0, "right": 1}
+MISSING = 0.05  # seconds of audio that a header may promise too much
+# Independent channels have a mean of at least 1/n of the loudest of n channels.
+CANCELLED = 0.5
 
 
 class AudioError(InputError):
     """Raised for unusable audio; the message names the file."""
 
 
-def load_audio(path: str | Path) -> tuple[torch.Tensor, int]:
-    """Load audio as mono by averaging its channels.
+class AudioHeader(NamedTuple):
+    """Properties of an audio file that are known before decoding.
+
+    Arguments
+    ---------
+    duration : float
+        Seconds.
+    sample_rate : int
+        Hz.
+    channels : int
+        Number of channels.
+    """
+
+    duration: float
+    sample_rate: int
+    channels: int
+
+
+def parse_channel(channel: str | int | None) -> int | None:
+    """Return the index of a channel: ``left``, ``right``, a number, or None for all.
+
+    Example
+    -------
+    >>> parse_channel("right"), parse_channel("0"), parse_channel(None)
+    (1, 0, None)
+    """
+    if channel is None:
+        return None
+    name = str(channel).strip().lower()
+    if name in CHANNELS:
+        return CHANNELS[name]
+    if name.isdecimal():
+        return int(name)
+    raise InputError(
+        f"invalid channel {channel!r}. Use left, right, or a number, starting at 0."
+    )
+
+
+def load_audio(
+    path: str | Path, channel: str | int | None = None
+) -> tuple[torch.Tensor, int]:
+    """Load audio as mono.
+
+    libsndfile decodes WAV, FLAC, Ogg, MP3 and others; PyAV (extra ``asr``) decodes
+    M4A, MP4, WebM, AMR, AAC and WMA.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file.
+    channel : str, int or None
+        The channel to load: ``left``, ``right`` or a number, starting at 0; None for
+        the mean of all channels.
 
     Returns
     -------
@@ -27,20 +115,20 @@ def load_audio(path: str | Path) -> tuple[torch.Tensor, int]:
     Raises
     ------
     AudioError
-        If the audio is unreadable, empty, constant, non-finite, or exceeds ten
-        times full scale.
+        If the audio is unreadable, truncated, empty, constant, non-finite, or exceeds
+        ten times full scale, if its channels cancel each other, or if it does not
+        have the channel.
     """
+    path = existing_form(path)
     if not os.path.isfile(path):
         raise AudioError(f"{path}: audio file not found")
-    try:
-        channels, rate = audio_io.load(path)
-    except RuntimeError as error:
-        raise AudioError(f"{path}: the audio cannot be decoded ({error})")
+    channels, rate = _decode(path)
     if not channels.numel():
         raise AudioError(f"{path}: the audio contains no samples")
+    _check_complete(path, channels.shape[1], rate)
     if not channels.isfinite().all():
         raise AudioError(f"{path}: the audio contains non-finite samples")
-    waveform = channels.mean(dim=0)
+    waveform = _mono(path, channels, parse_channel(channel))
     if waveform.min() == waveform.max():
         raise AudioError(f"{path}: the audio is silent (all samples are equal)")
     if waveform.abs().max() > 10:
@@ -50,18 +138,187 @@ def load_audio(path: str | Path) -> tuple[torch.Tensor, int]:
     return waveform, rate
 
 
-def read_waveform(path: str | Path, sample_rate: int) -> torch.Tensor:
+def read_waveform(
+    path: str | Path, sample_rate: int, channel: str | int | None = None
+) -> torch.Tensor:
     """Load a mono waveform ``[samples]`` and resample it to ``sample_rate`` (Hz).
 
-    Raises ``AudioError`` under the conditions of ``load_audio``.
+    See ``load_audio`` for ``channel`` and the errors.
     """
-    waveform, rate = load_audio(path)
+    waveform, rate = load_audio(path, channel)
     if rate != sample_rate:
         waveform = torchaudio.functional.resample(waveform, rate, sample_rate)
     return waveform
 
 
-def audio_duration(path: str | Path) -> float:
+def audio_duration(path: str | Path, channel: str | int | None = None) -> float:
     """Return the duration in seconds, decoding the whole file to verify it."""
-    waveform, rate = load_audio(path)
+    waveform, rate = load_audio(path, channel)
     return len(waveform) / rate
+
+
+def read_header(path: str | Path) -> Optional[AudioHeader]:
+    """Return the properties of an audio file, or None if it cannot be decoded."""
+    path = existing_form(path)
+    try:
+        header = soundfile.info(path)
+        return AudioHeader(header.duration, header.samplerate, header.channels)
+    except soundfile.SoundFileError:
+        pass
+    if not _av_reads(path):
+        return None
+    import av
+
+    try:
+        with _open_with_av(path) as container:
+            stream = container.streams.audio[0]
+            # Recordings of browsers do not contain their duration.
+            duration = max(
+                float((packet.pts + (packet.duration or 0)) * stream.time_base)
+                for packet in container.demux(stream)
+                if packet.pts is not None
+            )
+            return AudioHeader(duration, stream.rate, stream.channels)
+    except (av.error.FFmpegError, IndexError, ValueError):
+        return None
+
+
+def _decode(path: Path) -> tuple[torch.Tensor, int]:
+    """Return the samples ``[channels, samples]`` of a file and their rate in Hz."""
+    try:
+        return audio_io.load(path)
+    except RuntimeError as error:
+        reason = str(error)
+    with open(path, "rb") as stream:
+        if is_lfs_pointer(stream.read(64)):
+            raise AudioError(LFS_POINTER.format(path))
+    advice = (
+        f"Convert it to WAV: ffmpeg -i {shlex.quote(str(path))} "
+        f"{shlex.quote(str(path.with_suffix('.converted.wav')))}"
+    )
+    if path.suffix.lower() in DEMUXERS:
+        if _av_reads(path):
+            return _decode_with_av(path, advice)
+        advice = (
+            f"Run pip install 'speechbrain_can[asr]' to read {path.suffix} files, or "
+            f"convert the file to WAV: {advice.partition(': ')[2]}"
+        )
+    raise AudioError(
+        f"{path}: the audio cannot be decoded ({reason}). {advice}"
+    )
+
+
+def _av_reads(path: Path) -> bool:
+    """Return whether PyAV is installed and reads files with this extension."""
+    try:
+        import av  # noqa: F401
+    except ImportError:
+        return False
+    return path.suffix.lower() in DEMUXERS
+
+
+def _open_with_av(path: Path):
+    import av
+
+    return av.open(str(path), format=DEMUXERS[path.suffix.lower()])
+
+
+def _decode_with_av(path: Path, advice: str) -> tuple[torch.Tensor, int]:
+    """Decode the first audio stream of a file with PyAV."""
+    import av
+
+    try:
+        with _open_with_av(path) as container:
+            stream = container.streams.audio[0]
+            resampler = av.AudioResampler(
+                format="fltp", layout=stream.layout, rate=stream.rate
+            )
+            frames = [
+                torch.from_numpy(part.to_ndarray())
+                for frame in [*container.decode(stream), None]
+                for part in resampler.resample(frame)
+            ]
+            rate = stream.rate
+    except IndexError as error:
+        raise AudioError(f"{path}: the file contains no audio") from error
+    except (av.error.FFmpegError, ValueError) as error:
+        raise AudioError(
+            f"{path}: the audio cannot be decoded ({error}). {advice}"
+        ) from error
+    return torch.cat(frames, dim=1) if frames else torch.zeros(1, 0), rate
+
+
+def _mono(
+    path: Path, channels: torch.Tensor, channel: int | None
+) -> torch.Tensor:
+    """Return one channel, or the mean of the channels unless they cancel out."""
+    number = len(channels)
+    if channel is not None:
+        if channel >= number:
+            raise AudioError(
+                f"{path}: there is no channel {channel}; the audio has {number} "
+                f"channel{'s' if number > 1 else ''}, starting at 0"
+            )
+        return channels[channel]
+    mean = channels.mean(dim=0)
+    if number > 1:
+        level = channels.var(dim=1).max().sqrt()
+        if mean.std() < CANCELLED * level / number:
+            raise AudioError(
+                f"{path}: the {number} channels cancel each other, so their mean "
+                "is silent or nearly silent. Pass --channel=left (from Python: "
+                "channel=0), or invert one of them."
+            )
+    return mean
+
+
+def _check_complete(path: Path, frames: int, rate: int) -> None:
+    """Raise an ``AudioError`` if a file ends before the end that its header states."""
+    with open(path, "rb") as stream:
+        magic = stream.read(4)
+        size = os.fstat(stream.fileno()).st_size
+        if magic in _STATED_BYTES:
+            stated, present = _STATED_BYTES[magic](stream, size)
+            # Streaming writers do not know the length.
+            known = 0 < stated < 0x7FFFF000 and present > 0
+            seconds = frames / rate * (stated / present if known else 1)
+        elif magic == b"fLaC" or b"Xing" in stream.read(4096):
+            seconds = soundfile.info(path).duration
+        else:
+            return
+    if seconds - frames / rate > MISSING:
+        raise AudioError(
+            f"{path}: the file is truncated. Its header states {seconds:.2f} s but it "
+            f"contains {frames / rate:.2f} s. Copy or download it again."
+        )
+
+
+def _bytes_of_riff(stream: BinaryIO, size: int) -> tuple[int, int]:
+    """Return the stated and the actual size of the samples of a WAV file."""
+    position = 12
+    while position + 8 <= size:
+        stream.seek(position)
+        name, length = struct.unpack("<4sI", stream.read(8))
+        position += 8
+        if name == b"data":
+            return length, min(length, size - position)
+        position += length + length % 2
+    return 0, 0
+
+
+def _bytes_of_aiff(stream: BinaryIO, size: int) -> tuple[int, int]:
+    """Return the stated and the actual size of an AIFF file."""
+    return struct.unpack(">I", stream.read(4))[0] + 8, size
+
+
+def _bytes_of_au(stream: BinaryIO, size: int) -> tuple[int, int]:
+    """Return the stated and the actual size of the samples of an AU file."""
+    offset, length = struct.unpack(">II", stream.read(8))
+    return length, size - offset
+
+
+_STATED_BYTES = {
+    b"RIFF": _bytes_of_riff,
+    b"FORM": _bytes_of_aiff,
+    b".snd": _bytes_of_au,
+}

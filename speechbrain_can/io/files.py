@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import unicodedata
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,25 @@ def decode(content: bytes) -> str:
         return content.decode("latin-1")
 
 
+def read_text(path: str | Path) -> str:
+    """Read and ``decode`` a text file; raise ``InputError`` for a Git LFS pointer."""
+    content = Path(path).read_bytes()
+    if is_lfs_pointer(content):
+        raise InputError(LFS_POINTER.format(path))
+    return decode(content)
+
+
+def is_lfs_pointer(content: bytes) -> bool:
+    """Return whether a file begins like a pointer of Git Large File Storage."""
+    return content.startswith(b"version https://git-lfs")
+
+
+LFS_POINTER = (
+    "{}: the file is a Git LFS pointer, not the content. Run git lfs pull in its "
+    "repository."
+)
+
+
 @contextmanager
 def parsing(
     path: str | Path, kind: str, error_class: type[Exception] = InputError
@@ -83,6 +103,49 @@ def is_inside(path: str | Path, folder: str | Path) -> bool:
     folder = os.path.abspath(folder)
     place = os.path.abspath(os.path.join(folder, path))
     return os.path.commonpath([folder, place]) == folder
+
+
+def portable(folder: str | Path, name: str) -> str:
+    """Return a path from a table, with the backslashes of Windows replaced.
+
+    A file whose name contains a backslash is kept.
+    """
+    if "\\" not in name or (Path(folder) / name).exists():
+        return name
+    return name.replace("\\", "/")
+
+
+def is_listed(path: Path) -> bool:
+    """Return whether a file in a folder counts: not hidden, and not of AppleDouble.
+
+    macOS writes metadata files, such as ``._a.wav``, next to each file on other file
+    systems.
+    """
+    return not path.name.startswith(".")
+
+
+def existing_form(path: str | Path) -> Path:
+    """Return a path as its file is named: in Unicode form NFC or NFD.
+
+    macOS and Linux tools store composed letters, such as an umlaut, differently. A path
+    without a file in any form is returned unchanged.
+    """
+    path = Path(path)
+    if str(path).isascii() or path.exists():
+        return path
+    found = Path(path.anchor)
+    for part in path.parts[1 if path.anchor else 0 :]:
+        forms = (
+            part,
+            *(unicodedata.normalize(f, part) for f in ("NFC", "NFD")),
+        )
+        for form in forms:
+            if (found / form).exists():
+                found /= form
+                break
+        else:
+            return path
+    return found
 
 
 def as_text(cell: str) -> str:

@@ -1,36 +1,92 @@
-"""Tables provided by users: CSV, or TSV by file extension."""
+"""Tables provided by users: CSV with commas, semicolons or tabs."""
 
 import csv
 import io
 from pathlib import Path
 from typing import Sequence
 
-from speechbrain_can.io.files import InputError, decode, parsing
+from speechbrain_can.io.files import InputError, parsing, read_text
 
 LONGEST_FIELD = 2**27  # characters; enough for the words of days of audio
 
 
 def read_table(
-    path: str | Path, needed: Sequence[str]
+    path: str | Path, needed: Sequence[str], optional: Sequence[str] = ()
 ) -> list[tuple[int, dict[str, str]]]:
     """Read a table as pairs of line number and row.
 
-    Raises ``InputError`` if the table or a column is missing.
+    Arguments
+    ---------
+    path : str or Path
+        The file. Commas, semicolons or tabs separate its cells.
+    needed : list of str
+        Columns that the table must have, in upper or lower case.
+    optional : list of str
+        Other columns whose case is ignored. The names of further columns are kept.
+
+    Returns
+    -------
+    list of (int, dict of str: str)
+        Rows by the names in ``needed`` and ``optional``, without empty rows.
+
+    Raises
+    ------
+    InputError
+        If the table or a column is missing, a column occurs twice, or a row has more
+        cells than the header.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: table not found")
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
     csv.field_size_limit(LONGEST_FIELD)
     with parsing(path, "a table"):
-        text = decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-        rows = csv.DictReader(
-            io.StringIO(text, newline=""), delimiter=separator
-        )
-        missing = [key for key in needed if key not in (rows.fieldnames or ())]
-        if missing:
-            raise InputError(
-                f"{path}, line 1: missing columns: {', '.join(missing)}. Found: "
-                f"{', '.join(rows.fieldnames or ['none'])}."
+        lines = io.StringIO(read_text(path), newline="")
+        header = lines.readline()
+        lines.seek(0)
+        separator = max(",;\t", key=header.count)
+        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        names = _columns(path, next(rows, []), needed, optional)
+        return [
+            (
+                rows.line_num,
+                _as_row(f"{path}, line {rows.line_num}", names, cells),
             )
-        return [(rows.line_num, row) for row in rows]
+            for cells in rows
+            if any(cell.strip() for cell in cells)
+        ]
+
+
+def _columns(path, header, needed, optional):
+    """Return the names of the columns."""
+    known = {name.casefold(): name for name in (*needed, *optional)}
+    names = [known.get(n.strip().casefold(), n.strip()) for n in header]
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise InputError(
+            f"{path}, line 1: missing columns: {', '.join(missing)}. Found: "
+            f"{', '.join(names) or 'none'}. Rename or add columns."
+        )
+    for name in names:
+        if name and names.count(name) > 1:
+            raise InputError(
+                f"{path}, line 1: the column {name!r} occurs {names.count(name)} "
+                "times. Rename or remove one."
+            )
+    return names
+
+
+def _as_row(place, names, cells):
+    """Return the cells of a row by column."""
+    # The first column may be an index without a name, as pandas writes it.
+    unnamed = [
+        cell
+        for i, cell in enumerate(cells)
+        if i > 0 and not (i < len(names) and names[i]) and cell.strip()
+    ]
+    if unnamed:
+        raise InputError(
+            f"{place}: the row has more cells than the header: {unnamed[0]!r} "
+            "belongs to no column. Quote cells that contain the separator."
+        )
+    cells = [*cells, *[""] * (len(names) - len(cells))]
+    return {name: cell for name, cell in zip(names, cells) if name}

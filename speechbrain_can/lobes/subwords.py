@@ -9,6 +9,7 @@ from sentencepiece import SentencePieceProcessor
 from speechbrain.tokenizers.SentencePiece import SentencePiece
 from speechbrain.utils.distributed import run_on_main
 from speechbrain_can.lobes.pooling import MeanPooling
+from speechbrain_can.lobes.text import UNKNOWN
 
 
 class SubwordEmbedding(torch.nn.Module):
@@ -72,7 +73,8 @@ class SubwordEmbedding(torch.nn.Module):
     def _train_tokenizer(self, train_words):
         text = self.model_folder / "train.txt"
         text.parent.mkdir(parents=True, exist_ok=True)
-        text.write_text("\n".join(train_words), encoding="utf-8")
+        lines = (word for word in train_words if word != UNKNOWN)
+        text.write_text("\n".join(lines), encoding="utf-8")
         # SpeechBrain would load an existing model, even of a different text.
         for file in self.model_folder.glob("*.model"):
             file.unlink()
@@ -100,9 +102,13 @@ class SubwordEmbedding(torch.nn.Module):
     def forward(self, words: Sequence[Sequence[str]]) -> torch.Tensor:
         """Return flat word vectors, ``[words of the batch, embedding_size]``."""
         pieces = self.tokenizer.encode(
-            [word for utterance in words for word in utterance]
+            [
+                "" if word == UNKNOWN else word
+                for utterance in words
+                for word in utterance
+            ]
         )
-        # words of whitespace have no subwords and are unknown
+        # words of whitespace and unknown words have no subwords and are unknown
         pieces = [ids or [self.tokenizer.unk_id()] for ids in pieces]
         device = self.weight.device
         rows = torch.tensor([i for ids in pieces for i in ids], device=device)

@@ -153,6 +153,9 @@ class WordEmbedding(torch.nn.Module):
         counts = Counter(train_words)
         known = sorted(counts)
         counts.update(other_words)
+        # Words that an aligner did not know have the vector of unknown words.
+        del counts[UNKNOWN]
+        known = [word for word in known if word != UNKNOWN]
         vectors = self._pretrained(counts)
         others = sorted(vectors.keys() - set(known))
         # Training words come first, so that random numbers do not depend on

@@ -3,14 +3,18 @@
 from pathlib import Path
 
 from speechbrain_can.corpus.manifest import COLUMNS
+from speechbrain_can.corpus.names import is_missing
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.recordings import LabeledRecording
+from speechbrain_can.io.audio import AUDIO_SUFFIXES
+from speechbrain_can.io.files import is_listed, portable
 from speechbrain_can.io.tables import read_table
 
 NEEDED = ("wav", "emotion", "speaker")
 # Other columns are copied to the manifest.
 KNOWN = {*COLUMNS, "transcript", "alignment"}
+OPTIONAL = (*KNOWN, "fold")
 
 
 def prepare_custom(
@@ -19,6 +23,7 @@ def prepare_custom(
     table="recordings.csv",
     name="my corpus",
     allow_outside=False,
+    tier=None,
     **options,
 ):
     """Prepare the corpus, unless it is already prepared.
@@ -30,7 +35,9 @@ def prepare_custom(
     save_folder : str
         Output folder.
     table : str
-        A CSV file in ``data_folder`` with the columns ``wav, emotion, speaker``
+        A CSV file in ``data_folder``. If it does not exist and the recordings are in
+        one folder per emotion, such as ``happy/01.wav``, the folders are the
+        labels; speakers are then unknown. The file has the columns ``wav, emotion, speaker``
         and optionally ``ID, session, dialog, scripted`` (1 or 0), ``transcript,
         alignment, votes`` and ``fold``. Other columns, such as ``room``, are copied
         to the manifest, for protocols such as ``group:room``.
@@ -38,6 +45,9 @@ def prepare_custom(
         Name of the corpus in results.
     allow_outside : bool
         Whether recordings may lie outside ``data_folder``.
+    tier : str or None
+        Tier of the words in the files of the column ``alignment``; None for that of
+        a known tool.
     **options
         ``protocol``, ``fold_seed``, ``aligner``, ``transcriber`` and ``workers``;
         see ``prepare_corpus``. The protocol ``given`` uses the column ``fold``.
@@ -47,23 +57,68 @@ def prepare_custom(
     CorpusError
         If the table or all of its recordings are unusable.
     """
-    recordings, skipped = list_recordings(Path(data_folder) / table)
+    folder = Path(data_folder)
+    in_folders = [] if (folder / table).exists() else list_folders(folder)
+    if in_folders:
+        print(
+            f"{folder / table} does not exist: the emotions are the folder names"
+        )
+        _check_protocol(options.get("protocol", "group:speaker"))
+        recordings, skipped = in_folders, []
+    else:
+        recordings, skipped = list_recordings(folder / table)
     source = CorpusSource(
-        name, data_folder, recordings, skipped, allow_outside=allow_outside
+        name,
+        data_folder,
+        recordings,
+        skipped,
+        allow_outside=allow_outside,
+        tier=tier,
     )
     prepare_corpus(source, save_folder, **options)
+
+
+def list_folders(folder):
+    """Return the recordings of a folder with one subfolder per emotion."""
+    paths = sorted(
+        path
+        for path in folder.glob("*/*")
+        if path.suffix.lower() in AUDIO_SUFFIXES and is_listed(path)
+    )
+    return [
+        LabeledRecording(
+            utterance_id=f"{path.parent.name}_{path.stem}",
+            wav=path.relative_to(folder).as_posix(),
+            emotion=path.parent.name,
+        )
+        for path in paths
+    ]
+
+
+def _check_protocol(protocol):
+    """Refuse protocols that need the speakers, which are unknown."""
+    if "speaker" in protocol or "session" in protocol:
+        raise CorpusError(
+            f"{protocol} needs the speaker of each recording, which folders do not "
+            "contain. Write a table with the columns wav, emotion and speaker, or "
+            "pass --protocol=random10, whose scores are not speaker-independent."
+        )
 
 
 def list_recordings(path):
     """Return the recordings of a table, and (ID, reason) of unusable rows."""
     recordings, skipped, seen = [], [], {}
-    for line, row in read_table(path, NEEDED):
-        row = {key: (value or "").strip() for key, value in row.items() if key}
+    for line, row in read_table(path, NEEDED, OPTIONAL):
+        row = {key: value.strip() for key, value in row.items()}
+        for column in ("wav", "alignment"):
+            if row.get(column):
+                row[column] = portable(path.parent, row[column])
         name = row.get("ID") or Path(row["wav"]).with_suffix("").as_posix()
         name = name.replace("/", "_")
-        missing = [key for key in NEEDED if not row[key]]
+        missing = [key for key in NEEDED if is_missing(row[key])]
         if missing:
-            skipped.append((name or f"line {line}", f"no {', '.join(missing)}"))
+            values = ", ".join(f"no {key} ({row[key]!r})" for key in missing)
+            skipped.append((name or f"line {line}", values))
             continue
         if row.get("scripted", "") not in ("", "0", "1"):
             raise CorpusError(

@@ -7,11 +7,11 @@ from types import ModuleType
 from typing import Iterator, NamedTuple, Optional
 
 from speechbrain_can.alignment.words import AlignmentError, Word
-from speechbrain_can.io.files import decode
+from speechbrain_can.io.files import read_text
 
-# Alternative names of fields; the first one that exists is used.
-TEXT = ("word", "text")
-SCORE = ("score", "confidence", "probability", "conf")
+# Alternative names of the score; the first one that exists is used.
+SCORE = ("score", "confidence", "probability", "conf", "p")
+MISSING = ("", "na", "n/a", "null", "none", "-")  # values of missing numbers
 
 
 class Entry(NamedTuple):
@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     text : str
         The word; empty for a pause.
     start, end : float or None
-        Seconds; None if the file has no times for the word.
+        Seconds; None if the file does not contain the time.
     score : float or None
         Confidence of the aligner or recognizer.
     """
@@ -49,10 +49,43 @@ def parse_number(path: Path, place: str, value: object) -> float:
     return number
 
 
+def parse_time(path: Path, place: str, value: object) -> float | None:
+    """Return a time in seconds, or None for a missing one.
+
+    Besides numbers, values may be ``1.3s``, ``00:00:01,300``, with a decimal comma,
+    or a mapping with seconds and nanoseconds (protocol buffers).
+
+    Example
+    -------
+    >>> [parse_time(Path(), "", t) for t in ("1.3s", "00:01:02,5", "1,3", None)]
+    [1.3, 62.5, 1.3, None]
+    """
+    if isinstance(value, dict):
+        seconds = parse_number(path, place, value.get("seconds", 0))
+        return seconds + parse_number(path, place, value.get("nanos", 0)) / 1e9
+    if isinstance(value, str):
+        value = value.strip().lower().removesuffix("s").replace(",", ".")
+        if value in MISSING:
+            return None
+        if ":" in value:
+            parts = [parse_number(path, place, v) for v in value.split(":")]
+            return sum(60**i * v for i, v in enumerate(reversed(parts)))
+    # JSON of Python writes missing numbers as NaN.
+    if value is None or value != value:
+        return None
+    return parse_number(path, place, value)
+
+
+def parse_score(path: Path, place: str, value: object) -> float | None:
+    """Return a confidence, or None for a missing one."""
+    if isinstance(value, str) and value.strip().lower() in MISSING:
+        return None
+    return None if value is None else parse_number(path, place, value)
+
+
 def content_lines(path: Path) -> Iterator[tuple[str, str]]:
     """Yield place and text of the lines that are neither empty nor ``;;`` comments."""
-    text = decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if line.strip() and not line.startswith(";;"):
             yield f"line {number}", line
 
@@ -70,7 +103,7 @@ def import_library(name: str, path: Path) -> ModuleType:
 
 def numbered_lines(path: str | Path) -> list[tuple[int, str]]:
     """Return number and text of the lines that are not empty."""
-    lines = enumerate(decode(Path(path).read_bytes()).splitlines(), start=1)
+    lines = enumerate(read_text(path).splitlines(), start=1)
     return [(number, line) for number, line in lines if line.strip()]
 
 

@@ -1,68 +1,238 @@
-"""Reader of the JSON output of speech recognizers and aligners."""
+"""Reader of the JSON output of speech recognizers and aligners.
+
+Tools nest their words differently, but a word is always a record with a text and
+times. The reader therefore searches the known containers for the first list of such
+records.
+"""
 
 import json
+import re
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 from speechbrain_can.alignment.readers.entries import (
     SCORE,
-    TEXT,
     Entry,
-    parse_number,
+    parse_score,
+    parse_time,
 )
-from speechbrain_can.alignment.readers.tiers import is_word_tier
+from speechbrain_can.alignment.readers.tiers import choose_tier
 from speechbrain_can.alignment.words import AlignmentError
-from speechbrain_can.io.files import decode
+from speechbrain_can.io.files import read_text
+
+# Keys are compared in lower case without underscores. Of several containers in one
+# mapping, the first one in this list is read.
+CONTAINERS = (
+    "words",
+    "result",
+    "results",
+    "chunks",
+    "segments",
+    "wordsegments",
+    "transcription",
+    "channels",
+    "response",
+    "items",
+    "monologues",
+    "elements",
+    "tokens",
+)
+TEXTS = ("word", "text", "label", "token", "content", "value", "transcript")
+STARTS = ("start", "starttime", "startoffset", "begin", "ts", "from")
+ENDS = ("end", "endtime", "endoffset", "endts", "to")
+# AssemblyAI and others write integers in milliseconds. Words of 20 s on average do
+# not exist, and words of 20 ms do not either.
+LONGEST_MEAN = 20
+_SPECIAL = re.compile(r"\[_\w+_?\]")  # tokens of whisper.cpp
 
 
-def json_entries(path: Path) -> Iterator[Entry]:
-    """Read the list of words in the JSON output of common tools."""
+def json_entries(path: Path, tier: str | None = None) -> Iterator[Entry]:
+    """Read the words in the JSON output of common tools."""
+    records = list(_find_records(path, _documents(path), tier))
+    if not records:
+        raise AlignmentError(
+            f"{path}: found no words. Supported JSON formats: Whisper (with word "
+            "timestamps), whisperX, whisper.cpp, faster-whisper, "
+            "whisper-timestamped, transformers, Vosk, gentle, MFA, AssemblyAI and "
+            "Google."
+        )
+    entries = [
+        _as_entry(path, f"word {number}", record)
+        for number, record in enumerate(records, start=1)
+    ]
+    scale = 1000 if _in_milliseconds(records) else 1
+    for entry in entries:
+        yield entry._replace(
+            start=None if entry.start is None else entry.start / scale,
+            end=None if entry.end is None else entry.end / scale,
+        )
+
+
+def _documents(path: Path) -> Any:
+    """Return the content of a file; several documents (Vosk) become a list."""
+    text = read_text(path).strip()
+    decoder, documents, position = json.JSONDecoder(), [], 0
     try:
-        content = json.loads(decode(path.read_bytes()))
+        while position < len(text):
+            document, position = decoder.raw_decode(text, position)
+            documents.append(document)
+            while position < len(text) and text[position] in " \t\r\n,":
+                position += 1
     except json.JSONDecodeError as error:
         raise AlignmentError(f"{path}, line {error.lineno}: {error.msg}")
-    records = _find_records(content)
-    if records is None:
-        raise AlignmentError(
-            f"{path}: found no words with times. Supported JSON formats: "
-            "whisperX, Whisper (with word_timestamps), whisper-timestamped, "
-            "gentle, Vosk and MFA."
-        )
-    for number, record in enumerate(records, start=1):
-        place = f"word {number}"
-        if isinstance(record, list):  # MFA's [start, end, label]
-            record = dict(zip(("start", "end", "word"), record))
-        text = next((record[key] for key in TEXT if key in record), None)
-        if text is None:
-            raise AlignmentError(
-                f"{path}, {place}: the record has no text: {record}"
-            )
-        if "start" not in record or "end" not in record:
-            yield Entry(place, text.strip(), None, None)
-            continue
-        score = next((record[key] for key in SCORE if key in record), None)
-        yield Entry(
-            place,
-            text.strip(),
-            parse_number(path, place, record["start"]),
-            parse_number(path, place, record["end"]),
-            None if score is None else parse_number(path, place, score),
-        )
+    return documents[0] if len(documents) == 1 else documents
 
 
-def _find_records(content):
-    if isinstance(content, list):
-        return content if all(isinstance(r, dict) for r in content) else None
-    if not isinstance(content, dict):
-        return None
-    tiers = content.get("tiers", {})
-    for name, tier in tiers.items():
-        if is_word_tier(name):
-            return tier["entries"]
-    for key in ("result", "words"):
-        if isinstance(content.get(key), list):
-            return content[key]
-    segments = content.get("segments", [])
-    if any("words" in segment for segment in segments):
-        return [w for segment in segments for w in segment.get("words", [])]
+def _find_records(
+    path: Path, node: Any, tier: str | None = None
+) -> Iterator[dict | list]:
+    """Yield the records of words in a document, in order."""
+    if isinstance(node, dict):
+        node = _simple_keys(node)
+        if isinstance(node.get("tiers"), dict):  # MFA
+            tiers = node["tiers"]
+            yield from tiers[choose_tier(path, tiers, tier)]["entries"]
+            return
+        name = _container(node)
+        if name is None and isinstance(node.get("alternatives"), list):
+            # Only the most probable alternative was spoken.
+            for best in node.pop("alternatives")[:1]:
+                yield from _find_records(path, {**node, **best})
+        elif name in ("tokens", "transcription"):
+            yield from _whole_words(_pieces(node[name]))
+        elif name is not None:
+            yield from _find_records(path, node[name], tier)
+        elif _text_of(node) or any(_bounds(node)):
+            yield node
+    elif isinstance(node, list):
+        for element in node:
+            if _is_triple(element):
+                yield element
+            else:
+                yield from _find_records(path, element)
+
+
+def _container(node: dict) -> str | None:
+    """Return the key of the first container of records in a mapping."""
+    for name in CONTAINERS:
+        value = node.get(name)
+        if isinstance(value, dict):
+            return name
+        if isinstance(value, list) and any(
+            isinstance(element, dict) or _is_triple(element)
+            for element in value
+        ):
+            return name
     return None
+
+
+def _simple_keys(node: dict) -> dict:
+    return {str(key).lower().replace("_", ""): v for key, v in node.items()}
+
+
+def _is_triple(element: Any) -> bool:
+    """Return whether an element is ``[start, end, label]``, as MFA writes them."""
+    return (
+        isinstance(element, list)
+        and len(element) == 3
+        and isinstance(element[2], str)
+    )
+
+
+def _pieces(units: list) -> Iterator[dict]:
+    """Yield the tokens of whisper.cpp, or its segments if they have no tokens."""
+    for unit in map(_simple_keys, units):
+        tokens = unit.get("tokens")
+        if isinstance(tokens, list) and tokens and isinstance(tokens[0], dict):
+            yield from map(_simple_keys, tokens)
+        else:
+            yield unit
+
+
+def _whole_words(pieces: Iterator[dict]) -> list[dict]:
+    """Join subwords: a piece that does not start with a space continues a word."""
+    pieces = [
+        {**piece, **dict(zip(("start", "end"), _bounds(piece)))}
+        for piece in pieces
+        if not _SPECIAL.fullmatch(str(_text_of(piece)).strip())
+    ]
+    spaced = any(str(_text_of(piece))[:1].isspace() for piece in pieces[1:])
+    words = []
+    for piece in pieces:
+        text = str(_text_of(piece))
+        if spaced and words and text and not text[0].isspace():
+            words[-1]["text"] += text
+            words[-1]["end"] = piece["end"]
+        else:
+            words.append({**piece, "text": text})
+    return words
+
+
+def _text_of(record: dict) -> str | None:
+    """Return the text of a record, or None."""
+    return next(
+        (record[key] for key in TEXTS if isinstance(record.get(key), str)), None
+    )
+
+
+def _bounds(record: dict) -> tuple[Any, Any]:
+    """Return start and end of a record as the file contains them."""
+    for name, scale in (
+        ("offsets", "ms"),
+        ("timestamps", ""),
+        ("timestamp", ""),
+    ):
+        value = record.get(name)
+        if isinstance(value, dict):  # whisper.cpp
+            value = value.get("from"), value.get("to")
+        if isinstance(value, (list, tuple)) and len(value) == 2:
+            return tuple(
+                v / 1000 if scale and isinstance(v, (int, float)) else v
+                for v in value
+            )
+    return tuple(
+        next((record[key] for key in keys if key in record), None)
+        for keys in (STARTS, ENDS)
+    )
+
+
+def _as_entry(path: Path, place: str, record: Any) -> Entry:
+    """Convert a record to an entry."""
+    if isinstance(record, list):
+        record = dict(zip(("start", "end", "word"), record))
+    record = _simple_keys(record)
+    text = _text_of(record)
+    if text is None:
+        raise AlignmentError(
+            f"{path}, {place}: the record has no text: {str(record)[:99]}"
+        )
+    if record.get("type") == "punctuation":  # AWS
+        text = ""
+    start, end = (parse_time(path, place, value) for value in _bounds(record))
+    score = next((record[key] for key in SCORE if key in record), None)
+    return Entry(
+        place, text.strip(), start, end, parse_score(path, place, score)
+    )
+
+
+def _in_milliseconds(records: list) -> bool:
+    """Return whether all times are integers that are too large for seconds."""
+    times = [
+        pair
+        for pair in (
+            record[:2]
+            if isinstance(record, list)
+            else _bounds(_simple_keys(record))
+            for record in records
+        )
+        if None not in pair
+    ]
+    whole = all(type(time) is int for pair in times for time in pair)
+    return (
+        bool(times)
+        and whole
+        and (
+            sum(end - start for start, end in times)
+            >= LONGEST_MEAN * len(times)
+        )
+    )

@@ -2,42 +2,71 @@
 
 import csv
 import io
-from pathlib import Path
+from collections import defaultdict
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 from typing import Iterator
 
 from speechbrain_can.alignment.readers.entries import (
     SCORE,
-    TEXT,
     Entry,
     content_lines,
     parse_number,
+    parse_score,
+    parse_time,
 )
+from speechbrain_can.alignment.readers.tiers import choose_tier, word_tiers
 from speechbrain_can.alignment.words import AlignmentError
+
+# Column names in lower case, with spaces instead of underscores
+WORD_COLUMNS = ("word", "text", "label", "token")
+STARTS = ("start", "begin", "onset", "start time", "tmin", "xmin")
+ENDS = ("end", "stop", "offset", "end time", "tmax", "xmax")
 
 
 def ctm_entries(path: Path, utterance_id: str) -> Iterator[Entry]:
-    """Read ``utterance channel start duration word [score]``, in seconds."""
-    rows = []
-    for place, line in content_lines(path):
-        fields = line.split()
-        if len(fields) not in (5, 6):
-            raise AlignmentError(
-                f"{path}, {place}: expected 'utterance channel start duration "
-                f"word [score]', found {line.strip()!r}"
-            )
-        rows.append((place, fields))
-    names = {fields[0] for _, fields in rows}
-    if len(names) > 1 and utterance_id not in names:
+    """Read ``utterance channel start duration word [score [type [speaker]]]``.
+
+    Times are in seconds. In the file of a whole corpus, the utterance is found by its
+    name, which may have a folder or an extension.
+    """
+    stat = path.stat()
+    utterances = _read_ctm(path, stat.st_size, stat.st_mtime_ns)
+    if len(utterances) > 1 and utterance_id not in utterances:
         raise AlignmentError(
-            f"{path}: none of its {len(names)} utterances is named "
+            f"{path}: none of its {len(utterances)} utterances is named "
             f"{utterance_id!r}"
         )
-    for place, (name, _, start, duration, word, *score) in rows:
-        if len(names) == 1 or name == utterance_id:
-            start = parse_number(path, place, start)
-            end = round(start + parse_number(path, place, duration), 6)
-            value = parse_number(path, place, score[0]) if score else None
-            yield Entry(place, word, start, end, value)
+    rows = utterances.get(utterance_id) or next(iter(utterances.values()), [])
+    channels = sorted({channel for _, channel, *_ in rows})
+    if len(channels) > 1:
+        raise AlignmentError(
+            f"{path}: {utterance_id!r} has words of {len(channels)} channels "
+            f"({', '.join(channels)}). Write one file per channel."
+        )
+    for place, _, start, duration, word, *score in rows:
+        start = parse_number(path, place, start)
+        end = round(start + parse_number(path, place, duration), 6)
+        value = parse_score(path, place, score[0]) if score else None
+        yield Entry(place, word, start, end, value)
+
+
+@lru_cache(maxsize=2)  # the file of a corpus is read once
+def _read_ctm(path: Path, size: int, modified: int) -> dict[str, list[tuple]]:
+    """Return the lines of each utterance, split into fields."""
+    utterances = defaultdict(list)
+    for place, line in content_lines(path):
+        name, *fields = line.split()
+        if not 4 <= len(fields) <= 7:
+            raise AlignmentError(
+                f"{path}, {place}: expected 'utterance channel start duration "
+                f"word [score [type [speaker]]]', found {line.strip()!r}"
+            )
+        name = PurePosixPath(name)
+        known = name.suffix.lower() in (".wav", ".flac", ".mp3", ".sph")
+        name = name.stem if known else name.name
+        utterances[name].append((place, *fields[:5]))
+    return dict(utterances)
 
 
 def audacity_entries(path: Path) -> Iterator[Entry]:
@@ -55,30 +84,48 @@ def audacity_entries(path: Path) -> Iterator[Entry]:
         yield Entry(place, "".join(fields[2:]), start, end)
 
 
-def table_entries(path: Path) -> Iterator[Entry]:
-    """Read CSV (commas, semicolons or tabs) with the columns word, start and end."""
+def table_entries(path: Path, tier: str | None = None) -> Iterator[Entry]:
+    """Read CSV (commas, semicolons or tabs) with the columns word, start and end.
+
+    In files with a column ``type`` or ``tier`` (MFA, Praat), rows of the word tier are
+    read.
+    """
     text = "\n".join(line for _, line in content_lines(path))
-    separators = {mark: text.partition("\n")[0].count(mark) for mark in ",;\t"}
-    separator = max(separators, key=separators.get)
+    header = text.partition("\n")[0]
+    separator = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text), delimiter=separator)
     columns = {
-        (name or "").strip().lower(): name for name in reader.fieldnames or ()
+        " ".join((name or "").lower().replace("_", " ").split()): name
+        for name in reader.fieldnames or ()
     }
-    text_column = next((columns[key] for key in TEXT if key in columns), None)
-    missing = [key for key in ("start", "end") if key not in columns]
-    if text_column is None or missing:
+
+    def find(names):
+        return next((columns[key] for key in names if key in columns), None)
+
+    word, start, end = map(find, (WORD_COLUMNS, STARTS, ENDS))
+    if None in (word, start, end):
         raise AlignmentError(
             f"{path}, line 1: expected the columns word, start and end, found "
             f"{', '.join(reader.fieldnames or ['none'])}"
         )
-    score_column = next((columns[key] for key in SCORE if key in columns), None)
-    for row in reader:
-        place = f"line {reader.line_num}"
-        score = row[score_column] if score_column else None
+    score, unit = find(SCORE), find(("tier", "type"))
+    rows = [(f"line {reader.line_num}", row) for row in reader]
+    for place, row in rows:
+        if None in row or None in row.values():
+            raise AlignmentError(
+                f"{path}, {place}: expected {len(reader.fieldnames)} cells, found "
+                f"{sum(cell is not None for cell in row.values())}. Quote cells "
+                "that contain the separator."
+            )
+    units = dict.fromkeys(row[unit] for _, row in rows) if unit else {}
+    if tier is not None or word_tiers(units) or (units and "tier" in columns):
+        chosen = choose_tier(path, units, tier)
+        rows = [(place, row) for place, row in rows if row[unit] == chosen]
+    for place, row in rows:
         yield Entry(
             place,
-            row[text_column] or "",
-            parse_number(path, place, row[columns["start"]]),
-            parse_number(path, place, row[columns["end"]]),
-            parse_number(path, place, score) if score else None,
+            row[word],
+            parse_time(path, place, row[start]),
+            parse_time(path, place, row[end]),
+            parse_score(path, place, row[score]) if score else None,
         )
