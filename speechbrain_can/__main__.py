@@ -17,6 +17,11 @@ from speechbrain_can.commands.predict import predict
 from speechbrain_can.commands.report import report
 from speechbrain_can.commands.search import search
 from speechbrain_can.commands.train import prepare, train
+from speechbrain_can.io.console import (
+    check_given_once,
+    interruptible,
+    tolerate_encodings,
+)
 from speechbrain_can.io.files import InputError, advice
 
 
@@ -26,9 +31,26 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            check_given_once(
+                rest,
+                [
+                    option
+                    for parameter in command.params
+                    if isinstance(parameter, click.Option)
+                    and not parameter.multiple
+                    for option in parameter.opts
+                ],
+            )
+        return name, command, rest
+
     def invoke(self, ctx: click.Context):
+        tolerate_encodings()
         try:
-            return super().invoke(ctx)
+            with interruptible():
+                return super().invoke(ctx)
         # An ImportError names the missing extra.
         except (InputError, ImportError, OSError) as error:
             if isinstance(error, BrokenPipeError):

@@ -14,7 +14,13 @@ def run_train(hparams_file: str | Path, arguments: Sequence[str]) -> NoReturn:
 
     path = Path(hparams_file).absolute()
     command = [sys.executable, str(find_train(path)), str(path), *arguments]
-    sys.exit(subprocess.run(command).returncode)
+    with subprocess.Popen(command) as process:
+        while True:
+            try:
+                sys.exit(process.wait())
+            # The process receives Ctrl-C as well and ends by itself.
+            except KeyboardInterrupt:
+                pass
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

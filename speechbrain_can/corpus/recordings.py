@@ -7,6 +7,7 @@ corrected by hand.
 
 import multiprocessing
 import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -252,6 +253,8 @@ _search = None  # of a worker process
 def _start(search: WordSearch) -> None:
     """Initialize a worker process."""
     global _search
+    # Ctrl-C reaches the whole group; only the main process reports it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # One core per process; CTranslate2 reads this variable.
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import torch
-
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.io.files import InputError
 from speechbrain_can.model_folder.parameters import PACKED
@@ -35,11 +33,6 @@ def load_recognizer(
             f". Pass {folder / 'model'}." if (folder / "model").is_dir() else ""
         )
         raise InputError(f"{folder} is not a model folder{hint}")
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {device} cannot be used: {reason}") from error
     overrides = {}
     if whisper is not None:
         settings = folder / SETTINGS

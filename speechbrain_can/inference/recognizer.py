@@ -34,6 +34,7 @@ from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.model_folder.read import packaged
 from speechbrain_can.model_folder.trust import building, check_model
 from speechbrain_can.settings.hparams import SETTINGS
+from speechbrain_can.settings.run_options import check_device
 
 
 class EmotionRecognizer(Pretrained):
@@ -108,12 +109,17 @@ class EmotionRecognizer(Pretrained):
         ------
         UntrustedError
             If the settings request an operation that is not allow-listed.
+        SettingsError
+            If the device of ``run_opts`` cannot be used.
         """
         given = {
             name: kwargs[name]
             for name in ("savedir", "local_strategy", "fetch_config")
             if name in kwargs
         }
+        device = (kwargs.get("run_opts") or {}).get("device")
+        if device is not None:
+            check_device(device)
         source = _settled(packaged(source), given.get("fetch_config"))
         trusted = run_code_of_the_model_folder
         if not trusted:

@@ -43,7 +43,9 @@ class JsonWriter:
     def add(self, predictions: list[Prediction], name: str) -> None:
         """Write the predictions of one recording."""
         for p in predictions:
-            line = json.dumps(p.as_dict(), ensure_ascii=False)
+            # Other encodings do not contain all characters.
+            unicode = "utf" in (self.stream.encoding or "utf").lower()
+            line = json.dumps(p.as_dict(), ensure_ascii=not unicode)
             self.stream.write(line + "\n")
         self.stream.flush()
 

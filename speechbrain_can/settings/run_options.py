@@ -33,6 +33,17 @@ DETAILS = (
 )
 
 
+def check_device(device: str) -> None:
+    """Raise a ``SettingsError`` for a device that this machine does not have."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(
+            f"device {device} cannot be used: {reason}"
+        ) from error
+
+
 def check_run_options(run_opts: RunOptions, hparams: dict) -> None:
     """Raise a ``SettingsError`` for run options that are not supported.
 
@@ -47,6 +58,7 @@ def check_run_options(run_opts: RunOptions, hparams: dict) -> None:
         if value(option):
             raise SettingsError(f"--{option} is not supported: {reason}.")
     device = value("device") or infer_device()
+    check_device(device)
     for option, precision in (
         ("precision", value("precision")),
         ("eval_precision", value("eval_precision")),

@@ -21,6 +21,11 @@ from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.fold_lists import PARTS, check_classes, count_folds
 from speechbrain_can.corpus.leakage import check_leaks, find_leaks, format_leaks
 from speechbrain_can.corpus.prepared import Corpus, leaks_path
+from speechbrain_can.io.console import (
+    check_given_once,
+    interruptible,
+    tolerate_encodings,
+)
 from speechbrain_can.io.files import InputError, advice, read_json, write_json
 from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.results import (
@@ -46,6 +51,8 @@ from speechbrain_can.settings.validation import check_settings
 from speechbrain_can.training.fold import Fold, set_up
 from speechbrain_can.training.record import record_fold
 
+RESUME = "Finished work is kept. Run the same command again to resume."
+
 logger = sb.utils.logger.get_logger(__name__)
 
 
@@ -61,10 +68,12 @@ def run_recipe(arguments: Sequence[str]) -> None:
         See ``train_recipe``.
     """
     debug = "--debug" in arguments
+    tolerate_encodings()
     # On a full disk, logging would print a traceback for every line.
     logging.raiseExceptions = debug
     try:
-        train_recipe(arguments)
+        with interruptible(RESUME):
+            train_recipe(arguments)
     except (InputError, ImportError, OSError) as error:
         if debug:
             raise
@@ -83,6 +92,7 @@ def train_recipe(arguments: Sequence[str]) -> None:
         Command line: the hparams file, overrides and SpeechBrain's run options.
     """
     # Reading command line arguments.
+    check_given_once(arguments)
     hparams_file, run_opts, overrides = sb.parse_arguments(arguments)
 
     # Load the hyperparameters file with command-line overrides. Its objects

@@ -9,6 +9,7 @@ from pathlib import Path
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.recordings import LabeledRecording
+from speechbrain_can.io.files import is_listed
 
 EMOTIONS = {
     "ANG": "ang",
@@ -75,7 +76,8 @@ def prepare_cremad(data_folder, save_folder, **options):
 def list_recordings(folder):
     """Return the recordings, and (ID, reason) of files with other names."""
     recordings, skipped = [], []
-    for path in sorted((folder / "AudioWAV").glob("*.wav")):
+    paths = sorted((folder / "AudioWAV").glob("*.wav"))
+    for path in filter(is_listed, paths):
         match = NAME.fullmatch(path.stem)
         if match is None:
             reason = "the file name is not actor, sentence, emotion, intensity"

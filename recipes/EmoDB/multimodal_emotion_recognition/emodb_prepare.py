@@ -25,6 +25,7 @@ from speechbrain_can.alignment.words import (
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.recordings import LabeledRecording
+from speechbrain_can.io.files import is_listed
 
 VERSION = 3  # corpora prepared by other versions are prepared again
 UNITS = ("syllables", "words")
@@ -151,7 +152,7 @@ def check_release(data_folder):
 def list_recordings(folder):
     """Return the recordings, and (ID, reason) of files with other names."""
     recordings, skipped = [], []
-    for path in sorted((folder / "wav").glob("*.wav")):
+    for path in filter(is_listed, sorted((folder / "wav").glob("*.wav"))):
         match = NAME.fullmatch(path.stem)
         if match is None:
             reason = "the file name is not speaker, sentence, emotion and take"

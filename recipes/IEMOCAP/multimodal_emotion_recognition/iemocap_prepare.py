@@ -12,7 +12,7 @@ from speechbrain.utils.logger import get_logger
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.recordings import LabeledRecording
-from speechbrain_can.io.files import decode
+from speechbrain_can.io.files import decode, is_listed
 
 logger = get_logger(__name__)
 
@@ -41,9 +41,12 @@ PAPER_COUNTS = {
 }
 N_SESSIONS = 5
 
+# Some copies of the release have spaces instead of tabs.
 LABEL_LINE = re.compile(
-    r"\[\d+\.\d+ - \d+\.\d+\]\t(?P<id>\S+)\t(?P<label>\S+)\t\["
+    r"\s*\[\s*[\d.]+\s*-\s*[\d.]+\s*\]\s+(?P<id>\S+)\s+(?P<label>\S+)\s+\["
 )
+# Copies of files, such as "Ses01F_impro01 (1).txt"
+COPY = re.compile(r"\(\d+\)$|\bcopy\b", flags=re.IGNORECASE)
 # C-E1 to C-E6 are raters; C-F1 and C-M1 are self-assessments of the actors.
 VOTE_LINE = re.compile(r"C-E\d+:\s*(?P<labels>[^()]*?);?\s*\(")
 TRANSCRIPTION_LINE = re.compile(r"(?P<id>\S+) \[[\d.]+-[\d.]+\]: ?(?P<text>.*)")
@@ -143,7 +146,13 @@ def list_recordings(sessions, class_of):
             for match in [TRANSCRIPTION_LINE.match(line)]
             if match
         }
-        for place, line in _lines(session / "dialog" / "EmoEvaluation"):
+        labels = session / "dialog" / "EmoEvaluation"
+        skipped.extend(
+            (path.name, "the file is a copy of another one")
+            for path in sorted(labels.glob("*.txt"))
+            if COPY.search(path.stem)
+        )
+        for place, line in _lines(labels):
             if not line.lstrip().startswith("["):
                 continue  # votes of the raters
             match = LABEL_LINE.match(line)
@@ -203,8 +212,8 @@ def _lines(folder):
             f"{folder} does not exist. The release is incomplete; unpack it again."
         )
     for path in sorted(folder.glob("*.txt")):
-        if path.name.startswith("._") or not path.is_file():
-            continue  # AppleDouble files are binary
+        if not (is_listed(path) and path.is_file()) or COPY.search(path.stem):
+            continue
         lines = decode(path.read_bytes()).splitlines()
         for number, line in enumerate(lines, start=1):
             yield f"{path.name}, line {number}", line
@@ -216,12 +225,15 @@ def find_votes(sessions):
     Each rater has one vote, which is divided among the labels that the rater
     chose. Labels are abbreviated to three letters: ``Neutral state`` is ``neu``.
     """
-    votes = defaultdict(Counter)
+    votes, seen = defaultdict(Counter), set()
     for session in sessions:
         utterance_id = None
         for _, line in _lines(session / "dialog" / "EmoEvaluation"):
             if match := LABEL_LINE.match(line):
-                utterance_id = match["id"]
+                # Votes of a repeated utterance must not count twice.
+                known = match["id"] in seen
+                utterance_id = None if known else match["id"]
+                seen.add(match["id"])
             match = VOTE_LINE.match(line)
             if match and utterance_id:
                 chosen = match["labels"].split(";")

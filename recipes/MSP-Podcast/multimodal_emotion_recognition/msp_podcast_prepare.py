@@ -22,8 +22,14 @@ EMOTIONS = {
     "N": "neu",
 }
 WITHOUT_CLASS = {"O": "another emotion", "X": "no agreement"}
-PARTS = {"Train": "train", "Development": "valid", "Test1": "test"}
-LABELS = "Labels/labels_consensus.csv"
+PARTS = {
+    "Train": "train",
+    "Development": "valid",
+    "Validation": "valid",  # up to release 1.8
+    "Test1": "test",
+}
+# Releases up to 1.8 misspell the name.
+LABELS = ("Labels/labels_consensus.csv", "Labels/labels_concensus.csv")
 COLUMNS = ("FileName", "EmoClass", "SpkrID", "Split_Set")
 
 
@@ -53,11 +59,11 @@ def prepare_msp_podcast(data_folder, save_folder, protocol="given", **options):
         If the folder is not MSP-Podcast, or no recording is usable.
     """
     folder = Path(data_folder)
-    for needed in (LABELS, "Audios"):
-        if not (folder / needed).exists():
+    for needed in (LABELS, ("Audios",)):
+        if not any((folder / name).exists() for name in needed):
             raise CorpusError(
-                f"data_folder {folder} has no {needed}. Pass the folder of the "
-                "release."
+                f"data_folder {folder} has no {' or '.join(needed)}. Pass the "
+                "folder of the release."
             )
     recordings, skipped = list_recordings(folder)
     source = CorpusSource(
@@ -69,7 +75,8 @@ def prepare_msp_podcast(data_folder, save_folder, protocol="given", **options):
 def list_recordings(folder):
     """Return the labeled utterances, and (ID, reason) of the others."""
     recordings, skipped = [], []
-    for _, row in read_table(folder / LABELS, COLUMNS):
+    (labels, *_) = (name for name in LABELS if (folder / name).exists())
+    for _, row in read_table(folder / labels, COLUMNS):
         name = Path(row["FileName"]).stem
         label, part = row["EmoClass"], row["Split_Set"]
         if label not in EMOTIONS:

@@ -9,6 +9,7 @@ from pathlib import Path
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.recordings import LabeledRecording
+from speechbrain_can.io.files import is_listed
 
 EMOTIONS = {
     "01": "neu",
@@ -50,22 +51,35 @@ def prepare_ravdess(data_folder, save_folder, **options):
         If the folder is not RAVDESS, or no recording is usable.
     """
     folder = Path(data_folder)
-    if not any(folder.glob("Actor_*")):
-        raise CorpusError(
-            f"data_folder {folder} has no folders Actor_01, ... Pass the folder "
-            "into which Audio_Speech_Actors_01-24.zip was unpacked."
-        )
     recordings, skipped = list_recordings(folder)
+    if not (recordings or skipped):
+        raise CorpusError(
+            f"data_folder {folder} has no recordings Actor_01/*.wav, ... "
+            + _advice(folder)
+        )
     source = CorpusSource(
         "RAVDESS", folder, recordings, skipped, list(EMOTIONS.values())
     )
     prepare_corpus(source, save_folder, **options)
 
 
+def _advice(folder):
+    """Return what to do about a folder without recordings at the usual place."""
+    # some copies repeat the corpus or the actor in another folder
+    for path in sorted(folder.glob("**/Actor_*/*.wav")):
+        place = path.parent.parent
+        if not place.name.startswith("Actor_"):
+            return f"Pass {place}."
+        return f"Move the files of {path.parent} to {place}, and so on."
+    return (
+        "Pass the folder into which Audio_Speech_Actors_01-24.zip was unpacked."
+    )
+
+
 def list_recordings(folder):
     """Return the spoken recordings, and (ID, reason) of the others."""
     recordings, skipped = [], []
-    for path in sorted(folder.glob("Actor_*/*.wav")):
+    for path in filter(is_listed, sorted(folder.glob("Actor_*/*.wav"))):
         match = NAME.fullmatch(path.stem)
         if match is None:
             reason = "the file name does not consist of seven numbers"
