@@ -7,7 +7,7 @@ import pytest
 from helpers.corpora import EMODB_LABELS, wdseg
 
 from speechbrain_can.alignment.readers.formats import FORMATS, read_alignment
-from speechbrain_can.alignment.words import AlignmentError, Word
+from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
 
 WORDS = [Word("oh", 0.1, 0.4), Word("really", 0.4, 0.95)]
 
@@ -68,6 +68,116 @@ JSON = {
         },
     },
     "a list": timed(),
+    "faster-whisper": [
+        {"start": 0.1, "end": 0.95, "text": " oh really", "words": timed()}
+    ],
+    "Vosk, several results": [
+        {"result": [word], "text": word["word"]} for word in timed()
+    ],
+    "speechcatcher": [{"content": "oh really", "words": timed()}],
+    "transformers": {
+        "text": " oh really",
+        "chunks": [
+            {"text": f" {w.text}", "timestamp": [w.start, w.end]} for w in WORDS
+        ],
+    },
+    "whisper.cpp, one word per segment": {
+        "transcription": [
+            {
+                "text": f" {w.text}",
+                "offsets": {"from": 1000 * w.start, "to": 1000 * w.end},
+            }
+            for w in WORDS
+        ]
+    },
+    "whisper.cpp, tokens": {
+        "transcription": [
+            {
+                "text": " oh really",
+                "offsets": {"from": 100, "to": 950},
+                "tokens": [
+                    {"text": "[_BEG_]", "offsets": {"from": 0, "to": 0}},
+                    {"text": " oh", "offsets": {"from": 100, "to": 400}},
+                    {"text": " real", "offsets": {"from": 400, "to": 700}},
+                    {"text": "ly", "offsets": {"from": 700, "to": 950}},
+                    {"text": "[_TT_47]", "offsets": {"from": 950, "to": 950}},
+                ],
+            }
+        ]
+    },
+    "AssemblyAI": {
+        "audio_duration": 1,
+        "words": [
+            {
+                "text": w.text,
+                "start": round(1000 * w.start),
+                "end": round(1000 * w.end),
+                "confidence": 0.5,
+            }
+            for w in WORDS
+        ],
+    },
+    "Google": {
+        "results": [
+            {
+                "alternatives": [
+                    {
+                        "transcript": "oh really",
+                        "words": [
+                            {
+                                "startTime": f"{w.start}s",
+                                "endTime": f"{w.end}s",
+                                "word": w.text,
+                            }
+                            for w in WORDS
+                        ],
+                    },
+                    {"transcript": "oh rarely"},
+                ]
+            }
+        ]
+    },
+    "Google, protocol buffers": {
+        "results": [
+            {
+                "alternatives": [
+                    {
+                        "words": [
+                            {
+                                "start_time": {"nanos": int(1e9 * w.start)},
+                                "end_time": {
+                                    "seconds": 0,
+                                    "nanos": 1e9 * w.end,
+                                },
+                                "word": w.text,
+                            }
+                            for w in WORDS
+                        ],
+                    }
+                ]
+            }
+        ]
+    },
+    "AWS": {
+        "results": {
+            "transcripts": [{"transcript": "oh really."}],
+            "items": [
+                *(
+                    {
+                        "type": "pronunciation",
+                        "start_time": str(w.start),
+                        "end_time": str(w.end),
+                        "alternatives": [{"content": w.text}],
+                    }
+                    for w in WORDS
+                ),
+                {"type": "punctuation", "alternatives": [{"content": "."}]},
+            ],
+        }
+    },
+    "Deepgram": {
+        "results": {"channels": [{"alternatives": [{"words": timed()}]}]}
+    },
 }
 
 
@@ -81,7 +191,10 @@ def read(tmp_path, name, text, encoding="utf-8", **options):
 def test_json(tmp_path, tool):
     found = read(tmp_path, "a.json", json.dumps(JSON[tool]))
     assert found == WORDS
-    scored = tool in ("whisperX", "Whisper", "whisper-timestamped", "Vosk")
+    scored = tool in (
+        *("whisperX", "Whisper", "whisper-timestamped", "Vosk"),
+        "AssemblyAI",
+    )
     assert [w.score for w in found] == [0.5 if scored else None] * 2
 
 
@@ -95,7 +208,30 @@ def test_json(tmp_path, tool):
         ("a.csv", "start;end;text;conf\n.1;.4;oh;1\n.4;.95;really;\n"),
         ("a.tsv", "word\tstart\tend\noh\t0.1\t0.4\nreally\t0.4\t0.95\n"),
         ("a.txt", "0.1\t0.4\toh\n\\\t200.0\t900.0\n0.4\t0.95\treally\n"),
+        ("a.ctm", "a 1 0.1 0.3 oh NA lex NA\na 1 0.4 0.55 really NA lex NA\n"),
+        (
+            "a.ctm",
+            "a 1 0.1 0 <b>\na 1 0.1 0.3 oh\na 1 0.4 0 <b>\n"
+            "a 1 0.4 0.55 really\na 1 0.95 0 <b>\n",
+        ),
+        (
+            "a.ctm",
+            "b 1 0 1 no\nwav/a.wav 1 .1 .3 oh\nwav/a.wav 1 .4 .55 really\n",
+        ),
+        (
+            "a.csv",
+            "Begin,End,Label,Type,Speaker\n0.1,0.4,oh,words,anna\n"
+            "0.4,0.95,really,words,anna\n0.1,0.4,OW1,phones,anna\n",
+        ),
+        ("a.csv", "Text;Start time;End_Time\noh;0,1;0,4\nreally;0,4;0,95\n"),
+        ("a.csv", "tmin,tier,text,tmax\n.1,words,oh,.4\n.4,words,really,.95\n"),
         ("a.srt", cues(",", True)),
+        (
+            "a.vtt",
+            "WEBVTT\n\n00:00:00.100 --> 00:00:00.950\n \n"
+            "oh<00:00:00.400><c> really</c>\n\n"
+            "00:00:00.950 --> 00:00:00.960\noh really\n \n\n",
+        ),
         ("a.vtt", "WEBVTT\n\n" + cues(".", False)),
     ],
 )
@@ -130,6 +266,113 @@ def test_textgrid(tmp_path, kind, encoding, tier):
     assert found[0] == Word("<sil>", 0.0, 0.1)  # a pause is a special token
 
 
+TIERS = {
+    "WebMAUS": ("ORT-MAU", ["KAN-MAU", "MAU"]),
+    "WebMAUS, older": ("ORT", ["KAN", "MAU"]),
+    "WebMAUS, both": ("ORT-MAU", ["ORT", "MAU"]),
+    "P2FA": ("word", ["phone"]),
+    "MFA": ("words", ["phones"]),
+    "MFA, a speaker": ("anna - words", ["anna - phones"]),
+    "SPPAS": ("TokensAlign", ["PhonAlign", "Activity"]),
+    "ELAN": ("Words@anna", ["emotion@anna"]),
+    "charsiu": ("words", ["phones"]),
+}
+
+
+@pytest.mark.parametrize("tool", TIERS)
+def test_tiers_of_common_tools(tmp_path, tool):
+    words, others = TIERS[tool]
+    entries = [(w.start, w.end, w.text) for w in WORDS]
+    tiers = {name: [(0.1, 0.2, "OW")] for name in others} | {words: entries}
+    path = tmp_path / "a.TextGrid"
+    make_textgrid(tiers).save(
+        str(path), "long_textgrid", includeBlankSpaces=True
+    )
+    assert clean_words(read_alignment(path)) == WORDS
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["phones"], ["MAU"], ["emotion"], ["Mary"], ["a - words", "b - words"]],
+)
+def test_doubtful_tiers_are_refused(tmp_path, names):
+    """A tier of unknown content is read only if it is chosen."""
+    entries = [(w.start, w.end, w.text) for w in WORDS]
+    path = tmp_path / "a.TextGrid"
+    grid = make_textgrid(dict.fromkeys(names, entries))
+    grid.save(str(path), "long_textgrid", includeBlankSpaces=True)
+    with pytest.raises(AlignmentError, match="Pass --tier=NAME") as raised:
+        read_alignment(path)
+    assert all(name in str(raised.value) for name in names)
+    assert clean_words(read_alignment(path, tier=names[-1])) == WORDS
+    with pytest.raises(AlignmentError, match="found 0 tiers named 'other'"):
+        read_alignment(path, tier="other")
+
+
+def test_formats_without_tiers_refuse_the_option(tmp_path):
+    with pytest.raises(AlignmentError, match=".ctm files have no tiers"):
+        read(tmp_path, "a.ctm", "a 1 0 1 oh\n", tier="words")
+
+
+def test_latin1_textgrid(tmp_path):
+    path = tmp_path / "a.TextGrid"
+    grid = make_textgrid({"words": [(0.1, 0.9, "für")]})
+    grid.save(str(path), "long_textgrid", includeBlankSpaces=True)
+    path.write_text(path.read_text("utf-8"), encoding="latin-1")
+    assert clean_words(read_alignment(path)) == [Word("für", 0.1, 0.9)]
+
+
+ELAN = """<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT AUTHOR="" DATE="2026-01-01T00:00:00+00:00" FORMAT="3.0"
+    VERSION="3.0" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+    xsi:noNamespaceSchemaLocation="EAFv3.0.xsd"><HEADER MEDIA_FILE="" TIME_UNITS="milliseconds"/><TIME_ORDER>
+<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="0"/>{slot}
+<TIME_SLOT TIME_SLOT_ID="ts3" TIME_VALUE="800"/>
+<TIME_SLOT TIME_SLOT_ID="ts4" TIME_VALUE="1600"/></TIME_ORDER>
+<TIER LINGUISTIC_TYPE_REF="t" TIER_ID="utterance"><ANNOTATION>
+<ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts4">
+<ANNOTATION_VALUE>u</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>
+<TIER LINGUISTIC_TYPE_REF="s" PARENT_REF="utterance" TIER_ID="words">{words}</TIER>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="t" TIME_ALIGNABLE="true"/>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="s" CONSTRAINTS="{constraint}"/>
+</ANNOTATION_DOCUMENT>
+"""
+
+
+def test_elan_words_without_times_are_refused(tmp_path):
+    words = "".join(
+        f"<ANNOTATION><REF_ANNOTATION ANNOTATION_ID='w{i}' ANNOTATION_REF='a1'>"
+        f"<ANNOTATION_VALUE>{text}</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION>"
+        for i, text in enumerate(["talking", "kids"])
+    )
+    text = ELAN.format(slot="", words=words, constraint="Symbolic_Subdivision")
+    with pytest.raises(AlignmentError, match="have no times of their own"):
+        read(tmp_path, "a.eaf", text)
+
+
+def test_elan_time_slots_without_values(tmp_path):
+    spans = [
+        ("so", "ts1", "ts2"),
+        ("what", "ts2", "ts3"),
+        ("now", "ts3", "ts4"),
+    ]
+    words = "".join(
+        f"<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID='w{i}' "
+        f"TIME_SLOT_REF1='{start}' TIME_SLOT_REF2='{end}'><ANNOTATION_VALUE>{text}"
+        "</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>"
+        for i, (text, start, end) in enumerate(spans)
+    )
+    slot = "<TIME_SLOT TIME_SLOT_ID='ts2'/>"
+    text = ELAN.format(slot=slot, words=words, constraint="Time_Subdivision")
+    found = read(tmp_path, "a.eaf", text)
+    assert found == [
+        Word("so", 0.0, 0.4),
+        Word("what", 0.4, 0.8),
+        Word("now", 0.8, 1.6),
+    ]
+    assert [word.note is None for word in found] == [False, False, True]
+
+
 def test_elan(tmp_path):
     file = pympi.Elan.Eaf()
     file.add_tier("words")
@@ -161,6 +404,51 @@ def test_words_without_times(tmp_path):
     assert found[1].note.startswith(
         "missing times repaired: '2014.' now covers"
     )
+
+
+def rows(*times):
+    return "word,start,end\n" + "".join(
+        f"w{i},{start},{end}\n" for i, (start, end) in enumerate(times)
+    )
+
+
+@pytest.mark.parametrize(
+    "times, repaired",
+    [
+        # an empty word takes the gap after or before it
+        ([(0, 1), (1, 1), (1.5, 2)], [(0, 1), (1, 1.5), (1.5, 2)]),
+        ([(0, 0.5), (1, 1), (1, 2)], [(0, 0.5), (0.5, 1), (1, 2)]),
+        # or half of its longer neighbor
+        ([(0, 1), (1, 1), (1, 1.2)], [(0, 0.5), (0.5, 1), (1, 1.2)]),
+        ([(0, 0), (0, 1)], [(0, 0.5), (0.5, 1)]),
+        # missing times are interpolated
+        ([(0, 1), ("", ""), (2, 3)], [(0, 1), (1, 2), (2, 3)]),
+        ([(0, 1), ("", 2), (2, 3)], [(0, 1), (1, 2), (2, 3)]),
+        ([(0, 1), (1, ""), (2, 3)], [(0, 1), (1, 2), (2, 3)]),
+        ([(0, 1), (1, ""), ("", 3)], [(0, 1), (1, 2), (2, 3)]),
+        # the last word ends with the audio
+        ([(0, 1), (1, 2), (2, "")], [(0, 1), (1, 2), (2, 4)]),
+        ([(0, 1), (1, 2), ("", "NA")], [(0, 1), (1, 2), (2, 4)]),
+    ],
+)
+def test_repaired_times(tmp_path, times, repaired):
+    found = read(tmp_path, "a.csv", rows(*times), duration=4.0)
+    assert [(word.start, word.end) for word in found] == repaired
+    changed = [t != r for t, r in zip(times, repaired)]
+    assert [word.note is not None for word in found] == changed
+
+
+@pytest.mark.parametrize(
+    "times, message",
+    [
+        ([("", ""), ("", ""), (1, 2)], "'w0' has no times, like 2 of 3 words"),
+        ([(0, 1), (1, "")], "'w1' has no end, and the length"),
+        ([(1, 1)], "'w0' has no times, and its neighbors leave no gap"),
+    ],
+)
+def test_times_that_cannot_be_repaired(tmp_path, times, message):
+    with pytest.raises(AlignmentError, match=message):
+        read(tmp_path, "a.csv", rows(*times))
 
 
 @pytest.mark.parametrize(
@@ -219,6 +507,34 @@ def test_words_without_times(tmp_path):
             "a.json",
             '[{"start": 0, "end": 1}]',
             "word 1: the record has no text",
+        ),
+        (
+            "a.csv",
+            "word,start,end\noh,no,0,1\n",
+            "line 2: expected 3 cells, found 4",
+        ),
+        (
+            "a.ctm",
+            "a 1 0 1 oh\na 2 0 1 no\n",
+            "'a' has words of 2 channels .1, 2.. Write one file per channel",
+        ),
+        (
+            "a.json",
+            '{"segments": [{"text": " oh really", "start": 0, "end": 1}]}',
+            "'oh really' contains several words",
+        ),
+        (
+            "a.json",
+            '[{"words": [{"word": "oh", "start": 0, "end": 1}]},'
+            ' {"text": "so what", "start": 1, "end": 2}]',
+            "'so what' contains several words",
+        ),
+        ("a.csv", "version https://git-lfs\n", "Git LFS pointer"),
+        (
+            "a.vtt",
+            "WEBVTT\n\n00:00:00.100 --> 00:00:00.950\n"
+            "oh no<00:00:00.400><c> really</c>\n\n",
+            "cue 1: 'oh no really' contains words without times",
         ),
         ("a.txt", "0.1 0.4 oh\n", "line 1: expected 'start<tab>end"),
         (

@@ -1,10 +1,18 @@
+import unicodedata
+
 import numpy as np
 import pytest
 import soundfile
 import torch
 from helpers.corpora import bad_audio
 
-from speechbrain_can.io.audio import AudioError, read_waveform
+from speechbrain_can.io.audio import (
+    AudioError,
+    audio_duration,
+    read_header,
+    read_waveform,
+)
+from speechbrain_can.io.files import InputError
 
 
 @pytest.mark.parametrize("rate", [16000, 22050])
@@ -49,3 +57,142 @@ def test_bad_audio_names_the_file(tmp_path, kind):
     reason = REASONS.get(kind, kind)
     with pytest.raises(AudioError, match=f"a.wav.*{reason}"):
         read_waveform(path, 16000)
+
+
+NOISE = 0.1 * np.random.default_rng(0).normal(size=16000)
+
+
+@pytest.mark.parametrize("extension", ["wav", "aiff", "au", "mp3"])
+def test_truncated_audio_is_refused(tmp_path, extension):
+    path = tmp_path / f"a.{extension}"
+    soundfile.write(path, NOISE, 16000)
+    assert audio_duration(path) == pytest.approx(1, abs=0.1)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(AudioError, match=r"truncated. Its header states 1.0"):
+        audio_duration(path)
+
+
+def test_truncated_flac_is_refused(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, NOISE, 16000)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(AudioError, match="truncated|cannot be decoded"):
+        audio_duration(path)
+
+
+@pytest.mark.parametrize("length", [0, 0xFFFFFFFF])
+def test_streamed_audio_is_read(tmp_path, length):
+    """Programs that write to a pipe do not know the length of the audio."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, NOISE, 16000)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data") + 4
+    content[place : place + 4] = length.to_bytes(4, "little")
+    path.write_bytes(content)
+    if length:
+        assert audio_duration(path) == 1
+    else:
+        with pytest.raises(AudioError, match="no samples"):
+            audio_duration(path)
+
+
+def test_channels(tmp_path):
+    other = 0.1 * np.random.default_rng(1).normal(size=16000)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([NOISE, other], axis=1), 16000, "FLOAT")
+    for channel, samples in (
+        *((name, NOISE) for name in ("left", "0", 0, " Left ")),
+        *((name, other) for name in ("right", "1", 1)),
+        (None, (NOISE + other) / 2),
+    ):
+        found = read_waveform(path, 16000, channel)
+        torch.testing.assert_close(found, torch.from_numpy(samples).float())
+    with pytest.raises(AudioError, match="no channel 2; the audio has 2"):
+        read_waveform(path, 16000, 2)
+    with pytest.raises(InputError, match="invalid channel 'middle'"):
+        read_waveform(path, 16000, "middle")
+
+
+@pytest.mark.parametrize("channels", [2, 8])
+def test_channels_that_cancel_are_refused(tmp_path, channels):
+    path = tmp_path / "a.wav"
+    halves = [NOISE] * (channels // 2) + [-0.99 * NOISE] * (channels // 2)
+    soundfile.write(path, np.stack(halves, axis=1), 16000, "FLOAT")
+    with pytest.raises(AudioError, match="cancel each other.*--channel=left"):
+        read_waveform(path, 16000)
+    assert len(read_waveform(path, 16000, "left")) == 16000
+    # one active channel is not cancelled
+    silent = np.zeros((16000, channels))
+    silent[:, 0] = NOISE
+    soundfile.write(path, silent, 16000, "FLOAT")
+    assert len(read_waveform(path, 16000)) == 16000
+
+
+@pytest.mark.parametrize(
+    "extension, codec",
+    [("m4a", "aac"), ("mp4", "aac"), ("webm", "libopus")],
+)
+def test_formats_of_pyav(tmp_path, extension, codec):
+    av = pytest.importorskip("av")
+    path = tmp_path / f"a.{extension}"
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(48000) / 48000)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48000, layout="mono")
+        samples = (tone * 32767).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+        frame.rate = 48000
+        resampler = av.AudioResampler(stream.format.name, "mono", 48000)
+        fifo = av.AudioFifo()
+        for part in resampler.resample(frame):
+            fifo.write(part)
+        size = stream.codec_context.frame_size or 1024
+        while part := fifo.read(size, partial=True):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    waveform = read_waveform(path, 16000)
+    assert len(waveform) / 16000 == pytest.approx(1, abs=0.1)
+    spectrum = torch.fft.rfft(waveform[4000:12000]).abs()
+    assert spectrum.argmax() * 2 == pytest.approx(440, abs=4)
+    header = read_header(path)
+    assert header.duration == pytest.approx(1, abs=0.1)
+    assert (header.sample_rate, header.channels) == (48000, 1)
+    content = path.read_bytes()
+    path.write_bytes(b"\0" * 100 + content[: len(content) // 2])
+    with pytest.raises(AudioError, match=f"a.{extension}.*Convert it to WAV"):
+        read_waveform(path, 16000)
+    assert read_header(path) is None
+
+
+def test_playlists_are_not_opened(tmp_path):
+    """FFmpeg would read the files that a playlist names."""
+    pytest.importorskip("av")
+    soundfile.write(tmp_path / "secret.wav", NOISE, 16000)
+    path = tmp_path / "a.m4a"
+    path.write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.wav\n#EXT-X-ENDLIST\n"
+    )
+    with pytest.raises(AudioError, match="cannot be decoded"):
+        read_waveform(path, 16000)
+
+
+def test_undecodable_audio_has_advice(tmp_path):
+    path = tmp_path / "my file.wav"
+    path.write_bytes(b"noise" * 100)
+    with pytest.raises(AudioError, match="ffmpeg -i '.*my file.wav'"):
+        read_waveform(path, 16000)
+    path.write_bytes(b"version https://git-lfs\noid sha256:0\n")
+    with pytest.raises(AudioError, match="Git LFS pointer.*git lfs pull"):
+        read_waveform(path, 16000)
+
+
+@pytest.mark.parametrize("stored, asked", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_file_names_in_the_other_unicode_form(tmp_path, stored, asked):
+    folder = tmp_path / unicodedata.normalize(stored, "Mü")
+    folder.mkdir()
+    soundfile.write(
+        folder / unicodedata.normalize(stored, "für.wav"), NOISE, 16000
+    )
+    path = tmp_path / unicodedata.normalize(asked, "Mü/für.wav")
+    assert audio_duration(path) == 1

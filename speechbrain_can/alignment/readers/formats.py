@@ -25,7 +25,7 @@ from speechbrain_can.alignment.readers.tiers import (
 )
 from speechbrain_can.alignment.readers.xlabel import xlabel_entries
 from speechbrain_can.alignment.words import AlignmentError, Word
-from speechbrain_can.io.files import parsing
+from speechbrain_can.io.files import LFS_POINTER, is_lfs_pointer, parsing
 
 
 def read_alignment(
@@ -89,6 +89,8 @@ def read_alignment(
         )
     if read is ctm_entries:
         options["utterance_id"] = utterance_id or path.stem
+    if is_lfs_pointer(path.read_bytes()):
+        raise AlignmentError(LFS_POINTER.format(path))
     with parsing(path, KINDS.get(suffix, "an alignment"), AlignmentError):
         entries = list(read(path, **options))
         if not entries:

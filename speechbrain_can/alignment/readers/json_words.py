@@ -152,7 +152,14 @@ def _pieces(units: list) -> Iterator[dict]:
 def _whole_words(pieces: Iterator[dict]) -> list[dict]:
     """Join subwords: a piece that does not start with a space continues a word."""
     pieces = [
-        {**piece, **dict(zip(("start", "end"), _bounds(piece)))}
+        {
+            **{
+                key: value
+                for key, value in piece.items()
+                if key in (*TEXTS, "p")
+            },
+            **dict(zip(("start", "end"), _bounds(piece))),
+        }
         for piece in pieces
         if not _SPECIAL.fullmatch(str(_text_of(piece)).strip())
     ]

@@ -1,0 +1,116 @@
+"""Tokens of aligners and recognizers become the same words, whatever their source."""
+
+import pytest
+
+from speechbrain_can.alignment.text import split_words, spoken_text
+from speechbrain_can.alignment.tokens import is_unexpected, spoken_words
+from speechbrain_can.alignment.words import (
+    AlignmentError,
+    Word,
+    adjustments,
+    clean_words,
+)
+
+PAUSES = [
+    *("<sil>", "<s>", "</s>", "<eps>", "<p:>", "<p>", "<b>", "<usb>", "<nib>"),
+    *("sp", "SIL", "sil", "spn", "SPN", "nsn", "pau", "!sil", "[SIL]", "{SL}"),
+    *("{LG}", "{lg}", "{BR}", "{NS}", "{CG}", "{LS}", "[laughter]", "(laughs)"),
+    *("++BREATH++", "[Breathing]", "(coughs)", "[noise]", "<music>", "(sighs)"),
+    *("#", "*", "-", "–", "—", "...", "…", "?", "♪", "", " ", "\u200b", "'"),
+]
+
+
+@pytest.mark.parametrize("token", PAUSES)
+def test_pauses_and_noises_are_not_words(token):
+    assert spoken_words(token) == []
+    assert not is_unexpected(token)
+
+
+@pytest.mark.parametrize("token", ["<unk>", "<UNK>", "[unk]", "[UNK]", "<oov>"])
+def test_unknown_words_are_spoken(token):
+    assert spoken_words(token) == ["<unk>"]
+    assert clean_words([Word(token, 0.5, 0.7)]) == [Word("<unk>", 0.5, 0.7)]
+
+
+@pytest.mark.parametrize(
+    "token, words",
+    [
+        (" Door.", "door"),
+        ("“Door”", "door"),
+        ('"door"', "door"),
+        ("«door»", "door"),
+        ("door\ufe0f", "door"),
+        ("do\u200bor", "door"),
+        ("do\u00ador", "door"),
+        ("\ufeffdoor", "door"),
+        ("it’s", "it's"),
+        ("itʼs", "it's"),
+        ("it´s", "it's"),
+        ("it＇s", "it's"),
+        ("’cause", "cause"),
+        ("Mu\u0308ller", "müller"),
+        ("what(2)", "what"),
+        ("well-known", "well known"),
+        ("U.S.", "u s"),
+        ("silence", "silence"),
+        ("spin", "spin"),
+        ("9", "9"),
+    ],
+)
+def test_one_form_of_each_word(token, words):
+    assert spoken_words(token) == words.split()
+    if "(" not in token:  # a variant in a token, a stage direction in a text
+        assert split_words(token) == words.split()
+
+
+def test_words_of_a_token_share_its_time():
+    found = clean_words([Word("well-known", 0.2, 0.6, score=0.5)])
+    assert found == [Word("well", 0.2, 0.4), Word("known", 0.4, 0.6)]
+    assert [word.score for word in found] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("clitic", ["n't", "n’t", "N'T"])
+def test_parts_of_contractions_are_joined(clitic):
+    words = [Word("I", 0.0, 0.1), Word("do", 0.1, 0.3), Word(clitic, 0.3, 0.5)]
+    assert clean_words(words) == [Word("i", 0.0, 0.1), Word("don't", 0.1, 0.5)]
+
+
+@pytest.mark.parametrize(
+    "token", ["%", "&", "5%", "€", "[inaudible]", "(um)", "<cutoff>"]
+)
+def test_dropped_speech_is_noted(token):
+    (note,) = adjustments([Word(token, 0.5, 0.7)])
+    assert note == f"symbol or label left out: {token!r} at 0.5 s"
+
+
+@pytest.mark.parametrize(
+    "transcript, spoken, note",
+    [
+        ("So what", "So what", None),
+        ("(sighs) So what", "So what", "text left out: '(sighs)'"),
+        ("So [laughs] what", "So what", "text left out: '[laughs]'"),
+        ("JOEY: So what", "So what", "text left out: 'JOEY:'"),
+        ("JOEY AND ROSS: So", "So", "text left out: 'JOEY AND ROSS:'"),
+        ("Speaker 1: So", "So", "text left out: 'Speaker 1:'"),
+        ("SPEAKER_00: so", "so", "text left out: 'SPEAKER_00:'"),
+        ("It is 3:30 now", "It is 3:30 now", None),
+        ("He said: never", "He said: never", None),
+    ],
+)
+def test_only_speech_is_aligned(transcript, spoken, note):
+    assert spoken_text(transcript) == (spoken, [note] if note else [])
+
+
+@pytest.mark.parametrize(
+    "transcript, message",
+    [
+        ("So &lt;3", "HTML entity '&lt;'. Replace it with '<'"),
+        ("I&#39;m", "HTML entity '&#39;'. Replace it with \"'\""),
+        ("Joey: So what", "'Joey:', which may be the name of a speaker"),
+        ("SO WHAT: NOW", "'SO WHAT:', which may be the name of a speaker"),
+    ],
+)
+def test_doubtful_transcripts_are_refused(transcript, message):
+    with pytest.raises(AlignmentError) as raised:
+        spoken_text(transcript)
+    assert message in str(raised.value)
