@@ -131,18 +131,26 @@ def test_meld(speak, tmp_path):
     )
     assert words_of(row) == "oh my god that is so great"
     assert skipped["test_dia0_utt2"] == "unknown emotion 'bored'"
-    assert "there is only a video" in skipped["train_dia0_utt9"]
+    # the MP4 file is used, but is empty
+    assert "utt9.mp4: the audio cannot be decoded" in skipped["train_dia0_utt9"]
     corpus = Corpus.load(tmp_path / "results" / "prepared", "given")
     parts = split_fold(corpus.folds, 0)
     for part, ids in parts.items():
         assert ids == [f"{part}_dia0_utt0", f"{part}_dia0_utt1"]
 
 
-def test_msp_podcast(speak, tmp_path):
+@pytest.mark.parametrize(
+    "labels, validation",
+    [
+        ("labels_consensus.csv", "Development"),
+        ("labels_concensus.csv", "Validation"),  # releases up to 1.8
+    ],
+)
+def test_msp_podcast(speak, tmp_path, labels, validation):
     corpus = tmp_path / "MSP-PODCAST"
     rows = [
         ("MSP_0001.wav", "A", "1", "Train"),
-        ("MSP_0002.wav", "H", "2", "Development"),
+        ("MSP_0002.wav", "H", "2", validation),
         ("MSP_0003.wav", "N", "Unknown", "Test1"),
         ("MSP_0004.wav", "X", "2", "Train"),
         ("MSP_0005.wav", "A", "2", "Test3"),
@@ -160,7 +168,7 @@ def test_msp_podcast(speak, tmp_path):
         '"IntervalTier"\n"words"\n0\n1\n2\n0\n0.4\n"we"\n0.4\n1\n"went"\n'
     )
     (corpus / "Labels").mkdir()
-    with open(corpus / "Labels" / "labels_consensus.csv", "w", newline="") as f:
+    with open(corpus / "Labels" / labels, "w", newline="") as f:
         csv.writer(f).writerows(
             [("FileName", "EmoClass", "SpkrID", "Split_Set"), *rows]
         )
@@ -170,6 +178,7 @@ def test_msp_podcast(speak, tmp_path):
         "given",
         "we went",
     )
+    assert rows["MSP_0002"].extra["fold"] == "valid"
     assert rows["MSP_0003"].speaker == "unknown_MSP_0003"
     assert skipped == {
         "MSP_0004": "label 'X': no agreement",
@@ -263,7 +272,7 @@ def test_invalid_tables(speak, tmp_path):
 @pytest.mark.parametrize(
     "recipe, function, message",
     [
-        ("RAVDESS", "ravdess.prepare_ravdess", "no folders Actor_01"),
+        ("RAVDESS", "ravdess.prepare_ravdess", "no recordings Actor_01"),
         ("CREMA-D", "cremad.prepare_cremad", "no folder AudioWAV"),
         ("MELD", "meld.prepare_meld", "lacks train_sent_emo.csv"),
         ("MSP-Podcast", "msp_podcast.prepare_msp_podcast", "has no Labels"),
@@ -274,6 +283,25 @@ def test_wrong_corpus_folder_is_refused(recipe, function, message, tmp_path):
     module = load_module(RECIPES[recipe] / f"{file}_prepare.py")
     with pytest.raises(CorpusError, match=message):
         getattr(module, function)(tmp_path, tmp_path / "prepared")
+
+
+@pytest.mark.parametrize(
+    "place, advice",
+    [
+        (
+            "audio_speech_actors_01-24/Actor_01",
+            "Pass .*audio_speech_actors_01-24",
+        ),
+        ("Actor_01/Actor_01", "Move the files of .*Actor_01/Actor_01 to"),
+        (".", "Pass the folder into which"),
+    ],
+)
+def test_nested_ravdess(tmp_path, place, advice):
+    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    (tmp_path / place / "03-01-01-01-01-01-01.wav").touch()
+    module = load_module(RECIPES["RAVDESS"] / "ravdess_prepare.py")
+    with pytest.raises(CorpusError, match=advice):
+        module.prepare_ravdess(tmp_path, tmp_path / "prepared")
 
 
 def test_a_preparation_is_short():

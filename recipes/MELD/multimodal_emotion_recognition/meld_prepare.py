@@ -35,7 +35,8 @@ def prepare_meld(data_folder, save_folder, protocol="given", **options):
     ---------
     data_folder : str
         The folder that contains ``train_sent_emo.csv`` and the other tables, and
-        ``train_splits`` and the other folders, with WAV files.
+        ``train_splits`` and the other folders. WAV files are preferred to the
+        MP4 files of the release, which need PyAV (extra ``asr``).
     save_folder : str
         Output folder.
     protocol : str
@@ -74,15 +75,8 @@ def list_recordings(folder):
             if row["Emotion"] not in EMOTIONS:
                 skipped.append((name, f"unknown emotion {row['Emotion']!r}"))
                 continue
-            video = (folder / wav).with_suffix(".mp4")
-            if video.exists() and not (folder / wav).exists():
-                skipped.append(
-                    (
-                        name,
-                        "there is only a video. README.md explains how to convert it.",
-                    )
-                )
-                continue
+            if not (folder / wav).exists():
+                wav = f"{clips}/dia{dialog}_utt{utterance}.mp4"
             recordings.append(
                 LabeledRecording(
                     utterance_id=name,
