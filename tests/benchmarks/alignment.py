@@ -1,4 +1,4 @@
-"""Accuracy and speed of alignment, compared with known word timings.
+"""Accuracy, speed and error rates of alignment, compared with known word timings.
 
     python tests/benchmarks/alignment.py CORPUS [UTTERANCES]
 
@@ -11,6 +11,7 @@ second word, so such words are skipped.
 import random
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,14 @@ def telephone(waveform):
     return torchaudio.functional.resample(narrow, 8000, RATE)
 
 
+CHANGES = {
+    "unchanged": lambda waveform: waveform,
+    "white noise at 10 dB": partial(noisy, decibels=10),
+    "white noise at 5 dB": noisy,
+    "telephone band": telephone,
+}
+
+
 class Merged:
     """Words of a sentence that eSpeak NG speaks together with the previous word."""
 
@@ -106,16 +115,59 @@ def evaluate(name, align, utterances, estimated):
     )
 
 
-def refused(align, utterances):
-    """Return how many utterances are refused with the transcript of the next one."""
-    count = 0
-    for i, (waveform, _) in enumerate(utterances):
+def wrong_transcripts(align, utterances, seed=0):
+    """Return transcripts with 0, 1, 2 replaced words, and those of other utterances.
+
+    A replaced word has at least three phones. Its replacement is another word of the
+    corpus with a similar number of phones, at most half of which are the same.
+    """
+    draw = random.Random(seed)
+    phones = {}
+    for _, words in utterances:
+        for word in words:
+            phones[word.text] = align._pronunciations([word.text])[0]
+    long = sorted(word for word, own in phones.items() if len(own) >= 3)
+
+    def replacement(word):
+        own = phones[word]
+        return draw.choice(
+            [
+                other
+                for other in long
+                if abs(len(phones[other]) - len(own)) <= 1
+                and len(set(phones[other]) & set(own)) <= len(own) // 2
+            ]
+            or [other for other in long if other != word]
+        )
+
+    transcripts = {"right": [], "one word": [], "two words": [], "other": []}
+    for i, (_, words) in enumerate(utterances):
+        texts = [word.text for word in words]
+        places = [j for j, text in enumerate(texts) if len(phones[text]) >= 3]
+        chosen = draw.sample(places, 2) if len(places) >= 2 else []
+        transcripts["right"].append(list(texts))
+        for j, kind in zip(chosen, ("one word", "two words")):
+            texts[j] = replacement(texts[j])
+            transcripts[kind].append(list(texts))
+        if not chosen:
+            transcripts["one word"].append(None)
+            transcripts["two words"].append(None)
         other = utterances[(i + 1) % len(utterances)][1]
-        try:
-            align(waveform, " ".join(word.text for word in other))
-        except AlignmentError:
-            count += 1
-    return count
+        transcripts["other"].append([word.text for word in other])
+    return transcripts
+
+
+def share_refused(align, waveforms, transcripts):
+    """Return the share of transcripts that are refused."""
+    refused = []
+    for waveform, words in zip(waveforms, transcripts):
+        if words is not None:
+            try:
+                align(waveform, " ".join(words))
+                refused.append(False)
+            except AlignmentError:
+                refused.append(True)
+    return np.mean(refused)
 
 
 def main(corpus, n_utterances=100):
@@ -133,17 +185,19 @@ def main(corpus, n_utterances=100):
         f"| audio | aligned | starts within {limits} ms | seconds of audio per second |"
     )
     print("|---|---|---|---|")
-    for name, change in (
-        ("as it is", lambda waveform: waveform),
-        ("white noise at 5 dB", noisy),
-        ("telephone band", telephone),
-    ):
+    for name, change in CHANGES.items():
         changed = [(change(waveform), words) for waveform, words in utterances]
         evaluate(name, align, changed, estimated)
-    count = refused(align, utterances)
-    print(
-        f"\nTranscripts of another utterance: {count} of {len(utterances)} refused"
-    )
+    transcripts = wrong_transcripts(align, utterances)
+    print(f"\n| refused, by transcript | {' | '.join(transcripts)} |")
+    print(f"|---|{'---|' * len(transcripts)}")
+    for name, change in CHANGES.items():
+        waveforms = [change(waveform) for waveform, _ in utterances]
+        shares = (
+            f"{share_refused(align, waveforms, texts):.1%}"
+            for texts in transcripts.values()
+        )
+        print(f"| {name} | {' | '.join(shares)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,17 @@ from helpers.corpora import EMODB_LABELS, utterance, wdseg
 from helpers.recipes import RECIPES, load_module
 
 from speechbrain_can.alignment.readers.formats import FORMATS, read_alignment
+from speechbrain_can.alignment.text import split_words, spoken_text
+from speechbrain_can.alignment.tokens import spoken_words
 from speechbrain_can.corpus.fold_lists import (
     FoldAssignment,
     read_folds,
     write_folds,
 )
 from speechbrain_can.corpus.manifest import read_manifest, write_manifest
+from speechbrain_can.corpus.names import unify_names
 from speechbrain_can.inference.inputs import find_recordings
-from speechbrain_can.io.files import InputError
+from speechbrain_can.io.files import InputError, decode
 
 _WORDS = [
     {"word": "oh", "start": 0.1, "end": 0.4, "score": 0.5},
@@ -67,12 +70,32 @@ _SHORT_TEXTGRID = (
     '"IntervalTier"\n"words"\n0\n1\n2\n0\n0.4\n"oh"\n0.4\n1\n""\n'
 )
 
+_TIMES = [(w["start"], w["end"], w["word"]) for w in _WORDS]
+_WEBMAUS = (
+    _SHORT_TEXTGRID.replace("<exists>\n1\n", "<exists>\n2\n").replace(
+        '"words"', '"ORT-MAU"'
+    )
+    + '"IntervalTier"\n"MAU"\n0\n1\n1\n0\n1\n"<p:>"\n'
+)
+_SYMBOLIC = _ELAN.replace(
+    '<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="t"',
+    '<TIER LINGUISTIC_TYPE_REF="a" PARENT_REF="words" TIER_ID="gloss"><ANNOTATION>'
+    '<REF_ANNOTATION ANNOTATION_ID="a2" ANNOTATION_REF="a1"><ANNOTATION_VALUE>o'
+    "</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION></TIER>"
+    '<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="a" CONSTRAINTS="Symbolic_Association"/>'
+    '<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="t"',
+)
+
 # Valid files by the extension of an alignment
 ALIGNMENTS = {
     ".wdseg": [wdseg((0, 39, "<s>"), (40, 99, "so(2)"))],
     ".labsilb": [EMODB_LABELS],
-    ".textgrid": [_LONG_TEXTGRID, _SHORT_TEXTGRID],
-    ".ctm": ["a 1 0.1 0.3 oh 0.9\na 1 0.4 0.55 really\n"],
+    ".textgrid": [_LONG_TEXTGRID, _SHORT_TEXTGRID, _WEBMAUS],
+    ".ctm": [
+        "a 1 0.1 0.3 oh 0.9\na 1 0.4 0.55 really\n",
+        "a 1 0.1 0.3 oh NA lex NA\na 1 0.4 0 <b>\na 1 0.4 0.5 so\n",
+        "b 1 0 1 no\nwav/alignment.wav 1 0.1 0.3 oh\n",
+    ],
     ".json": [
         json.dumps(content)
         for content in (
@@ -81,20 +104,76 @@ ALIGNMENTS = {
             {"words": [{"word": "no", "case": "not-found"}, *_WORDS]},
             {"result": _WORDS},
             {"tiers": {"words": {"entries": _ENTRIES}}},
+            [{"result": _WORDS[:1]}, {"result": _WORDS[1:], "text": "really"}],
+            {
+                "chunks": [
+                    {"text": t, "timestamp": [s, e]} for s, e, t in _TIMES
+                ]
+            },
+            {
+                "transcription": [
+                    {
+                        "text": f" {t}",
+                        "offsets": {"from": 1000 * s, "to": 1000 * e},
+                        "tokens": [
+                            {
+                                "text": f" {t}",
+                                "offsets": {"from": 100, "to": 400},
+                            },
+                            {"text": ".", "offsets": {"from": 400, "to": 410}},
+                        ],
+                    }
+                    for s, e, t in _TIMES[:1]
+                ]
+            },
+            {"words": [{"text": "oh", "start": 100, "end": 400}]},
+            {
+                "results": [
+                    {
+                        "alternatives": [
+                            {
+                                "words": [
+                                    {
+                                        "word": t,
+                                        "startTime": f"{s}s",
+                                        "endTime": {
+                                            "seconds": 0,
+                                            "nanos": 1e9 * e,
+                                        },
+                                    }
+                                    for s, e, t in _TIMES
+                                ]
+                            }
+                        ]
+                    }
+                ]
+            },
+            [*_WORDS, {"word": "so", "start": 0.95, "end": 0.95}],
         )
-    ],
-    ".eaf": [_ELAN],
+    ]
+    + ['{"result": [{"word": "a", "start": 0, "end": 1}]}\n{"text": ""}\n'],
+    ".eaf": [_ELAN, _SYMBOLIC],
     ".txt": ["0.1\t0.4\toh\n\\\t200.0\t900.0\n0.4\t0.95\treally\n"],
     ".srt": ["1\n00:00:00,100 --> 00:00:00,400\noh\n\n"],
-    ".vtt": ["WEBVTT\n\n00:00:00.100 --> 00:00:00.400\noh\n\n"],
+    ".vtt": [
+        "WEBVTT\n\n00:00:00.100 --> 00:00:00.400\noh\n\n",
+        "WEBVTT\n\n00:00:00.100 --> 00:00:00.900\noh<00:00:00.400><c> so</c>\n\n"
+        "00:00:00.900 --> 00:00:00.910\noh so\n\n",
+    ],
     ".csv": [
         "word,start,end\noh,0.1,0.4\n",
         "start;end;text;conf\n0;.4;oh;1\n",
+        "Begin,End,Label,Type,Speaker\n0,.4,oh,words,a\n0,.4,OW,phones,a\n",
+        "Label;Begin;End\noh;0,1;0,4\n",
     ],
     ".tsv": ["word\tstart\tend\noh\t0.1\t0.4\n"],
 }
 assert set(ALIGNMENTS) == set(FORMATS)
 
+custom = load_module(
+    RECIPES["IEMOCAP"].parents[1]
+    / "CustomCorpus/multimodal_emotion_recognition/custom_prepare.py"
+)
 iemocap = load_module(RECIPES["IEMOCAP"] / "iemocap_prepare.py")
 _CLASS_OF = {"ang": "ang", "neu": "neu"}
 _NAME = "Ses01F_impro01"
@@ -123,7 +202,7 @@ def _written(write, *rows):
 
 def _alignment(path):
     """Check that the words of an alignment are usable: in order, each with its times."""
-    words = read_alignment(path)
+    words = read_alignment(path, duration=1.0)
     starts = [word.start for word in words]
     assert words and starts == sorted(starts)
     assert all(0 <= word.start < word.end < math.inf for word in words)
@@ -131,6 +210,13 @@ def _alignment(path):
     assert all(
         word.score is None or math.isfinite(word.score) for word in words
     )
+
+
+def _transcript(path):
+    """Check that only words of the text are spoken."""
+    text = decode(path.read_bytes())
+    words = split_words(spoken_text(text)[0])
+    assert all(spoken_words(word) in ([word], []) for word in words)
 
 
 # Valid files and their reader, by a name with the extension
@@ -150,6 +236,17 @@ READERS = {
     "table.csv": (
         ["wav,transcript,alignment\na.wav,so what,a.wdseg\nb.wav,,\n"],
         lambda path: find_recordings([path]),
+    ),
+    "corpus.csv": (
+        [
+            "wav,emotion,speaker,transcript\na.wav,ang,b,so\n,,,\n",
+            "WAV; Emotion; Speaker\na\\b.wav; ang; b\n",
+        ],
+        lambda path: unify_names(custom.list_recordings(path)[0]),
+    ),
+    "spoken.txt": (
+        ["JOEY: (sighs) Oh, no & 5%!", "Speaker 1: so [laughs] 3"],
+        _transcript,
     ),
     "manifest.csv": (
         [_written(write_manifest, [utterance("a"), utterance("b")])],

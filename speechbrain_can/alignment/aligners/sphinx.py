@@ -1,40 +1,60 @@
 """English forced alignment with PocketSphinx, whose wheel includes its model."""
 
 import math
-from typing import Any
+import sys
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from speechbrain_can.alignment.aligners.phonemes import Pronouncer
 from speechbrain_can.alignment.text import english_words
+from speechbrain_can.alignment.tokens import spoken_words
 from speechbrain_can.alignment.words import AlignmentError, Word, clean_words
 
 FRAME_RATE = 100  # frames per second
 FRAMES_PER_PHONE = 3  # states per phone model
 
-# Beams, and the margin in nats per frame by which the transcript must score
-# better than its decoys: PocketSphinx's default beams first, then wide beams,
-# which need a larger margin because more sequences fit by chance.
-SEARCHES = (
-    ({}, 0.1),
-    ({"beam": 1e-250, "pbeam": 1e-250, "wbeam": 1e-250}, 0.45),
-)
+# PocketSphinx's default beams first, then wide beams, which find more paths
+BEAMS = ({}, {"beam": 1e-250, "pbeam": 1e-250, "wbeam": 1e-250})
 
-# Decoys fill the dictionary; replace the decoder when it has this many words.
+# Added words fill the dictionary; replace the decoder when it has this many.
 MAX_WORDS = 30_000
+
+SCALE = 1000  # of PocketSphinx's log-likelihoods, for readable thresholds
+LONG_WORD = 3  # phones; shorter words are too short to be judged
+
+
+class Segment(NamedTuple):
+    """A decoded word or phone with its first frame, its end and its log-likelihood."""
+
+    word: str
+    start: int
+    end: int
+    score: float
 
 
 class PocketsphinxAligner:
     """Word-level forced aligner for English based on PocketSphinx, offline.
 
-    eSpeak NG pronounces words that are not in the CMU dictionary. The search
-    network contains the transcript and decoys, which are the same phones in
-    different orders. If a decoy scores better, the transcript does not match the
-    audio. The aligner then retries with wider beams before it refuses the
-    transcript.
+    eSpeak NG pronounces words that are not in the CMU dictionary. The aligner also
+    decodes the audio as a free sequence of phones. If the transcript is spoken, its
+    likelihood is similar; a word that is not spoken is far less likely than the free
+    phones. The thresholds are scaled log-likelihood ratios per frame; the benchmark
+    page states the error rates.
 
     Needs pocketsphinx, espeakng-loader and inflect (extra ``align``), which are
     loaded on first use.
+
+    Arguments
+    ---------
+    transcript_threshold : float
+        Minimum mean ratio of the words. Lower values accept more transcripts.
+    word_threshold : float
+        Minimum ratio of a word.
+    mismatched_share : float
+        Share of the phones in words below ``word_threshold`` from which the
+        transcript is refused.
 
     Example
     -------
@@ -48,15 +68,40 @@ class PocketsphinxAligner:
     name = "pocketsphinx"
     sample_rate = 16000
 
-    def __init__(self):
+    def __init__(
+        self,
+        transcript_threshold: float = -4.0,
+        word_threshold: float = -5.5,
+        mismatched_share: float = 0.25,
+    ):
+        self.transcript_threshold = transcript_threshold
+        self.word_threshold = word_threshold
+        self.mismatched_share = mismatched_share
+        self._forget()
+
+    def _forget(self):
         self._decoders = {}
+        self._phone_decoder = None
         self._pronounce = None
 
     def __repr__(self):
-        return "PocketsphinxAligner()"
+        thresholds = (
+            self.transcript_threshold,
+            self.word_threshold,
+            self.mismatched_share,
+        )
+        return f"PocketsphinxAligner{thresholds}"
 
     def __getstate__(self):
-        return {"_decoders": {}, "_pronounce": None}
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if not name.startswith("_")
+        }
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._forget()
 
     def __call__(self, waveform: torch.Tensor, transcript: str) -> list[Word]:
         """Align a transcript.
@@ -91,26 +136,26 @@ class PocketsphinxAligner:
                 f"need at least {shortest / FRAME_RATE:.1f} s, the audio has "
                 f"{n_frames / FRAME_RATE:.1f} s"
             )
-        for number in range(len(SEARCHES)):
-            found = self._search(number, waveform, n_frames, words, phones)
-            if [word.text for word in found] == words:
-                return found
-        reason = "found no path through {}"
-        if found:
-            reason = "other phone sequences score better than {}"
+        for number in range(len(BEAMS)):
+            segments = self._search(number, waveform, words, phones)
+            if len(segments) == len(words):
+                self._check_spoken(waveform, words, phones, segments)
+                return as_words(segments)
         raise AlignmentError(
-            "the transcript does not match the audio: "
-            + reason.format(_quote(words))
+            "the transcript does not match the audio: found no path through "
+            + _quote(words)
         )
 
     def _decoder(self, number: int) -> tuple[Any, set[str]]:
-        """Return the decoder of a search and the words added to it."""
+        """Return the decoder with some beams, and the words added to it."""
         decoder, known = self._decoders.get(number, (None, None))
         if decoder is None or len(known) > MAX_WORDS:
-            # bestpath would drop words of the alignment.
-            beams, _ = SEARCHES[number]
             decoder = import_decoder()(
-                lm=None, bestpath=False, loglevel="FATAL", **beams
+                lm=None,
+                bestpath=False,  # it would drop words of the alignment
+                compallsen=True,  # likelihoods are relative to all senones
+                loglevel="FATAL",
+                **BEAMS[number],
             )
             known = set()
             self._decoders[number] = decoder, known
@@ -138,39 +183,73 @@ class PocketsphinxAligner:
         self,
         number: int,
         waveform: torch.Tensor,
-        n_frames: int,
         words: list[str],
         phones: list[list[str]],
-    ) -> list[Word]:
-        """Return the best path through the transcript or one of the decoys."""
+    ) -> list[Segment]:
+        """Return the words of the best path through the transcript."""
         decoder, known = self._decoder(number)
-        last = len(words)
-        _, margin = SEARCHES[number]
-        # Distribute the margin over the words: applied at once, it would push a
-        # long transcript out of the beam.
-        n_phones = sum(map(len, phones))
-        handicaps = [
-            math.exp(max(-700, -margin * n_frames * len(own) / n_phones))
-            for own in phones
-        ]
-        arcs = _chain(words, range(last + 1), handicaps)
-        entries = dict(zip(words, phones))
-        for decoy in _decoys(phones):
-            names = ["decoy-" + "-".join(part).lower() for part in decoy]
-            entries.update(zip(names, decoy))
-            first = 1 + max(max(arc[:2]) for arc in arcs)
-            states = [0, *range(first, first + last - 1), last]
-            arcs += _chain(names, states, [1.0] * last)
-        for name in entries.keys() - known:
-            if decoder.lookup_word(name) is None:
-                decoder.add_word(name, " ".join(entries[name]), False)
-            known.add(name)
-        decoder.add_fsg("words", decoder.create_fsg("words", 0, last, arcs))
+        for word, own in zip(words, phones):
+            if word not in known and decoder.lookup_word(word) is None:
+                decoder.add_word(word, " ".join(own), False)
+            known.add(word)
+        arcs = [(i, i + 1, 1.0, word) for i, word in enumerate(words)]
+        decoder.add_fsg(
+            "words", decoder.create_fsg("words", 0, len(words), arcs)
+        )
         decoder.activate_search("words")
-        return decode(decoder, waveform)
+        return [s for s in decode(decoder, waveform) if spoken_words(s.word)]
+
+    def _check_spoken(
+        self,
+        waveform: torch.Tensor,
+        words: list[str],
+        phones: list[list[str]],
+        segments: list[Segment],
+    ) -> None:
+        """Raise an ``AlignmentError`` if free phones are far more likely."""
+        ratios, frames = self._ratios(waveform, segments)
+        lengths = np.array([len(own) for own in phones])
+        bad = (ratios < self.word_threshold) & (lengths >= LONG_WORD)
+        share = lengths[bad].sum() / lengths.sum()
+        mean = np.average(ratios, weights=frames)
+        if share < self.mismatched_share and mean >= self.transcript_threshold:
+            return
+        worst = [word for word, is_bad in zip(words, bad) if is_bad] or words
+        raise AlignmentError(
+            "the transcript does not match the audio: other phones are more likely "
+            f"than {_quote(worst)}"
+        )
+
+    def _ratios(
+        self, waveform: torch.Tensor, segments: list[Segment]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return scaled log-likelihood ratios per frame and frames of each word."""
+        if self._phone_decoder is None:
+            import pocketsphinx
+
+            self._phone_decoder = import_decoder()(
+                lm=None,
+                allphone=pocketsphinx.get_model_path(
+                    "en-us/en-us-phone.lm.bin"
+                ),
+                lw=2.0,
+                compallsen=True,
+                loglevel="FATAL",
+            )
+        # Cumulative likelihood of the free phones at the start of each frame
+        steps = np.zeros(1 + max(segment.end for segment in segments))
+        for phone in decode(self._phone_decoder, waveform):
+            per_frame = phone.score / (phone.end - phone.start)
+            steps[1 + phone.start : 1 + phone.end] = per_frame
+        free = np.cumsum(steps)
+        starts = np.array([segment.start for segment in segments])
+        ends = np.array([segment.end for segment in segments])
+        scores = np.array([segment.score for segment in segments])
+        ratios = (scores - (free[ends] - free[starts])) / (ends - starts)
+        return SCALE * ratios, ends - starts
 
 
-def decode(decoder: Any, waveform: torch.Tensor) -> list[Word]:
+def decode(decoder: Any, waveform: torch.Tensor) -> list[Segment]:
     """Decode a waveform ``[samples]`` with PocketSphinx; empty if decoding fails."""
     samples = (waveform.clamp(-1, 1) * 32767).short().numpy().tobytes()
     # Reset the feature statistics, so that earlier audio has no influence.
@@ -182,49 +261,24 @@ def decode(decoder: Any, waveform: torch.Tensor) -> list[Word]:
         decoder.end_utt()
     if decoder.hyp() is None:
         return []
-    return clean_words(
-        Word(
+    return [
+        Segment(
             segment.word,
-            segment.start_frame / FRAME_RATE,
-            (segment.end_frame + 1) / FRAME_RATE,
+            segment.start_frame,
+            segment.end_frame + 1,
+            math.log(max(segment.ascore, sys.float_info.min)),
         )
         for segment in decoder.seg()
         if segment.word != "(NULL)"  # arcs without a word
+    ]
+
+
+def as_words(segments: list[Segment]) -> list[Word]:
+    """Return the spoken words of segments."""
+    return clean_words(
+        Word(segment.word, segment.start / FRAME_RATE, segment.end / FRAME_RATE)
+        for segment in segments
     )
-
-
-def _chain(words, states, probabilities):
-    """Return arcs from each state to the next, one word per arc."""
-    return list(zip(states, states[1:], probabilities, words))
-
-
-def _decoys(phones: list[list[str]]) -> list[list[list[str]]]:
-    """Return the phones in five other orders, split into words of the same lengths.
-
-    Example
-    -------
-    >>> _decoys([["N", "OW"], ["W", "EY"]])[0]
-    [['EY', 'W'], ['OW', 'N']]
-    """
-    forward = [phone for word in phones for phone in word]
-    backward = forward[::-1]
-    half = len(forward) // 2
-    orders = [
-        backward,
-        forward[half:] + forward[:half],
-        backward[half:] + backward[:half],
-        forward[::2] + forward[1::2],
-        backward[::2] + backward[1::2],
-    ]
-    bounds = [0]
-    for word in phones:
-        bounds.append(bounds[-1] + len(word))
-    return [
-        [order[start:end] for start, end in zip(bounds[:-1], bounds[1:])]
-        for order in orders
-        # exclude palindromes, which would compete with themselves
-        if order != forward
-    ]
 
 
 def _quote(words, most=8):

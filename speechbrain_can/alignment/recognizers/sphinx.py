@@ -2,7 +2,11 @@
 
 import torch
 
-from speechbrain_can.alignment.aligners.sphinx import decode, import_decoder
+from speechbrain_can.alignment.aligners.sphinx import (
+    as_words,
+    decode,
+    import_decoder,
+)
 from speechbrain_can.alignment.words import AlignmentError, Word
 
 
@@ -34,7 +38,7 @@ class PocketsphinxTranscriber:
         """Transcribe a waveform; see ``WhisperTranscriber``."""
         if self._decoder is None:
             self._decoder = import_decoder()(loglevel="FATAL")
-        words = decode(self._decoder, waveform)
+        words = as_words(decode(self._decoder, waveform))
         if not words:
             raise AlignmentError("no word was recognized")
         return words
