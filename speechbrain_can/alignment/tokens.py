@@ -97,12 +97,16 @@ def is_clitic(token: str) -> bool:
 
 
 def is_unexpected(token: str) -> bool:
-    """Return whether a token contains speech that ``spoken_words`` drops.
+    """Return whether a token contains speech that ``spoken_words`` may drop.
 
-    These are symbols such as ``%``, whose words depend on the language, and bracketed
-    text that is not a known label of a pause or noise, such as ``[inaudible]``.
+    These are symbols such as ``%``, whose words depend on the language, bracketed text
+    that is not a known label of a pause or noise, such as ``[inaudible]``, and tokens
+    of invisible characters only.
     """
-    token = _VARIANT.sub("", visible(token).strip()).lower()
+    written = token.strip()
+    token = _VARIANT.sub("", visible(written).strip()).lower()
+    if not token:
+        return bool(written) and not _VARIANT.fullmatch(written)
     if not _BRACKETED.fullmatch(token):
         return any(
             c in "&%@" or unicodedata.category(c) in ("Sc", "Sm") for c in token

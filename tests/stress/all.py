@@ -25,6 +25,7 @@ SUITES = (
     ("kills.py", "40"),
     ("remains.py",),
     ("damage.py", "2000"),
+    ("tables.py", "500"),
     ("attacks.py",),
 )
 

@@ -216,7 +216,43 @@ def _replaced(label):
     return damage
 
 
+def _copied(kind):
+    """Return damage that copies a file of a dialog, as a browser names copies."""
+
+    def damage(release, name, draw):
+        path = FILES[kind](release, name)
+        if path.is_file():
+            copy = path.with_name(f"{path.stem} (1){path.suffix}")
+            copy.write_bytes(path.read_bytes())
+
+    return damage
+
+
+def _spaced(release, name, draw):
+    path = FILES["labels"](release, name)
+    if path.is_file():
+        path.write_bytes(path.read_bytes().replace(b"\t", b" "))
+
+
+def _metadata(kind):
+    """Return damage that adds a metadata file of macOS."""
+
+    def damage(release, name, draw):
+        path = FILES[kind](release, name)
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7Mac OS X")
+
+    return damage
+
+
 DAMAGES = {
+    **{
+        f"{kind}: copied": _copied(kind) for kind in ("labels", "transcription")
+    },
+    **{f"{kind}: metadata of macOS": _metadata(kind) for kind in FILES},
+    "labels: spaces": _spaced,
+    "words: quotation marks": _words(
+        (0, 33, '"so'), (34, 66, "what(2)"), (67, 99, 'now"')
+    ),
     **{
         f"{kind}: {how}": _bytes(path, change)
         for kind, path in FILES.items()
@@ -386,7 +422,7 @@ def stress(corpora, seed, report=print):
 # Damage that results in another valid file
 CONTENT = (
     *("words: overlapping", "words: end early", "words: thousands"),
-    *("words: out of order", "words: noise alone"),
+    *("words: out of order", "words: noise alone", "words: quotation marks"),
     *("transcription: ", "label: "),
 )
 
