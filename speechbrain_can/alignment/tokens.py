@@ -100,8 +100,8 @@ def is_unexpected(token: str) -> bool:
     """Return whether a token contains speech that ``spoken_words`` may drop.
 
     These are symbols such as ``%``, whose words depend on the language, bracketed text
-    that is not a known label of a pause or noise, such as ``[inaudible]``, and tokens
-    of invisible characters only.
+    that is not a known label of a pause or noise, such as ``[inaudible]``, tokens of
+    invisible characters only, and characters that indicate a wrong encoding.
     """
     written = token.strip()
     token = _VARIANT.sub("", visible(written).strip()).lower()
@@ -109,7 +109,8 @@ def is_unexpected(token: str) -> bool:
         return bool(written) and not _VARIANT.fullmatch(written)
     if not _BRACKETED.fullmatch(token):
         return any(
-            c in "&%@" or unicodedata.category(c) in ("Sc", "Sm") for c in token
+            c in "&%@\ufffd" or unicodedata.category(c) in ("Sc", "Sm", "Cc")
+            for c in token.translate(_APOSTROPHES)
         )
     label = token.strip("<>[]{}()+/ :!_")
     return not (

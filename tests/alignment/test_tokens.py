@@ -77,7 +77,18 @@ def test_parts_of_contractions_are_joined(clitic):
 
 @pytest.mark.parametrize(
     "token",
-    ["%", "&", "5%", "€", "[inaudible]", "(um)", "<cutoff>", "\u200b"],
+    [
+        "%",
+        "&",
+        "5%",
+        "€",
+        "[inaudible]",
+        "(um)",
+        "<cutoff>",
+        "\u200b",
+        "so\0",
+        "na\ufffdve",
+    ],
 )
 def test_dropped_speech_is_noted(token):
     (note,) = adjustments([Word(token, 0.5, 0.7)])
