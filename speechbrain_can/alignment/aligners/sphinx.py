@@ -70,7 +70,7 @@ class PocketsphinxAligner:
 
     def __init__(
         self,
-        transcript_threshold: float = -4.25,
+        transcript_threshold: float = -4.5,
         word_threshold: float = -5.5,
         mismatched_share: float = 0.25,
     ):
