@@ -7,8 +7,7 @@ transcripts. The same speech therefore gives the same words in training and pred
 import re
 import unicodedata
 
-from speechbrain_can.lobes.text import UNKNOWN
-
+UNKNOWN = "<unk>"  # as in lobes.text
 # <unk> of MFA and Kaldi, [unk] of Vosk: a spoken word that is not in the dictionary
 _UNKNOWN = re.compile(r"[<\[](unk|oov)[>\]]")
 

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Iterator, NamedTuple, Optional
 
 from speechbrain_can.alignment.words import AlignmentError, Word
-from speechbrain_can.io.files import read_text
+from speechbrain_can.io.files import decode, read_text
 
 # Alternative names of the score; the first one that exists is used.
 SCORE = ("score", "confidence", "probability", "conf", "p")
@@ -103,7 +103,7 @@ def import_library(name: str, path: Path) -> ModuleType:
 
 def numbered_lines(path: str | Path) -> list[tuple[int, str]]:
     """Return number and text of the lines that are not empty."""
-    lines = enumerate(read_text(path).splitlines(), start=1)
+    lines = enumerate(decode(Path(path).read_bytes()).splitlines(), start=1)
     return [(number, line) for number, line in lines if line.strip()]
 
 

@@ -10,30 +10,37 @@ Authors
 
 import json
 import os
+import re
+from dataclasses import replace
 
 from iemocap_prepare import CLASS_SETS, find_sessions, list_recordings
 
-from speechbrain.dataio.dataio import read_audio_info
+from speechbrain.dataio import audio_io
 from speechbrain.utils.logger import get_logger
 from speechbrain_can.alignment.readers.sphinx import read_wdseg
 from speechbrain_can.alignment.words import (
+    END_TOLERANCE,
     AlignmentError,
-    clean_words,
-    fit_to_audio,
     tile_words,
 )
 from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.protocols import leave_one_session_out, random10
-from speechbrain_can.io.audio import AudioError, audio_duration
 
 logger = get_logger(__name__)
 
 SAMPLE_RATE = 16000  # Hz
+# Pauses, noises and pronunciation variants in the alignments of the release
+SPECIAL = re.compile(r"<.*>|\+\+.*\+\+|")
+VARIANT = re.compile(r"\(\d+\)$")
 PROTOCOLS = {
     "random10": random10,
     "leave_one_session_out": leave_one_session_out,
 }
+
+
+class AudioError(ValueError):
+    """Raised for unusable audio; the message names the file."""
 
 
 def prepare_iemocap_multimodal(
@@ -119,21 +126,32 @@ def prepare_iemocap_multimodal(
     )
 
 
-def check_format(path):
-    """Raise an ``AudioError`` if audio differs from the format of the release."""
-    info = read_audio_info(path)
-    if (info.sample_rate, info.num_channels) != (SAMPLE_RATE, 1):
+def read_duration(path):
+    """Return the seconds of audio in the format of the release.
+
+    Raises ``AudioError`` for audio that is missing, unreadable, silent, or in a
+    different format.
+    """
+    if not os.path.isfile(path):
+        raise AudioError(f"{path}: audio file not found")
+    try:
+        channels, sample_rate = audio_io.load(path)
+    except RuntimeError as error:
+        raise AudioError(f"{path}: the audio cannot be decoded ({error})")
+    if (sample_rate, len(channels)) != (SAMPLE_RATE, 1):
         raise AudioError(
             f"{path}: expected {SAMPLE_RATE} Hz and one channel, found "
-            f"{info.sample_rate} Hz and {info.num_channels}"
+            f"{sample_rate} Hz and {len(channels)}"
         )
+    if not channels.numel() or channels.min() == channels.max():
+        raise AudioError(f"{path}: the audio is empty or silent")
+    return channels.shape[1] / sample_rate
 
 
 def annotation(recording, data_folder):
     """Return the JSON entry of an utterance; times are in seconds."""
     path = os.path.join(data_folder, recording.wav)
-    duration = audio_duration(path)
-    check_format(path)
+    duration = read_duration(path)
     words = read_words(os.path.join(data_folder, recording.alignment), duration)
     return {
         "wav": f"{{data_root}}/{recording.wav}",
@@ -151,11 +169,25 @@ def read_words(path, duration):
     if not os.path.isfile(path):
         raise AlignmentError(f"{path}: alignment file not found")
     rows = read_wdseg(path)
+    if rows and rows[-1].end > duration + END_TOLERANCE:
+        raise AlignmentError(
+            f"{path}: the alignment ends at {rows[-1].end:.2f} s but the audio is "
+            f"{duration:.2f} s long"
+        )
+    rows = [replace(row, end=min(row.end, duration)) for row in rows]
     try:
-        rows = fit_to_audio(rows, duration)
         return tile_words(clean_words(rows), end=rows[-1].end if rows else 0)
     except AlignmentError as error:
         raise AlignmentError(f"{path}: {error}")
+
+
+def clean_words(rows):
+    """Return the spoken words, in lower case without quotation marks."""
+    words = [
+        replace(row, text=VARIANT.sub("", row.text).strip('"').lower())
+        for row in rows
+    ]
+    return [word for word in words if not SPECIAL.fullmatch(word.text)]
 
 
 def write_json(path, content):
