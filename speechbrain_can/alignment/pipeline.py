@@ -130,7 +130,8 @@ def find_words(
         words, how = aligner(speech, spoken), aligner.name
     elif transcriber is not None:
         speech = _resampled(waveform, sample_rate, transcriber)
-        words = clean_words(transcribe_words(speech, transcriber, aligner))
+        found = transcribe_words(speech, transcriber, aligner)
+        words, notes = clean_words(found), adjustments(found)
         how = transcriber.name + (f", {aligner.name}" if aligner else "")
     else:
         raise AlignmentError(
@@ -203,7 +204,7 @@ def transcribe_words(
     Returns
     -------
     list of Word
-        Words with the recognizer's scores.
+        Words with the recognizer's scores; without an aligner, its tokens.
 
     Raises
     ------
@@ -212,7 +213,7 @@ def transcribe_words(
     """
     recognized = transcriber(waveform)
     if aligner is None:
-        return clean_words(recognized)
+        return recognized
     transcript = " ".join(word.text for word in recognized)
     try:
         aligned = aligner(waveform, transcript)

@@ -7,12 +7,14 @@ import unicodedata
 from speechbrain_can.alignment.tokens import plain_words, visible
 from speechbrain_can.alignment.words import AlignmentError
 
-# Stage directions and noises
-_MARKUP = re.compile(r"<[^>]*>|\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|\+\+\w+\+\+")
-# "JOEY:" and "Speaker 1:" are names; "Joey:" may be one, but so may "Listen:".
-_NUMBERED_SPEAKER = re.compile(r"speaker[ _]?\d+:\s+", re.IGNORECASE)
-_CAPITAL_SPEAKER = re.compile(r"[^\W\d_a-z][^a-z:]{0,38}:\s+")
-_MAYBE_SPEAKER = re.compile(r"(?:[^\W\d_a-z][\w.'-]*\s?){1,3}:\s")
+# Stage directions and noises; nested ones are removed from the inside.
+_MARKUP = re.compile(
+    r"<[^<>]*>|\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\}|（[^（）]*）|【[^【】]*】"
+    r"|\+\+\w+\+\+|(?<!\w)\*\w[^*]*\*(?!\w)"
+)
+_BRACKETS = re.compile(r"[<>\[\](){}（）【】]")
+_NUMBERED_SPEAKER = re.compile(r"(?:speaker|spk)[ _]?\d+", re.IGNORECASE)
+LONGEST_NAME = 40  # characters of the name of a speaker
 _ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]+\d*);", re.IGNORECASE)
 _CURRENCY = re.compile(r"([$€£])\s*(\d[\d,.]*\d|\d)")
 _SYMBOLS = {
@@ -43,7 +45,7 @@ def spoken_text(transcript: str) -> tuple[str, list[str]]:
     Example
     -------
     >>> spoken_text("JOEY: (sighs) Oh, no!")
-    ('Oh, no!', ["text left out: 'JOEY:', '(sighs)'"])
+    ('Oh, no!', ["text left out: '(sighs)', 'JOEY:'"])
     """
     transcript = visible(transcript)
     entity = _ENTITY.search(transcript)
@@ -52,22 +54,52 @@ def spoken_text(transcript: str) -> tuple[str, list[str]]:
             f"the transcript contains the HTML entity {entity[0]!r}. Replace it with "
             f"{html.unescape(entity[0])!r} (html.unescape in Python)."
         )
-    left_out = [match[0] for match in _MARKUP.finditer(transcript)]
-    text = " ".join(_MARKUP.sub(" ", transcript).split())
-    speaker = _NUMBERED_SPEAKER.match(text) or _CAPITAL_SPEAKER.match(text)
-    # In a transcript in capitals, the start may be spoken as well.
-    capitals = text == text.upper()
-    if speaker and not (capitals and speaker.re is _CAPITAL_SPEAKER):
-        left_out.insert(0, speaker[0].strip())
-        text = text[speaker.end() :]
-    elif maybe := _MAYBE_SPEAKER.match(text):
+    left_out, text = [], transcript
+    while found := _MARKUP.findall(text):
+        left_out += found
+        text = _MARKUP.sub(" ", text)
+    if bracket := _BRACKETS.search(text):
         raise AlignmentError(
-            f"the transcript starts with {maybe[0].strip()!r}, which may be the name "
-            "of a speaker. Remove the name, or the colon if the text is spoken."
+            f"the transcript contains {bracket[0]!r} without its counterpart. Remove "
+            "the bracket, and the text in it if it is not spoken."
         )
+    lines = []
+    for line in text.splitlines():
+        name, line = _split_speaker(" ".join(line.split()))
+        left_out += [f"{name}:"] if name else []
+        lines.append(line)
     if not left_out:
         return transcript, []
-    return text, ["text left out: " + ", ".join(map(repr, left_out))]
+    return " ".join(filter(None, lines)), [
+        "text left out: " + ", ".join(map(repr, left_out))
+    ]
+
+
+def _split_speaker(line: str) -> tuple[str, str]:
+    """Split the name of a speaker from a line; raise ``AlignmentError`` if in doubt.
+
+    ``JOEY:`` and ``Speaker 1:`` are names; ``Joey:`` may be one, but so may ``Listen:``.
+    """
+    name, colon, rest = line[: LONGEST_NAME + 1].partition(":")
+    rest = line[len(name) + 1 :]
+    words = name.split()
+    if not colon or not words or not rest or rest[0].isdigit():
+        return "", line  # no colon, or a time such as 3:30
+    if _NUMBERED_SPEAKER.fullmatch(name.strip()):
+        return name.strip(), rest.strip()
+    # In a line in capitals, the start may be spoken as well.
+    if name.isupper() and not line.isupper():
+        return name.strip(), rest.strip()
+    capitalized = [word for word in words if word[0].isupper()]
+    joined = [word for word in words if word.lower() in ("and", "&")]
+    if len(words) == 1 or (
+        len(words) <= 4 and len(capitalized) + len(joined) == len(words)
+    ):
+        raise AlignmentError(
+            f"the transcript contains '{name.strip()}:', which may be the name of a "
+            "speaker. Remove the name, or the colon if the text is spoken."
+        )
+    return "", line
 
 
 def split_words(transcript: str) -> list[str]:

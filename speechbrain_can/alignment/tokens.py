@@ -16,10 +16,13 @@ _UNKNOWN = re.compile(r"[<\[](unk|oov)[>\]]")
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘‛`´ʼʹˈ′＇՚\x91\x92", "'"))
 _VARIANT = re.compile(r"\(\d+\)$")  # pronunciation variant of Sphinx
 _BRACKETED = re.compile(
-    r"<.*>|\[.*\]|\{.*\}|\(.*\)|\+\+.*\+\+", flags=re.DOTALL
+    r"<[^<>]*>|\[.*\]|\{.*\}|\(.*\)|\+\+.*\+\+", flags=re.DOTALL
 )
+# Speech that is annotated as laughing: <laugh>yes</laugh>, [laughter-yes]
+_TAGS = re.compile(r"<[^<>]*>")
+_LAUGHED = re.compile(r"\[laugh(?:ter)?-([^\]]+)\]", flags=re.IGNORECASE)
 # Pauses and noises that aligners write without brackets
-_BARE = {"sp", "sil", "spn", "nsn", "ssil", "pau"}
+_BARE = {"sp", "sil", "spn", "nsn", "ssil"}
 # Bracketed labels of pauses and noises: whole labels, and beginnings of labels
 _NOISE_LABELS = {
     *("", "s", "b", "p", "h", "vn", "br", "lg", "cg", "ls", "sl", "ns", "nsn"),
@@ -40,7 +43,7 @@ _NOISES = (
     *("pause", "sigh", "silen", "smack", "sniff", "throat"),
 )
 # Parts of contractions that tokenizers separate
-_CLITICS = {"n't", "'s", "'m", "'d", "'re", "'ve", "'ll", "'em"}
+_CLITICS = {"n't", "'s", "'m", "'d", "'re", "'ve", "'ll"}
 
 
 def spoken_words(token: str) -> list[str]:
@@ -66,8 +69,10 @@ def spoken_words(token: str) -> list[str]:
     token = _VARIANT.sub("", visible(token).strip())
     if _UNKNOWN.fullmatch(token.lower()):
         return [UNKNOWN]
-    if _BRACKETED.fullmatch(token):
+    token = _LAUGHED.sub(r"\1", token)
+    if _BRACKETED.fullmatch(token) or token == "h#":
         return []
+    token = _TAGS.sub(" ", token)
     if is_clitic(token):
         return [_simple(token)]
     words = plain_words(token)
@@ -83,10 +88,17 @@ def plain_words(text: str) -> list[str]:
     ['oh', "i'm", 'fine', 'really']
     """
     letters = (
-        c if c == "'" or unicodedata.category(c)[0] in "LMN" else " "
+        c if c in "'.,:" or unicodedata.category(c)[0] in "LMN" else " "
         for c in _simple(text)
     )
-    words = (word.strip("'") for word in "".join(letters).split())
+    # Only between digits are these part of a word: 1,000.
+    text = re.sub(r"(?<!\d)[.,:]|[.,:](?!\d)", " ", "".join(letters))
+    words: list[str] = []
+    for word in text.split():
+        if word in _CLITICS and words:
+            words[-1] += word
+        else:
+            words.append(word.strip("'"))
     return [word for word in words if word]
 
 
@@ -106,7 +118,9 @@ def is_unexpected(token: str) -> bool:
     token = _VARIANT.sub("", visible(written).strip()).lower()
     if not token:
         return bool(written) and not _VARIANT.fullmatch(written)
+    token = _LAUGHED.sub(r"\1", token)
     if not _BRACKETED.fullmatch(token):
+        token = _TAGS.sub("", token)
         return any(
             c in "&%@\ufffd" or unicodedata.category(c) in ("Sc", "Sm", "Cc")
             for c in token.translate(_APOSTROPHES)

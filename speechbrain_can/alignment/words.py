@@ -24,6 +24,9 @@ from speechbrain_can.io.files import InputError
 END_TOLERANCE = 0.05  # seconds
 
 
+_CLOSING = {"[": "]", "(": ")", "{": "}", "<": ">"}
+
+
 class AlignmentError(InputError):
     """Raised for unusable alignments; the message names file and line."""
 
@@ -113,8 +116,8 @@ def clean_words(words: Iterable[Word]) -> list[Word]:
     [Word(text="don't", start=0.0, end=0.7)]
     """
     cleaned: List[Word] = []
-    for word in words:
-        texts = spoken_words(word.text)
+    for word, in_brackets in _with_brackets(words):
+        texts = [] if in_brackets else spoken_words(word.text)
         if len(texts) == 1:
             if cleaned and is_clitic(word.text):
                 host = cleaned.pop()
@@ -137,6 +140,25 @@ def clean_words(words: Iterable[Word]) -> list[Word]:
     return cleaned
 
 
+def _with_brackets(words: Iterable[Word]) -> list[tuple[Word, bool]]:
+    """Return words, and whether each is part of a text in brackets.
+
+    Recognizers divide ``[laughs loudly]`` at spaces. Brackets that are not closed
+    within ten words are ignored.
+    """
+    words = list(words)
+    inside = [False] * len(words)
+    for i, word in enumerate(words):
+        closing = _CLOSING.get(word.text[:1])
+        if closing is None or closing in word.text or inside[i]:
+            continue
+        for j in range(i + 1, min(i + 10, len(words))):
+            if words[j].text.rstrip(".,!?").endswith(closing):
+                inside[i : j + 1] = [True] * (j + 1 - i)
+                break
+    return list(zip(words, inside))
+
+
 def adjustments(words: Iterable[Word]) -> list[str]:
     """Return notes about repaired times, and about tokens that may be speech.
 
@@ -146,10 +168,10 @@ def adjustments(words: Iterable[Word]) -> list[str]:
     ["symbol or label left out: '[inaudible]' at 0.5 s"]
     """
     notes = []
-    for word in words:
+    for word, in_brackets in _with_brackets(words):
         if word.note is not None:
             notes.append(word.note)
-        if is_unexpected(word.text):
+        if in_brackets or is_unexpected(word.text):
             notes.append(
                 f"symbol or label left out: {word.text!r} at {word.start:g} s"
             )

@@ -7,6 +7,7 @@ spellings of one speaker would hide leakage, and two of one emotion would be two
 
 from collections import Counter, defaultdict
 from dataclasses import replace
+from functools import lru_cache
 from typing import Sequence
 
 from speechbrain_can.alignment.tokens import visible
@@ -15,7 +16,7 @@ from speechbrain_can.corpus.recordings import LabeledRecording
 
 COLUMNS = ("emotion", "speaker", "session", "dialog")
 # Values that pandas and spreadsheets write for an empty cell
-MISSING = {"nan", "na", "n/a", "#n/a", "<na>", "null", "none", "nat"}
+MISSING = {"nan", "n/a", "#n/a", "<na>", "null", "none"}
 RESERVED = {"ID", "true", "predicted"}  # columns of predictions.csv
 
 
@@ -76,6 +77,9 @@ def unify_names(
             extra = {k: changes.get(k, v) for k, v in recording.extra.items()}
             own = {c: name for c, name in changes.items() if c in COLUMNS}
             recording = replace(recording, **own, extra=extra)
+        if recording.votes:
+            votes = _unify_votes(recording.votes, spellings)
+            recording = replace(recording, votes=votes)
         if recording.emotion in RESERVED:
             raise CorpusError(
                 f"{recording.utterance_id}: an emotion must not be named "
@@ -88,7 +92,17 @@ def unify_names(
 
 def is_missing(name: str) -> bool:
     """Return whether a cell is empty or denotes a missing value, such as ``nan``."""
-    return visible(name).strip().lower() in {"", *MISSING}
+    name = visible(name).strip()
+    return name in ("", "NA") or name.lower() in MISSING
+
+
+def _unify_votes(votes: str, spellings: dict) -> str:
+    """Return votes, such as ``Ang:2 hap:1``, with the spellings of the emotions."""
+    pairs = (vote.rpartition(":") for vote in votes.split())
+    return " ".join(
+        f"{spellings.get(('emotion', _key(name)), name)}{colon}{count}"
+        for name, colon, count in pairs
+    )
 
 
 def _names_of(recording: LabeledRecording) -> dict[str, str]:
@@ -97,11 +111,13 @@ def _names_of(recording: LabeledRecording) -> dict[str, str]:
     return {**recording.extra, **own}
 
 
+@lru_cache(maxsize=2**16)
 def _key(name: str) -> str:
     """Return what names that look alike have in common."""
     return _plain(name).casefold()
 
 
+@lru_cache(maxsize=2**16)
 def _plain(name: str) -> str:
     return " ".join(visible(name).split())
 

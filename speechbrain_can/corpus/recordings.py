@@ -21,7 +21,12 @@ from speechbrain_can.alignment.pipeline import FoundWords, find_words
 from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.io.audio import AudioError, load_audio
-from speechbrain_can.io.files import InputError, read_json, write_json
+from speechbrain_can.io.files import (
+    InputError,
+    existing_form,
+    read_json,
+    write_json,
+)
 from speechbrain_can.io.integrity import fingerprint
 
 # Version of the word search; words found by other versions are discarded.
@@ -71,9 +76,12 @@ class LabeledRecording:
 
 def state_of(data_folder: Path, path: str | None) -> tuple[int, int] | None:
     """Return size and modification time of a file, or None if it does not exist."""
-    if path is None or not (data_folder / path).exists():
+    if (
+        path is None
+        or not (place := existing_form(data_folder / path)).exists()
+    ):
         return None
-    stat = os.stat(data_folder / path)
+    stat = os.stat(place)
     return stat.st_size, stat.st_mtime_ns
 
 

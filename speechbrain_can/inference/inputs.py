@@ -64,9 +64,7 @@ def find_recordings(
             found = [
                 Recording(path)
                 for path in sorted(given.rglob("*"))
-                if path.suffix.lower() in AUDIO_SUFFIXES
-                and is_listed(path)
-                and not path.name.startswith("._")
+                if path.suffix.lower() in AUDIO_SUFFIXES and is_listed(path)
             ]
             if not found:
                 raise InputError(f"{given}: the folder contains no audio files")

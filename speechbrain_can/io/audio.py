@@ -266,7 +266,7 @@ def _mono(
         if mean.std() < CANCELLED * level / number:
             raise AudioError(
                 f"{path}: the {number} channels cancel each other, so their mean "
-                "is silent or nearly silent. Pass --channel=left (from Python: "
+                "is much quieter than they are. Pass --channel=left (from Python: "
                 "channel=0), or invert one of them."
             )
     return mean
@@ -274,23 +274,40 @@ def _mono(
 
 def _check_complete(path: Path, frames: int, rate: int) -> None:
     """Raise an ``AudioError`` if a file ends before the end that its header states."""
+    seconds = None
     with open(path, "rb") as stream:
         magic = stream.read(4)
         size = os.fstat(stream.fileno()).st_size
         if magic in _STATED_BYTES:
             stated, present = _STATED_BYTES[magic](stream, size)
             # Streaming writers do not know the length.
-            known = 0 < stated < 0x7FFFF000 and present > 0
+            known = 0 < stated < 0x7FFF0000 and present > 0
             seconds = frames / rate * (stated / present if known else 1)
-        elif magic == b"fLaC" or b"Xing" in stream.read(4096):
+        elif magic == b"fLaC" or _states_frames(stream, magic):
             seconds = soundfile.info(path).duration
-        else:
-            return
-    if seconds - frames / rate > MISSING:
+        elif path.suffix.lower() in DEMUXERS and _av_reads(path):
+            with _open_with_av(path) as container:
+                if container.duration is not None:
+                    seconds = container.duration / 1e6  # us
+    if seconds is not None and seconds - frames / rate > MISSING:
         raise AudioError(
             f"{path}: the file is truncated. Its header states {seconds:.2f} s but it "
             f"contains {frames / rate:.2f} s. Copy or download it again."
         )
+
+
+def _states_frames(stream: BinaryIO, magic: bytes) -> bool:
+    """Return whether a file is MP3 with its number of frames in the first frame."""
+    start = 0
+    if magic[:3] == b"ID3":
+        stream.seek(6)
+        digits = stream.read(4)  # seven bits each
+        start = 10 + sum(d << 7 * i for i, d in enumerate(reversed(digits)))
+    stream.seek(start)
+    frame = stream.read(256)
+    return frame[:1] == b"\xff" and any(
+        name in frame for name in (b"Xing", b"Info", b"VBRI")
+    )
 
 
 def _bytes_of_riff(stream: BinaryIO, size: int) -> tuple[int, int]:

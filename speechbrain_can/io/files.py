@@ -37,7 +37,7 @@ def advice(error: Exception) -> str:
 
 
 def decode(content: bytes) -> str:
-    """Decode UTF-8, UTF-16 or, for older corpora, Latin-1.
+    """Decode UTF-8, UTF-16 or, for older corpora, Windows-1252 or Latin-1.
 
     Example
     -------
@@ -48,6 +48,10 @@ def decode(content: bytes) -> str:
         wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
+        pass
+    try:
+        return content.decode("cp1252")
+    except UnicodeDecodeError:  # five bytes are undefined in it
         return content.decode("latin-1")
 
 

@@ -33,27 +33,61 @@ def read_table(
     ------
     InputError
         If the table or a column is missing, a column occurs twice, or a row has more
-        cells than the header.
+        or fewer cells than the header.
     """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: table not found")
     csv.field_size_limit(LONGEST_FIELD)
     with parsing(path, "a table"):
-        lines = io.StringIO(read_text(path), newline="")
+        text = read_text(path)
+        skipped = _lines_before_header(text)
+        lines = io.StringIO("\n".join(text.split("\n")[skipped:]), newline="")
         header = lines.readline()
         lines.seek(0)
         separator = max(",;\t", key=header.count)
-        rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        rows = csv.reader(
+            lines, delimiter=separator, skipinitialspace=True, strict=True
+        )
         names = _columns(path, next(rows, []), needed, optional)
-        return [
-            (
-                rows.line_num,
-                _as_row(f"{path}, line {rows.line_num}", names, cells),
+        found, place = [], f"{path}, line {skipped + 1}"
+        try:
+            for cells in rows:
+                line = skipped + rows.line_num
+                place = f"{path}, line {line}"
+                if any(cell.strip() for cell in cells):
+                    _check_quotes(place, cells, separator)
+                    found.append((line, _as_row(place, names, cells)))
+        except csv.Error as error:
+            raise InputError(
+                f"{path}, after {place.rpartition(', ')[2]}: a quotation mark is not "
+                f"closed, or text follows it ({error}). Double the quotation marks "
+                "in a quoted cell."
+            ) from error
+        return found
+
+
+def _lines_before_header(text: str) -> int:
+    """Return the number of blank lines, and of Excel's ``sep=;``, at the start."""
+    count = 0
+    for line in text.split("\n"):
+        if line.strip(" ,;\t\r") and not line.lower().startswith("sep="):
+            return count
+        count += 1
+    return 0
+
+
+def _check_quotes(place, cells, separator):
+    """Refuse a cell that contains whole rows, because a quotation mark is missing."""
+    for cell in cells:
+        if any(
+            line.count(separator) >= len(cells) - 1 > 0
+            for line in cell.split("\n")[1:]
+        ):
+            raise InputError(
+                f"{place}: a cell contains several rows: {cell[:40]!r} ... Close or "
+                "remove its quotation mark."
             )
-            for cells in rows
-            if any(cell.strip() for cell in cells)
-        ]
 
 
 def _columns(path, header, needed, optional):
@@ -88,5 +122,9 @@ def _as_row(place, names, cells):
             f"{place}: the row has more cells than the header: {unnamed[0]!r} "
             "belongs to no column. Quote cells that contain the separator."
         )
-    cells = [*cells, *[""] * (len(names) - len(cells))]
+    if len(cells) < len(names):
+        raise InputError(
+            f"{place}: expected {len(names)} cells, found {len(cells)}. Add the "
+            "separators of empty cells."
+        )
     return {name: cell for name, cell in zip(names, cells) if name}

@@ -286,7 +286,10 @@ def test_recognized_words_are_aligned(align, spoken):
     plain = transcribe_words(
         waveform, Told([Word("Well-known,", 0.0, 1.0), Word("...", 1, 2)])
     )
-    assert plain == [Word("well", 0.0, 0.5), Word("known", 0.5, 1.0)]
+    assert clean_words(plain) == [
+        Word("well", 0.0, 0.5),
+        Word("known", 0.5, 1.0),
+    ]
     made_up = [Word("completely", 0, 1), Word("different", 1, 2)]
     with pytest.raises(
         AlignmentError, match="told recognized 'completely different'"

@@ -175,6 +175,30 @@ JSON = {
             ],
         }
     },
+    "gentle, a word that was not found": {
+        "words": [
+            *timed(),
+            {
+                "word": "",
+                "case": "not-found-in-audio",
+                "startOffset": 9,
+                "endOffset": 9,
+            },
+        ]
+    },
+    "Google, with speakers": {
+        "results": [
+            {"alternatives": [{"words": timed()}]},
+            {
+                "alternatives": [
+                    {"words": [w | {"speakerTag": 1} for w in timed()]}
+                ]
+            },
+        ]
+    },
+    "whisperX, scores without values": {
+        "segments": [{"words": [w | {"score": float("nan")} for w in timed()]}]
+    },
     "Deepgram": {
         "results": {"channels": [{"alternatives": [{"words": timed()}]}]}
     },
@@ -196,6 +220,22 @@ def test_json(tmp_path, tool):
         "AssemblyAI",
     )
     assert [w.score for w in found] == [0.5 if scored else None] * 2
+
+
+def test_letters_that_whisper_cpp_divides(tmp_path):
+    tokens = [(b" f", 100), (b"\xc3", 200), (b"\xbcr", 300)]
+    parts = b",".join(
+        b'{"text": "%s", "offsets": {"from": %d, "to": %d}}' % (t, at, at + 100)
+        for t, at in [*tokens, (b" dich", 400)]
+    )
+    path = tmp_path / "a.json"
+    path.write_bytes(
+        b'{"transcription": [{"text": "", "tokens": [' + parts + b"]}]}"
+    )
+    assert read_alignment(path) == [
+        Word("für", 0.1, 0.4),
+        Word("dich", 0.4, 0.5),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +265,13 @@ def test_json(tmp_path, tool):
         ),
         ("a.csv", "Text;Start time;End_Time\noh;0,1;0,4\nreally;0,4;0,95\n"),
         ("a.csv", "tmin,tier,text,tmax\n.1,words,oh,.4\n.4,words,really,.95\n"),
+        ("a.csv", "sep=;\nword;start;end\noh;0,1;0,4\nreally;0,4;0,95\n"),
         ("a.srt", cues(",", True)),
+        (
+            "a.vtt",
+            "WEBVTT\n\n00:00:00.100 --> 00:00:00.950\n"
+            "&gt;&gt; oh<00:00:00.400><c> really</c>\n\n",
+        ),
         (
             "a.vtt",
             "WEBVTT\n\n00:00:00.100 --> 00:00:00.950\n \n"
@@ -482,7 +528,7 @@ def test_times_that_cannot_be_repaired(tmp_path, times, message):
                 f"word,start,end\noh,0,{end}\n",
                 "line 2: .* not a number",
             )
-            for end in ("nan", "inf", "1e999")
+            for end in ("inf", "1e999", "x")
         ),
         (
             "a.csv",
@@ -528,6 +574,38 @@ def test_times_that_cannot_be_repaired(tmp_path, times, message):
             '[{"words": [{"word": "oh", "start": 0, "end": 1}]},'
             ' {"text": "so what", "start": 1, "end": 2}]',
             "'so what' contains several words",
+        ),
+        (
+            "a.ctm",
+            "x/a 1 0 1 oh\ny/a 1 0 1 no\n",
+            "2 of its 2 utterances are named 'a'",
+        ),
+        (
+            "a.csv",
+            "Begin,End,Label,Type,Speaker\n0,1,oh,words,anna\n1,2,no,words,ben\n",
+            "words of 2 speakers .anna, ben.",
+        ),
+        (
+            "a.csv",
+            "word,start,end,type\noh,0,1,lex\nOW,0,1,phone\n",
+            "expected one word tier, found 0. Tiers: lex, phone",
+        ),
+        (
+            "a.csv",
+            "word,start,end,end\noh,0,1,2\n",
+            "two columns have the same",
+        ),
+        ("a.ctm", "a 1 0 1 ▁oh\na 1 1 1 ly\n", "is a subword or a segment"),
+        (
+            "a.json",
+            '{"results": {"channels": [{"words": []}, {"words": []}]}}',
+            "words of 2 channels. Write one file per channel",
+        ),
+        (
+            "a.vtt",
+            "WEBVTT\n\n00:00:00.100 --> 00:00:00.950\noh\n\n"
+            "00:00:01,100 --> 00:00:01,950\nno\n\n",
+            "1 of 2 cues cannot be read",
         ),
         ("a.csv", "version https://git-lfs\n", "Git LFS pointer"),
         (

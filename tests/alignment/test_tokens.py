@@ -13,7 +13,7 @@ from speechbrain_can.alignment.words import (
 
 PAUSES = [
     *("<sil>", "<s>", "</s>", "<eps>", "<p:>", "<p>", "<b>", "<usb>", "<nib>"),
-    *("sp", "SIL", "sil", "spn", "SPN", "nsn", "pau", "!sil", "[SIL]", "{SL}"),
+    *("sp", "SIL", "sil", "spn", "SPN", "nsn", "h#", "!sil", "[SIL]", "{SL}"),
     *("{LG}", "{lg}", "{BR}", "{NS}", "{CG}", "{LS}", "[laughter]", "(laughs)"),
     *("++BREATH++", "[Breathing]", "(coughs)", "[noise]", "<music>", "(sighs)"),
     *("#", "*", "-", "–", "—", "...", "…", "?", "♪", "", " ", "'"),
@@ -55,12 +55,38 @@ def test_unknown_words_are_spoken(token):
         ("silence", "silence"),
         ("spin", "spin"),
         ("9", "9"),
+        ("1,000", "1,000"),
+        ("3.5", "3.5"),
+        ("em", "em"),
+        ("pau", "pau"),
     ],
 )
 def test_one_form_of_each_word(token, words):
     assert spoken_words(token) == words.split()
     if "(" not in token:  # a variant in a token, a stage direction in a text
         assert split_words(token) == words.split()
+
+
+@pytest.mark.parametrize(
+    "token, words",
+    [("<laugh>yes</laugh>", ["yes"]), ("[laughter-yes]", ["yes"])],
+)
+def test_laughed_words_are_spoken(token, words):
+    assert spoken_words(token) == words and not is_unexpected(token)
+
+
+def test_brackets_over_several_tokens():
+    texts = "oh [laughs very loudly] no (so [what".split()
+    words = [Word(text, i, i + 1) for i, text in enumerate(texts)]
+    assert [w.text for w in clean_words(words)] == "oh no so what".split()
+    assert len(adjustments(words)) == 3
+
+
+@pytest.mark.parametrize("text", ["it 's", "do n't", "i 'll"])
+def test_transcripts_and_alignments_join_contractions(text):
+    words = [Word(w, i, i + 1) for i, w in enumerate(text.split())]
+    assert [w.text for w in clean_words(words)] == split_words(text)
+    assert len(split_words(text)) == 1
 
 
 def test_words_of_a_token_share_its_time():
@@ -107,6 +133,18 @@ def test_dropped_speech_is_noted(token):
         ("SPEAKER_00: so", "so", "text left out: 'SPEAKER_00:'"),
         ("It is 3:30 now", "It is 3:30 now", None),
         ("He said: never", "He said: never", None),
+        ("он сказал: привет", "он сказал: привет", None),
+        ("JOEY:Hi there", "Hi there", "text left out: 'JOEY:'"),
+        ("*sighs* Oh no", "Oh no", "text left out: '*sighs*'"),
+        ("（笑） hello", "hello", "text left out: '（笑）'"),
+        ("a (b (c)) d", "a d", "text left out: '(c)', '(b  )'"),
+        (
+            "JOEY: Hi.\nROSS: Hello",
+            "Hi. Hello",
+            "text left out: 'JOEY:', 'ROSS:'",
+        ),
+        ("天" * 3000, "天" * 3000, None),  # in linear time
+        ("A" * 100_000, "A" * 100_000, None),
     ],
 )
 def test_only_speech_is_aligned(transcript, spoken, note):
@@ -118,6 +156,9 @@ def test_only_speech_is_aligned(transcript, spoken, note):
     [
         ("So &lt;3", "HTML entity '&lt;'. Replace it with '<'"),
         ("I&#39;m", "HTML entity '&#39;'. Replace it with \"'\""),
+        ("(sighs Oh no", "contains '(' without its counterpart"),
+        ("joey: oh no", "'joey:', which may be the name of a speaker"),
+        ("Joey and Ross: Hi", "'Joey and Ross:', which may be the name"),
         ("Joey: So what", "'Joey:', which may be the name of a speaker"),
         ("SO WHAT: NOW", "'SO WHAT:', which may be the name of a speaker"),
     ],

@@ -3,10 +3,12 @@
 import functools
 import itertools
 import os
+import sys
 from collections import defaultdict
 from functools import partial
 
 import numpy as np
+import pytest
 import soundfile
 from helpers.seeds import shifted
 
@@ -173,3 +175,11 @@ def bad_audio(path, kind):
         os.mkfifo(path)
     elif kind == "not numbers":
         soundfile.write(path, np.full(800, np.nan), 16000, subtype="FLOAT")
+
+
+def skip_unless_encodable(name):
+    """Skip a test whose file names this system cannot represent."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        pytest.skip(f"file names are in {sys.getfilesystemencoding()}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from helpers.corpora import bad_audio
+from helpers.corpora import bad_audio, skip_unless_encodable
 
 from speechbrain_can.io.audio import (
     AudioError,
@@ -35,7 +35,7 @@ def test_channels_are_averaged(tmp_path):
 
 REASONS = {
     "constant": "silent",
-    "antiphase": "silent",
+    "antiphase": "the 2 channels cancel each other",
     "too loud": "exceeds ten times full scale",
     "a pipe": "file not found",
     "unreadable": "cannot be decoded",
@@ -189,6 +189,7 @@ def test_undecodable_audio_has_advice(tmp_path):
 
 @pytest.mark.parametrize("stored, asked", [("NFC", "NFD"), ("NFD", "NFC")])
 def test_file_names_in_the_other_unicode_form(tmp_path, stored, asked):
+    skip_unless_encodable("u\u0308")
     folder = tmp_path / unicodedata.normalize(stored, "Mü")
     folder.mkdir()
     soundfile.write(

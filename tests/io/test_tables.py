@@ -28,9 +28,10 @@ def read(tmp_path, text, name="a.csv", encoding="utf-8"):
         QUOTED.replace("a.wav,ang,", "a.wav, ang, "),
         "wav;emotion;transcript\na.wav;ang;Oh no, not again\nb.wav;sad;\n",
         "wav\temotion\ttranscript\na.wav\tang\tOh no, not again\nb.wav\tsad\t\n",
-        # empty rows of Excel and Numbers, and cells that a row lacks
+        # empty rows of Excel and Numbers, and Excel's line with the separator
         QUOTED.replace("\nb.wav", "\n,,\n\n  ,,\nb.wav"),
-        QUOTED.replace("b.wav,sad,", "b.wav,sad"),
+        "\n,,\n" + QUOTED,
+        "sep=,\n" + QUOTED,
         # empty cells after the last column, and the index of pandas
         'wav,emotion,transcript,,\na.wav,ang,"Oh no, not again",,\nb.wav,sad,,,\n',
         ',wav,emotion,transcript\n0,a.wav,ang,"Oh no, not again"\n1,b.wav,sad,\n',

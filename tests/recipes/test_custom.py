@@ -6,6 +6,7 @@ import unicodedata
 import numpy as np
 import pytest
 import soundfile
+from helpers.corpora import skip_unless_encodable
 from helpers.recipes import ROOT, load_module
 
 from speechbrain_can.alignment.aligners.equal import EqualSegments
@@ -94,6 +95,7 @@ def test_names_that_look_alike_are_one_class(corpus):
 
 
 def test_file_names_in_the_other_unicode_form(corpus):
+    skip_unless_encodable("u\u0308")
     name = unicodedata.normalize("NFD", "f\u00fcr.wav")
     record(corpus / "a" / name)
     asked = unicodedata.normalize("NFC", f"a/{name}")
@@ -210,4 +212,4 @@ def test_speech_that_is_left_out_is_listed(corpus):
     record(corpus / "a" / "more.wav")
     found, _, adjusted = prepare(corpus, table)
     assert [w.text for w in found["a_more"].words] == ["so"]
-    assert adjusted == {"a_more": "text left out: 'ROSS:', '(sighs)'"}
+    assert adjusted == {"a_more": "text left out: '(sighs)', 'ROSS:'"}

@@ -144,9 +144,8 @@ def test_other_labels_are_listed(release, prepare, label, reason):
 @pytest.mark.parametrize(
     "line",
     [
-        f"[6.29 - 8.23] {BAD} ang [2.5, 2.5, 2.5]",
         f"[6.29 - 8.23]\t{BAD}\tang",
-        f"\t[6.29 - 8.23]\t{BAD}\tang\t[2.5, 2.5, 2.5]",
+        f"[6.29 to 8.23]\t{BAD}\tang\t[2.5, 2.5, 2.5]",
     ],
 )
 def test_label_lines_that_cannot_be_read_are_listed(release, prepare, line):
@@ -158,6 +157,29 @@ def test_label_lines_that_cannot_be_read_are_listed(release, prepare, line):
     assert "unreadable label line" in skipped["Ses03M_impro05a.txt, line 2"]
     # the recording is listed as well
     assert skipped[BAD] == "no label in EmoEvaluation"
+
+
+@pytest.mark.parametrize("space", ["\t", " ", "  "])
+def test_label_lines_with_spaces(release, prepare, space):
+    release.add(BAD)
+    path = release.folder / "Session3/dialog/EmoEvaluation/Ses03M_impro05a.txt"
+    fields = ["[6.29 - 8.23]", BAD, "ang", "[2.5, 2.5, 2.5]"]
+    path.write_text(space.join(fields) + "\nC-E1:\tAnger;\t()\n")
+    utterances, skipped = prepare()
+    assert utterances[BAD].emotion == "ang" and BAD not in skipped
+
+
+@pytest.mark.parametrize("name", ["{} (1).txt", "{} copy.txt", "{}_copy.txt"])
+def test_copies_of_label_files_do_not_vote(release, prepare, name):
+    release.add(BAD)
+    path = release.folder / "Session3/dialog/EmoEvaluation/Ses03M_impro05a.txt"
+    line = f"[6.29 - 8.23]\t{BAD}\tang\t[2.5, 2.5, 2.5]\n"
+    path.write_text(f"{line}C-E1:\tAnger;\t()\nC-E2:\tSadness;\t()\n")
+    copy = path.with_name(name.format(path.stem))
+    copy.write_text(path.read_text())
+    utterances, skipped = prepare()
+    assert utterances[BAD].votes == "ang:1 sad:1"
+    assert skipped == {copy.name: "the file is a copy of another one"}
 
 
 def test_a_transcription_in_latin_1(release, prepare):

@@ -7,10 +7,11 @@ from speechbrain_can.corpus.names import is_missing
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.recordings import LabeledRecording
-from speechbrain_can.io.audio import AUDIO_SUFFIXES
+from speechbrain_can.io.audio import AUDIO_SUFFIXES, CHANNELS
 from speechbrain_can.io.files import is_listed, portable
 from speechbrain_can.io.tables import read_table
 
+TABLE = "recordings.csv"
 NEEDED = ("wav", "emotion", "speaker")
 # Other columns are copied to the manifest.
 KNOWN = {*COLUMNS, "transcript", "alignment"}
@@ -20,7 +21,7 @@ OPTIONAL = (*KNOWN, "fold")
 def prepare_custom(
     data_folder,
     save_folder,
-    table="recordings.csv",
+    table=TABLE,
     name="my corpus",
     allow_outside=False,
     tier=None,
@@ -58,7 +59,9 @@ def prepare_custom(
         If the table or all of its recordings are unusable.
     """
     folder = Path(data_folder)
-    in_folders = [] if (folder / table).exists() else list_folders(folder)
+    in_folders = []
+    if table == TABLE and not (folder / table).exists():
+        in_folders = list_folders(folder)
     if in_folders:
         print(
             f"{folder / table} does not exist: the emotions are the folder names"
@@ -115,6 +118,15 @@ def list_recordings(path):
                 row[column] = portable(path.parent, row[column])
         name = row.get("ID") or Path(row["wav"]).with_suffix("").as_posix()
         name = name.replace("/", "_")
+        for column in ("transcript", "alignment"):
+            if is_missing(row.get(column, "")):
+                row[column] = ""
+        if row.get("channel", "").lower() in (*CHANNELS, "0", "1"):
+            raise CorpusError(
+                f"{path}, line {line} ({name}): training averages the channels, so "
+                "the column channel is not supported. Write each channel to a file "
+                "of its own."
+            )
         missing = [key for key in NEEDED if is_missing(row[key])]
         if missing:
             values = ", ".join(f"no {key} ({row[key]!r})" for key in missing)

@@ -46,7 +46,7 @@ LABEL_LINE = re.compile(
     r"\s*\[\s*[\d.]+\s*-\s*[\d.]+\s*\]\s+(?P<id>\S+)\s+(?P<label>\S+)\s+\["
 )
 # Copies of files, such as "Ses01F_impro01 (1).txt"
-COPY = re.compile(r"\(\d+\)$|\bcopy\b", flags=re.IGNORECASE)
+COPY = re.compile(r"(\(\d+\)|[ _-]copy)$", flags=re.IGNORECASE)
 # C-E1 to C-E6 are raters; C-F1 and C-M1 are self-assessments of the actors.
 VOTE_LINE = re.compile(r"C-E\d+:\s*(?P<labels>[^()]*?);?\s*\(")
 TRANSCRIPTION_LINE = re.compile(r"(?P<id>\S+) \[[\d.]+-[\d.]+\]: ?(?P<text>.*)")

@@ -11,7 +11,15 @@ from speechbrain_can.io.files import decode, read_text
 
 # Alternative names of the score; the first one that exists is used.
 SCORE = ("score", "confidence", "probability", "conf", "p")
-MISSING = ("", "na", "n/a", "null", "none", "-")  # values of missing numbers
+MISSING = (
+    "",
+    "na",
+    "n/a",
+    "null",
+    "none",
+    "nan",
+    "-",
+)  # values of missing numbers
 
 
 class Entry(NamedTuple):
@@ -80,7 +88,9 @@ def parse_score(path: Path, place: str, value: object) -> float | None:
     """Return a confidence, or None for a missing one."""
     if isinstance(value, str) and value.strip().lower() in MISSING:
         return None
-    return None if value is None else parse_number(path, place, value)
+    if value is None or value != value:
+        return None
+    return parse_number(path, place, value)
 
 
 def content_lines(path: Path) -> Iterator[tuple[str, str]]:

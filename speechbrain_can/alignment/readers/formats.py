@@ -4,7 +4,7 @@
 WebMAUS, P2FA, Prosodylab, SPPAS, charsiu), ELAN, CTM (Kaldi, NeMo), Audacity labels,
 SRT and WebVTT with one word per cue or with word times (YouTube), CSV (also of MFA),
 and JSON of Whisper, whisperX, whisper.cpp, faster-whisper, whisper-timestamped,
-transformers, Vosk, gentle, MFA, AssemblyAI and Google. Scores are kept if the file
+transformers, Vosk, gentle, MFA, AssemblyAI, Google, AWS and Deepgram. Scores are kept if the file
 contains any.
 """
 
@@ -89,8 +89,9 @@ def read_alignment(
         )
     if read is ctm_entries:
         options["utterance_id"] = utterance_id or path.stem
-    if is_lfs_pointer(path.read_bytes()):
-        raise AlignmentError(LFS_POINTER.format(path))
+    with open(path, "rb") as stream:
+        if is_lfs_pointer(stream.read(64)):
+            raise AlignmentError(LFS_POINTER.format(path))
     with parsing(path, KINDS.get(suffix, "an alignment"), AlignmentError):
         entries = list(read(path, **options))
         if not entries:
@@ -101,6 +102,11 @@ def read_alignment(
                     f"{path}, {entry.place}: {entry.text!r} contains several words, "
                     "but each word needs its own times. Align the transcript "
                     "instead."
+                )
+            if "▁" in entry.text or "<space>" in entry.text:
+                raise AlignmentError(
+                    f"{path}, {entry.place}: {entry.text!r} is a subword or a "
+                    "segment. Use the word timings of the tool."
                 )
         return timed_words(path, entries, duration)
 

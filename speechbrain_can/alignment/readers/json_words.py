@@ -5,6 +5,7 @@ times. The reader therefore searches the known containers for the first list of 
 records.
 """
 
+import html
 import json
 import re
 from pathlib import Path
@@ -18,7 +19,6 @@ from speechbrain_can.alignment.readers.entries import (
 )
 from speechbrain_can.alignment.readers.tiers import choose_tier
 from speechbrain_can.alignment.words import AlignmentError
-from speechbrain_can.io.files import read_text
 
 # Keys are compared in lower case without underscores. Of several containers in one
 # mapping, the first one in this list is read.
@@ -53,8 +53,8 @@ def json_entries(path: Path, tier: str | None = None) -> Iterator[Entry]:
         raise AlignmentError(
             f"{path}: found no words. Supported JSON formats: Whisper (with word "
             "timestamps), whisperX, whisper.cpp, faster-whisper, "
-            "whisper-timestamped, transformers, Vosk, gentle, MFA, AssemblyAI and "
-            "Google."
+            "whisper-timestamped, transformers, Vosk, gentle, MFA, AssemblyAI, "
+            "Google, AWS and Deepgram."
         )
     entries = [
         _as_entry(path, f"word {number}", record)
@@ -70,7 +70,13 @@ def json_entries(path: Path, tier: str | None = None) -> Iterator[Entry]:
 
 def _documents(path: Path) -> Any:
     """Return the content of a file; several documents (Vosk) become a list."""
-    text = read_text(path).strip()
+    content = path.read_bytes()
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = content.decode("utf-16")
+    else:
+        # whisper.cpp divides letters among tokens, which joining repairs.
+        text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    text = text.strip()
     decoder, documents, position = json.JSONDecoder(), [], 0
     try:
         while position < len(text):
@@ -89,6 +95,8 @@ def _find_records(
     """Yield the records of words in a document, in order."""
     if isinstance(node, dict):
         node = _simple_keys(node)
+        if tier is not None and not isinstance(node.get("tiers"), dict):
+            raise AlignmentError(f"{path}: the file has no tiers. Omit --tier.")
         if isinstance(node.get("tiers"), dict):  # MFA
             tiers = node["tiers"]
             yield from tiers[choose_tier(path, tiers, tier)]["entries"]
@@ -100,8 +108,16 @@ def _find_records(
                 yield from _find_records(path, {**node, **best})
         elif name in ("tokens", "transcription"):
             yield from _whole_words(_pieces(node[name]))
+        elif name == "channels" and len(node[name]) > 1:
+            raise AlignmentError(
+                f"{path}: the file has words of {len(node[name])} channels. Write "
+                "one file per channel."
+            )
+        elif name == "results" and _is_diarized(node[name]):
+            # Google repeats all words in the last result, with speakers.
+            yield from _find_records(path, node[name][-1:])
         elif name is not None:
-            yield from _find_records(path, node[name], tier)
+            yield from _find_records(path, node[name])
         elif _text_of(node) or any(_bounds(node)):
             yield node
     elif isinstance(node, list):
@@ -109,7 +125,7 @@ def _find_records(
             if _is_triple(element):
                 yield element
             else:
-                yield from _find_records(path, element)
+                yield from _find_records(path, element, tier)
 
 
 def _container(node: dict) -> str | None:
@@ -137,6 +153,16 @@ def _is_triple(element: Any) -> bool:
         and len(element) == 3
         and isinstance(element[2], str)
     )
+
+
+def _is_diarized(results: Any) -> bool:
+    """Return whether only the last of several results has words with speakers."""
+    if not isinstance(results, list) or len(results) < 2:
+        return False
+    tagged = [
+        bool(re.search(r"speaker_?tag.: [1-9]", str(r), re.I)) for r in results
+    ]
+    return tagged[-1] and not any(tagged[:-1])
 
 
 def _pieces(units: list) -> Iterator[dict]:
@@ -198,7 +224,16 @@ def _bounds(record: dict) -> tuple[Any, Any]:
                 for v in value
             )
     return tuple(
-        next((record[key] for key in keys if key in record), None)
+        next(
+            (
+                record[key]
+                for key in keys
+                # Offsets of gentle are positions in the text.
+                if key in record
+                and not ("offset" in key and isinstance(record[key], int))
+            ),
+            None,
+        )
         for keys in (STARTS, ENDS)
     )
 
@@ -213,8 +248,13 @@ def _as_entry(path: Path, place: str, record: Any) -> Entry:
         raise AlignmentError(
             f"{path}, {place}: the record has no text: {str(record)[:99]}"
         )
-    if record.get("type") == "punctuation":  # AWS
-        text = ""
+    try:
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError as error:
+        raise AlignmentError(
+            f"{path}, {place}: {text!r} is not valid UTF-8"
+        ) from error
+    text = html.unescape(text)
     start, end = (parse_time(path, place, value) for value in _bounds(record))
     score = next((record[key] for key in SCORE if key in record), None)
     return Entry(

@@ -15,7 +15,7 @@ from speechbrain_can.alignment.readers.entries import (
     parse_score,
     parse_time,
 )
-from speechbrain_can.alignment.readers.tiers import choose_tier, word_tiers
+from speechbrain_can.alignment.readers.tiers import choose_tier
 from speechbrain_can.alignment.words import AlignmentError
 
 # Column names in lower case, with spaces instead of underscores
@@ -31,13 +31,18 @@ def ctm_entries(path: Path, utterance_id: str) -> Iterator[Entry]:
     name, which may have a folder or an extension.
     """
     stat = path.stat()
-    utterances = _read_ctm(path, stat.st_size, stat.st_mtime_ns)
-    if len(utterances) > 1 and utterance_id not in utterances:
+    utterances, stems = _read_ctm(path, stat.st_size, stat.st_mtime_ns)
+    names = [utterance_id] * (utterance_id in utterances) or stems.get(
+        utterance_id, []
+    )
+    if len(utterances) == 1:
+        names = list(utterances)
+    if len(names) != 1 and utterances:
         raise AlignmentError(
-            f"{path}: none of its {len(utterances)} utterances is named "
-            f"{utterance_id!r}"
+            f"{path}: {len(names) or 'none'} of its {len(utterances)} utterances "
+            f"{'are' if names else 'is'} named {utterance_id!r}"
         )
-    rows = utterances.get(utterance_id) or next(iter(utterances.values()), [])
+    rows = utterances[names[0]] if names else []
     channels = sorted({channel for _, channel, *_ in rows})
     if len(channels) > 1:
         raise AlignmentError(
@@ -52,9 +57,9 @@ def ctm_entries(path: Path, utterance_id: str) -> Iterator[Entry]:
 
 
 @lru_cache(maxsize=2)  # the file of a corpus is read once
-def _read_ctm(path: Path, size: int, modified: int) -> dict[str, list[tuple]]:
-    """Return the lines of each utterance, split into fields."""
-    utterances = defaultdict(list)
+def _read_ctm(path: Path, size: int, modified: int) -> tuple[dict, dict]:
+    """Return the fields of the lines of each utterance, and the names by stem."""
+    utterances, stems = defaultdict(list), defaultdict(list)
     for place, line in content_lines(path):
         name, *fields = line.split()
         if not 4 <= len(fields) <= 7:
@@ -62,11 +67,12 @@ def _read_ctm(path: Path, size: int, modified: int) -> dict[str, list[tuple]]:
                 f"{path}, {place}: expected 'utterance channel start duration "
                 f"word [score [type [speaker]]]', found {line.strip()!r}"
             )
-        name = PurePosixPath(name)
-        known = name.suffix.lower() in (".wav", ".flac", ".mp3", ".sph")
-        name = name.stem if known else name.name
+        if name not in utterances:
+            stem = PurePosixPath(name)
+            known = stem.suffix.lower() in (".wav", ".flac", ".mp3", ".sph")
+            stems[stem.stem if known else stem.name].append(name)
         utterances[name].append((place, *fields[:5]))
-    return dict(utterances)
+    return dict(utterances), dict(stems)
 
 
 def audacity_entries(path: Path) -> Iterator[Entry]:
@@ -90,7 +96,11 @@ def table_entries(path: Path, tier: str | None = None) -> Iterator[Entry]:
     In files with a column ``type`` or ``tier`` (MFA, Praat), rows of the word tier are
     read.
     """
-    text = "\n".join(line for _, line in content_lines(path))
+    text = "\n".join(
+        line
+        for _, line in content_lines(path)
+        if not line.lower().startswith("sep=")  # Excel
+    )
     header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)
     reader = csv.DictReader(io.StringIO(text), delimiter=separator)
@@ -102,6 +112,8 @@ def table_entries(path: Path, tier: str | None = None) -> Iterator[Entry]:
     def find(names):
         return next((columns[key] for key in names if key in columns), None)
 
+    if len(columns) < len(reader.fieldnames or ()):
+        raise AlignmentError(f"{path}, line 1: two columns have the same name")
     word, start, end = map(find, (WORD_COLUMNS, STARTS, ENDS))
     if None in (word, start, end):
         raise AlignmentError(
@@ -118,9 +130,16 @@ def table_entries(path: Path, tier: str | None = None) -> Iterator[Entry]:
                 "that contain the separator."
             )
     units = dict.fromkeys(row[unit] for _, row in rows) if unit else {}
-    if tier is not None or word_tiers(units) or (units and "tier" in columns):
+    if tier is not None or len(units) > 1 or "tier" in columns:
         chosen = choose_tier(path, units, tier)
         rows = [(place, row) for place, row in rows if row[unit] == chosen]
+    speaker = find(("speaker",))
+    speakers = dict.fromkeys(row[speaker] for _, row in rows) if speaker else {}
+    if len(speakers) > 1:
+        raise AlignmentError(
+            f"{path}: the file has words of {len(speakers)} speakers "
+            f"({', '.join(speakers)}). Write one file per speaker."
+        )
     for place, row in rows:
         yield Entry(
             place,

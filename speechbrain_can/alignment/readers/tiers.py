@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Iterable, Iterator
 
 from speechbrain_can.alignment.readers.entries import Entry, import_library
+from speechbrain_can.alignment.tokens import visible
 from speechbrain_can.alignment.words import AlignmentError
 from speechbrain_can.io.files import read_text
 
@@ -29,8 +30,12 @@ def word_tiers(names: Iterable[str]) -> list[str]:
     (['ORT-MAU'], [])
     """
     # MFA and ELAN combine the tier with the speaker: "anna - words", "words@anna"
+    # praatio numbers tiers of the same name: "words", "words_2".
     parts = {
-        name: {part.strip() for part in re.split(r" - |[@()]", name.casefold())}
+        name: {
+            re.sub(r"_\d+$", "", part.strip())
+            for part in re.split(r" - |[@()]", name.casefold())
+        }
         for name in names
     }
     for group in WORD_TIERS:
@@ -47,7 +52,14 @@ def choose_tier(path: Path, names: Iterable[str], tier: str | None) -> str:
     """
     names = list(names)
     if tier is not None:
-        chosen = [name for name in names if name.strip() == tier.strip()]
+        asked = visible(tier).strip()
+        chosen = [name for name in names if visible(name).strip() == asked]
+        if not chosen:
+            chosen = [
+                name
+                for name in names
+                if visible(name).strip().casefold() == asked.casefold()
+            ]
         problem = f"found {len(chosen)} tiers named {tier!r}"
     else:
         chosen = word_tiers(names)
