@@ -60,9 +60,9 @@ def read_table(
                     found.append((line, _as_row(place, names, cells)))
         except csv.Error as error:
             raise InputError(
-                f"{path}, after {place.rpartition(', ')[2]}: a quotation mark is not "
-                f"closed, or text follows it ({error}). Double the quotation marks "
-                "in a quoted cell."
+                f"{path}: cannot be read as a table after "
+                f"{place.rpartition(', ')[2]} ({error}). Close all quotation marks, "
+                "and double those within a quoted cell."
             ) from error
         return found
 
