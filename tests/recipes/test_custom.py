@@ -167,10 +167,17 @@ def test_folders_of_emotions(tmp_path, capsys):
             record(corpus / emotion / f"{number}.wav")
     (corpus / "glad" / "._0.wav").write_bytes(b"AppleDouble")
     (corpus / "glad" / "notes.txt").touch()
+    record(corpus / "glad" / "day 2" / "5.wav")
+    soundfile.write(corpus / "glad" / "0.flac", np.ones(9), 16000)
+    record(corpus / "0.wav")
     transcriber = EqualWords()
     found, skipped, _ = prepare(corpus, transcriber=transcriber)
-    assert "the emotions are the folder names" in capsys.readouterr().out
-    assert len(found) == 8 and not skipped
+    assert "the folders are the emotions" in capsys.readouterr().out
+    assert len(found) == 9 and found["glad_day 2_5"].emotion == "glad"
+    assert skipped == {
+        "0": "the recording is not in the folder of an emotion",
+        "glad/0.wav": "glad/0.flac has the same name",
+    }
     assert found["cross_3"].emotion == "cross" and not found["cross_3"].speaker
     with pytest.raises(CorpusError, match="--protocol=random10, whose scores"):
         prepare(corpus, protocol="group:speaker")

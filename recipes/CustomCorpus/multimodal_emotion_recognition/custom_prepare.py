@@ -59,15 +59,12 @@ def prepare_custom(
         If the table or all of its recordings are unusable.
     """
     folder = Path(data_folder)
-    in_folders = []
+    recordings = []
     if table == TABLE and not (folder / table).exists():
-        in_folders = list_folders(folder)
-    if in_folders:
-        print(
-            f"{folder / table} does not exist: the emotions are the folder names"
-        )
+        recordings, skipped = list_folders(folder)
+    if recordings:
+        print(f"{folder / table} is not there: the folders are the emotions")
         _check_protocol(options.get("protocol", "group:speaker"))
-        recordings, skipped = in_folders, []
     else:
         recordings, skipped = list_recordings(folder / table)
     source = CorpusSource(
@@ -82,20 +79,27 @@ def prepare_custom(
 
 
 def list_folders(folder):
-    """Return the recordings of a folder with one subfolder per emotion."""
-    paths = sorted(
-        path
-        for path in folder.glob("*/*")
-        if path.suffix.lower() in AUDIO_SUFFIXES and is_listed(path)
-    )
-    return [
-        LabeledRecording(
-            utterance_id=f"{path.parent.name}_{path.stem}",
-            wav=path.relative_to(folder).as_posix(),
-            emotion=path.parent.name,
-        )
-        for path in paths
-    ]
+    """Return the recordings in one folder per emotion, and (ID, reason) of others."""
+    recordings, skipped, seen = [], [], {}
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        if path.suffix.lower() not in AUDIO_SUFFIXES or not is_listed(path):
+            continue
+        name = place.with_suffix("").as_posix().replace("/", "_")
+        if len(place.parts) == 1:
+            skipped.append(
+                (name, "the recording is not in the folder of an emotion")
+            )
+        elif name in seen:
+            skipped.append(
+                (place.as_posix(), f"{seen[name]} has the same name")
+            )
+        else:
+            seen[name] = place
+            recordings.append(
+                LabeledRecording(name, place.as_posix(), place.parts[0])
+            )
+    return recordings, skipped
 
 
 def _check_protocol(protocol):
