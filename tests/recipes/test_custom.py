@@ -168,7 +168,7 @@ def test_folders_of_emotions(tmp_path, capsys):
     (corpus / "glad" / "._0.wav").write_bytes(b"AppleDouble")
     (corpus / "glad" / "notes.txt").touch()
     record(corpus / "glad" / "day 2" / "5.wav")
-    soundfile.write(corpus / "glad" / "0.flac", np.ones(9), 16000)
+    record(corpus / "glad" / "0.flac")
     record(corpus / "0.wav")
     transcriber = EqualWords()
     found, skipped, _ = prepare(corpus, transcriber=transcriber)
