@@ -76,10 +76,10 @@ class LabeledRecording:
 
 def state_of(data_folder: Path, path: str | None) -> tuple[int, int] | None:
     """Return size and modification time of a file, or None if it does not exist."""
-    if (
-        path is None
-        or not (place := existing_form(data_folder / path)).exists()
-    ):
+    if path is None:
+        return None
+    place = existing_form(data_folder / path)
+    if not os.path.exists(place):
         return None
     stat = os.stat(place)
     return stat.st_size, stat.st_mtime_ns

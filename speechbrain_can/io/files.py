@@ -114,7 +114,7 @@ def portable(folder: str | Path, name: str) -> str:
 
     A file whose name contains a backslash is kept.
     """
-    if "\\" not in name or (Path(folder) / name).exists():
+    if "\\" not in name or os.path.exists(Path(folder) / name):
         return name
     return name.replace("\\", "/")
 
@@ -135,7 +135,7 @@ def existing_form(path: str | Path) -> Path:
     without a file in any form is returned unchanged.
     """
     path = Path(path)
-    if str(path).isascii() or path.exists():
+    if str(path).isascii() or os.path.exists(path):
         return path
     found = Path(path.anchor)
     for part in path.parts[1 if path.anchor else 0 :]:
@@ -144,7 +144,7 @@ def existing_form(path: str | Path) -> Path:
             *(unicodedata.normalize(f, part) for f in ("NFC", "NFD")),
         )
         for form in forms:
-            if (found / form).exists():
+            if os.path.exists(found / form):
                 found /= form
                 break
         else:

@@ -197,3 +197,8 @@ def test_file_names_in_the_other_unicode_form(tmp_path, stored, asked):
     )
     path = tmp_path / unicodedata.normalize(asked, "Mü/für.wav")
     assert audio_duration(path) == 1
+
+
+def test_names_that_are_too_long(tmp_path):
+    with pytest.raises(AudioError, match="audio file not found"):
+        audio_duration(tmp_path / ("ü" * 5000))

@@ -1,5 +1,6 @@
 """Data preparation of a custom corpus: from a table to a manifest."""
 
+from os.path import splitext
 from pathlib import Path
 
 from speechbrain_can.corpus.manifest import COLUMNS
@@ -120,7 +121,7 @@ def list_recordings(path):
         for column in ("wav", "alignment"):
             if row.get(column):
                 row[column] = portable(path.parent, row[column])
-        name = row.get("ID") or Path(row["wav"]).with_suffix("").as_posix()
+        name = row.get("ID") or splitext(row["wav"])[0]
         name = name.replace("/", "_")
         for column in ("transcript", "alignment"):
             if is_missing(row.get(column, "")):
