@@ -97,9 +97,9 @@ def plain_words(text: str) -> list[str]:
     for word in text.split():
         if word in _CLITICS and words:
             words[-1] += word
-        else:
-            words.append(word.strip("'"))
-    return [word for word in words if word]
+        elif word := word.strip("'"):
+            words.append(word)
+    return words
 
 
 def is_clitic(token: str) -> bool:
