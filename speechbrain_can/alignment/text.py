@@ -12,7 +12,8 @@ _MARKUP = re.compile(
     r"<[^<>]*>|\[[^\[\]]*\]|\([^()]*\)|\{[^{}]*\}|（[^（）]*）|【[^【】]*】"
     r"|\+\+\w+\+\+|(?<!\w)\*\w[^*]*\*(?!\w)"
 )
-_BRACKETS = re.compile(r"[<>\[\](){}（）【】]")
+# Opening brackets, except in emoticons such as :(
+_OPEN = re.compile(r"(?<![:;=-])[<\[({（【]")
 _NUMBERED_SPEAKER = re.compile(r"(?:speaker|spk)[ _]?\d+", re.IGNORECASE)
 LONGEST_NAME = 40  # characters of the name of a speaker
 _ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-f]+|[a-z]+\d*);", re.IGNORECASE)
@@ -58,7 +59,7 @@ def spoken_text(transcript: str) -> tuple[str, list[str]]:
     while found := _MARKUP.findall(text):
         left_out += found
         text = _MARKUP.sub(" ", text)
-    if bracket := _BRACKETS.search(text):
+    if bracket := _OPEN.search(text):
         raise AlignmentError(
             f"the transcript contains {bracket[0]!r} without its counterpart. Remove "
             "the bracket, and the text in it if it is not spoken."

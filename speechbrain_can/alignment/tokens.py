@@ -7,7 +7,8 @@ transcripts. The same speech therefore gives the same words in training and pred
 import re
 import unicodedata
 
-UNKNOWN = "<unk>"  # as in lobes.text
+from speechbrain_can.lobes.text import UNKNOWN
+
 # <unk> of MFA and Kaldi, [unk] of Vosk: a spoken word that is not in the dictionary
 _UNKNOWN = re.compile(r"[<\[](unk|oov)[>\]]")
 
@@ -24,23 +25,11 @@ _LAUGHED = re.compile(r"\[laugh(?:ter)?-([^\]]+)\]", flags=re.IGNORECASE)
 # Pauses and noises that aligners write without brackets
 _BARE = {"sp", "sil", "spn", "nsn", "ssil"}
 # Bracketed labels of pauses and noises: whole labels, and beginnings of labels
-_NOISE_LABELS = {
-    *("", "s", "b", "p", "h", "vn", "br", "lg", "cg", "ls", "sl", "ns", "nsn"),
-    *("sp", "spn", "sil", "eps", "pau", "nib", "usb", "space", "blank", "pad"),
-}
-_NOISES = (
-    *("applause", "bang", "beep", "breath", "click", "cough", "cry", "exhal"),
-    *(
-        "garbage",
-        "gasp",
-        "hesit",
-        "inhal",
-        "laugh",
-        "lipsmack",
-        "music",
-        "nois",
-    ),
-    *("pause", "sigh", "silen", "smack", "sniff", "throat"),
+_NOISE_LABELS = {"", *"s b p h vn br lg cg ls sl ns nsn sp spn sil eps".split()}
+_NOISE_LABELS |= set("pau nib usb space blank pad".split())
+_NOISES = tuple(
+    "applause bang beep breath click cough cry exhal garbage gasp hesit inhal laugh "
+    "lipsmack music nois pause sigh silen smack sniff throat".split()
 )
 # Parts of contractions that tokenizers separate
 _CLITICS = {"n't", "'s", "'m", "'d", "'re", "'ve", "'ll"}
@@ -130,7 +119,7 @@ def is_unexpected(token: str) -> bool:
         token.startswith("++")
         or _UNKNOWN.fullmatch(token)
         or label in _NOISE_LABELS
-        or label.startswith(tuple(_NOISES))
+        or label.startswith(_NOISES)
     )
 
 

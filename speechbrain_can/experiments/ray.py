@@ -43,7 +43,7 @@ def import_ray() -> ModuleType:
 
 
 class RayOptions(NamedTuple):
-    """Where and how trials run.
+    """Processes and resources that run trials.
 
     Arguments
     ---------

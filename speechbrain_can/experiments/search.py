@@ -110,7 +110,7 @@ def _are_ends(values):
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What a search varies and maximizes.
+    """Search space, folds and objective of a search.
 
     Arguments
     ---------

@@ -81,7 +81,7 @@ def _check_quotes(place, cells, separator):
     """Refuse a cell that contains whole rows, because a quotation mark is missing."""
     for cell in cells:
         if any(
-            line.count(separator) >= len(cells) - 1 > 0
+            line.count(separator) == len(cells) - 1 > 0
             for line in cell.split("\n")[1:]
         ):
             raise InputError(

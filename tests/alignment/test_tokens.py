@@ -131,6 +131,7 @@ def test_dropped_speech_is_noted(token):
         ("JOEY AND ROSS: So", "So", "text left out: 'JOEY AND ROSS:'"),
         ("Speaker 1: So", "So", "text left out: 'Speaker 1:'"),
         ("SPEAKER_00: so", "so", "text left out: 'SPEAKER_00:'"),
+        ("So happy :) :(", "So happy :) :(", None),
         ("It is 3:30 now", "It is 3:30 now", None),
         ("He said: never", "He said: never", None),
         ("он сказал: привет", "он сказал: привет", None),

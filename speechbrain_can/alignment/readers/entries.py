@@ -11,15 +11,8 @@ from speechbrain_can.io.files import decode, read_text
 
 # Alternative names of the score; the first one that exists is used.
 SCORE = ("score", "confidence", "probability", "conf", "p")
-MISSING = (
-    "",
-    "na",
-    "n/a",
-    "null",
-    "none",
-    "nan",
-    "-",
-)  # values of missing numbers
+# Values of missing numbers
+MISSING = {"", "na", "n/a", "null", "none", "nan", "-"}
 
 
 class Entry(NamedTuple):

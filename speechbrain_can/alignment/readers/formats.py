@@ -4,8 +4,8 @@
 WebMAUS, P2FA, Prosodylab, SPPAS, charsiu), ELAN, CTM (Kaldi, NeMo), Audacity labels,
 SRT and WebVTT with one word per cue or with word times (YouTube), CSV (also of MFA),
 and JSON of Whisper, whisperX, whisper.cpp, faster-whisper, whisper-timestamped,
-transformers, Vosk, gentle, MFA, AssemblyAI, Google, AWS and Deepgram. Scores are kept if the file
-contains any.
+transformers, Vosk, gentle, MFA, AssemblyAI, Google, AWS and Deepgram. Scores are
+kept if the file contains any.
 """
 
 from pathlib import Path
