@@ -106,7 +106,7 @@ def test_file_names_in_the_other_unicode_form(corpus):
 
 
 def test_paths_of_windows(corpus):
-    table = [(wav.replace("/", "\\"), *rest) for wav, *rest in rows()]
+    table = [(".\\" + wav.replace("/", "\\"), *rest) for wav, *rest in rows()]
     found, skipped, _ = prepare(corpus, [HEADER, *table])
     assert len(found) == 8 and not skipped
     assert found["a_glad"].wav == "$data_root/a/glad.wav"

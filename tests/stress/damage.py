@@ -17,18 +17,16 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections import Counter
 from pathlib import Path
 
-import hypothesis.strategies as st
 import numpy as np
 import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from helpers.corpora import Release, bad_audio, wdseg  # noqa: E402
-from helpers.properties import search  # noqa: E402
 from helpers.recipes import RECIPES, load_module  # noqa: E402
 from stress import counts  # noqa: E402
+from stress.driver import try_kinds  # noqa: E402
 
 from speechbrain_can.corpus.manifest import read_manifest  # noqa: E402
 from speechbrain_can.io.files import InputError, decode
@@ -368,13 +366,12 @@ def stress(corpora, seed, report=print):
     """
     iemocap_prepare = load_module(RECIPES["IEMOCAP"] / "iemocap_prepare.py")
     np.random.seed(seed)
-    outcomes, failures = Counter(), []
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         origin = make_release(scratch / "whole")
         whole, _ = _prepared(iemocap_prepare, origin, scratch / "prepared")
 
-        def check(chosen, number):
+        def attempt(chosen, number):
             draw = random.Random(number)
             folder = scratch / "damaged"
             shutil.rmtree(folder, ignore_errors=True)
@@ -394,29 +391,9 @@ def stress(corpora, seed, report=print):
                 )
                 known = known or _is_content(chosen)
                 outcome = "harmless" if known else "silent"
-            outcomes[outcome] += 1
-            if outcome in FAILURES:
-                failures.append((number, chosen, outcome, detail))
-                report(f"{number} {chosen}: {outcome}\n{detail}")
-            return outcome
+            return outcome, detail
 
-        kinds = sorted(DAMAGES)
-        for number, kind in enumerate(kinds[:corpora]):
-            check([kind], seed + number)
-
-        def check_several(chosen, number):
-            assert check(chosen, number) not in FAILURES
-
-        if corpora > len(kinds):
-            with contextlib.suppress(AssertionError):  # already in failures
-                search(
-                    check_several,
-                    st.lists(st.sampled_from(kinds), min_size=1, max_size=3),
-                    st.integers(0, 2**32),
-                    examples=corpora - len(kinds),
-                    seed=seed,
-                )
-    return outcomes, failures
+        return try_kinds(DAMAGES, corpora, seed, attempt, FAILURES, report)
 
 
 # Damage that results in another valid file

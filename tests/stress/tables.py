@@ -16,18 +16,16 @@ import sys
 import tempfile
 import traceback
 import unicodedata
-from collections import Counter
 from pathlib import Path
 
-import hypothesis.strategies as st
 import numpy as np
 import soundfile
 from praatio import textgrid
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from helpers.properties import search  # noqa: E402
 from helpers.recipes import ROOT, load_module  # noqa: E402
 from stress import counts  # noqa: E402
+from stress.driver import try_kinds  # noqa: E402
 
 from speechbrain_can.corpus.manifest import read_manifest  # noqa: E402
 from speechbrain_can.io.files import InputError  # noqa: E402
@@ -428,7 +426,6 @@ def stress(corpora, seed, report=print):
         ROOT
         / "recipes/CustomCorpus/multimodal_emotion_recognition/custom_prepare.py"
     )
-    outcomes, failures = Counter(), []
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         (scratch / "whole").mkdir()
@@ -438,42 +435,16 @@ def stress(corpora, seed, report=print):
         )
         assert len(whole) == 8 and not listed
 
-        def check(chosen, number):
+        def attempt(chosen, number):
             draw = random.Random(number)
             folder = Path(tempfile.mkdtemp(dir=scratch))
             mine = Mine(folder)
             for kind, row in zip(chosen, draw.sample(mine.rows, len(chosen))):
                 DAMAGES[kind](mine, row, draw)
             mine.write()
-            outcome, detail = judge(custom, folder, folder / "out", whole)
-            outcomes[outcome] += 1
-            if outcome in FAILURES:
-                failures.append((number, chosen, outcome, detail))
-                report(f"{number} {chosen}: {outcome}\n{detail}")
-            return outcome
+            return judge(custom, folder, folder / "out", whole)
 
-        kinds = sorted(DAMAGES)
-        for number, kind in enumerate(kinds[:corpora]):
-            check([kind], seed + number)
-
-        def check_several(chosen, number):
-            assert check(chosen, number) not in FAILURES
-
-        if corpora > len(kinds):
-            with contextlib.suppress(AssertionError):  # already in failures
-                search(
-                    check_several,
-                    st.lists(
-                        st.sampled_from(kinds),
-                        min_size=2,
-                        max_size=4,
-                        unique=True,
-                    ),
-                    st.integers(0, 2**32),
-                    examples=corpora - len(kinds),
-                    seed=seed,
-                )
-    return outcomes, failures
+        return try_kinds(DAMAGES, corpora, seed, attempt, FAILURES, report)
 
 
 def main():

@@ -121,7 +121,9 @@ def list_recordings(path):
         for column in ("wav", "alignment"):
             if row.get(column):
                 row[column] = portable(path.parent, row[column])
-        name = row.get("ID") or splitext(row["wav"])[0]
+        name = row.get("ID", "")
+        if row["wav"] and not name:
+            name = Path(splitext(row["wav"])[0]).as_posix()
         name = name.replace("/", "_")
         for column in ("transcript", "alignment"):
             if is_missing(row.get(column, "")):
