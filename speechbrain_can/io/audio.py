@@ -4,7 +4,7 @@ import os
 import shlex
 import struct
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Optional
+from typing import Any, BinaryIO, NamedTuple, Optional
 
 import soundfile
 import torch
@@ -287,13 +287,23 @@ def _check_complete(path: Path, frames: int, rate: int) -> None:
             seconds = soundfile.info(path).duration
         elif path.suffix.lower() in DEMUXERS and _av_reads(path):
             with _open_with_av(path) as container:
-                if container.duration is not None:
-                    seconds = container.duration / 1e6  # us
+                seconds = _stated_by_container(container)
     if seconds is not None and seconds - frames / rate > MISSING:
         raise AudioError(
             f"{path}: the file is truncated. Its header states {seconds:.2f} s but it "
             f"contains {frames / rate:.2f} s. Copy or download it again."
         )
+
+
+def _stated_by_container(container: Any) -> float | None:
+    """Return the stated duration of the audio in seconds; None if it is unknown."""
+    stream = container.streams.audio[0]
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    # A video may be longer than its audio.
+    if container.duration is None or container.streams.video:
+        return None
+    return container.duration / 1e6  # us
 
 
 def _states_frames(stream: BinaryIO, magic: bytes) -> bool:

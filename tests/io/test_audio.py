@@ -165,6 +165,27 @@ def test_formats_of_pyav(tmp_path, extension, codec):
     assert read_header(path) is None
 
 
+def test_a_video_may_be_longer_than_its_audio(tmp_path):
+    av = pytest.importorskip("av")
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=10)
+        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
+        audio = container.add_stream("aac", rate=16000, layout="mono")
+        for i in range(20):
+            picture = np.zeros((32, 32, 3), np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            container.mux(video.encode(frame))
+        for i in range(15):
+            sound = (NOISE[:1024][None] * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(sound, "s16", "mono")
+            frame.rate, frame.pts = 16000, 1024 * i
+            container.mux(audio.encode(frame))
+        container.mux(video.encode(None))
+        container.mux(audio.encode(None))
+    assert audio_duration(path) == pytest.approx(0.96, abs=0.1)
+
+
 def test_playlists_are_not_opened(tmp_path):
     """FFmpeg would read the files that a playlist names."""
     pytest.importorskip("av")
