@@ -8,6 +8,7 @@ import click
 from speechbrain_can.commands.align import align
 from speechbrain_can.commands.combine import combine
 from speechbrain_can.commands.compare import compare
+from speechbrain_can.commands.convert import convert
 from speechbrain_can.commands.evaluate import evaluate
 from speechbrain_can.commands.hparams import hparams
 from speechbrain_can.commands.key_attention import key_attention
@@ -74,6 +75,7 @@ for command in (
     align,
     predict,
     pack,
+    convert,
     hparams,
     key_attention,
     make_corpus,

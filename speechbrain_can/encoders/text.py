@@ -1,7 +1,7 @@
 """Pretrained text encoders from Hugging Face, pooled to words (extra ``huggingface``)."""
 
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ class PretrainedWords(PretrainedModule):
     freeze : bool
         Whether the encoder is frozen. It still encodes each utterance in every
         epoch; see ``StoredWords``.
-    pooling : type
+    pooling : callable
         Maps flat subwords and their counts to words, such as ``MeanPooling``.
 
     Raises
@@ -84,7 +84,7 @@ class PretrainedWords(PretrainedModule):
         source: str,
         save_path: str,
         freeze: bool = True,
-        pooling: type = MeanPooling,
+        pooling: Callable = MeanPooling,
     ):
         encoder = load_pretrained(
             lambda place: _TextEncoder(place, save_path, freeze=freeze),
@@ -205,7 +205,7 @@ class StoredWords(PretrainedWords):
         A name on the hub, such as ``roberta-base``, or a folder.
     save_path : str
         Download and cache folder.
-    pooling : type
+    pooling : callable
         ``MeanPooling`` or ``AttentionPooling``.
 
     Example
@@ -218,7 +218,7 @@ class StoredWords(PretrainedWords):
     """
 
     def __init__(
-        self, source: str, save_path: str, pooling: type = MeanPooling
+        self, source: str, save_path: str, pooling: Callable = MeanPooling
     ):
         super().__init__(source, save_path, True, pooling)
         version = model_version(source, save_path)

@@ -1,7 +1,7 @@
 """Whisper without padding to 30 seconds, and its word embeddings (extra ``huggingface``)."""
 
 from contextlib import contextmanager
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import torch
 
@@ -111,7 +111,7 @@ class WhisperWords(PretrainedModule):
         A name on the hub, such as ``openai/whisper-base``, or a folder.
     save_path : str
         Download folder.
-    pooling : type
+    pooling : callable
         Maps flat subwords and their counts to words, such as ``MeanPooling``.
 
     Raises
@@ -129,7 +129,7 @@ class WhisperWords(PretrainedModule):
     """
 
     def __init__(
-        self, source: str, save_path: str, pooling: type = MeanPooling
+        self, source: str, save_path: str, pooling: Callable = MeanPooling
     ):
         whisper = load_pretrained(
             lambda place: Whisper(place, save_path, freeze=True),

@@ -6,6 +6,7 @@ speakers. The packaged model itself is trained on all speakers.
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -15,7 +16,11 @@ from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
 from speechbrain_can.metrics.metrics import METRICS, recalls
-from speechbrain_can.model_folder.write import CARD_HEAD, write_model_folder
+from speechbrain_can.model_folder.write import (
+    CARD_HEAD,
+    prediction_settings,
+    write_model_folder,
+)
 from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.predictions import as_tensors, read_predictions
 from speechbrain_can.runs.results import (
@@ -88,7 +93,8 @@ def pack(
     corpus = Corpus.of(settings.plain())
     folds = _complete_folds(run, corpus)
     epochs = sorted(fold["tested_epoch"] for fold in folds)[len(folds) // 2]
-    modules = train_on_corpus(settings, corpus, epochs)
+    hparams = train_on_corpus(settings, corpus, epochs)
+    modules = hparams["modules"]
     log_probabilities, targets, true, predicted = _predicted(run, folds)
     temperature = fit_temperature(log_probabilities, targets)
     error = calibration(log_probabilities, targets, temperature)
@@ -112,9 +118,12 @@ def pack(
     )
     write_model_folder(
         output_folder,
-        settings.replaced({"pretrained_folder": PRETRAINED, **values}),
+        prediction_settings(
+            settings.replaced({"pretrained_folder": PRETRAINED, **values}),
+            hparams,
+            temperature,
+        ),
         corpus.classes,
-        temperature,
         card,
         modules,
         half=True,
@@ -137,8 +146,8 @@ def _complete_folds(run: RunLayout, corpus: Corpus) -> list[dict]:
 
 def train_on_corpus(
     settings: Settings, corpus: Corpus, epochs: int
-) -> dict[str, torch.nn.Module]:
-    """Train on all utterances for a fixed number of epochs."""
+) -> dict[str, Any]:
+    """Train on all utterances for a fixed number of epochs; return the hparams."""
     run_opts = RunOptions(
         device="cpu",
         noprogressbar=True,
@@ -162,7 +171,7 @@ def train_on_corpus(
             train_set=datasets["train"],
             train_loader_kwargs=loading["train"],
         )
-        return fold.hparams["modules"]
+        return fold.hparams
 
 
 def _format_scores(

@@ -1,6 +1,5 @@
 """Emotion recognition with a trained model folder."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,8 +30,7 @@ from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.attention import Attention
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames
-from speechbrain_can.model_folder.read import packaged
-from speechbrain_can.model_folder.trust import building, check_model
+from speechbrain_can.model_folder.read import packaged, read_model
 from speechbrain_can.settings.hparams import SETTINGS
 from speechbrain_can.settings.run_options import check_device
 
@@ -80,25 +78,36 @@ class EmotionRecognizer(Pretrained):
         cls,
         source: str | Path,
         hparams_file: str = SETTINGS,
-        run_code_of_the_model_folder: bool = False,
+        trust_model_code: bool = False,
+        overrides: dict | str | None = None,
+        fetch_config: FetchConfig | None = None,
+        run_opts: dict | None = None,
         **kwargs: Any,
     ) -> "EmotionRecognizer":
-        """Load a model folder.
+        """Load a model folder, which does not need to be trusted.
 
         Arguments
         ---------
         source : str or Path
             A folder, a name on the Hugging Face hub (optionally
             ``name@revision``), or a packaged model such as
-            ``emodb-whisper-base``.
+            ``emodb-whisper-base``. A text with a separator, such as
+            ``./emodb-whisper-base``, is never a packaged model.
         hparams_file : str
-            Name of the settings file.
-        run_code_of_the_model_folder : bool
-            Whether the settings may call arbitrary functions. Only for models
-            whose author you trust.
+            Name of the settings file, with ``trust_model_code``.
+        trust_model_code : bool
+            Whether SpeechBrain's loader reads the settings, which can then call
+            arbitrary functions. Only for models whose author you trust.
+        overrides : dict, str or None
+            Values that replace those of the settings, such as
+            ``{"whisper": "small"}``.
+        fetch_config : FetchConfig or None
+            Options of downloads.
+        run_opts : dict or None
+            Options such as ``{"device": "cuda:0"}``.
         **kwargs : dict
-            Arguments of ``Pretrained.from_hparams``: ``overrides``, ``savedir``,
-            ``run_opts``.
+            With ``trust_model_code``, other arguments of
+            ``Pretrained.from_hparams``. ``savedir`` has no other effect.
 
         Returns
         -------
@@ -108,32 +117,27 @@ class EmotionRecognizer(Pretrained):
         Raises
         ------
         UntrustedError
-            If the settings request an operation that is not allow-listed.
+            If the folder contains more than a model of registered parts.
+        InputError
+            If a file is missing, damaged, or was written by an earlier version.
         SettingsError
             If the device of ``run_opts`` cannot be used.
         """
-        given = {
-            name: kwargs[name]
-            for name in ("savedir", "local_strategy", "fetch_config")
-            if name in kwargs
-        }
-        device = (kwargs.get("run_opts") or {}).get("device")
+        device = (run_opts or {}).get("device")
         if device is not None:
             check_device(device)
-        source = _settled(packaged(source), given.get("fetch_config"))
-        trusted = run_code_of_the_model_folder
-        if not trusted:
-            check_model(source, hparams_file, **given)
-        with nullcontext() if trusted else building(source):
-            recognizer = super().from_hparams(source, hparams_file, **kwargs)
-            classes = recognizer.classes
-        expected = getattr(recognizer.hparams, "classes", None)
-        if expected not in (None, len(classes)):
-            raise InputError(
-                f"{source} is damaged: label_encoder.ckpt contains {len(classes)} "
-                f"classes, but the model has {expected}. Copy or write it again."
+        source = _settled(packaged(source), fetch_config)
+        if trust_model_code:
+            return super().from_hparams(
+                source,
+                hparams_file,
+                overrides=overrides or {},
+                fetch_config=fetch_config or FetchConfig(),
+                run_opts=run_opts,
+                **kwargs,
             )
-        return recognizer
+        model = read_model(source, overrides, fetch_config)
+        return cls(modules=model["modules"], hparams=model, run_opts=run_opts)
 
     @property
     def sample_rate(self) -> int:

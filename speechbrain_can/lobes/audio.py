@@ -4,7 +4,7 @@ Their method ``step_counts`` returns the number of steps of each utterance, whic
 words or frames.
 """
 
-from typing import Type
+from typing import Callable
 
 import torch
 
@@ -135,7 +135,7 @@ class WordEncoder(torch.nn.Module):
         Units per direction.
     dropout : float
         Dropout probability.
-    pooling : type
+    pooling : callable
         Maps flat steps and their counts to words, such as ``MeanPooling``.
 
     Example
@@ -156,7 +156,7 @@ class WordEncoder(torch.nn.Module):
         frame_encoder: torch.nn.Module,
         hidden_size: int = 128,
         dropout: float = 0.3,
-        pooling: Type[torch.nn.Module] = MeanPooling,
+        pooling: Callable[[int], torch.nn.Module] = MeanPooling,
     ):
         super().__init__()
         self.frame_encoder = frame_encoder

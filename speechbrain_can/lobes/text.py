@@ -217,6 +217,9 @@ class WordEmbedding(torch.nn.Module):
         # the parameter, which the optimizer may reference.
         words = state_dict.get(prefix + "_extra_state")
         if words is not None and words != list(self.index):
+            vectors = state_dict[prefix + "weight"]
+            if not isinstance(words, list) or len(set(words)) != len(vectors):
+                raise ValueError("the vocabulary does not match the vectors")
             device = self.weight.device
             self._set_words(words)
             self.to(device)

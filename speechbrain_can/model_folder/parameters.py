@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterable
@@ -79,9 +80,11 @@ def save_network(
     save_file(tensors, path, metadata)
 
 
-def is_changed(file: str | Path, path: str | Path) -> bool:
+def is_changed(
+    file: str | Path, path: str | Path, name: str | Path | None = None
+) -> bool:
     """Return whether a file differs from the one stored with a network."""
-    with _opened(path) as network:
+    with _opened(path, name) as network:
         sums = dict(json.loads((network.metadata() or {}).get(FILES, "{}")))
     return sums.get(Path(file).name) not in (None, _sum_of_text(file))
 
@@ -92,35 +95,54 @@ def _sum_of_text(path):
 
 
 @contextmanager
-def _opened(path):
+def _opened(path, name=None):
     try:
         with safe_open(path, framework="pt") as file:
             yield file
     except (
         SafetensorError,
+        AttributeError,
         RuntimeError,
         ValueError,
         KeyError,
         TypeError,
     ) as error:
         raise InputError(
-            f"{path} is damaged or does not match its settings: "
+            f"{name or path} is damaged or does not match its settings: "
             f"{str(error).splitlines()[0]}. Copy or write the model folder again."
         ) from error
 
 
-def load_network(network: torch.nn.Module, path: str | Path) -> None:
+def count_stored(path: str | Path, name: str | Path) -> int:
+    """Return the number of stored values; errors name the file as ``name``."""
+    with _opened(path, name) as file:
+        shapes = [file.get_slice(key).get_shape() for key in file.keys()]
+    return sum(map(math.prod, shapes))
+
+
+def is_half(path: str | Path) -> bool:
+    """Return whether ``save_network`` stored parameters in half precision."""
+    with _opened(path) as file:
+        return any(
+            file.get_slice(key).get_dtype() == "F16" for key in file.keys()
+        )
+
+
+def load_network(
+    network: torch.nn.Module, path: str | Path, name: str | Path | None = None
+) -> None:
     """Load parameters that ``save_network`` wrote, in the precision of the network.
 
-    Raises ``InputError`` if the file is damaged or belongs to another network.
+    Raises ``InputError`` if the file is damaged or belongs to another network. Errors
+    name the file as ``name``, by default its path.
     """
-    with _opened(path) as file:
+    with _opened(path, name) as file:
         state = {key: file.get_tensor(key) for key in file.keys()}
         metadata = file.metadata() or {}
         other = metadata.get(OTHER, "{}")
         if CHECKSUM not in metadata:
             logger.warning(
-                "%s has no checksum, so damage cannot be detected", path
+                "%s has no checksum, so damage cannot be detected", name or path
             )
         elif metadata[CHECKSUM] != _checksum(state, other):
             raise ValueError("wrong checksum")

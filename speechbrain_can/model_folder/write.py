@@ -8,22 +8,24 @@ import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 import torch
 
-from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain_can.corpus.prepared import Corpus
+from speechbrain_can.io.files import write_json
 from speechbrain_can.metrics.metrics import METRICS
+from speechbrain_can.model_folder.literal import dump
 from speechbrain_can.model_folder.parameters import PACKED, save_network
+from speechbrain_can.model_folder.read import CLASSES, FOR_SPEECHBRAIN
+from speechbrain_can.model_folder.resolve import literal_settings
 from speechbrain_can.settings.hparams import SETTINGS, Settings
 
 MODEL = "model"
 CARD = "README.md"
-CLASSES = "label_encoder.ckpt"
 
 # Settings of a fold that prediction uses
-PARTS = ("compute_features", "segment", "modules", "normalize_by")
+PARTS = ("compute_features", "segment", "modules", "normalize_by", "classes")
 
 # Word vectors and subword models are stored with the parameters; prediction may run
 # without a GPU
@@ -42,16 +44,6 @@ transcriber: !new:speechbrain_can.alignment.recognizers.whisper.WhisperTranscrib
     model: !ref <whisper>
 """,
 }
-
-PRETRAINER = """\
-label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
-network: !new:torch.nn.ModuleDict
-    modules: !ref <modules>
-pretrainer: !new:speechbrain_can.model_folder.read.PackedPretrainer
-    loadables:
-        network: !ref <network>
-        label_encoder: !ref <label_encoder>
-"""
 
 # Start of the cards of folds and of packaged models
 CARD_HEAD = """\
@@ -96,55 +88,49 @@ in `{settings}`.
 )
 
 
-def prediction_settings(settings: Settings, temperature: float) -> str:
-    """Return the settings that prediction uses, as HyperPyYAML."""
-    given = [name for name in READERS if settings.has(name)]
-    parts = [name for name in PARTS if settings.has(name)]
-    needed = Settings(
-        settings.name,
-        settings.replaced(OF_TRAINING).part([*parts, *given]),
-    )
+def prediction_settings(
+    settings: Settings, built: dict[str, Any], temperature: float
+) -> str:
+    """Return the settings that prediction uses, in the subset that ``parse`` reads.
+
+    ``built`` are the objects of the settings, which provide sizes.
+    """
+    parts = [name for name in (*PARTS, *READERS) if settings.has(name)]
+    needed = Settings(settings.name, settings.replaced(OF_TRAINING).part(parts))
     # Make paths absolute that lead out of the folder of the fold.
     outside = {
         key: os.path.abspath(value)
         for key, value in needed.plain().items()
         if isinstance(value, str) and ".." in Path(value).parts
     }
-    lines = [
-        "# yamllint disable",
-        needed.replaced(outside).text.rstrip(),
-        f"temperature: {temperature!r}",
-        *(text for name, text in READERS.items() if name not in given),
-        PRETRAINER,
-    ]
-    return "\n".join(lines)
+    text = needed.replaced(outside).text
+    defaults = [READERS[name] for name in READERS if name not in parts]
+    values = literal_settings("".join([text, *defaults]), built)
+    values["temperature"] = temperature
+    return f"# yamllint disable\n{dump(values)}{FOR_SPEECHBRAIN}"
 
 
 def write_model_folder(
     folder: str | Path,
-    settings: Settings,
+    settings: str,
     classes: Sequence[str],
-    temperature: float,
     card: str,
     modules: dict[str, torch.nn.Module],
     half: bool = False,
 ) -> None:
     """Write a folder that ``EmotionRecognizer.from_hparams`` loads.
 
-    An existing folder is replaced once all files are written. ``classes`` are the
-    emotions in the order of the logits, ``card`` is Markdown, and ``half`` stores the
-    parameters in half precision.
+    An existing folder is replaced once all files are written. ``settings`` are those
+    of ``prediction_settings``, ``classes`` the emotions in the order of the logits,
+    ``card`` is Markdown, and ``half`` stores the parameters in half precision.
     """
     folder = Path(folder)
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
     partial.mkdir(parents=True)
     try:
-        text = prediction_settings(settings, temperature)
-        (partial / SETTINGS).write_text(text, encoding="utf-8")
+        (partial / SETTINGS).write_text(settings, encoding="utf-8")
         (partial / CARD).write_text(card, encoding="utf-8")
-        label_encoder = CategoricalEncoder()
-        label_encoder.update_from_iterable(classes)
-        label_encoder.save(partial / CLASSES)
+        write_json(partial / CLASSES, list(classes))
         network = torch.nn.ModuleDict(dict(modules))
         save_network(network, partial / PACKED, half, (SETTINGS, CLASSES))
         # safetensors creates files that only their owner can read

@@ -11,7 +11,11 @@ from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import write_json
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
 from speechbrain_can.metrics.metrics import METRICS, evaluate, recalls
-from speechbrain_can.model_folder.write import write_card, write_model_folder
+from speechbrain_can.model_folder.write import (
+    prediction_settings,
+    write_card,
+    write_model_folder,
+)
 from speechbrain_can.runs.predictions import write_attention, write_predictions
 from speechbrain_can.runs.results import write_result
 from speechbrain_can.training.brain import EmotionBrain
@@ -68,9 +72,8 @@ def record_fold(
     write_json(layout.provenance, provenance)
     write_model_folder(
         layout.model,
-        fold.settings,
+        prediction_settings(fold.settings, fold.hparams, temperature),
         corpus.classes,
-        temperature,
         write_card(fold.settings, corpus, temperature, result),
         fold.hparams["modules"],
     )

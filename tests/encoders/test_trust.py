@@ -96,7 +96,7 @@ def test_a_pinned_model_folder_is_checked(trained, tmp_path, monkeypatch):
         assert load_recognizer(source).classes
     # the same commit is checked and loaded
     with pytest.raises(
-        InputError, match=f"{commit}: cannot be read as a model"
+        InputError, match=f"{commit}/hyperparams.yaml: no key no to"
     ):
         EmotionRecognizer.from_hparams("someone/emotions", overrides={"no": 1})
     blob = (snapshot / "network.safetensors").resolve()

@@ -66,7 +66,7 @@ def packed(three_folds):
 def test_packaged_model_predicts(packed, three_folds, monkeypatch):
     names = {path.name for path in packed.iterdir()}
     assert names == {
-        *("hyperparams.yaml", "network.safetensors", "label_encoder.ckpt"),
+        *("hyperparams.yaml", "network.safetensors", "label_encoder.json"),
         "README.md",
     }
     card = (packed / "README.md").read_text()

@@ -1,21 +1,22 @@
 """Untrusted model folders either build a model or are refused; they cannot execute code."""
 
+import json
 import pickle
 import shutil
-from pathlib import Path
+from importlib.metadata import EntryPoint
 
 import pytest
 import torch
-from helpers.recipes import ROOT
+from helpers import plugin
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.io.files import InputError
-from speechbrain_can.model_folder.memory import LimitedMemory
+from speechbrain_can.model_folder.literal import UntrustedError, parse
 from speechbrain_can.model_folder.parameters import PACKED, save_network
-from speechbrain_can.model_folder.trust import UntrustedError, check_settings
-from speechbrain_can.model_folder.write import prediction_settings
-from speechbrain_can.settings.hparams import read_settings
+from speechbrain_can.model_folder.read import CLASSES, LARGEST, read_model
 
 ATTACKS = {
     "apply": "evil: !apply:os.system [touch {mark}]",
@@ -164,6 +165,81 @@ ATTACKS = {
     "a number that is none": "evil: !!int foo",
     "two documents": "evil: 1\n---\nevil: 2",
     "no YAML": "evil: [",
+    "a run option": "device: cuda",
+    "compilation": "compile: true\njit: true",
+    "a precision": "precision: fp16",
+    "another audio normalizer": "audio_normalizer: 1",
+    "a part that nothing refers to": (
+        "evil: !new:speechbrain_can.lobes.pooling.MeanPooling {input_size: 3}"
+    ),
+    "a layer that is not registered": (
+        "embedding: !new:torch.nn.ConstantPad1d {padding: 99999, value: 0}"
+    ),
+    "positional arguments": (
+        "evil: !new:speechbrain_can.lobes.pooling.MeanPooling [3]"
+    ),
+    "a copy": "evil: !copy <model>",
+    "an attribute": "evil: !ref <compute_features.sample_rate>",
+    "a sum": "evil: !ref <classes> + 1",
+    "a reference to itself": (
+        "evil: !new:speechbrain_can.lobes.mixup.Mixup {classifier: !ref <evil>}"
+    ),
+    "references in a circle": (
+        "a: !new:speechbrain_can.lobes.mixup.Mixup {classifier: !ref <b>}\n"
+        "b: !new:speechbrain_can.lobes.mixup.Mixup {classifier: !ref <a>}"
+    ),
+    "parts that double forty times": "\n".join(
+        [
+            "p0: !new:speechbrain_can.features.joined.JoinedFeatures {parts: []}",
+            *(
+                f"p{i}: !new:speechbrain_can.features.joined.JoinedFeatures "
+                f"{{parts: [!ref <p{i - 1}>, !ref <p{i - 1}>]}}"
+                for i in range(1, 40)
+            ),
+            "last: !new:speechbrain_can.features.joined.JoinedFeatures "
+            "{parts: [!ref <p39>]}",
+        ]
+    ),
+    "a control character": 'language: "\\e[2J"',
+    "a bidirectional character": 'language: "\\u202e"',
+    "a text of megabytes": f"language: {'x' * 2000}",
+    "another pretrainer": (
+        "pretrainer: !new:speechbrain_can.model_folder.read.PackedPretrainer\n"
+        "    loadables: {network: !ref <network>, extra: !ref <model>}"
+    ),
+    "another label encoder": "label_encoder: !new:os.system {command: ls}",
+}
+
+# Values of the settings that are replaced, and the replacements
+VALUES = {
+    "a negative temperature": ("temperature: ", "temperature: -1.0\n#"),
+    "no temperature": ("temperature: ", "temperature: 0.0\n#"),
+    "an infinite temperature": ("temperature: ", "temperature: .inf\n#"),
+    "a temperature that is a text": ("temperature: ", "temperature: 'x'\n#"),
+    "one class": ("classes: ", "classes: 1\n#"),
+    "a million classes": ("classes: ", "classes: 1000000\n#"),
+    "a sample rate of gigahertz": (
+        "sample_rate: 16000",
+        "sample_rate: 999999937",
+    ),
+    "no sample rate": ("sample_rate: 16000", "sample_rate: 0"),
+    "a sample rate that is a list": ("sample_rate: 16000", "sample_rate: [1]"),
+    "an overlap of kilometers": ("overlap: 0.1", "overlap: 99999"),
+    "a huge layer": ("hidden_size: 8", "hidden_size: 60000"),
+    "a size over the limit": ("hidden_size: 8", "hidden_size: 99999999999"),
+    "a negative size": ("hidden_size: 8", "hidden_size: -8"),
+    "a size that is not a number": ("hidden_size: 8", "hidden_size: .nan"),
+    "heads that do not divide": ("heads: 4", "heads: 1023"),
+    "a text for a part": ("embedding: !new", "embedding: x\n        x: !new"),
+    "an unknown argument": ("heads: 4", "heads: 4\n      weights_only: false"),
+    "no modules": ("modules:", "modules: {}\nother:"),
+    "only one module": ("  normalize: !new", "  normal: !new"),
+    "a segment that is not callable": (
+        "segment: !name",
+        "segment: 3\nx: !name",
+    ),
+    "dropout over one": ("dropout: 0.3", "dropout: 3.0"),
+    "a boolean size": ("hidden_size: 8", "hidden_size: true"),
 }
 
 
@@ -193,19 +269,16 @@ def test_disallowed_settings_are_refused(folder, tmp_path, attack):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize(
-    "path",
-    sorted((ROOT / "recipes").glob("*/*/hparams/**/*.yaml")),
-    ids=lambda path: str(path.relative_to(ROOT / "recipes")),
-)
-def test_every_model_of_the_recipes_is_allowed(path, tmp_path):
-    settings = prediction_settings(read_settings(path), 1.0)
-    (tmp_path / "hyperparams.yaml").write_text(settings, encoding="utf-8")
-    check_settings(tmp_path / "hyperparams.yaml")
-    with open(tmp_path / "hyperparams.yaml", "a", encoding="utf-8") as stream:
-        stream.write("\nevil: !module:os\n")
-    with pytest.raises(UntrustedError, match="!module:os"):
-        check_settings(tmp_path / "hyperparams.yaml")
+@pytest.mark.attack
+@pytest.mark.parametrize("old, new", VALUES.values(), ids=VALUES)
+def test_invalid_values_are_refused(folder, old, new):
+    path = folder / "hyperparams.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(UntrustedError, match="hyperparams.yaml") as told:
+        EmotionRecognizer.from_hparams(folder)
+    assert "\n" not in str(told.value)
 
 
 def test_errors_name_the_line(folder):
@@ -215,7 +288,7 @@ def test_errors_name_the_line(folder):
     with pytest.raises(
         UntrustedError, match=f"line {len(lines) + 1}: !module:os"
     ):
-        check_settings(path)
+        read_model(folder)
 
 
 def test_trusted_folders(folder, tmp_path):
@@ -223,40 +296,118 @@ def test_trusted_folders(folder, tmp_path):
     with open(folder / "hyperparams.yaml", "a", encoding="utf-8") as stream:
         stream.write(f"\nharmless: !apply:os.mkdir ['{mark}']\n")
     EmotionRecognizer.from_hparams(
-        folder, savedir=tmp_path / "saved", run_code_of_the_model_folder=True
+        folder, savedir=tmp_path / "saved", trust_model_code=True
     )
     assert mark.exists()
 
 
-def test_overrides_are_trusted(folder, tmp_path):
+def test_overrides_are_trusted(folder):
     recognizer = EmotionRecognizer.from_hparams(
-        folder, savedir=tmp_path / "saved", overrides={"whisper": "../tiny"}
+        folder,
+        overrides={"whisper": "../tiny", "segment": {"overlap": 0.2}},
     )
-    assert recognizer.hparams.whisper == "../tiny"
+    assert recognizer.hparams.transcriber.model == "../tiny"
+    assert recognizer.hparams.segment.keywords == {"overlap": 0.2}
+    aligner = recognizer.hparams.aligner
+    for overrides in (
+        {"aligner": aligner},
+        "aligner: !new:speechbrain_can.alignment.aligners.equal.EqualSegments {}",
+    ):
+        EmotionRecognizer.from_hparams(folder, overrides=overrides)
+    with pytest.raises(InputError, match="no key whisperer to override"):
+        EmotionRecognizer.from_hparams(folder, overrides={"whisperer": 1})
+
+
+def test_parts_of_other_packages(folder, monkeypatch):
+    """Installed packages register parts with an entry point."""
+    path = folder / "hyperparams.yaml"
+    text = path.read_text(encoding="utf-8")
+    name = "aligned_segments"
+    own = f"speechbrain_can.features.segments.{name}"
+    path.write_text(text.replace(own, f"helpers.plugin.{name}"), "utf-8")
+    with pytest.raises(
+        UntrustedError, match=f"{name} is not a registered part"
+    ):
+        EmotionRecognizer.from_hparams(folder)
+    point = EntryPoint(
+        "mine", f"helpers.plugin:{name}", "speechbrain_can.parts"
+    )
+    monkeypatch.setattr(
+        "speechbrain_can.model_folder.parts.entry_points",
+        lambda group: [point] if group == point.group else [],
+    )
+    recognizer = EmotionRecognizer.from_hparams(folder)
+    assert recognizer.hparams.segment.func is plugin.aligned_segments
+
+
+def test_files_that_change_while_they_are_read(folder, tmp_path, monkeypatch):
+    """A writer that swaps the settings after the check cannot execute code."""
+    mark = tmp_path / "pwned"
+
+    def swapped(text, path):
+        found = parse(text, path)
+        (folder / "hyperparams.yaml").write_text(
+            f"evil: !apply:os.mkdir ['{mark}']"
+        )
+        return found
+
+    monkeypatch.setattr("speechbrain_can.model_folder.read.parse", swapped)
+    assert EmotionRecognizer.from_hparams(folder).classes
+    assert not mark.exists()
 
 
 @pytest.mark.attack
 @pytest.mark.parametrize(
-    "pretrainer",
+    "classes",
     [
-        "{loadables: {network: 1}, paths: {a: /etc/passwd}}",
-        "{loadables: {network: 1}, custom_hooks: {a: !name:torch.nn.Linear}}",
-        "{loadables: {/etc/passwd: 1}}",
-        "{loadables: {a/b: 1}}",
-        "{loadables: {network: 1, extra: 2}}",
-        "{loadables: [a]}",
-        "[null, {a: 1}, {a: /etc/passwd}]",
+        "[]",
         "{}",
+        "[1, 2]",
+        '["ang", "ang"]',
+        '["\\u001b[2J", "sad"]',
+        '["\\u202egna", "sad"]',
+        f'["{"x" * 101}", "sad"]',
+        '["", "sad"]',
+        "[" * 50_000,
+        '["ang"',
+        "\xff",
+        '["ang", "sad"]',
     ],
 )
-def test_pretrainer_loads_only_adjacent_files(folder, pretrainer):
-    """A key of a different name, because only this one must be refused."""
-    name = "speechbrain_can.model_folder.read.PackedPretrainer"
-    path = folder / "hyperparams.yaml"
-    with open(path, "a", encoding="utf-8") as stream:
-        stream.write(f"\nother: !new:{name} {pretrainer}\n")
-    with pytest.raises(UntrustedError, match="pretrainer"):
-        check_settings(path)
+def test_invalid_classes_are_refused(folder, classes):
+    (folder / CLASSES).write_bytes(classes.encode("latin-1"))
+    own = (folder / PACKED).read_bytes()
+    with pytest.raises(InputError, match="label_encoder.json does not match"):
+        EmotionRecognizer.from_hparams(folder)
+    # also without checksums of the other files
+    (folder / PACKED).write_bytes(own.replace(b'"files"', b'"fales"'))
+    with pytest.raises(InputError, match=f"{folder}.*label_encoder.json"):
+        EmotionRecognizer.from_hparams(folder)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda words: words * 1000,
+        lambda words: {"a": 1},
+        lambda words: None,
+        lambda words: [[]] * len(words),
+        lambda words: [{}] * len(words),
+        lambda words: "x" * len(words),
+        lambda words: ["x"] * len(words),
+    ],
+)
+def test_invalid_vocabularies_are_refused(folder, change):
+    """The vocabulary of ``WordEmbedding`` is text in ``network.safetensors``."""
+    with safe_open(folder / PACKED, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
+        other = json.loads(file.metadata()["other_state"])
+    (key,) = other
+    other[key] = change(other[key])
+    save_file(tensors, folder / PACKED, {"other_state": json.dumps(other)})
+    with pytest.raises(InputError, match=f"{folder}.*safetensors is damaged"):
+        EmotionRecognizer.from_hparams(folder)
 
 
 @pytest.mark.attack
@@ -269,59 +420,13 @@ def test_invalid_yaml_is_named(folder, text):
         EmotionRecognizer.from_hparams(folder)
 
 
-def test_allowed_settings(folder):
-    path = folder / "hyperparams.yaml"
-    with open(path, "a", encoding="utf-8") as stream:
-        stream.write(
-            "\nsize: 128\ntwice: !ref <size> * 2\nkernel: (3, 3)\n"
-            "first: !new:torch.nn.Linear [!ref <size>, !ref <twice>]\n"
-            "second: !copy <first>\nwide: !ref <first.out_features>\n"
-            "place: results/pretrained\ntokens: !ref <place>/<size>-1\n"
-            "revised: !ref <place>@<size>\nsum: !ref (<size> + 2) * <twice>\n"
-            "unknown: <unk>\narrow: a -> b\nmask: -1.0e+9\nmost: .inf\n"
-        )
-    recognizer = EmotionRecognizer.from_hparams(folder)
-    assert recognizer.hparams.wide == 256
-    assert recognizer.hparams.kernel == (3, 3)
-    assert recognizer.hparams.revised == "results/pretrained@128"
-    assert recognizer.hparams.sum == 130 * 256
-    assert recognizer.hparams.unknown == "<unk>"
-    assert recognizer.hparams.mask == -1e9
-    assert recognizer.hparams.tokens == "results/pretrained/128-1"
-    assert recognizer.hparams.second is not recognizer.hparams.first
-
-
-def test_paths_out_of_a_recipe_are_written_out(tmp_path):
-    folder = ROOT / "recipes" / "EmoDB" / "multimodal_emotion_recognition"
-    settings = read_settings(folder / "hparams/encoders/can_whisper.yaml")
-    settings = settings.replaced({"audio_source": "../whisper"})
-    text = prediction_settings(settings, 1.0)
-    assert f"audio_source: {Path('../whisper').resolve()}\n" in text
-    (tmp_path / "hyperparams.yaml").write_text(text, encoding="utf-8")
-    check_settings(tmp_path / "hyperparams.yaml")
-    assert "!PLACEHOLDER" not in text and "base:" not in text
-
-
 @pytest.mark.attack
-@pytest.mark.parametrize(
-    "file, content",
-    [
-        ("label_encoder.ckpt", "-" * 100_000),
-        ("label_encoder.ckpt", "'ang' => 1\n'sad' => 2\n"),
-        ("label_encoder.ckpt", "[] => 0\n"),
-        ("network.safetensors", ""),
-    ],
-)
-def test_unrelated_files_are_reported(folder, file, content):
-    own = (folder / PACKED).read_bytes()
-    (folder / file).write_text(content)
-    with pytest.raises(InputError, match=str(folder)):
+def test_an_empty_network_is_refused(folder):
+    (folder / PACKED).write_text("")
+    with pytest.raises(
+        InputError, match=f"{folder}/network.safetensors is damaged"
+    ):
         EmotionRecognizer.from_hparams(folder)
-    # also without checksums of the other files
-    (folder / PACKED).write_bytes(own.replace(b'"files"', b'"fales"'))
-    if file != PACKED:
-        with pytest.raises(InputError, match=str(folder)):
-            EmotionRecognizer.from_hparams(folder)
 
 
 def test_damage_is_not_a_matter_of_trust(folder):
@@ -329,7 +434,7 @@ def test_damage_is_not_a_matter_of_trust(folder):
     (folder / PACKED).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(InputError, match="is damaged") as told:
         EmotionRecognizer.from_hparams(folder)
-    assert "run_code_of_the_model_folder" not in str(told.value)
+    assert "trust_model_code" not in str(told.value)
 
 
 def test_non_finite_weights_are_refused(folder, tmp_path):
@@ -357,24 +462,8 @@ class Evil:
         return open, (str(self.mark), "w")
 
 
-def test_a_savedir_of_another_model_is_refused(trained, folder, tmp_path):
-    saved = tmp_path / "saved"
-    for _ in range(2):
-        EmotionRecognizer.from_hparams(
-            trained / "fold_1" / "model", savedir=saved
-        )
-    network = EmotionRecognizer.from_hparams(folder).hparams.network
-    for parameter in network.parameters():
-        parameter.data.fill_(0.5)
-    save_network(network, folder / PACKED)
-    with pytest.raises(InputError, match="a different model.*another savedir"):
-        EmotionRecognizer.from_hparams(folder, savedir=saved)
-
-
 @pytest.mark.attack
-@pytest.mark.parametrize(
-    "name", [PACKED, "label_encoder.ckpt", "hyperparams.yaml"]
-)
+@pytest.mark.parametrize("name", [PACKED, CLASSES, "hyperparams.yaml"])
 @pytest.mark.parametrize("save", ["torch", "pickle"])
 def test_pickles_do_not_run(folder, tmp_path, name, save):
     refused_in(folder, tmp_path, name, save)
@@ -394,71 +483,15 @@ def refused_in(folder, tmp_path, name, save):
 
 
 @pytest.mark.attack
-def test_large_parameter_files_are_refused(folder, monkeypatch):
-    monkeypatch.setattr(
-        "speechbrain_can.model_folder.trust.LARGEST_PARAMETERS", 1000
-    )
-    with pytest.raises(UntrustedError, match="network.safetensors has"):
+@pytest.mark.parametrize("name", [PACKED, "hyperparams.yaml", CLASSES])
+def test_large_files_are_refused(folder, monkeypatch, name):
+    monkeypatch.setitem(LARGEST, name, 10)
+    with pytest.raises(UntrustedError, match=f"{name} is larger than 10 bytes"):
         EmotionRecognizer.from_hparams(folder)
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize(
-    "layer",
-    [
-        # each number is allowed
-        "!new:torch.nn.Linear [1000000, 1000000]",
-        "!new:torch.nn.LSTM [100000, 100000]",
-        "!new:torch.nn.Embedding [1000000, 1000000]",
-        "!new:speechbrain.nnet.linear.Linear\n"
-        "    input_size: 900000\n    n_neurons: 900000",
-    ],
-)
-def test_huge_networks_are_refused(folder, tmp_path, layer):
-    with open(folder / "hyperparams.yaml", "a", encoding="utf-8") as stream:
-        stream.write(f"\nhuge: {layer}\n")
-    with pytest.raises(UntrustedError, match="a tensor of [0-9]+ bytes"):
-        EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
-
-
-@pytest.mark.attack
-def test_networks_of_many_gibibytes_are_not_built(monkeypatch):
-    monkeypatch.setattr(
-        "speechbrain_can.model_folder.memory.LARGEST_NETWORK", 10**6
-    )
-    with pytest.raises(InputError, match="in total"), LimitedMemory():
-        for _ in range(100):
-            torch.nn.Linear(100, 100)
-
-
-@pytest.mark.attack
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: torch.arange(10**6),
-        lambda: torch.eye(1000),
-        lambda: torch.ones(1).repeat(10**6),
-        lambda: torch.hann_window(10**6),
-        lambda: torch.ones(1).new_empty(10**6),
-        lambda: torch.arange(1000.0)[:, None] * torch.arange(1000.0),
-        lambda: torch.stack(torch.ones(1000).expand(1000, 1000).unbind()),
-    ],
-)
-def test_large_tensors_are_refused(monkeypatch, make):
-    monkeypatch.setattr(
-        "speechbrain_can.model_folder.memory.LARGEST_TENSOR", 10**6
-    )
-    with LimitedMemory():
-        # an expanded tensor takes no memory
-        assert torch.ones(1).expand(10**9).numel() == 10**9
-    with pytest.raises(InputError, match="a tensor of"), LimitedMemory():
-        make()
-
-
-@pytest.mark.attack
-@pytest.mark.parametrize(
-    "name", [PACKED, "hyperparams.yaml", "label_encoder.ckpt"]
-)
+@pytest.mark.parametrize("name", [PACKED, "hyperparams.yaml", CLASSES])
 def test_links_out_of_the_folder_are_refused(folder, tmp_path, name):
     (folder / name).rename(tmp_path / name)
     (folder / name).symlink_to(tmp_path / name)
