@@ -88,10 +88,13 @@ setup(
         "torchaudio>=2.7.1,<2.12",  # mel filters, DCT, resampling
         "hyperpyyaml>=1.2.2",  # the hparams files
         "ruamel.yaml>=0.17.28",  # HyperPyYAML's own parser, for overrides
-        "sentencepiece>=0.1.91",  # SpeechBrain's own tokenizers
+        # SpeechBrain's tokenizers; earlier versions crash on crafted models
+        "sentencepiece>=0.2.3",
         "numpy>=1.17.0",  # arrays, memory-mapped features
         "pandas>=1.0.1",  # manifests, folds, predictions, tables
         "safetensors>=0.4",  # weights of model folders, without code
+        "pydantic>=2.5",  # schemas of model folders
+        "soxr>=0.4",  # resampling between rates without a common divisor
         "soundfile>=0.12.1",  # audio files, as SpeechBrain reads them
         "scikit-learn>=1.0",  # metrics
         "torchmetrics>=1.0",  # calibration error

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Callable, List, NamedTuple, Optional, Tuple, Union
 
 import torch
-import torchaudio
 
 from speechbrain_can.alignment.readers.formats import read_alignment
 from speechbrain_can.alignment.text import spoken_text
@@ -22,6 +21,7 @@ from speechbrain_can.alignment.words import (
     fit_to_audio,
     tile_words,
 )
+from speechbrain_can.io.audio import resample
 
 GIVEN = "given"
 
@@ -125,11 +125,11 @@ def find_words(
                 "a transcript needs an aligner. Configure one or provide an "
                 "alignment."
             )
-        speech = _resampled(waveform, sample_rate, aligner)
+        speech = resample(waveform, sample_rate, aligner.sample_rate)
         spoken, notes = spoken_text(transcript)
         words, how = aligner(speech, spoken), aligner.name
     elif transcriber is not None:
-        speech = _resampled(waveform, sample_rate, transcriber)
+        speech = resample(waveform, sample_rate, transcriber.sample_rate)
         found = transcribe_words(speech, transcriber, aligner)
         words, notes = clean_words(found), adjustments(found)
         how = transcriber.name + (f", {aligner.name}" if aligner else "")
@@ -176,12 +176,6 @@ def _end(rows: list[Word], duration: float) -> float:
     last = rows[-1]
     closed = not clean_words([last]) or duration - last.end <= END_TOLERANCE
     return last.end if closed else duration
-
-
-def _resampled(waveform, sample_rate, model):
-    return torchaudio.functional.resample(
-        waveform, sample_rate, model.sample_rate
-    )
 
 
 def transcribe_words(

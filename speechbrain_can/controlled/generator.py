@@ -27,12 +27,12 @@ from typing import Dict, List, Sequence
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from filelock import FileLock
 from tqdm import tqdm
 
 from speechbrain_can.controlled.speech import Synthesizer, equalize
 from speechbrain_can.corpus.prepared import CorpusError
+from speechbrain_can.io.audio import resample
 from speechbrain_can.io.files import read_json, write_json
 
 SENTENCES = Path(__file__).parent / "sentences.tsv"
@@ -303,7 +303,7 @@ def act(
     before, after = generator.uniform(0.1, 0.4, size=2)
     samples = np.pad(samples, (int(before * rate), int(after * rate)))
     samples = samples + generator.normal(0, 1e-4, len(samples))
-    waveform = torchaudio.functional.resample(
+    waveform = resample(
         torch.from_numpy(samples).float(), rate, SAMPLE_RATE
     ).numpy()
     bounds = (bounds + int(before * rate)) / rate

@@ -60,7 +60,9 @@ class HuggingFaceCTC:
         )
 
         extractor, tokenizer, model = (
-            kind.from_pretrained(place, cache_dir=self.save_path)
+            kind.from_pretrained(
+                place, cache_dir=self.save_path, trust_remote_code=False
+            )
             for kind in (AutoFeatureExtractor, AutoTokenizer, AutoModelForCTC)
         )
         if extractor.sampling_rate != self.sample_rate:

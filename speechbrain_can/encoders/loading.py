@@ -4,11 +4,13 @@ SpeechBrain's integration loads models by a name on the hub or from a folder. Fr
 models are not part of checkpoints.
 """
 
+import json
 from pathlib import Path
 from typing import Any, Callable
 
 import torch
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError
 
 from speechbrain_can.encoders.hub import (
     PretrainedError,
@@ -17,15 +19,26 @@ from speechbrain_can.encoders.hub import (
 )
 from speechbrain_can.io.files import state_of_files
 
+# Files in which models on the hub name code
+CONFIGS = (
+    "config.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+)
+
 
 def load_pretrained(build: Callable, source: str, save_path: str | None) -> Any:
     """Build a part that loads a pretrained model; ``build`` takes its location.
 
     ``source`` is a folder, a name on the hub, or ``name@revision`` with a commit,
     branch or tag. For a commit, all files are verified against their checksums.
+    Models that contain code are refused.
     """
     try:
-        return build(located(source, save_path))
+        place = located(source, save_path)
+        _check_no_code(place, save_path)
+        return build(place)
     except PretrainedError:
         raise
     # The hub, its cache and model classes raise many kinds of exceptions.
@@ -36,6 +49,32 @@ def load_pretrained(build: Callable, source: str, save_path: str | None) -> Any:
             "the Hugging Face hub or, without a network, a folder that "
             "save_pretrained wrote, including its tokenizer or feature extractor."
         ) from error
+
+
+def _check_no_code(place: str | Path, save_path: str | None) -> None:
+    """Refuse a model whose configuration names code.
+
+    transformers would ask at a terminal whether to execute it.
+    """
+    if Path(place).is_dir():
+        paths = sorted(Path(place).glob("*config*.json"))
+    else:
+        paths = filter(None, (_cached(place, n, save_path) for n in CONFIGS))
+    for path in paths:
+        if "auto_map" in json.loads(Path(path).read_text(encoding="utf-8")):
+            raise PretrainedError(
+                f"{place} cannot be loaded: {Path(path).name} names code (auto_map), "
+                "which is never executed. Use a model of a type that transformers "
+                "contains."
+            )
+
+
+def _cached(name: str, file: str, save_path: str | None) -> str | None:
+    """Return a file of a model on the hub, or None if the model has no such file."""
+    try:
+        return hf_hub_download(name, file, cache_dir=save_path)
+    except EntryNotFoundError:
+        return None
 
 
 def model_version(source: str, save_path: str | None) -> str | list:

@@ -165,7 +165,9 @@ def hidden_layers(build: Callable) -> tuple[int, int]:
 
     save_path = build.keywords["save_path"]
     config = load_pretrained(
-        lambda place: AutoConfig.from_pretrained(place, cache_dir=save_path),
+        lambda place: AutoConfig.from_pretrained(
+            place, cache_dir=save_path, trust_remote_code=False
+        ),
         build.keywords["source"],
         save_path,
     )

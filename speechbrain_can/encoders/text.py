@@ -40,6 +40,7 @@ class _TextEncoder(TextEncoder):
             source,
             cache_dir=self._save_path,
             add_prefix_space=True,
+            trust_remote_code=False,
             **options,
         )
 

@@ -68,6 +68,12 @@ def predict_recordings(
         except (InputError, OSError) as error:
             yield Outcome(recording, [], [str(error)])
             continue
+        # torch raises RuntimeError if memory cannot be allocated
+        except (RuntimeError, MemoryError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            problem = f"{recording.path}: cannot be predicted ({reason})"
+            yield Outcome(recording, [], [problem])
+            continue
         problems = [
             f"{start:.1f} to {end:.1f} s: {reason}"
             for start, end, reason in timeline.skipped

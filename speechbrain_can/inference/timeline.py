@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import Callable
 
 import torch
-import torchaudio
 
 from speechbrain_can.alignment.pipeline import FoundWords
 from speechbrain_can.alignment.vad import speech_spans
 from speechbrain_can.alignment.words import AlignmentError
 from speechbrain_can.inference.prediction import Prediction, Timeline
+from speechbrain_can.io.audio import resample
 
 SPEECH_RATE = 16000  # Hz, the rate of Silero VAD
 
@@ -27,7 +27,7 @@ def predict_timeline(
     unknown, to a ``Prediction``. ``whole`` contains the words of the whole recording,
     if they are known; ``longest`` is the maximum length of an utterance in seconds.
     """
-    speech = torchaudio.functional.resample(waveform, sample_rate, SPEECH_RATE)
+    speech = resample(waveform, sample_rate, SPEECH_RATE)
     spans = speech_spans(speech, SPEECH_RATE, longest)
     known = {}
     if whole is not None:

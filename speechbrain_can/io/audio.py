@@ -1,5 +1,6 @@
 """Audio files: loading, resampling and durations."""
 
+import math
 import os
 import shlex
 import struct
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Optional
 
 import soundfile
+import soxr
 import torch
 import torchaudio
 
@@ -43,6 +45,8 @@ AUDIO_SUFFIXES = {
 }
 CHANNELS = {"left": 0, "right": 1}
 MISSING = 0.05  # seconds of audio that a header may promise too much
+RATES = (1000, 1_000_000)  # plausible sample rates in Hz
+LARGEST_RATIO = 1000  # of the reduced rates that torchaudio resamples
 # Independent channels have a mean of at least 1/n of the loudest of n channels.
 CANCELLED = 0.5
 
@@ -116,13 +120,18 @@ def load_audio(
     ------
     AudioError
         If the audio is unreadable, truncated, empty, constant, non-finite, or exceeds
-        ten times full scale, if its channels cancel each other, or if it does not
-        have the channel.
+        ten times full scale, if its sample rate is implausible, if its channels
+        cancel each other, or if it does not have the channel.
     """
     path = existing_form(path)
     if not os.path.isfile(path):
         raise AudioError(f"{path}: audio file not found")
     channels, rate = _decode(path)
+    if not RATES[0] <= rate <= RATES[1]:
+        raise AudioError(
+            f"{path}: the header states a sample rate of {rate} Hz, which is not "
+            f"between {RATES[0]} and {RATES[1]} Hz. Correct the header."
+        )
     if not channels.numel():
         raise AudioError(f"{path}: the audio contains no samples")
     _check_complete(path, channels.shape[1], rate)
@@ -146,9 +155,25 @@ def read_waveform(
     See ``load_audio`` for ``channel`` and the errors.
     """
     waveform, rate = load_audio(path, channel)
-    if rate != sample_rate:
-        waveform = torchaudio.functional.resample(waveform, rate, sample_rate)
-    return waveform
+    return resample(waveform, rate, sample_rate)
+
+
+def resample(waveform: torch.Tensor, rate: int, new_rate: int) -> torch.Tensor:
+    """Resample a waveform ``[samples]`` from one rate to another, in Hz.
+
+    The kernel of torchaudio grows with the reduced ratio of the rates: it takes 6 GB
+    from 22,051 to 16,000 Hz. soxr resamples between such rates.
+
+    Example
+    -------
+    >>> resample(torch.zeros(22051), 22051, 16000).shape
+    torch.Size([16000])
+    """
+    if rate == new_rate:
+        return waveform
+    if max(rate, new_rate) // math.gcd(rate, new_rate) <= LARGEST_RATIO:
+        return torchaudio.functional.resample(waveform, rate, new_rate)
+    return torch.from_numpy(soxr.resample(waveform.numpy(), rate, new_rate))
 
 
 def audio_duration(path: str | Path, channel: str | int | None = None) -> float:
