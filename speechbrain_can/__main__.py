@@ -21,9 +21,9 @@ from speechbrain_can.commands.train import prepare, train
 from speechbrain_can.io.console import (
     check_given_once,
     interruptible,
-    tolerate_encodings,
+    set_up_console,
 )
-from speechbrain_can.io.files import InputError, advice
+from speechbrain_can.io.files import LINES, InputError, advice, printable
 
 
 class Commands(click.Group):
@@ -48,7 +48,7 @@ class Commands(click.Group):
         return name, command, rest
 
     def invoke(self, ctx: click.Context):
-        tolerate_encodings()
+        set_up_console()
         try:
             with interruptible():
                 return super().invoke(ctx)
@@ -56,7 +56,8 @@ class Commands(click.Group):
         except (InputError, ImportError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise  # the reader, such as head, closed the pipe
-            raise click.ClickException(f"{error}{advice(error)}")
+            text = printable(f"{error}{advice(error)}", LINES)
+            raise click.ClickException(text)
 
 
 @click.group(cls=Commands, context_settings={"max_content_width": 80})

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.io.console import show
+
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path())
@@ -123,10 +125,11 @@ def align(
         for note in found.adjustments:
             tqdm.write(describe_problem(recording, note), file=sys.stderr)
         WRITERS[output_format](output, name, found)
-    click.echo(f"{len(recordings) - bad} alignments in {output}")
+    show(f"{len(recordings) - bad} alignments in {output}")
     if bad:
-        click.echo(
-            f"{bad} of {len(recordings)} recordings were not aligned", err=True
+        show(
+            f"{bad} of {len(recordings)} recordings were not aligned",
+            stream=sys.stderr,
         )
         sys.exit(1)
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.io.console import show
+
 
 @click.command()
 @click.argument(
@@ -30,4 +32,4 @@ def combine(runs, output):
 
     name = f"mean of {len(runs)} runs"
     summary = combine_runs(list(runs), output, name)
-    click.echo(format_table(summary, RunLayout(output)))
+    show(format_table(summary, RunLayout(output)))

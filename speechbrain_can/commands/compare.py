@@ -7,6 +7,8 @@ from typing import Sequence
 
 import click
 
+from speechbrain_can.io.console import show
+
 # Overrides that this command sets for each run
 OWN_OVERRIDES = ("--seed", "--output_folder", "--prepared_folder")
 
@@ -169,7 +171,7 @@ def _print_report(runs: list, output_folder: Path) -> None:
         return
     # After an interruption, report the folds that all systems have.
     for missing in unequal_folds(results).values():
-        click.echo(f"Not yet in the tables: {missing}", err=True)
+        show(f"Not yet in the tables: {missing}", stream=sys.stderr)
     results = common_folds(results)
     if not len(results):
         return
@@ -182,8 +184,8 @@ def _print_report(runs: list, output_folder: Path) -> None:
         choose_reference(results),
     )
     write_tables(output_folder / "comparison", tables)
-    click.echo(tables["md"])
-    click.echo(f"Tables: {output_folder / 'comparison'}.csv, .md and .tex")
-    click.echo(
+    show(tables["md"])
+    show(f"Tables: {output_folder / 'comparison'}.csv, .md and .tex")
+    show(
         f"HTML report: speechbrain-can report {output_folder} --html=report.html"
     )

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.io.console import show
+
 
 @click.command()
 @click.argument(
@@ -26,4 +28,4 @@ def convert(folder, output, trust_model_code):
     if not trust_model_code:
         raise click.UsageError("Pass --trust-model-code.")
     convert_model_folder(folder, output)
-    click.echo(f"Model folder: {output.absolute()}")
+    show(f"Model folder: {output.absolute()}")

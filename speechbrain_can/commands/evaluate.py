@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.io.console import show
+
 
 @click.command()
 @click.argument("model")
@@ -48,14 +50,14 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
         only = set(split_fold(read_folds(path), fold[1])["test"])
     recognizer = load_recognizer(model, device=device)
     table, result = predict_corpus(recognizer, prepared, only, allow_outside)
-    click.echo(
+    show(
         f"{len(table)} utterances; emotions in common: "
         + ", ".join(result["emotions"])
     )
     for name in METRICS:
-        click.echo(f"{name} {result[name]:.3f}")
+        show(f"{name} {result[name]:.3f}")
     for name, recall in result["recall"].items():
-        click.echo(f"recall of {name} {recall:.3f}")
+        show(f"recall of {name} {recall:.3f}")
     if output is not None:
         with atomic_write(output) as stream:
             table = table.rename(columns=as_text)

@@ -2,6 +2,8 @@
 
 import click
 
+from speechbrain_can.io.console import show
+
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("hparams_file", type=click.Path(exists=True, dir_okay=False))
@@ -20,4 +22,4 @@ def hparams(hparams_file, overrides):
     from speechbrain_can.settings.hparams import read_settings
 
     _, _, overrides = sb.parse_arguments([hparams_file, *overrides])
-    print(read_settings(hparams_file, overrides).text, end="")
+    show(read_settings(hparams_file, overrides).text.rstrip("\n"))

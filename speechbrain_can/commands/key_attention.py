@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.io.console import show
+
 
 @click.command("key-attention")
 @click.argument("output_folder", type=click.Path(path_type=Path))
@@ -16,4 +18,4 @@ def key_attention(output_folder):
     """
     from speechbrain_can.controlled.key_attention import describe_run
 
-    print(describe_run(output_folder))
+    show(describe_run(output_folder))

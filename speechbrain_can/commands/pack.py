@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.io.console import show
+
 
 @click.command()
 @click.argument("run", type=click.Path(exists=True, path_type=Path))
@@ -54,4 +56,4 @@ def pack(run, output, title, card, license, values):
         license,
         dict(values),
     )
-    click.echo(f"{parameters:,} parameters in {output.absolute()}")
+    show(f"{parameters:,} parameters in {output.absolute()}")

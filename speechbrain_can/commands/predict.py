@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.io.console import show
+
 FORMATS = ("table", "json", "csv", "textgrid")
 
 
@@ -150,10 +152,10 @@ def predict(
         if predicted:
             _write_page(html, predicted)
     if bad:
-        click.echo(
+        show(
             f"{bad} of {len(recordings)} recordings were skipped completely or "
             "in part",
-            err=True,
+            stream=sys.stderr,
         )
         sys.exit(1)
 
@@ -246,4 +248,4 @@ def _write_page(html, outcomes):
         for outcome in outcomes
     )
     write_page(html, "Emotions", entries)
-    click.echo(f"HTML page: {html.absolute()}", err=True)
+    show(f"HTML page: {html.absolute()}", stream=sys.stderr)

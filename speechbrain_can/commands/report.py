@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.io.console import show
+
 
 @click.command()
 @click.argument(
@@ -70,10 +72,10 @@ def _report_fold(folder, html, most):
     run = FoldLayout(folder).run
     check_tables(run)
     if run.results.exists():
-        click.echo(format_table(read_summary(run), run))
+        show(format_table(read_summary(run), run))
     if html is not None:
         count = write_fold_page(html, folder, most)
-        click.echo(f"HTML page of {count} utterances: {html.absolute()}")
+        show(f"HTML page of {count} utterances: {html.absolute()}")
 
 
 def _report_runs(folders, html, markdown, latex, reference):
@@ -98,7 +100,7 @@ def _report_runs(folders, html, markdown, latex, reference):
         reference,
     )
     leaks = f"Data leakage\n\n{format_leaks(gathered.leaks, 'github')}\n"
-    click.echo(f"{tables['md']}\n{leaks}")
+    show(f"{tables['md']}\n{leaks}")
     latex_leaks = format_leaks(gathered.leaks, "latex_booktabs")
     for path, text in (
         (markdown, f"{tables['md']}\n{leaks}"),
@@ -107,9 +109,9 @@ def _report_runs(folders, html, markdown, latex, reference):
         if path is not None:
             with atomic_write(path) as stream:
                 stream.write(text)
-            click.echo(f"Wrote {path.absolute()}")
+            show(f"Wrote {path.absolute()}")
     if html is not None:
         from speechbrain_can.report.report_page import write_report_page
 
         write_report_page(html, gathered, intervals, reference)
-        click.echo(f"HTML report: {html.absolute()}")
+        show(f"HTML report: {html.absolute()}")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from speechbrain_can.commands.compare import split_arguments
+from speechbrain_can.io.console import show
 
 
 def _folds(context, parameter, text):
@@ -119,5 +120,5 @@ def search(
         RayOptions(workers, ray_address, gpus_per_trial),
         others,
     )
-    click.echo(best.read_text(encoding="utf-8"))
-    click.echo(f"python train.py {best}")
+    show(best.read_text(encoding="utf-8"))
+    show(f"python train.py {best}")

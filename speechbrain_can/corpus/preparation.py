@@ -54,6 +54,7 @@ from speechbrain_can.corpus.recordings import (
     state_of,
 )
 from speechbrain_can.io.audio import AudioError, audio_duration
+from speechbrain_can.io.console import show
 from speechbrain_can.io.files import (
     existing_form,
     is_inside,
@@ -178,7 +179,7 @@ def prepare_corpus(
             utterances = _write_utterances(
                 folder, source, search, workers, dict(unified)
             )
-            print(
+            show(
                 count_classes(
                     utterances, description["classes"], source.reference_counts
                 )
@@ -251,7 +252,7 @@ def _is_outdated(folder: Path, description: dict) -> bool:
     if before == description and (folder / CHECKSUMS).exists():
         return False
     changed = [k for k in description if before.get(k) != description[k]]
-    print(
+    show(
         f"{folder} was prepared with different settings, versions or files "
         f"(changed: {', '.join(changed)}). Preparing it again."
     )
@@ -269,7 +270,7 @@ def _prepare_folds(folder: Path, protocol: str, fold_seed: int) -> None:
     seal(path)
     unused = len(utterances) - len(folds)
     if unused:
-        print(f"{unused} utterances are not used by {protocol}")
+        show(f"{unused} utterances are not used by {protocol}")
 
 
 def as_utterance(
@@ -379,12 +380,12 @@ def _write_utterances(
     seal(folder / "manifest.csv")
     recordings = repr(sorted(audio_checksums.items())).encode()
     store_checksum(folder, RECORDINGS, checksum(recordings))
-    print(f"{len(utterances)} utterances in {folder / 'manifest.csv'}")
-    print(f"{len(skipped)} skipped utterances in {folder / 'skipped.csv'}")
+    show(f"{len(utterances)} utterances in {folder / 'manifest.csv'}")
+    show(f"{len(skipped)} skipped utterances in {folder / 'skipped.csv'}")
     if adjusted:
         kinds = Counter(reason.partition(":")[0] for _, reason in adjusted)
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-        print(f"Adjusted utterances in {folder / 'adjusted.csv'}: {counts}")
+        show(f"Adjusted utterances in {folder / 'adjusted.csv'}: {counts}")
     return utterances
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 import speechbrain as sb
 from speechbrain_can.corpus.fold_lists import count_folds, read_folds
 from speechbrain_can.corpus.prepared import folds_path
-from speechbrain_can.io.files import read_json
+from speechbrain_can.io.files import printable, read_json
 from speechbrain_can.metrics.metrics import METRICS
 from speechbrain_can.runs.layout import RunLayout, runs_of_comparison
 from speechbrain_can.runs.results import check_settings_of_run, read_provenance
@@ -272,14 +272,16 @@ class Progress:
             reached = ", ".join(f"{m} {result[m]:.3f}" for m in METRICS)
             took = f", {result['seconds']:.0f} s" if "seconds" in result else ""
             self.bar.write(
-                "{}, seed {}, fold {fold}: {}, {epochs} epochs{}".format(
-                    system, seed, reached, took, **result
+                printable(
+                    "{}, seed {}, fold {fold}: {}, {epochs} epochs{}".format(
+                        system, seed, reached, took, **result
+                    )
                 )
             )
         new = len(finished) - len(self.finished)
         self.finished = finished
         self.bar.set_postfix_str(
-            ", ".join(map(self._position, running)), refresh=False
+            printable(", ".join(map(self._position, running))), refresh=False
         )
         self.bar.update(new)
 

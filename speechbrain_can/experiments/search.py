@@ -35,6 +35,7 @@ from speechbrain_can.experiments.ray import (
     printing_to,
     run_in_process,
 )
+from speechbrain_can.io.console import show
 from speechbrain_can.io.files import (
     InputError,
     atomic_write,
@@ -192,7 +193,7 @@ def search(
             f"no trial succeeded. See their output in {folder / 'trials'}."
         )
     if len(done) < plan.trials:
-        print(
+        show(
             f"{plan.trials - len(done)} of {plan.trials} trials failed or repeated "
             f"earlier values. See their output in {folder / 'trials'}."
         )

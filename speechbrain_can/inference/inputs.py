@@ -11,11 +11,13 @@ import soundfile
 from speechbrain_can.alignment.pipeline import AlignmentFile
 from speechbrain_can.io.audio import AUDIO_SUFFIXES, parse_channel, read_header
 from speechbrain_can.io.files import (
+    LINES,
     InputError,
     existing_form,
     is_inside,
     is_listed,
     portable,
+    printable,
 )
 from speechbrain_can.io.tables import read_table
 
@@ -151,7 +153,8 @@ def check_limits(path: str | Path, megabytes: float, minutes: float) -> None:
 def describe_problem(recording: Recording, problem: str) -> str:
     """Return a message about a recording that contains its path once."""
     name = str(recording.path)
-    return problem if problem.startswith(name) else f"{name}: {problem}"
+    message = problem if problem.startswith(name) else f"{name}: {problem}"
+    return printable(message, LINES)
 
 
 def unique_names(recordings: Iterable[Recording]) -> list[str]:

@@ -373,9 +373,19 @@ class EmotionRecognizer(Pretrained):
                 f"{self.normalize_by} to classify_batch, with speakers."
             )
         tiled = [each.tiled() for each in found]
-        audio = self._features(waveforms, tiled, speakers)
         texts = [[word.text for word in each] for each in tiled]
-        output = self.mods.model(texts, audio)
+        try:
+            audio = self._features(waveforms, tiled, speakers)
+            output = self.mods.model(texts, audio)
+        except InputError:
+            raise
+        # Parts of an untrusted folder may not fit each other.
+        except (RuntimeError, TypeError, LookupError, AttributeError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise InputError(
+                f"{path or 'a batch'}: the model cannot process the utterance "
+                f"({reason}). Check its settings, or train it again."
+            ) from error
         log_probabilities = decide(output).float() / self.hparams.temperature
         probabilities = log_probabilities.softmax(dim=1)
         if not probabilities.isfinite().all():

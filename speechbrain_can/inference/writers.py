@@ -9,7 +9,7 @@ from tabulate import tabulate
 from speechbrain_can.alignment.writers import save_textgrid
 from speechbrain_can.inference.prediction import Prediction
 from speechbrain_can.io.audio import read_header
-from speechbrain_can.io.files import as_text
+from speechbrain_can.io.files import as_text, printable
 
 
 class TableWriter:
@@ -25,7 +25,8 @@ class TableWriter:
             words = " ".join(word.text for word in p.words)
             confidence = f"{100 * p.confidence:.0f}%"
             times = (f"{p.start:.1f}", f"{p.end:.1f}")
-            self.rows.append((p.path, *times, p.label, confidence, words))
+            row = (p.path, *times, p.label, confidence, words)
+            self.rows.append(tuple(map(printable, row)))
 
     def close(self) -> None:
         """Write the table."""
@@ -46,7 +47,8 @@ class JsonWriter:
             # Other encodings do not contain all characters.
             unicode = "utf" in (self.stream.encoding or "utf").lower()
             line = json.dumps(p.as_dict(), ensure_ascii=not unicode)
-            self.stream.write(line + "\n")
+            # the escapes are those of JSON
+            self.stream.write(printable(line) + "\n")
         self.stream.flush()
 
     def close(self):

@@ -1,19 +1,37 @@
-"""Console output: encodings, interruptions, and options that are given twice."""
+"""Console output: encodings, escapes, interruptions, and repeated options."""
 
+import logging
 import sys
 from contextlib import contextmanager
-from typing import Iterator, Sequence
+from typing import Iterator, Sequence, TextIO
 
-from speechbrain_can.io.files import InputError
+from speechbrain_can.io.files import LINES, InputError, printable
 
 INTERRUPTED = 130  # exit status of a command that Ctrl-C ended, as in shells
 
 
-def tolerate_encodings() -> None:
-    """Escape characters that the encoding of a pipe or terminal does not contain."""
+def set_up_console() -> None:
+    """Escape characters in output and logs that a terminal cannot show safely.
+
+    These are control characters, and those that the encoding does not contain.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    logging.setLogRecordFactory(PrintableRecord)
+
+
+class PrintableRecord(logging.LogRecord):
+    """Log record whose message contains no control characters."""
+
+    def getMessage(self):
+        """Return the message; see ``printable``."""
+        return printable(super().getMessage(), LINES)
+
+
+def show(text: object, stream: TextIO | None = None) -> None:
+    """Print text that may contain names from files or tables; see ``printable``."""
+    print(printable(text, LINES), file=stream)
 
 
 @contextmanager

@@ -152,15 +152,43 @@ def existing_form(path: str | Path) -> Path:
     return found
 
 
+# Joiners of letters and emoji, which are not printable on their own
+LINES = "\n\t"  # characters that the layout of our own texts contains
+JOINERS = "\u200c\u200d"
+
+
+def printable(text: object, keep: str = "") -> str:
+    r"""Escape characters that control a terminal or the direction of text.
+
+    The escapes are those of JSON. Spaces, joiners and the characters of ``keep`` are
+    unchanged.
+
+    Example
+    -------
+    >>> print(printable("\x1b[2J so\r"))
+    \u001b[2J so\r
+    """
+    return "".join(
+        character
+        if character.isprintable()
+        or character in JOINERS
+        or character in keep
+        or unicodedata.category(character) == "Zs"
+        else json.dumps(character)[1:-1]
+        for character in str(text)
+    )
+
+
 def as_text(cell: str) -> str:
-    """Escape a CSV cell that a spreadsheet would interpret as a formula.
+    """Escape a CSV cell that a spreadsheet or a terminal would interpret.
 
     Example
     -------
     >>> as_text("=1+1"), as_text("so what")
     ("'=1+1", 'so what')
     """
-    return f"'{cell}" if cell[:1] in tuple("=+-@\t\r") and cell else cell
+    formula = cell[:1] in tuple("=+-@\t\r") and cell
+    return printable(f"'{cell}" if formula else cell)
 
 
 def state_of_files(

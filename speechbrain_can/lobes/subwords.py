@@ -125,6 +125,7 @@ class SubwordEmbedding(torch.nn.Module):
     def set_extra_state(self, state: Dict[str, Optional[bytes]]) -> None:
         """Restore the tokenizer."""
         if state["tokenizer"] is not None:
-            self.tokenizer = SentencePieceProcessor(
-                model_proto=state["tokenizer"]
-            )
+            tokenizer = SentencePieceProcessor(model_proto=state["tokenizer"])
+            if tokenizer.get_piece_size() > len(self.weight):
+                raise ValueError("the tokenizer does not match the vectors")
+            self.tokenizer = tokenizer

@@ -11,7 +11,13 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
-from speechbrain_can.io.files import InputError, as_text, atomic_write
+from speechbrain_can.io.files import (
+    LINES,
+    InputError,
+    as_text,
+    atomic_write,
+    printable,
+)
 from speechbrain_can.metrics.intervals import bootstrap_intervals
 from speechbrain_can.metrics.metrics import METRICS, evaluate
 from speechbrain_can.report.comparison import summarize_systems
@@ -282,4 +288,4 @@ def write_tables(stem: str | Path, tables: dict[str, str]) -> None:
     """Write the tables to ``<stem>.csv``, ``.md`` and ``.tex``."""
     for suffix, text in tables.items():
         with atomic_write(f"{stem}.{suffix}") as stream:
-            stream.write(text)
+            stream.write(printable(text, LINES))

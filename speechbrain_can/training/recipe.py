@@ -24,9 +24,17 @@ from speechbrain_can.corpus.prepared import Corpus, leaks_path
 from speechbrain_can.io.console import (
     check_given_once,
     interruptible,
-    tolerate_encodings,
+    set_up_console,
+    show,
 )
-from speechbrain_can.io.files import InputError, advice, read_json, write_json
+from speechbrain_can.io.files import (
+    LINES,
+    InputError,
+    advice,
+    printable,
+    read_json,
+    write_json,
+)
 from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.results import (
     check_same_manifest,
@@ -68,7 +76,7 @@ def run_recipe(arguments: Sequence[str]) -> None:
         See ``train_recipe``.
     """
     debug = "--debug" in arguments
-    tolerate_encodings()
+    set_up_console()
     # On a full disk, logging would print a traceback for every line.
     logging.raiseExceptions = debug
     try:
@@ -77,7 +85,8 @@ def run_recipe(arguments: Sequence[str]) -> None:
     except (InputError, ImportError, OSError) as error:
         if debug:
             raise
-        sys.exit(f"{type(error).__name__}: {error}{advice(error)}")
+        text = f"{type(error).__name__}: {error}{advice(error)}"
+        sys.exit(printable(text, LINES))
 
 
 def train_recipe(arguments: Sequence[str]) -> None:
@@ -175,10 +184,10 @@ def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
     with FileLock(run.results_lock):
         summary = summarize(run, description)
         write_summary(run, summary)
-    print(format_table(summary, run))
+    show(format_table(summary, run))
     if last.attention_figure.exists():
         figure = last.attention_figure.absolute()
-        print(f"Attention of one test utterance: {figure}")
+        show(f"Attention of one test utterance: {figure}")
     return summary
 
 

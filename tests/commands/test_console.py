@@ -1,6 +1,7 @@
 """Console behavior: Ctrl-C, encodings, repeated options, devices, wrong arguments."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -18,7 +19,8 @@ from helpers.recipes import ROOT, command, read_predictions, run
 from speechbrain_can.__main__ import main
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 from speechbrain_can.inference.recognizer import EmotionRecognizer
-from speechbrain_can.io.files import InputError
+from speechbrain_can.io.files import InputError, as_text, printable
+from speechbrain_can.report.tables import write_tables
 from speechbrain_can.settings.hparams import SettingsError
 
 pytestmark = pytest.mark.training
@@ -191,3 +193,73 @@ def test_channel_and_tier(model, spoken, tmp_path):
     expected = recognizer.classify_file(wav, alignment=[*row.words])
     probabilities = json.loads(found.stdout)["probabilities"]
     assert probabilities == pytest.approx(expected.probabilities, abs=1e-3)
+
+
+# ESC, an operating system command, CR and a reversed direction
+CONTROLS = "\x1b[2J\x1b]0;title\x07\rfake\u202egnp\x9b"
+
+
+def is_harmless(text):
+    """Return whether a text contains no control characters except newlines."""
+    return not set(CONTROLS) & set(text) - set("[2J]0;titlefakegnp")
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("output_format", ["table", "csv", "json"])
+def test_control_characters_in_predictions(
+    spoken, model, tmp_path, output_format
+):
+    """In file names and transcripts, of usable and unusable recordings."""
+    skip_unless_encodable("\u202e")
+    wav, row = spoken
+    good, bad = tmp_path / f"good {CONTROLS}.wav", tmp_path / f"{CONTROLS}.wav"
+    shutil.copy(wav, good)
+    bad.write_bytes(b"no audio")
+    output = tmp_path / "out"
+    result = CliRunner().invoke(
+        main,
+        [
+            *("predict", model, str(good), str(bad)),
+            *(f"--format={output_format}", f"--output={output}"),
+        ],
+    )
+    assert "the audio cannot be decoded" in result.output
+    assert is_harmless(result.output) and is_harmless(output.read_text("utf-8"))
+    assert r"\u001b[2J" in result.output
+    result = CliRunner().invoke(
+        main,
+        [
+            *("predict", model, str(good), f"--format={output_format}"),
+            f"--transcript={row.transcription} \x1b[2J\u202eevil",
+        ],
+    )
+    assert is_harmless(result.output)
+    if output_format == "json" and result.exit_code == 0:
+        (line,) = [x for x in result.stdout.splitlines() if x[:1] == "{"]
+        assert json.loads(line)["path"] == str(good)
+
+
+@pytest.mark.attack
+def test_control_characters_in_errors_and_logs(tmp_path, caplog):
+    folder = tmp_path / CONTROLS
+    folder.mkdir()
+    (folder / "hyperparams.yaml").write_text("")
+    printed = CliRunner().invoke(main, ["predict", str(folder), "x.wav"])
+    assert printed.exit_code and is_harmless(printed.output)
+    settings = tmp_path / "can.yaml"
+    settings.write_text(f'"{CONTROLS[-4]}": 1\n', encoding="utf-8")
+    printed = CliRunner().invoke(main, ["hparams", str(settings)])
+    assert "\u202e" not in printed.output
+    logging.getLogger("speechbrain_can").warning("%s is damaged", folder)
+    assert is_harmless(caplog.records[-1].getMessage())
+
+
+@pytest.mark.attack
+def test_control_characters_in_tables(tmp_path):
+    """The names of systems and of classes come from files."""
+    write_tables(tmp_path / "x", {"md": CONTROLS, "tex": CONTROLS})
+    for path in tmp_path.iterdir():
+        assert is_harmless(path.read_text("utf-8"))
+    assert is_harmless(as_text(CONTROLS))
+    assert printable("ü 你\u3000e\u200d\xa0") == "ü 你\u3000e\u200d\xa0"
+    assert printable("\ud83d\udcff\ud8ff") == r"\ud83d\udcff\ud8ff"

@@ -217,7 +217,7 @@ def test_invalid_predict_arguments(model, trained, utterances, tmp_path):
             "apply to a single recording",
         ),
         ([model, wav, "--format=textgrid"], "needs --output=FOLDER"),
-        ([trained / "fold_1", wav], "is not a model folder. Pass"),
+        ([trained / "fold_1", wav], "fold_1/model."),
         ([tmp_path, wav], "is not a model folder"),
         ([tmp_path / "modle", wav], "neither a folder"),
         ([model, wav, "--device=nonsense"], "device nonsense cannot be used"),
