@@ -3,6 +3,7 @@
 import logging
 import sys
 from dataclasses import replace
+from typing import Any, Callable
 
 import torch
 
@@ -57,6 +58,7 @@ def check_run_options(run_opts: RunOptions, hparams: dict) -> None:
     for option, reason in REFUSED.items():
         if value(option):
             raise SettingsError(f"--{option} is not supported: {reason}.")
+    _check_intervals(value)
     device = value("device") or infer_device()
     check_device(device)
     for option, precision in (
@@ -75,6 +77,28 @@ def check_run_options(run_opts: RunOptions, hparams: dict) -> None:
         raise SettingsError(
             f"invalid value stop_on={hparams['stop_on']!r}. Choose one of "
             f"{', '.join(METRICS)}."
+        )
+
+
+def _check_intervals(value: Callable[[str], Any]) -> None:
+    """Refuse checkpoints within an epoch that could not resume exactly."""
+    steps, minutes = (
+        value(f"ckpt_interval_{unit}") or 0 for unit in ("steps", "minutes")
+    )
+    if steps <= 0 and minutes <= 0:
+        return
+    if value("distributed_launch"):
+        raise SettingsError(
+            "--ckpt_interval_steps and --ckpt_interval_minutes are not supported with "
+            "several processes: a checkpoint contains the random numbers of one. Omit "
+            "them; each epoch ends with a checkpoint."
+        )
+    factor = value("grad_accumulation_factor") or 1
+    if factor > 1 and (minutes > 0 or steps % factor):
+        raise SettingsError(
+            f"with --grad_accumulation_factor={factor}, --ckpt_interval_steps must be "
+            "a multiple of it and --ckpt_interval_minutes is not supported, because "
+            "checkpoints contain no gradients."
         )
 
 

@@ -5,10 +5,16 @@ import random
 import time
 
 import torch
+import yaml
 
 import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.dataio.sampler import ReproducibleRandomSampler
+from speechbrain.utils.checkpoints import (
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
+)
 from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.attention import word_attention
 from speechbrain_can.lobes.losses import (
@@ -20,7 +26,9 @@ from speechbrain_can.lobes.losses import (
 from speechbrain_can.lobes.mixup import mixed_targets
 from speechbrain_can.lobes.ragged import count_words
 from speechbrain_can.training.checkpoints import (
+    random_state,
     recover_tested,
+    restore_random_state,
     save_epoch,
     training_effort,
 )
@@ -34,6 +42,7 @@ class TrainingError(InputError):
     """Raised when training cannot continue; the message states the reason."""
 
 
+@register_checkpoint_hooks
 class EmotionBrain(sb.Brain):
     """Brain that trains a model with a weighted sum of cross entropies (eqs 13-15).
 
@@ -49,6 +58,8 @@ class EmotionBrain(sb.Brain):
     and ``tested_checkpoint`` the checkpoint. ``test_attention`` is empty for
     models without attention over words.
     """
+
+    unfinished = None  # state of an epoch that was interrupted
 
     def init_optimizers(self) -> None:
         """Create the optimizer, and a second one for the fine-tuned part, if any.
@@ -150,6 +161,34 @@ class EmotionBrain(sb.Brain):
         )
         return {**loader_kwargs, "batch_sampler": self.train_sampler}
 
+    @mark_as_saver
+    def _save(self, path):
+        """Save the state of SpeechBrain's Brain, and that of an unfinished epoch."""
+        super()._save(path)
+        if self.step:
+            state = {"random": random_state(), "losses": self.stats.losses()}
+            with open(path, "a", encoding="utf-8") as stream:
+                yaml.safe_dump(state, stream, sort_keys=False)
+
+    @mark_as_loader
+    def _recover(self, path, end_of_epoch):
+        """Load the state; that of an unfinished epoch is restored when it resumes."""
+        super()._recover(path, end_of_epoch)
+        with open(path, encoding="utf-8") as stream:
+            state = yaml.safe_load(stream)
+        self.unfinished = None if end_of_epoch else state
+
+    def _resume_epoch(self):
+        """Restore random numbers and losses, which ``on_stage_start`` has reset."""
+        state, self.unfinished = self.unfinished, None
+        if state and "random" in state:
+            restore_random_state(state["random"])
+            self.stats.restore_losses(state["losses"])
+
+    def on_fit_batch_start(self, batch, should_step):
+        """Resume an unfinished epoch before its next batch."""
+        self._resume_epoch()
+
     def on_fit_batch_end(self, batch, outputs, loss, should_step):
         """Update the learning rate, except that of the fine-tuned part."""
         scheduler = getattr(self.hparams, "lr_annealing", None)
@@ -201,6 +240,8 @@ class EmotionBrain(sb.Brain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Compute the metrics, save a checkpoint, and log."""
         training = stage == sb.Stage.TRAIN
+        if training:
+            self._resume_epoch()  # if it was interrupted after its last batch
         stats = self.stats.mean_losses(training and self.distributed_launch)
         if training:
             self.train_stats = stats

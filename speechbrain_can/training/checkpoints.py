@@ -3,9 +3,11 @@
 import logging
 import math
 import os
+import random
 from functools import lru_cache
 from pathlib import Path
 
+import torch
 import yaml
 
 from speechbrain.utils.checkpoints import (
@@ -156,6 +158,27 @@ class EarlyStoppingCounter(EpochCounterWithStopper):
     @mark_as_transfer
     def _recover(self, path, end_of_epoch=True):
         super()._recover(path, end_of_epoch)
+
+
+def random_state() -> dict:
+    """Return the states of the random generators that training uses, as plain values."""
+    version, numbers, normal = random.getstate()
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_initialized():
+        states.append(torch.cuda.get_rng_state())
+    return {
+        "torch": [bytes(state.tolist()).hex() for state in states],
+        "python": [version, list(numbers), normal],
+    }
+
+
+def restore_random_state(state: dict) -> None:
+    """Restore the result of ``random_state``."""
+    version, numbers, normal = state["python"]
+    random.setstate((version, tuple(numbers), normal))
+    setters = (torch.set_rng_state, torch.cuda.set_rng_state)
+    for restore, text in zip(setters, state["torch"]):
+        restore(torch.tensor(list(bytes.fromhex(text)), dtype=torch.uint8))
 
 
 def _quality(checkpoint: Checkpoint) -> tuple[float, int]:

@@ -1,5 +1,7 @@
 """Statistics of one stage of training, accumulated over its batches."""
 
+from typing import Any
+
 import torch
 
 from speechbrain_can.metrics.metrics import evaluate
@@ -29,6 +31,15 @@ class StageStatistics:
             total = loss.detach()[:count].sum()
             self._losses[name] = self._losses.get(name, 0) + total
 
+    def losses(self) -> dict[str, Any]:
+        """Return the state of the mean losses, for a checkpoint within an epoch."""
+        totals = {name: float(total) for name, total in self._losses.items()}
+        return {"totals": totals, "count": self._count}
+
+    def restore_losses(self, state: dict[str, Any]) -> None:
+        """Restore the result of ``losses``."""
+        self._losses, self._count = dict(state["totals"]), state["count"]
+
     def add_decisions(
         self,
         ids: list[str],
@@ -48,7 +59,7 @@ class StageStatistics:
                 for name, total in self._losses.items()
             }
         return {
-            name: total.item() / self._count
+            name: float(total) / self._count
             for name, total in self._losses.items()
         }
 

@@ -1,6 +1,8 @@
 """Recipes on a corpus of forty synthesized utterances."""
 
+import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,11 +13,14 @@ from filelock import FileLock
 from helpers.recipes import ROOT, SYSTEMS, command, on, read_predictions, run
 from helpers.training import assert_trained_once, logged
 
+from speechbrain.utils.run_opts import RunOptions
+from speechbrain_can.io.files import read_json
 from speechbrain_can.metrics.metrics import METRICS
 from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.results import write_result
-from speechbrain_can.settings.hparams import read_settings
-from speechbrain_can.settings.run_options import lstm_runs_in
+from speechbrain_can.settings.hparams import SettingsError, read_settings
+from speechbrain_can.settings.run_options import check_run_options, lstm_runs_in
+from speechbrain_can.training.brain import EmotionBrain
 
 pytestmark = pytest.mark.training
 
@@ -454,3 +459,49 @@ def test_a_precision_that_the_processor_lacks_is_refused():
         *["--precision", "--bfloat16_mix_prec", "--precision"]
     ], result.stdout + result.stderr
     assert "Omit --precision to use fp32" in lines[1]
+
+
+def test_resume_within_an_epoch(controlled_corpus, tmp_path, monkeypatch):
+    """A run that ends within an epoch resumes like an undisturbed one."""
+    arguments = [
+        *on(controlled_corpus),
+        *("--fold=0", "--number_of_epochs=2", "--batch_size=4"),
+    ]
+    run(tmp_path / "whole", *arguments)
+    whole = tmp_path / "whole" / "fold_0"
+    batches = math.ceil(read_json(whole / "result.json")["n_train"] / 4)
+    save = EmotionBrain._save_intra_epoch_ckpt
+    # within the first epoch, after its last batch, and within the second epoch
+    for last in (3, batches, batches + 2):
+        output = tmp_path / f"stopped_{last}"
+        saved = itertools.count(1)
+
+        def stop(brain):
+            save(brain)
+            if next(saved) == last:
+                raise RuntimeError("killed")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(EmotionBrain, "_save_intra_epoch_ckpt", stop)
+            printed = run(
+                output, *arguments, "--ckpt_interval_steps=1", fails=True
+            )
+        assert "killed" in printed
+        run(output, *arguments, "--ckpt_interval_steps=1")
+        for name in ("predictions.csv", "train_log.txt", "result.json"):
+            found = (output / "fold_0" / name).read_text()
+            assert found == (whole / name).read_text(), (last, name)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"distributed_launch": True, "ckpt_interval_steps": 1},
+        {"grad_accumulation_factor": 2, "ckpt_interval_steps": 3},
+        {"grad_accumulation_factor": 2, "ckpt_interval_minutes": 1.0},
+    ],
+)
+def test_inexact_checkpoints_are_refused(options):
+    run_opts = RunOptions(device="cpu", **options, overridden_args=set(options))
+    with pytest.raises(SettingsError, match="ckpt_interval_minutes is|are not"):
+        check_run_options(run_opts, {"stop_on": "WA", "device": "cpu"})
