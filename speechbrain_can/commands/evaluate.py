@@ -45,7 +45,10 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
     if fold is not None:
         path = folds_path(prepared, fold[0])
         if not path.exists():
-            raise click.UsageError(f"{path} does not exist")
+            known = (p.stem[6:] for p in sorted(prepared.glob("folds_*.csv")))
+            raise click.UsageError(
+                f"{path} does not exist. The protocols are {', '.join(known)}."
+            )
         check_unchanged(path)
         only = set(split_fold(read_folds(path), fold[1])["test"])
     recognizer = load_recognizer(model, device=device)
@@ -54,6 +57,10 @@ def evaluate(model, prepared, fold, output, allow_outside, device):
         f"{len(table)} utterances; emotions in common: "
         + ", ".join(result["emotions"])
     )
+    for name, count in result["skipped"].items():
+        show(
+            f"{count} utterances of {name} skipped: the model has no such class"
+        )
     for name in METRICS:
         show(f"{name} {result[name]:.3f}")
     for name, recall in result["recall"].items():

@@ -21,6 +21,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Dict, List, Sequence
 
@@ -341,6 +342,9 @@ def make_corpus(
     folder = Path(folder)
     sentences = Path(sentences or SENTENCES)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        # before locking, because processes would wait for this one
+        _check_processes(_processes())
     # If several runs need the same corpus, one generates it and others wait.
     with FileLock(folder.with_name(folder.name + ".lock")):
         _make_corpus(folder, utterances, sentences, seed, agree, workers)
@@ -404,6 +408,22 @@ def _processes():
         ]
     )
     return context
+
+
+def _check_processes(context: BaseContext) -> None:
+    """Refuse a script that every process would run again, which would not end."""
+    process = context.Process(target=_do_nothing)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise CorpusError(
+            "processes cannot be started. In a script, call make_corpus below "
+            "'if __name__ == \"__main__\":', because each process imports the script."
+        )
+
+
+def _do_nothing() -> None:
+    """Run in a process that only tests whether processes can be started."""
 
 
 def _write_dialog(root: Path, dialog: list) -> None:

@@ -9,6 +9,7 @@
 import csv
 import math
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, Iterable, List, Sequence
@@ -129,23 +130,24 @@ def column_value(utterance: Utterance, column: str) -> str:
 def read_votes(utterance: Utterance) -> dict[str, float]:
     """Return votes by emotion; one vote for the label if no rater is known.
 
-    Raises ``ManifestError`` for invalid votes or a sum of 0.
+    Votes for the same emotion are added. Raises ``ManifestError`` for invalid votes
+    or a sum of 0.
     """
+    votes = Counter()
     try:
-        votes = {
-            emotion: float(count)
-            for emotion, _, count in (
-                vote.rpartition(":") for vote in utterance.votes.split()
-            )
-        }
+        for vote in utterance.votes.split():
+            emotion, _, count = vote.rpartition(":")
+            if not 0 <= float(count) < math.inf:
+                raise ValueError
+            votes[emotion] += float(count)
     except ValueError:
         votes = {"": 0.0}
-    if votes and not (min(votes.values()) >= 0 and sum(votes.values()) > 0):
+    if votes and not 0 < sum(votes.values()) < math.inf:
         raise ManifestError(
             f"{utterance.utterance_id}: invalid votes {utterance.votes!r}. Write "
             "them as fru:2 ang:1."
         )
-    return votes or {utterance.emotion: 1.0}
+    return dict(votes) or {utterance.emotion: 1.0}
 
 
 def check_words(words: Sequence[Word]) -> None:

@@ -207,7 +207,8 @@ class WordSearch:
                 raise CorpusError(
                     "an alignment process died, most likely because memory ran "
                     "out. Run the same command again to resume; pass a lower "
-                    "--alignment_workers to use fewer processes."
+                    "--alignment_workers to use fewer processes. A script must "
+                    "call this below 'if __name__ == \"__main__\":'."
                 ) from error
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)

@@ -67,9 +67,12 @@ class WordStore:
                 ) from error
             raise self._damage() from error
 
-    def _damage(self):
+    def _damage(self, words: Sequence[str] = ()) -> WordStoreError:
+        """Return an error about the file, or about the row of some words."""
+        row = f"the row of {' '.join(words)!r}" if words else "the file"
         return WordStoreError(
-            f"{self.path} is damaged. Delete it; its words are encoded again."
+            f"{self.path}: {row} is damaged. Delete the file; its words are encoded "
+            "again."
         )
 
     def _fetch(self, utterances, encode, limit):
@@ -83,7 +86,7 @@ class WordStore:
             if store.execute(query).fetchall() != [(f"CREATE TABLE {TABLE}",)]:
                 raise self._damage()
             found = {}
-            for key in keys:
+            for key, words in zip(keys, utterances):
                 query = (
                     "SELECT hidden, counts, checksum FROM utterances "
                     "WHERE words = ?"
@@ -94,7 +97,7 @@ class WordStore:
                         counts, bytes
                     )
                     if not whole or _checksum(key, values, counts) != checksum:
-                        raise self._damage()
+                        raise self._damage(words)
                     found[key] = (
                         np.frombuffer(values, np.float32),
                         np.frombuffer(counts, np.int64),

@@ -1,5 +1,6 @@
 """Evaluation of a model on another corpus."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Collection
 
@@ -36,7 +37,8 @@ def predict_corpus(
     predict, and ``allow_outside`` permits audio outside the folder of the corpus.
 
     Returns a table with the columns of ``predictions.csv``, and the metrics with
-    ``recall`` per class and the common ``emotions``. Raises ``InputError`` if fewer
+    ``recall`` per class, the common ``emotions``, and the number of ``skipped``
+    utterances of each other emotion. Raises ``InputError`` if fewer
     than two emotions are in common, no utterance is left, the manifest has changed
     since preparation, or it names a file outside the folder of the corpus.
     """
@@ -66,6 +68,11 @@ def predict_corpus(
         for name, utterance in utterances.items()
         if utterance.emotion in emotions and (only is None or name in only)
     }
+    skipped = Counter(
+        utterance.emotion
+        for name, utterance in utterances.items()
+        if utterance.emotion not in emotions and (only is None or name in only)
+    )
     if not chosen:
         raise InputError(f"{prepared_folder} contains no utterance to predict")
     groups = group_by_speaker(utterances, chosen, recognizer.normalize_by)
@@ -88,6 +95,7 @@ def predict_corpus(
         **evaluate(true, predicted),
         "recall": recalls(true, predicted),
         "emotions": emotions,
+        "skipped": skipped,
     }
     return table, result
 

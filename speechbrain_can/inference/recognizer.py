@@ -458,7 +458,11 @@ def _normalized(
     statistics = {}
     for group in set(groups):
         own = torch.cat([f for f, g in zip(frames, groups) if g == group])
-        statistics[group] = own.mean(0), own.std(0, unbiased=False)
+        # In double precision, as in training: rounding errors of a constant
+        # feature would exceed its standard deviation.
+        own = own.double()
+        mean, std = own.mean(0), own.std(0, unbiased=False)
+        statistics[group] = mean.float(), std.float()
     return [standardize(f, *statistics[g]) for f, g in zip(frames, groups)]
 
 

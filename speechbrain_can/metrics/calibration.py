@@ -4,8 +4,13 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
+from speechbrain.utils.logger import get_logger
+
 # Bins of the expected calibration error, as in Guo et al. (ICML 2017)
 BINS = 15
+BOUNDS = (0.05, 20.0)  # of the temperature
+
+logger = get_logger(__name__)
 
 
 def fit_temperature(
@@ -26,7 +31,8 @@ def fit_temperature(
     Returns
     -------
     float
-        Between 0.05 and 20; above 1, the model was overconfident.
+        Between 0.05 and 20; above 1, the model was overconfident. A value at a
+        bound is logged as a warning.
 
     Example
     -------
@@ -42,9 +48,17 @@ def fit_temperature(
         return -chosen.mean().item()
 
     found = minimize_scalar(
-        cross_entropy, bounds=np.log([0.05, 20]), method="bounded"
+        cross_entropy, bounds=np.log(BOUNDS), method="bounded"
     )
-    return float(np.exp(found.x))
+    temperature = float(np.exp(found.x))
+    if not BOUNDS[0] * 1.01 < temperature < BOUNDS[1] / 1.01:
+        logger.warning(
+            "The temperature reached its bound, %.2f, on %d held-out utterances. The "
+            "calibrated probabilities are unreliable; use more held-out utterances.",
+            temperature,
+            len(targets),
+        )
+    return temperature
 
 
 def calibration(

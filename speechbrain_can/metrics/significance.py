@@ -10,6 +10,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from speechbrain_can.metrics.intervals import CONFIDENCE
 
 PERMUTATIONS = 9999
+ROUNDING = 1e-9  # scores that differ by less are equal
 
 
 def corrected_difference(
@@ -26,11 +27,13 @@ def corrected_difference(
     """
     n, mean = len(differences), float(differences.mean())
     error = math.sqrt((1 / n + test_share) * float(differences.var(ddof=1)))
+    if np.allclose(differences, mean, rtol=0, atol=ROUNDING):
+        error = 0.0
     margin = error * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
     if error:
         p = 2 * stats.t.sf(abs(mean) / error, n - 1)
     else:
-        p = math.nan if mean else 1.0
+        p = 1.0 if abs(mean) <= ROUNDING else math.nan
     return {
         "difference": mean,
         "low": mean - margin,

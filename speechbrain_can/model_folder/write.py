@@ -74,7 +74,7 @@ CARD_TEXT = (
 | test data | {n_test} utterances of the same corpus |
 | test scores | {scores} |
 | recall per class | {recalls} |
-| temperature | {temperature:.3f}, fitted on the validation set |
+| temperature | {temperature:.3f}, fitted on the {n_valid} utterances of the validation set |
 
 ## Limitations
 
@@ -142,9 +142,16 @@ def write_model_folder(
 
 
 def write_card(
-    settings: Settings, corpus: Corpus, temperature: float, result: dict
+    settings: Settings,
+    corpus: Corpus,
+    temperature: float,
+    n_valid: int,
+    result: dict,
 ) -> str:
-    """Return the model card of a fold in Markdown, from its ``result.json``."""
+    """Return the model card of a fold in Markdown, from its ``result.json``.
+
+    ``n_valid`` is the number of utterances that ``temperature`` was fitted on.
+    """
     return CARD_TEXT.format(
         license="",
         title=f"{settings.name}, {corpus.name}, fold {result['fold']}",
@@ -153,6 +160,7 @@ def write_card(
         classes=", ".join(corpus.classes),
         protocol=settings.plain()["preparation"]["protocol"],
         temperature=temperature,
+        n_valid=n_valid,
         scores=", ".join(f"{name} {result[name]:.3f}" for name in METRICS),
         recalls=", ".join(
             f"{name} {recall:.2f}" for name, recall in result["recall"].items()

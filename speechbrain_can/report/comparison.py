@@ -1,5 +1,6 @@
 """Paired differences between systems."""
 
+import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
@@ -66,12 +67,16 @@ def _paired_difference(paired, metric):
 
 
 def _with_holm(summary: pd.DataFrame) -> pd.DataFrame:
-    """Apply Holm's correction to the p-values of each metric."""
+    """Apply Holm's correction to the p-values of each metric.
+
+    Comparisons without a p-value count as well.
+    """
     for metric in METRICS:
         if f"{metric} p" in summary:
-            known = summary[f"{metric} p"].dropna()
-            if not len(known):
-                continue
-            _, corrected, *_ = multipletests(known, method="holm")
-            summary.loc[known.index, f"{metric} p"] = corrected
+            compared = summary[f"{metric} difference"].notna()
+            p = summary.loc[compared, f"{metric} p"]
+            _, corrected, *_ = multipletests(p.fillna(1.0), method="holm")
+            summary.loc[compared, f"{metric} p"] = np.where(
+                p.isna(), np.nan, corrected
+            )
     return summary

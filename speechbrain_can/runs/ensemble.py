@@ -1,6 +1,7 @@
 """Ensembles: averaged predictions of several runs, such as several seeds."""
 
 from pathlib import Path
+from typing import Iterable
 
 import pandas as pd
 
@@ -47,12 +48,10 @@ def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
     description = read_summary(layouts[0])
     folds = [finished_folds(layout) for layout in layouts]
     for run, found in zip(runs, folds):
-        identity = [(fold["fold"], fold["manifest"]) for fold in found]
-        expected = [(fold["fold"], fold["manifest"]) for fold in folds[0]]
-        if not found or identity != expected:
+        difference = _difference(found, folds[0])
+        if difference:
             raise InputError(
-                f"{run} and {runs[0]} cannot be averaged: their finished folds or "
-                "their preparations of the corpus differ"
+                f"{run} and {runs[0]} cannot be averaged: {difference}"
             )
     output = RunLayout(output_folder)
     for results in zip(*folds):
@@ -75,6 +74,24 @@ def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
     )
     write_summary(output, summary)
     return summary
+
+
+def _difference(ours: list[dict], theirs: list[dict]) -> str | None:
+    """Return how the finished folds of two runs differ, or None."""
+    own, other = (
+        {fold["fold"]: fold["manifest"] for fold in folds}
+        for folds in (ours, theirs)
+    )
+    if not own or own.keys() != other.keys():
+        return f"their finished folds are {_listed(own)} and {_listed(other)}"
+    changed = [fold for fold in own if own[fold] != other[fold]]
+    if changed:
+        return f"their folds {_listed(changed)} use different preparations"
+    return None
+
+
+def _listed(folds: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(folds))) or "none"
 
 
 def _combine_fold(
@@ -119,7 +136,11 @@ def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:
     classes = list(mean.columns[3:])
     for table in tables:
         if list(table["ID"]) != list(mean["ID"]):
-            raise InputError("the runs predicted different utterances")
+            other = set(table["ID"]) ^ set(mean["ID"])
+            raise InputError(
+                "the runs predicted different utterances, such as "
+                f"{min(other, default='another order')}"
+            )
     mean[classes] = sum(table[classes] for table in tables) / len(tables)
     mean["predicted"] = mean[classes].idxmax(axis=1)
     return mean

@@ -115,10 +115,15 @@ def common_folds(results: pd.DataFrame) -> pd.DataFrame:
 
 def check_comparable(results: pd.DataFrame) -> None:
     """Raise an ``InputError`` for results with different manifests or folds."""
-    if results["manifest"].nunique() > 1:
+    prepared = results.groupby("manifest", sort=False)
+    if prepared.ngroups > 1:
+        first, second, *_ = [
+            "{system}, seed {seed}, fold {fold}".format(**own.iloc[0])
+            for _, own in prepared
+        ]
         raise InputError(
-            "the runs cannot be compared: they use different preparations or "
-            "protocols of the corpus"
+            f"the runs cannot be compared: {first} and {second} use different "
+            "preparations or protocols of the corpus"
         )
     missing = unequal_folds(results)
     if missing:

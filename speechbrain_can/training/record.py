@@ -74,7 +74,7 @@ def record_fold(
         layout.model,
         prediction_settings(fold.settings, fold.hparams, temperature),
         corpus.classes,
-        write_card(fold.settings, corpus, temperature, result),
+        write_card(fold.settings, corpus, temperature, len(valid[1]), result),
         fold.hparams["modules"],
     )
     if fold.hparams["draw_attention"] and brain.test_attention:

@@ -250,6 +250,21 @@ def test_existing_corpora_are_kept(controlled_corpus):
         make_corpus(controlled_corpus, UTTERANCES, seed=corpus_seed() + 1)
 
 
+def test_a_script_without_a_guard_ends(tmp_path):
+    """Every process imports the script, which would start processes again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from speechbrain_can.controlled.generator import make_corpus\n"
+        f"make_corpus({str(tmp_path / 'corpus')!r}, utterances=40)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 1
+    assert "below 'if __name__ == \"__main__\":'" in done.stderr
+    assert not (tmp_path / "corpus").exists()
+
+
 def test_recipe_prepares_all_utterances(
     controlled_corpus, iemocap_prepare, tmp_path
 ):

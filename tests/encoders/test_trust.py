@@ -152,8 +152,10 @@ def test_a_poisoned_word_store_is_refused(damage, tmp_path):
     store.fetch([["oh", "no"]], read_words)
     with closing(sqlite3.connect(store.path)) as connection, connection:
         connection.executescript(damage)
-    with pytest.raises(WordStoreError, match="words.sqlite is damaged. Delete"):
+    with pytest.raises(WordStoreError, match="is damaged. Delete") as told:
         store.fetch([["oh", "no"]], read_words)
+    row = damage.startswith("UPDATE")
+    assert ("the row of 'oh no' is" in str(told.value)) == row
 
 
 def test_a_damaged_word_store_is_refused(tmp_path):
@@ -162,5 +164,5 @@ def test_a_damaged_word_store_is_refused(tmp_path):
     content = store.path.read_bytes()
     for damaged in (content[:5000], b"x" * 9000, content[:100] + bytes(9000)):
         store.path.write_bytes(damaged)
-        with pytest.raises(WordStoreError, match="[Dd]elete it"):
+        with pytest.raises(WordStoreError, match="[Dd]elete"):
             store.fetch([[f"w{i}"] for i in range(500)], read_words)

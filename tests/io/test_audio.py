@@ -25,6 +25,36 @@ def test_waveform_is_resampled(tmp_path, rate):
     assert (waveform - expected)[200:-200].abs().max() < 0.01
 
 
+@pytest.mark.attack
+@pytest.mark.parametrize("rate", [1009, 16001, 22051, 44101, 96001, 999983])
+def test_unusual_rates_need_little_memory(tmp_path, rate):
+    """The kernel of torchaudio takes 6 GB at 22,051 Hz."""
+    resource = pytest.importorskip("resource")
+    times = np.arange(rate) / rate
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.5 * np.sin(2760 * times), rate)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    waveform = read_waveform(path, 16000)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert used < 2**18  # in kilobytes, or bytes on macOS
+    assert abs(len(waveform) - 16000) <= 1
+    expected = 0.5 * torch.sin(2760 * torch.arange(len(waveform)) / 16000)
+    if rate > 16000 / np.pi:
+        assert (waveform - expected)[200:-200].abs().max() < 0.01
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("rate", [1, 999, 1_000_001, 2**31 - 1])
+def test_implausible_rates_are_refused(tmp_path, rate):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.sin(np.arange(1000)), 16000)
+    content = bytearray(path.read_bytes())
+    content[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=f"a sample rate of {rate} Hz"):
+        read_waveform(path, 16000)
+
+
 def test_channels_are_averaged(tmp_path):
     left, right = np.linspace(0, 0.5, 800), np.full(800, -0.1)
     soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), 16000)

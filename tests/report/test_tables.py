@@ -125,7 +125,24 @@ def test_differences_without_variance_are_not_tested():
     summary = summarize_systems(results(can=CAN, other=other))
     row = summary.loc["other"]
     assert row["WA difference"] == pytest.approx(-0.02)
-    assert math.isnan(row["WA p"]) or row["WA p"] > 0
+    assert math.isnan(row["WA p"])
+    # rounding errors are not a variance
+    for step in (0.1, 1 / 3, 1e-6):
+        values = pd.Series([0.7 + step - 0.7, step, 0.1 + step - 0.1] * 2)
+        assert math.isnan(corrected_difference(values, 1 / 8)["p"])
+    zero = pd.Series([0.1 + 0.2 - 0.3, 0.0, 0.0])
+    assert corrected_difference(zero, 1 / 8)["p"] == 1
+
+
+def test_comparisons_without_a_p_value_are_counted():
+    other = [value - 0.02 for value in CAN]
+    near = [0.49, 0.47, 0.5, 0.46, 0.49]
+    pair = summarize_systems(results(can=CAN, near=near))
+    summary = summarize_systems(results(can=CAN, near=near, constant=other))
+    assert math.isnan(summary.loc["constant", "WA p"])
+    assert summary.loc["near", "WA p"] == pytest.approx(
+        min(1, 2 * pair.loc["near", "WA p"])
+    )
 
 
 def test_several_seeds_of_one_fold_are_compared_utterance_by_utterance():
@@ -426,7 +443,8 @@ def test_speakers_that_differ_widen_the_interval():
 
 def test_runs_of_different_preparations_are_not_compared():
     other = results(text_model=TEXT).assign(manifest="another")
-    with pytest.raises(InputError, match="different preparations"):
+    message = "can, seed 1, fold 0 and text_model, seed 1, fold 0 use different"
+    with pytest.raises(InputError, match=message):
         summarize_systems(pd.concat([results(can=CAN), other]))
 
 

@@ -78,9 +78,16 @@ def test_only_matching_runs_are_averaged(tmp_path):
     values = [(0.9, 0.1), (0.6, 0.4), (0.3, 0.7)]
     first = write_run(tmp_path / "1", values)
     other = write_run(tmp_path / "2", values, manifest="y")
+    more = write_run(tmp_path / "3", values)
+    (tmp_path / "3" / "fold_0").rename(tmp_path / "3" / "fold_7")
+    path = tmp_path / "3" / "fold_7" / "result.json"
+    result = {**read_json(path), "fold": 7}
+    result.pop("sum"), path.unlink()
+    write_result(RunLayout(tmp_path / "3").fold(7), result)
     for runs, message in (
         ([first], "at least two different runs"),
-        ([first, other], "their preparations of the corpus differ"),
+        ([first, other], "their folds 0 use different preparations"),
+        ([first, more], "their finished folds are 7 and 0"),
     ):
         result = CliRunner().invoke(
             main, ["combine", *runs, "--output", str(tmp_path / "mean")]

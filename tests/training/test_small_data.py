@@ -157,6 +157,9 @@ def test_augmentation_does_not_depend_on_threads(small_corpus, tmp_path):
     assert torch.equal(*found)
 
 
+NOT_FINITE = ("ang:nan sad:1", "ang:inf", "ang:1e308 sad:1e308")
+
+
 def test_votes_become_shares_of_the_classes(small_corpus, tmp_path):
     rows = {
         "a": replace(small_corpus["a"], votes="sad:1 ang:3"),
@@ -175,9 +178,12 @@ def test_votes_become_shares_of_the_classes(small_corpus, tmp_path):
     batch = flat_batch([datasets["train"][i] for i in range(2)])
     assert batch.targets.tolist() == [[0.75, 0.25], [1.0, 0.0]]
     assert flat_batch([datasets["test"][0]]).targets.tolist() == [0]
+    # votes for the same emotion are added
+    repeated = replace(rows["a"], votes="sad:2 ang:1 sad:1")
+    assert vote_shares(repeated, labels).tolist() == [0.25, 0.75]
     with pytest.raises(CorpusError, match="a has votes for 'fea'"):
         vote_shares(replace(rows["a"], votes="fea:1"), labels)
-    for votes in ("ang", "ang:x", "ang:0", "ang:-1 sad:2"):
+    for votes in ("ang", "ang:x", "ang:0", "ang:-1 sad:2", *NOT_FINITE):
         with pytest.raises(ManifestError, match="Write them as fru:2 ang:1"):
             read_votes(replace(rows["a"], votes=votes))
 
