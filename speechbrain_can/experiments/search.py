@@ -248,14 +248,13 @@ def _algorithm(
     """Return the search algorithm, which knows the finished trials."""
     from ray.tune.search.optuna import OptunaSearch
 
-    known = [pair for pair in done if plan.includes(pair[0])]
     return OptunaSearch(
         metric=plan.metric,
         mode="max",
         # a resumed search must not repeat the same random values
         seed=seed + len(done),
-        points_to_evaluate=[values for values, _ in known] or None,
-        evaluated_rewards=[value for _, value in known] or None,
+        points_to_evaluate=[values for values, _ in done] or None,
+        evaluated_rewards=[value for _, value in done] or None,
     )
 
 
@@ -342,13 +341,14 @@ def _run_of(base: Run, config: dict, folder: Path) -> Run:
 
 
 def _finished(folder: Path, plan: SearchPlan) -> list[tuple[dict, float]]:
-    """Return the values and scores of all finished trials over these keys."""
+    """Return the values and scores of all finished trials in the search space."""
     found = []
     for path in sorted((folder / "trials").glob(f"*/{VALUES}")):
         values = read_json(path)
         run = RunLayout(path.parent)
         finished = all(run.fold(fold).finished for fold in plan.folds)
-        if finished and set(values) == set(plan.space):
+        keys = set(values) == set(plan.space)
+        if finished and keys and plan.includes(values):
             found.append((values, plan.score(run)))
     return found
 

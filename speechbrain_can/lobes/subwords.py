@@ -126,6 +126,6 @@ class SubwordEmbedding(torch.nn.Module):
         """Restore the tokenizer."""
         if state["tokenizer"] is not None:
             tokenizer = SentencePieceProcessor(model_proto=state["tokenizer"])
-            if tokenizer.get_piece_size() > len(self.weight):
+            if not 0 < tokenizer.get_piece_size() <= len(self.weight):
                 raise ValueError("the tokenizer does not match the vectors")
             self.tokenizer = tokenizer

@@ -12,8 +12,9 @@ from typing import Any, Sequence
 
 import torch
 
+from speechbrain.utils.logger import get_logger
 from speechbrain_can.corpus.prepared import Corpus
-from speechbrain_can.io.files import write_json
+from speechbrain_can.io.files import InputError, write_json
 from speechbrain_can.metrics.metrics import METRICS
 from speechbrain_can.model_folder.literal import dump
 from speechbrain_can.model_folder.parameters import PACKED, save_network
@@ -21,6 +22,7 @@ from speechbrain_can.model_folder.read import CLASSES, FOR_SPEECHBRAIN
 from speechbrain_can.model_folder.resolve import literal_settings
 from speechbrain_can.settings.hparams import SETTINGS, Settings
 
+logger = get_logger(__name__)
 MODEL = "model"
 CARD = "README.md"
 
@@ -93,7 +95,8 @@ def prediction_settings(
 ) -> str:
     """Return the settings that prediction uses, in the subset that ``parse`` reads.
 
-    ``built`` are the objects of the settings, which provide sizes.
+    ``built`` are the objects of the settings, which provide sizes. Settings outside
+    the subset are kept, with a warning: they need ``trust_model_code``.
     """
     parts = [name for name in (*PARTS, *READERS) if settings.has(name)]
     needed = Settings(settings.name, settings.replaced(OF_TRAINING).part(parts))
@@ -105,9 +108,18 @@ def prediction_settings(
     }
     text = needed.replaced(outside).text
     defaults = [READERS[name] for name in READERS if name not in parts]
-    values = literal_settings("".join([text, *defaults]), built)
-    values["temperature"] = temperature
-    return f"# yamllint disable\n{dump(values)}{FOR_SPEECHBRAIN}"
+    text = "".join([text, *defaults])
+    try:
+        values = literal_settings(text, built)
+        text = dump({**values, "temperature": temperature})
+    except InputError as error:
+        logger.warning(
+            "The model folder of %s can only be loaded with trust_model_code=True: %s",
+            settings.name,
+            error,
+        )
+        text = f"{text}temperature: {temperature!r}\n"
+    return f"# yamllint disable\n{text}{FOR_SPEECHBRAIN}"
 
 
 def write_model_folder(

@@ -135,6 +135,11 @@ def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:
     mean = tables[0].copy()
     classes = list(mean.columns[3:])
     for table in tables:
+        if set(table.columns) != set(mean.columns):
+            raise InputError(
+                f"the runs have different classes: {', '.join(classes)} and "
+                f"{', '.join(table.columns[3:])}"
+            )
         if list(table["ID"]) != list(mean["ID"]):
             other = set(table["ID"]) ^ set(mean["ID"])
             raise InputError(

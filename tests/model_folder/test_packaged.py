@@ -1,6 +1,8 @@
 """Packaged models, and models evaluated on other corpora."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,7 +65,7 @@ def packed(three_folds):
     return three_folds / "box"
 
 
-def test_packaged_model_predicts(packed, three_folds, monkeypatch):
+def test_packaged_model_predicts(packed, three_folds, monkeypatch, tmp_path):
     names = {path.name for path in packed.iterdir()}
     assert names == {
         *("hyperparams.yaml", "network.safetensors", "label_encoder.json"),
@@ -90,7 +92,28 @@ def test_packaged_model_predicts(packed, three_folds, monkeypatch):
     named = EmotionRecognizer.from_hparams("box")
     again = named.classify_file(wav, alignment=words)
     assert again.probabilities == prediction.probabilities
-    assert packaged("../box") == "../box" and packaged("none") == "none"
+    # paths are not names
+    for path in (
+        "../box",
+        "none",
+        "./box",
+        "box/",
+        Path("box"),
+        f".{os.sep}box",
+    ):
+        assert packaged(path) == path
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match="is not a model folder|neither a folder"
+    ):
+        load_recognizer("./box")
+    with pytest.raises(
+        InputError, match="is not a model folder|neither a folder"
+    ):
+        load_recognizer(Path("box"))
+    (tmp_path / "box").mkdir()
+    with pytest.raises(InputError, match="both a packaged model and a folder"):
+        load_recognizer("box")
 
 
 def test_vocabulary_and_tokenizer_are_saved(tmp_path):

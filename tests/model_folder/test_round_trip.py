@@ -1,5 +1,7 @@
 """Model folders of all recipes predict what the trained modules predict."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hyperpyyaml import load_hyperpyyaml
 
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.inference.recognizer import EmotionRecognizer
+from speechbrain_can.io.files import InputError
 from speechbrain_can.model_folder.literal import dump, parse
 from speechbrain_can.model_folder.write import (
     prediction_settings,
@@ -128,6 +131,31 @@ def test_expressions_and_shared_parts(tmp_path):
     assert values["segment"].arguments == {"p": "results/3"}
     assert set(values) >= {"shared", "temperature"} and "other" not in values
     assert parse(dump(values), path) == values
+
+
+NORMALIZE = "!new:speechbrain_can.features.normalization.GlobalNormalization"
+
+
+@pytest.mark.parametrize(
+    "value", [f"{NORMALIZE} [13]", "!apply:torch.nn.ReLU {}"]
+)
+def test_settings_outside_the_subset(value, tiny, tmp_path, caplog):
+    """Folders with such settings can be loaded by those who trust them."""
+    path = RECIPES["EmoDB"] / "hparams" / "can.yaml"
+    settings, hparams = built(path, tiny, tmp_path)
+    text = re.sub(f"{NORMALIZE}\n +size: .*", value, settings.text)
+    assert text != settings.text
+    found = prediction_settings(replace(settings, text=text), hparams, 1.5)
+    assert "only be loaded with trust_model_code=True" in caplog.text
+    with pytest.raises(InputError, match="line"):
+        parse(found, path)
+    names = [f"class {i}" for i in range(hparams["classes"])]
+    modules = replace(settings, text=text).build()["modules"]
+    write_model_folder(tmp_path / "model", found, names, "card", modules)
+    trusted = EmotionRecognizer.from_hparams(
+        tmp_path / "model", trust_model_code=True
+    )
+    assert trusted.classes == names
 
 
 def test_paths_out_of_a_recipe_are_written_out(tiny, tmp_path):

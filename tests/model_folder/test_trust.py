@@ -1,5 +1,6 @@
 """Untrusted model folders either build a model or are refused; they cannot execute code."""
 
+import base64
 import json
 import pickle
 import shutil
@@ -14,8 +15,13 @@ from safetensors.torch import save_file
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.io.files import InputError
+from speechbrain_can.lobes.subwords import SubwordEmbedding
 from speechbrain_can.model_folder.literal import UntrustedError, parse
-from speechbrain_can.model_folder.parameters import PACKED, save_network
+from speechbrain_can.model_folder.parameters import (
+    PACKED,
+    load_network,
+    save_network,
+)
 from speechbrain_can.model_folder.read import CLASSES, LARGEST, read_model
 
 ATTACKS = {
@@ -418,6 +424,59 @@ def test_invalid_yaml_is_named(folder, text):
     (folder / "hyperparams.yaml").write_bytes(text)
     with pytest.raises(UntrustedError, match="hyperparams.yaml"):
         EmotionRecognizer.from_hparams(folder)
+
+
+def field(number, content):
+    """Return a field of a protocol buffer with bytes, or a small integer."""
+    if isinstance(content, int):
+        return bytes([number << 3, content])
+    length, size = len(content), bytearray()
+    while length > 127:
+        size.append(length & 127 | 128)
+        length >>= 7
+    return bytes([number << 3 | 2, *size, length]) + content
+
+
+def piece(text, kind=1):
+    """Return a subword of a SentencePiece model."""
+    return field(1, field(1, text) + field(3, kind))
+
+
+SPECIAL = piece(b"<unk>", 2) + piece(b"<s>", 3) + piece(b"</s>", 3)
+TOKENIZERS = {
+    "a long piece": SPECIAL + piece(b"x" * 4_000_000),
+    "an invalid trie": SPECIAL
+    + piece(b"a")
+    + field(3, field(2, b"\4\0\0\0\xff\xff\xff\xffabc")),
+    "more pieces than vectors": SPECIAL
+    + b"".join(piece(b"%d" % i) for i in range(99)),
+    "no unknown piece": piece(b"a"),
+    "junk": b"\xff" * 1000,
+    "nothing": b"",
+}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("model", TOKENIZERS.values(), ids=TOKENIZERS)
+def test_invalid_tokenizers_are_refused(tmp_path, model):
+    """Such files crashed versions of SentencePiece before 0.2.3."""
+    path = tmp_path / PACKED
+    network = SubwordEmbedding(tmp_path, vocab_size=7, embedding_size=2)
+    text = {"base64": base64.b64encode(model).decode()}
+    other = json.dumps({"_extra_state": {"tokenizer": text}})
+    save_file({"weight": network.weight.detach()}, path, {"other_state": other})
+    with pytest.raises(InputError, match="safetensors is damaged"):
+        load_network(network, path)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "source",
+    ["http://example.org/model", "ftp://example.org/model", "file:///x"],
+)
+def test_unencrypted_sources_are_refused(source):
+    with pytest.raises(UntrustedError, match="can be modified on the way"):
+        EmotionRecognizer.from_hparams(source)
 
 
 @pytest.mark.attack
