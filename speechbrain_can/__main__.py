@@ -52,6 +52,9 @@ class Commands(click.Group):
         try:
             with interruptible():
                 return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = printable(error.message, LINES)
+            raise
         # An ImportError names the missing extra.
         except (InputError, ImportError, OSError) as error:
             if isinstance(error, BrokenPipeError):

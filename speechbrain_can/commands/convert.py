@@ -25,7 +25,5 @@ def convert(folder, output, trust_model_code):
     """
     from speechbrain_can.inference.conversion import convert_model_folder
 
-    if not trust_model_code:
-        raise click.UsageError("Pass --trust-model-code.")
     convert_model_folder(folder, output)
     show(f"Model folder: {output.absolute()}")

@@ -138,11 +138,11 @@ def read_votes(utterance: Utterance) -> dict[str, float]:
         for vote in utterance.votes.split():
             emotion, _, count = vote.rpartition(":")
             if not 0 <= float(count) < math.inf:
-                raise ValueError
+                raise ValueError(count)
             votes[emotion] += float(count)
+        if votes and not 0 < sum(votes.values()) < math.inf:
+            raise ValueError("sum")
     except ValueError:
-        votes = {"": 0.0}
-    if votes and not 0 < sum(votes.values()) < math.inf:
         raise ManifestError(
             f"{utterance.utterance_id}: invalid votes {utterance.votes!r}. Write "
             "them as fru:2 ang:1."

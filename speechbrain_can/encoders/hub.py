@@ -1,6 +1,7 @@
 """Models on the Hugging Face hub, optionally pinned to a revision."""
 
 import hashlib
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -29,7 +30,7 @@ def split_revision(source: str | Path) -> tuple[str | Path, str | None]:
     (('someone/bert', 'main'), ('someone/bert', None))
     """
     name, pinned, revision = str(source).rpartition("@")
-    if not pinned or Path(source).exists():
+    if not pinned or os.path.exists(source):
         return source, None
     return name, revision
 

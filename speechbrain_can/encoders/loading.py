@@ -61,6 +61,8 @@ def _check_no_code(place: str | Path, save_path: str | None) -> None:
     else:
         paths = filter(None, (_cached(place, n, save_path) for n in CONFIGS))
     for path in paths:
+        if not Path(path).is_file():  # such as a pipe, which would block
+            raise PretrainedError(f"{path} is not a regular file")
         if "auto_map" in json.loads(Path(path).read_text(encoding="utf-8")):
             raise PretrainedError(
                 f"{place} cannot be loaded: {Path(path).name} names code (auto_map), "

@@ -11,7 +11,6 @@ import soundfile
 from speechbrain_can.alignment.pipeline import AlignmentFile
 from speechbrain_can.io.audio import AUDIO_SUFFIXES, parse_channel, read_header
 from speechbrain_can.io.files import (
-    LINES,
     InputError,
     existing_form,
     is_inside,
@@ -154,7 +153,7 @@ def describe_problem(recording: Recording, problem: str) -> str:
     """Return a message about a recording that contains its path once."""
     name = str(recording.path)
     message = problem if problem.startswith(name) else f"{name}: {problem}"
-    return printable(message, LINES)
+    return printable(message)
 
 
 def unique_names(recordings: Iterable[Recording]) -> list[str]:

@@ -1,9 +1,11 @@
 """Emotion recognition with a trained model folder."""
 
+import os
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 import torch
 
@@ -107,7 +109,8 @@ class EmotionRecognizer(Pretrained):
             Options such as ``{"device": "cuda:0"}``.
         **kwargs : dict
             With ``trust_model_code``, other arguments of
-            ``Pretrained.from_hparams``. ``savedir`` has no other effect.
+            ``Pretrained.from_hparams``. Without it, ``savedir`` and
+            ``local_strategy`` have no effect.
 
         Returns
         -------
@@ -136,7 +139,12 @@ class EmotionRecognizer(Pretrained):
                 run_opts=run_opts,
                 **kwargs,
             )
-        model = read_model(source, overrides, fetch_config)
+        unknown = kwargs.keys() - {"savedir", "local_strategy"}
+        if unknown:
+            raise TypeError(
+                f"unexpected arguments: {', '.join(sorted(unknown))}"
+            )
+        model = read_model(source, overrides)
         return cls(modules=model["modules"], hparams=model, run_opts=run_opts)
 
     @property
@@ -325,14 +333,15 @@ class EmotionRecognizer(Pretrained):
         alignment: Alignment | None = None,
     ) -> FoundWords:
         """Return the words of a waveform ``[samples]`` at ``sample_rate`` Hz."""
-        return find_words(
-            waveform,
-            self.sample_rate,
-            self.hparams.aligner,
-            self.hparams.transcriber,
-            transcript,
-            alignment,
-        )
+        with applied("the words"):
+            return find_words(
+                waveform,
+                self.sample_rate,
+                self.hparams.aligner,
+                self.hparams.transcriber,
+                transcript,
+                alignment,
+            )
 
     def _features(
         self,
@@ -357,7 +366,6 @@ class EmotionRecognizer(Pretrained):
             word_counts=torch.tensor([len(c) for c in counts]).to(self.device),
         )
 
-    @torch.no_grad()
     def _classify(
         self,
         waveforms: list[torch.Tensor],
@@ -366,6 +374,18 @@ class EmotionRecognizer(Pretrained):
         speakers: list[str] | None = None,
     ) -> list[Prediction]:
         """Predict waveforms at ``sample_rate`` Hz in one batch."""
+        with applied(path or "a batch"):
+            return self._predict(waveforms, found, path, speakers)
+
+    @torch.no_grad()
+    def _predict(
+        self,
+        waveforms: list[torch.Tensor],
+        found: list[FoundWords],
+        path: str,
+        speakers: list[str] | None,
+    ) -> list[Prediction]:
+        """Predict waveforms; see ``_classify``."""
         if self.normalize_by and speakers is None:
             raise InputError(
                 "this model normalizes the features of each "
@@ -374,18 +394,8 @@ class EmotionRecognizer(Pretrained):
             )
         tiled = [each.tiled() for each in found]
         texts = [[word.text for word in each] for each in tiled]
-        try:
-            audio = self._features(waveforms, tiled, speakers)
-            output = self.mods.model(texts, audio)
-        except InputError:
-            raise
-        # Parts of an untrusted folder may not fit each other.
-        except (RuntimeError, TypeError, LookupError, AttributeError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise InputError(
-                f"{path or 'a batch'}: the model cannot process the utterance "
-                f"({reason}). Check its settings, or train it again."
-            ) from error
+        audio = self._features(waveforms, tiled, speakers)
+        output = self.mods.model(texts, audio)
         log_probabilities = decide(output).float() / self.hparams.temperature
         probabilities = log_probabilities.softmax(dim=1)
         if not probabilities.isfinite().all():
@@ -419,6 +429,31 @@ class EmotionRecognizer(Pretrained):
         ]
 
 
+@contextmanager
+def applied(name: str) -> Iterator[None]:
+    """Context in which the parts of a model are applied to an input.
+
+    Parts of an untrusted folder may not fit each other, and raise any error.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InputError(
+            f"{name}: the model cannot process the input ({reason}). If memory ran "
+            "out, use shorter recordings; otherwise check the settings of the model."
+        ) from error
+
+
 def _alignment_of(
     path: str | Path, alignment: Alignment | None
 ) -> Alignment | None:
@@ -436,7 +471,7 @@ def _settled(
     Folders and URLs are returned unchanged.
     """
     source = str(source)
-    if Path(source).is_dir() or "://" in source:
+    if os.path.isdir(source) or "://" in source:
         return source
     config = fetch_config or FetchConfig()
     name, revision = split_revision(source)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from contextlib import contextmanager
 from typing import Iterator, Sequence, TextIO
 
@@ -22,7 +23,13 @@ def set_up_console() -> None:
 
 
 class PrintableRecord(logging.LogRecord):
-    """Log record whose message contains no control characters."""
+    """Log record whose message and traceback contain no control characters."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.exc_info and self.exc_info[0]:
+            text = "".join(traceback.format_exception(*self.exc_info))
+            self.exc_text = printable(text.rstrip(), LINES)
 
     def getMessage(self):
         """Return the message; see ``printable``."""

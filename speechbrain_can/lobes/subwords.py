@@ -11,6 +11,8 @@ from speechbrain.utils.distributed import run_on_main
 from speechbrain_can.lobes.pooling import MeanPooling
 from speechbrain_can.lobes.text import UNKNOWN
 
+MOST_PIECES = 500  # subwords of a word that are used
+
 
 class SubwordEmbedding(torch.nn.Module):
     """Trainable vectors of SentencePiece subwords, pooled to words.
@@ -109,7 +111,8 @@ class SubwordEmbedding(torch.nn.Module):
             ]
         )
         # words of whitespace and unknown words have no subwords and are unknown
-        pieces = [ids or [self.tokenizer.unk_id()] for ids in pieces]
+        unknown = [self.tokenizer.unk_id()]
+        pieces = [ids[:MOST_PIECES] or unknown for ids in pieces]
         device = self.weight.device
         rows = torch.tensor([i for ids in pieces for i in ids], device=device)
         counts = torch.tensor([len(ids) for ids in pieces], device=device)

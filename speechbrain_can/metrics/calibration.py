@@ -32,7 +32,7 @@ def fit_temperature(
     -------
     float
         Between 0.05 and 20; above 1, the model was overconfident. A value at a
-        bound is logged as a warning.
+        bound, or fitted on correct predictions only, is logged as a warning.
 
     Example
     -------
@@ -51,12 +51,16 @@ def fit_temperature(
         cross_entropy, bounds=np.log(BOUNDS), method="bounded"
     )
     temperature = float(np.exp(found.x))
-    if not BOUNDS[0] * 1.01 < temperature < BOUNDS[1] / 1.01:
+    inside = BOUNDS[0] * 1.01 < temperature < BOUNDS[1] / 1.01
+    correct = log_probabilities.argmax(1) == targets
+    if not inside or correct.all():
         logger.warning(
-            "The temperature reached its bound, %.2f, on %d held-out utterances. The "
-            "calibrated probabilities are unreliable; use more held-out utterances.",
+            "The temperature %.2f was fitted on %d held-out utterances, %d of which "
+            "are predicted correctly. It is too few to calibrate probabilities; use "
+            "more held-out utterances.",
             temperature,
             len(targets),
+            correct.sum(),
         )
     return temperature
 

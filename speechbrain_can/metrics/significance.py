@@ -27,7 +27,7 @@ def corrected_difference(
     """
     n, mean = len(differences), float(differences.mean())
     error = math.sqrt((1 / n + test_share) * float(differences.var(ddof=1)))
-    if np.allclose(differences, mean, rtol=0, atol=ROUNDING):
+    if n > 1 and np.allclose(differences, mean, rtol=0, atol=ROUNDING):
         error = 0.0
     margin = error * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
     if error:

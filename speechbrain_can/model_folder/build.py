@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Callable
+from typing import Annotated, Any, Callable, Iterator
 
 import pydantic
 import torch
@@ -14,17 +14,22 @@ from speechbrain_can.model_folder.literal import (
     Part,
     Reference,
     UntrustedError,
-    children,
 )
 from speechbrain_can.model_folder.parts import (
+    ANY,
+    FOR_SAMPLES,
+    PARTS,
     PRETRAINED,
+    SAMPLES,
     check_arguments,
+    check_slot,
     find_part,
 )
 
 # Values that do not belong to the stored parameters, such as buffers of constants
 UNSTORED = 2**24
-MOST_PARTS = 1000
+MOST_PARTS = 100
+MOST_KEYS = 100
 
 
 class ModelSettings(pydantic.BaseModel):
@@ -38,8 +43,8 @@ class ModelSettings(pydantic.BaseModel):
     segment: Callable
     normalize_by: str | None = None
     modules: dict[str, torch.nn.Module]
-    aligner: Any = None
-    transcriber: Any = None
+    aligner: Callable | None = None
+    transcriber: Callable | None = None
     temperature: Annotated[float, Field(ge=0.01, le=100)]
     classes: Annotated[int, Field(ge=2, le=1000)]
     # values that callers may override
@@ -64,7 +69,7 @@ def build_model(
     argument, or if the network has more values than the ``stored`` number, which is
     checked before memory is allocated.
     """
-    _check_keys(settings, path)
+    check_model_settings(settings, path)
     pretrained = {}
     with torch.device("meta"):
         draft = _Builder(settings, path, pretrained).build(settings["modules"])
@@ -88,61 +93,114 @@ def build_model(
     except pydantic.ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
-        raise UntrustedError(
-            f"{path}: {name}: {first['msg']}. {ADVICE}"
-        ) from error
+        raise UntrustedError(f"{path}: {name}: {first['msg']}") from error
 
 
-def _check_keys(settings: dict[str, Any], path: str | Path) -> None:
-    """Refuse unknown keys, and modules that prediction does not use."""
-    counts = {}
-    parts = sum(
-        _count_parts(v, settings, path, counts) for v in settings.values()
-    )
-    if parts > MOST_PARTS:
-        raise UntrustedError(
-            f"{path}: the settings describe {parts} parts; the limit is {MOST_PARTS}"
-        )
-    for key, value in settings.items():
-        named = isinstance(value, Part) and key in counts
-        if key not in KEYS and not named:
-            raise UntrustedError(
-                f"{path}: unknown key {key}. A model folder contains only "
-                f"{', '.join(sorted(KEYS))}, and parts that these refer to."
-            )
+def check_model_settings(settings: dict[str, Any], path: str | Path) -> None:
+    """Refuse unknown keys, unregistered parts, and parts in the wrong place.
+
+    Nothing is imported or built.
+    """
+    if len(settings) > MOST_KEYS:
+        raise UntrustedError(f"{path}: there are more than {MOST_KEYS} keys")
     modules = settings.get("modules")
     if not isinstance(modules, dict) or set(modules) != MODULES:
         raise UntrustedError(
             f"{path} is not a model: its modules must be {', '.join(sorted(MODULES))}"
         )
+    walk = _Walk(settings, path)
+    for key in KEYS & settings.keys():
+        walk.visit(settings[key], key)
+    for key in settings:
+        named = isinstance(settings[key], Part) and key in walk.counts
+        if key not in KEYS and not named:
+            raise UntrustedError(
+                f"{path}: unknown key {key}. A model folder contains only "
+                f"{', '.join(sorted(KEYS))}, and parts that these refer to."
+            )
+    for module in modules.values():
+        if not isinstance(module, (Part, Reference)):
+            raise UntrustedError(
+                f"{path} is not a model: {module!r} is not a part"
+            )
+    # Other encoders would store features for each sample.
+    if SAMPLES in walk.names and FOR_SAMPLES not in walk.names:
+        raise UntrustedError(f"{path}: {SAMPLES} needs {FOR_SAMPLES}")
+    if walk.n_classes - {settings.get("classes")}:
+        raise UntrustedError(f"{path}: n_classes differs from classes")
 
 
-def _count_parts(
-    value: Any, settings: dict[str, Any], path: str | Path, counts: dict
-) -> int:
-    """Return the number of parts in a value, with references replaced by copies.
+class _Walk:
+    """Visits all parts of settings and checks where they are.
 
-    Refuses references without a target and references that form a cycle. ``counts``
-    contains the numbers of the top-level keys, and None while one is counted.
+    ``counts`` contains the number of parts by top-level key that is referred to, with
+    references replaced by copies, and None while they are counted.
     """
-    if isinstance(value, Reference):
-        name = value.name
-        if name not in settings or counts.get(name, 0) is None:
-            why = "refers to itself" if name in settings else "does not exist"
-            raise _refusal(path, value, f"<{name}> {why}")
-        if name not in counts:
-            counts[name] = None
-            counts[name] = _count_parts(settings[name], settings, path, counts)
-        return counts[name]
-    return isinstance(value, Part) + sum(
-        _count_parts(each, settings, path, counts) for each in children(value)
-    )
+
+    def __init__(self, settings, path):
+        self.settings, self.path = settings, path
+        self.counts, self.names, self.n_classes = {}, set(), set()
+
+    def visit(self, value: Any, slot: str) -> int:
+        """Check a value and everything it contains; return its number of parts."""
+        if isinstance(value, Reference):
+            return self._follow(value, slot)
+        self._check_place(value, slot)
+        parts = isinstance(value, Part) + sum(
+            self.visit(each, inner) for inner, each in _inner(value, slot)
+        )
+        if parts > MOST_PARTS:
+            raise UntrustedError(
+                f"{self.path}: the settings describe more than {MOST_PARTS} parts"
+            )
+        return parts
+
+    def _follow(self, reference: Reference, slot: str) -> int:
+        """Visit the value of a top-level key, once."""
+        name = reference.name
+        if name not in self.settings or self.counts.get(name, 0) is None:
+            why = (
+                "refers to itself"
+                if name in self.settings
+                else "does not exist"
+            )
+            raise _refusal(self.path, reference, f"<{name}> {why}")
+        if name in self.counts:
+            self._check_place(self.settings[name], slot)
+        else:
+            self.counts[name] = None
+            self.counts[name] = self.visit(self.settings[name], slot)
+        return self.counts[name]
+
+    def _check_place(self, value: Any, slot: str) -> None:
+        """Check that a part may be the value of a slot; note number of classes."""
+        if slot == "n_classes":
+            self.n_classes.add(value if isinstance(value, int) else None)
+        if not isinstance(value, Part):
+            return
+        self.names.add(value.name)
+        try:
+            check_slot(value.name, value.kind, slot)
+        except InputError as error:
+            raise _refusal(self.path, value, f"{error}. {ADVICE}") from error
+
+
+def _inner(value: Any, slot: str) -> Iterator[tuple[str, Any]]:
+    """Yield the values that a value contains, with their slots."""
+    if isinstance(value, list):
+        yield from ((slot, each) for each in value)
+    elif isinstance(value, Part):
+        ours = value.name in PARTS
+        for name, each in value.arguments.items():
+            yield name if ours else ANY, each
+    elif isinstance(value, dict):
+        yield from ((f"{slot}.{key}", each) for key, each in value.items())
 
 
 def _refusal(
     path: str | Path, node: Part | Reference, reason: str
 ) -> UntrustedError:
-    return UntrustedError(f"{path}, line {node.line}: {reason}. {ADVICE}")
+    return UntrustedError(f"{path}, line {node.line}: {reason}")
 
 
 class _Builder:
@@ -151,9 +209,8 @@ class _Builder:
     def __init__(self, settings, path, pretrained):
         self.settings = settings
         self.path = path
-        self.pretrained = (
-            pretrained  # parts shared with other builders, by identity
-        )
+        # parts shared with other builders, by identity
+        self.pretrained = pretrained
         self.named = {}
 
     def build(self, value: Any) -> Any:

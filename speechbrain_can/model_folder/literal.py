@@ -20,10 +20,15 @@ from speechbrain_can.io.files import InputError
 
 LONGEST_TEXT = 1000  # characters
 LONGEST_NUMBER = 40  # characters
+MOST_BRACKETS = 500
 PLAIN = "tag:yaml.org,2002:"
 SCALARS = {f"{PLAIN}{name}" for name in ("null", "bool", "int", "float", "str")}
 PART = re.compile(r"!(new|name):(\w+(?:\.\w+)+)")
 REFERENCE = re.compile(r"<(\w+)>")
+# Other keys, and these words, are quoted
+PLAIN_KEY = re.compile(
+    "(?!(?i:null|true|false|yes|no|on|off|y|n)$)[A-Za-z_]\\w*"
+)
 ADVICE = (
     "If you trust the author of the model, pass trust_model_code=True to "
     "from_hparams, which executes the settings as a program."
@@ -73,6 +78,9 @@ def parse(text: str, path: str | Path) -> dict[str, Any]:
     3
     """
     try:
+        # ruamel.yaml takes minutes for thousands of nested lists
+        if text.count("[") + text.count("{") > MOST_BRACKETS:
+            raise UntrustedError(f"{path}: there are too many brackets")
         _check_events(text, path)
         root = YAML(typ="safe", pure=True).compose(text)
         if not isinstance(root, MappingNode) or root.tag != f"{PLAIN}map":
@@ -124,7 +132,7 @@ def _literal(node: Node, path: str | Path) -> Any:
     raise _refusal(
         path,
         node,
-        f"{tag} is not allowed with this value. Only literals, !new: and !name: "
+        f"{tag[:100]} is not allowed with this value. Only literals, !new: and !name: "
         "with named arguments, and !ref <name> are",
     )
 
@@ -174,7 +182,8 @@ def _lines(values: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of a mapping."""
     for key, value in values.items():
         head, *more = _value_lines(value)
-        yield f"{key}: {head}".rstrip()
+        name = key if PLAIN_KEY.fullmatch(key) else json.dumps(key)
+        yield f"{name}: {head}".rstrip()
         yield from (f"  {line}" for line in more)
 
 

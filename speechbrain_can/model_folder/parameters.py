@@ -21,6 +21,7 @@ PACKED = f"{NETWORK}.safetensors"
 EXTRA = "_extra_state"  # suffix of torch's keys for state that is not a tensor
 OTHER = "other_state"  # such state, for example vocabularies, as JSON
 CHECKSUM = "checksum"
+LARGEST_HEADER = 2**23  # bytes
 FILES = "files"  # checksums of other files in the same folder
 
 
@@ -97,6 +98,7 @@ def _sum_of_text(path):
 @contextmanager
 def _opened(path, name=None):
     try:
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
             yield file
     except (
@@ -109,8 +111,17 @@ def _opened(path, name=None):
     ) as error:
         raise InputError(
             f"{name or path} is damaged or does not match its settings: "
-            f"{str(error).splitlines()[0]}. Copy or write the model folder again."
+            f"{' '.join(str(error).split())[:300]}. Copy or write the model folder "
+            "again."
         ) from error
+
+
+def _check_header(path: str | Path) -> None:
+    """Refuse headers, which contain vocabularies, of an implausible size."""
+    with open(path, "rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+    if size > LARGEST_HEADER:
+        raise ValueError(f"the header has {size} bytes")
 
 
 def count_stored(path: str | Path, name: str | Path) -> int:

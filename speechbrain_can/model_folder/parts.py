@@ -4,7 +4,7 @@ import importlib
 import inspect
 import typing
 from functools import lru_cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Callable, Iterator
 
 import pydantic
@@ -15,108 +15,177 @@ from speechbrain_can.io.files import InputError
 # my_package.lobes:MyEncoder" is the part my_package.lobes.MyEncoder.
 ENTRY_POINTS = "speechbrain_can.parts"
 
-OURS = {
-    "alignment.aligners.ctc": "CTCAligner",
-    "alignment.aligners.equal": "EqualSegments",
-    "alignment.aligners.sphinx": "PocketsphinxAligner",
-    "alignment.recognizers.sphinx": "PocketsphinxTranscriber",
-    "alignment.recognizers.whisper": "WhisperTranscriber",
-    "encoders.ctc": "HuggingFaceCTC",
-    "encoders.speech": "PretrainedFrames",
-    "encoders.text": "PretrainedWords StoredWords",
-    "encoders.whisper": "TrimmedWhisper WhisperWords",
-    "features.egemaps": "SegmentEgemaps",
-    "features.hidden": "SegmentHidden SegmentWhisper",
-    "features.joined": "JoinedFeatures",
-    "features.normalization": "GlobalNormalization NoNormalization",
-    "features.samples": "SegmentSamples",
-    "features.segments": "aligned_segments equal_segments whole_utterance",
-    "features.spectral": "SegmentFbank SegmentMFCC",
-    "lobes.attention": "AudioAttention CrossAttention TextAttention",
-    "lobes.audio": (
-        "FramesAsStored LayerWeights UtteranceFrameBLSTM WordEncoder WordFrameBLSTM"
-    ),
-    "lobes.classifiers": "CrossClassifier SingleClassifier UncrossedClassifier",
-    "lobes.convolutions": "FrameECAPA SubsampledFrameBLSTM",
-    "lobes.learned_alignment": "LearnedAlignment WordPairClassifier",
-    "lobes.mixup": "Mixup",
-    "lobes.multi_hop": "MultiHopAttention",
-    "lobes.network": "EmotionNetwork StoredTextNetwork",
-    "lobes.pooling": "AttentionPooling MeanPooling StatisticsPooling",
-    "lobes.projection": "JoinedFrames ProjectedFrames ProjectedWords",
-    "lobes.subwords": "SubwordEmbedding",
-    "lobes.text": "WordBLSTM WordEmbedding",
-}
-# SpeechBrain's wrappers of pretrained encoders
-INTEGRATIONS = {
-    "hubert": "HuBERT",
-    "wav2vec2": "Wav2Vec2",
-    "wavlm": "WavLM",
-    "whisper": "Whisper",
-}
 WRAPPERS = "speechbrain.integrations.huggingface."
-PARTS = {
-    f"{package}{module}.{name}"
-    for package, modules in (
-        ("speechbrain_can.", OURS),
-        (WRAPPERS, INTEGRATIONS),
-    )
-    for module, names in modules.items()
-    for name in names.split()
+OURS = "speechbrain_can."
+FEATURES = (
+    "features.egemaps.SegmentEgemaps",
+    "features.hidden.SegmentHidden",
+    "features.hidden.SegmentWhisper",
+    "features.samples.SegmentSamples",
+    "features.spectral.SegmentFbank",
+    "features.spectral.SegmentMFCC",
+)
+FRAME_ENCODERS = (
+    "encoders.speech.PretrainedFrames",
+    "lobes.audio.FrameBLSTM",
+    "lobes.audio.FramesAsStored",
+    "lobes.audio.LayerWeights",
+    "lobes.convolutions.FrameECAPA",
+    "lobes.convolutions.SubsampledFrameBLSTM",
+    "lobes.projection.JoinedFrames",
+    "lobes.projection.ProjectedFrames",
+)
+# Parts by the top-level key, the module or the argument that they may be a value of
+SLOTS = {
+    "aligner": (
+        "alignment.aligners.ctc.CTCAligner",
+        "alignment.aligners.equal.EqualSegments",
+        "alignment.aligners.sphinx.PocketsphinxAligner",
+    ),
+    "transcriber": (
+        "alignment.recognizers.sphinx.PocketsphinxTranscriber",
+        "alignment.recognizers.whisper.WhisperTranscriber",
+    ),
+    "compute_features": ("features.joined.JoinedFeatures", *FEATURES),
+    "segment": (
+        "features.segments.aligned_segments",
+        "features.segments.equal_segments",
+        "features.segments.whole_utterance",
+    ),
+    "modules.normalize": (
+        "features.normalization.GlobalNormalization",
+        "features.normalization.NoNormalization",
+    ),
+    "modules.model": (
+        "lobes.network.EmotionNetwork",
+        "lobes.network.StoredTextNetwork",
+    ),
+    "text_encoder": ("lobes.audio.WordEncoder", "lobes.text.WordBLSTM"),
+    "embedding": (
+        "encoders.text.PretrainedWords",
+        "encoders.text.StoredWords",
+        "encoders.whisper.WhisperWords",
+        "lobes.projection.ProjectedWords",
+        "lobes.subwords.SubwordEmbedding",
+        "lobes.text.WordEmbedding",
+    ),
+    "audio_encoder": (
+        "lobes.audio.UtteranceFrameBLSTM",
+        "lobes.audio.WordEncoder",
+        "lobes.audio.WordFrameBLSTM",
+    ),
+    "frame_encoder": FRAME_ENCODERS,
+    "frame_encoders": FRAME_ENCODERS,
+    "fusion": (
+        "lobes.attention.AudioAttention",
+        "lobes.attention.CrossAttention",
+        "lobes.attention.TextAttention",
+        "lobes.learned_alignment.LearnedAlignment",
+        "lobes.multi_hop.MultiHopAttention",
+    ),
+    "classifier": (
+        "lobes.classifiers.CrossClassifier",
+        "lobes.classifiers.SingleClassifier",
+        "lobes.classifiers.UncrossedClassifier",
+        "lobes.learned_alignment.WordPairClassifier",
+        "lobes.mixup.Mixup",
+    ),
+    "pooling": (
+        "lobes.pooling.AttentionPooling",
+        "lobes.pooling.MeanPooling",
+        "lobes.pooling.StatisticsPooling",
+    ),
+    "parts": FEATURES,  # of JoinedFeatures
+    "model": ("encoders.ctc.HuggingFaceCTC",),  # of CTCAligner
+    "build": (
+        "encoders.whisper.TrimmedWhisper",
+        *(
+            f"{WRAPPERS}{name}"
+            for name in (
+                *("hubert.HuBERT", "wav2vec2.Wav2Vec2", "wavlm.WavLM"),
+                "whisper.Whisper",
+            )
+        ),
+    ),
 }
+SLOTS = {
+    slot: {n if n.startswith(WRAPPERS) else OURS + n for n in names}
+    for slot, names in SLOTS.items()
+}
+PARTS = set().union(*SLOTS.values())
+# Callables with preset arguments (!name:); all others are objects (!new:)
+CALLABLES = SLOTS["segment"] | SLOTS["pooling"] | SLOTS["build"]
 # Parts that load pretrained weights when they are built
-PRETRAINED = ("speechbrain_can.encoders.", WRAPPERS)
+PRETRAINED = f"{OURS}encoders."
+SAMPLES = f"{OURS}features.samples.SegmentSamples"
+FOR_SAMPLES = f"{OURS}encoders.speech.PretrainedFrames"
 
 # Limits of numbers, by the name of their argument. They keep the memory and time of
 # a prediction in proportion to the weights that the folder contains.
 SHARE = (0, 1)
 FEW = (1, 100)
-MILLISECONDS = (1, 1000)
-FEATURES = (1, 2**20)  # all layers of a large encoder have 100,000
+SCORES = (-1000, 1000)
+STORED = (1, 2**20)  # all layers of a large encoder have 100,000 features
 LIMITS = {
+    "GlobalNormalization.size": STORED,
     "align_weight": (0, 100),
     "alpha": (0, 100),
     "batch_size": FEW,
-    "channels": (1, 8192),
+    "channels": (1, 2048),
     "dilations": FEW,
     "dropout": SHARE,
     "heads": (1, 1024),
-    "hop_length": MILLISECONDS,
+    "hop_length": (5, 100),
     "hops": FEW,
-    "input_size": FEATURES,
+    "input_size": STORED,
     "kernel_sizes": FEW,
     "layers": (1, 1000),
     "mismatched_share": SHARE,
     "n_classes": (2, 1000),
-    "n_mels": (1, 1024),
-    "n_mfcc": (1, 1024),
+    "n_mels": (1, 256),
+    "n_mfcc": (1, 256),
     "overlap": SHARE,
-    "res2net_scale": FEW,
-    "sample_rate": (4000, 192_000),
-    "sampling_rate": (4000, 192_000),
-    "shortest": (0.01, 10),
-    "size": FEATURES,
-    "sizes": FEATURES,
+    "res2net_scale": (1, 32),
+    "sample_rate": (4000, 96_000),
+    "sampling_rate": (4000, 96_000),
+    "shortest": (0.01, 1),
+    "sizes": STORED,
     "step": (0.02, 30),
     "subsampling": FEW,
-    "text_size": FEATURES,
+    "text_size": STORED,
     "trained_layers": (0, 1000),
-    "transcript_threshold": (-1000, 1000),
+    "transcript_threshold": SCORES,
     "vocab_size": (1, 2**20),
-    "win_length": MILLISECONDS,
-    "word_threshold": (-1000, 1000),
+    "win_length": (5, 100),
+    "word_threshold": SCORES,
 }
-SIZES = (1, 2**16)  # numbers of other arguments
-LONGEST_LIST = 100
+SIZES = (1, 2**13)  # numbers of other arguments
+LONGEST_LIST = 16
+
+
+ANY = "*"  # slot of the arguments of plugins
+
+
+def check_slot(name: str, kind: str, slot: str) -> None:
+    """Raise an ``InputError`` if a part may not be the value of a slot.
+
+    Parts of plugins may be values of all slots.
+    """
+    if name not in PARTS:
+        if name in _plugins():
+            return
+        raise InputError(
+            f"{name} is not a registered part. Install the package that registers "
+            f"it with the entry point {ENTRY_POINTS}"
+        )
+    if slot != ANY and name not in SLOTS.get(slot, ()):
+        raise InputError(f"{name} cannot be used as {slot}")
+    if (kind == "name") != (name in CALLABLES):
+        raise InputError(f"{name} cannot be used with !{kind}:")
 
 
 def find_part(name: str) -> Callable:
     """Import a registered part.
-
-    Raises
-    ------
-    InputError
-        If it is not registered.
 
     Example
     -------
@@ -124,18 +193,17 @@ def find_part(name: str) -> Callable:
     <class 'speechbrain_can.lobes.pooling.MeanPooling'>
     """
     if name not in PARTS:
-        plugins = {
-            point.value.replace(":", "."): point
-            for point in entry_points(group=ENTRY_POINTS)
-        }
-        if name not in plugins:
-            raise InputError(
-                f"{name} is not a registered part. Install the package that "
-                f"registers it with the entry point {ENTRY_POINTS}"
-            )
-        return plugins[name].load()
+        return _plugins()[name].load()
     module, _, own_name = name.rpartition(".")
     return getattr(importlib.import_module(module), own_name)
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    """Return the entry points of plugins by the names of their parts."""
+    return {
+        point.value.replace(":", "."): point
+        for point in entry_points(group=ENTRY_POINTS)
+    }
 
 
 def check_arguments(
@@ -159,9 +227,14 @@ def _schema(part: Callable, complete: bool) -> type[pydantic.BaseModel]:
     """Return the schema of the arguments of a part."""
     fields = {}
     for name, hint, default in _parameters(part):
-        check = pydantic.AfterValidator(_within(*LIMITS.get(name, SIZES)))
+        if name in fields:
+            continue  # of a base, whose subclass comes first
+        limits = LIMITS.get(f"{part.__name__}.{name}", LIMITS.get(name, SIZES))
         required = complete and default is inspect.Parameter.empty
-        fields[name] = (Annotated[hint, check], ... if required else None)
+        fields[name] = (
+            Annotated[hint, pydantic.AfterValidator(_within(*limits))],
+            ... if required else None,
+        )
     return pydantic.create_model(
         "Arguments",
         __config__=pydantic.ConfigDict(
@@ -186,7 +259,8 @@ def _parameters(part: Callable) -> Iterator[tuple[str, Any, Any]]:
         hints = typing.get_type_hints(function)
         parameters = inspect.signature(function).parameters.values()
         for each in parameters:
-            if each.name != "self" and each.kind is each.POSITIONAL_OR_KEYWORD:
+            named = each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+            if each.name != "self" and named:
                 yield (
                     each.name,
                     hints.get(each.name, _type_of(each)),

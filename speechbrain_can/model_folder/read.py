@@ -1,6 +1,7 @@
 """Reading of model folders without executing anything that they contain."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 
 from speechbrain.dataio.encoder import CategoricalEncoder
-from speechbrain.utils.fetching import FetchConfig, fetch
 from speechbrain.utils.logger import get_logger
 from speechbrain.utils.parameter_transfer import Pretrainer
 from speechbrain_can.io.files import InputError, decode
@@ -52,10 +52,10 @@ def packaged(source: str | Path) -> str | Path:
     ``InputError`` for a name that is also a folder in the current folder.
     """
     folder = MODELS / str(source)
-    is_name = isinstance(source, str) and folder.parent == MODELS
-    if not (is_name and folder.name == source and (folder / SETTINGS).exists()):
+    is_name = isinstance(source, str) and folder.name == source
+    if not (is_name and os.path.exists(folder / SETTINGS)):
         return source
-    if Path(source).exists():
+    if os.path.exists(source):
         raise InputError(
             f"{source} is both a packaged model and a folder. Pass ./{source} for "
             "the folder, or change the current folder."
@@ -66,7 +66,6 @@ def packaged(source: str | Path) -> str | Path:
 def read_model(
     source: str | Path,
     overrides: dict | str | None = None,
-    fetch_config: FetchConfig | None = None,
 ) -> dict[str, Any]:
     """Build a model from a folder that may be untrusted.
 
@@ -75,12 +74,10 @@ def read_model(
     Arguments
     ---------
     source : str or Path
-        A folder, or an ``https`` URL of one.
+        The folder.
     overrides : dict, str or None
         Values that replace those of the settings. They come from the caller and are
         trusted; a string is HyperPyYAML.
-    fetch_config : FetchConfig or None
-        Options of downloads.
 
     Returns
     -------
@@ -94,10 +91,15 @@ def read_model(
     InputError
         If a file is missing, damaged, or was written by an earlier version.
     """
+    if "://" in str(source):
+        raise UntrustedError(
+            f"{source}: only folders and names on the Hugging Face hub can be loaded. "
+            "Download the files of the model to a folder."
+        )
     with tempfile.TemporaryDirectory() as copy:
         copy = Path(copy)
         for name, size in LARGEST.items():
-            _fetch(name, source, copy / name, size, fetch_config)
+            _copy(name, source, copy / name, size)
         place = f"{source}/{SETTINGS}"
         network_place = f"{source}/{PACKED}"
         text = decode((copy / SETTINGS).read_bytes())
@@ -191,34 +193,15 @@ def _without_constants(settings: dict[str, Any], path: str) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k not in constants}
 
 
-def _fetch(
-    name: str,
-    source: str | Path,
-    copy: Path,
-    size: int,
-    config: FetchConfig | None,
-) -> None:
-    """Copy or download a file of at most ``size`` bytes."""
-    if str(source).startswith("https://"):
-        fetch(
-            name,
-            str(source),
-            savedir=copy.parent,
-            fetch_config=config or FetchConfig(),
-        )
-    elif "://" in str(source):
-        raise UntrustedError(
-            f"{source}: only folders, names on the Hugging Face hub and https:// are "
-            "supported, because other downloads can be modified on the way"
-        )
-    else:
-        path = Path(source) / name
-        _check_place(path)
-        with open(path, "rb") as stream, open(copy, "wb") as target:
-            while block := stream.read(2**20):
-                target.write(block)
-                if target.tell() > size:
-                    raise UntrustedError(f"{path} is larger than {size} bytes")
+def _copy(name: str, source: str | Path, copy: Path, size: int) -> None:
+    """Copy a file of at most ``size`` bytes."""
+    path = Path(source) / name
+    _check_place(path)
+    with open(path, "rb") as stream, open(copy, "wb") as target:
+        while block := stream.read(2**20):
+            target.write(block)
+            if target.tell() > size:
+                raise UntrustedError(f"{path} is larger than {size} bytes")
 
 
 def _check_place(path: Path) -> None:

@@ -80,7 +80,7 @@ class _Converter:
         if isinstance(value, TaggedScalar):
             if part and not value.value:
                 return Part(part[1], part[2], {})
-            if tag in ("!ref", "!copy"):
+            if tag == "!ref":
                 return self._reference(value.value)
             if tag == "!tuple":
                 return self._evaluate(value.value)

@@ -16,7 +16,8 @@ from speechbrain.utils.logger import get_logger
 from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.io.files import InputError, write_json
 from speechbrain_can.metrics.metrics import METRICS
-from speechbrain_can.model_folder.literal import dump
+from speechbrain_can.model_folder.build import check_model_settings
+from speechbrain_can.model_folder.literal import dump, parse
 from speechbrain_can.model_folder.parameters import PACKED, save_network
 from speechbrain_can.model_folder.read import CLASSES, FOR_SPEECHBRAIN
 from speechbrain_can.model_folder.resolve import literal_settings
@@ -108,17 +109,18 @@ def prediction_settings(
     }
     text = needed.replaced(outside).text
     defaults = [READERS[name] for name in READERS if name not in parts]
-    text = "".join([text, *defaults])
+    whole = "".join([text, *defaults])
+    text = f"{whole}temperature: {temperature!r}\n"
     try:
-        values = literal_settings(text, built)
+        values = literal_settings(whole, built)
         text = dump({**values, "temperature": temperature})
+        check_model_settings(parse(text, SETTINGS), SETTINGS)
     except InputError as error:
         logger.warning(
             "The model folder of %s can only be loaded with trust_model_code=True: %s",
             settings.name,
             error,
         )
-        text = f"{text}temperature: {temperature!r}\n"
     return f"# yamllint disable\n{text}{FOR_SPEECHBRAIN}"
 
 

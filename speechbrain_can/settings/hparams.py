@@ -168,7 +168,12 @@ def read_settings(
     if path.name != SETTINGS:  # written from files that were checked
         hparams = _complete(path, hparams)
     if isinstance(overrides, str):
-        overrides = _load(overrides) or {}
+        try:
+            overrides = _load(overrides) or {}
+        except ruamel.yaml.YAMLError as error:
+            raise SettingsError(
+                f"the command line is not valid YAML: {' '.join(str(error).split())}"
+            ) from error
     _check_keys("the command line", overrides, {*hparams, *READ})
     recursive_update(hparams, overrides)
     return Settings(path.stem, _dump(hparams))

@@ -1,6 +1,7 @@
 """Validation of SpeechBrain's run options."""
 
 import logging
+import os
 import sys
 from dataclasses import replace
 from typing import Any, Callable
@@ -87,7 +88,7 @@ def _check_intervals(value: Callable[[str], Any]) -> None:
     )
     if steps <= 0 and minutes <= 0:
         return
-    if value("distributed_launch"):
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # set by torchrun
         raise SettingsError(
             "--ckpt_interval_steps and --ckpt_interval_minutes are not supported with "
             "several processes: a checkpoint contains the random numbers of one. Omit "

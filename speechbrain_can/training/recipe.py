@@ -198,7 +198,7 @@ def train_fold(fold: Fold, run_opts: RunOptions) -> None:
     if if_main_process():
         write_settings(fold.layout.folder, fold.settings)
     # Checkpoints contain the complete state: an interrupted run resumes from
-    # its last epoch.
+    # the last one.
     brain.fit(
         epoch_counter=fold.hparams["epoch_counter"],
         train_set=datasets["train"],

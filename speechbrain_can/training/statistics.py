@@ -38,7 +38,8 @@ class StageStatistics:
 
     def restore_losses(self, state: dict[str, Any]) -> None:
         """Restore the result of ``losses``."""
-        self._losses, self._count = dict(state["totals"]), state["count"]
+        self._losses = {k: torch.tensor(v) for k, v in state["totals"].items()}
+        self._count = state["count"]
 
     def add_decisions(
         self,

@@ -247,11 +247,19 @@ def test_control_characters_in_errors_and_logs(tmp_path, caplog):
     printed = CliRunner().invoke(main, ["predict", str(folder), "x.wav"])
     assert printed.exit_code and is_harmless(printed.output)
     settings = tmp_path / "can.yaml"
-    settings.write_text(f'"{CONTROLS[-4]}": 1\n', encoding="utf-8")
+    settings.write_text(f'"{CONTROLS[-5]}": 1\n', encoding="utf-8")
     printed = CliRunner().invoke(main, ["hparams", str(settings)])
-    assert "\u202e" not in printed.output
+    assert r"\u202e" in printed.output and is_harmless(printed.output)
+    folder_output = f"--output={folder}"
+    printed = CliRunner().invoke(main, ["predict", "x", "x.wav", folder_output])
+    assert "is a folder" in printed.output and is_harmless(printed.output)
     logging.getLogger("speechbrain_can").warning("%s is damaged", folder)
     assert is_harmless(caplog.records[-1].getMessage())
+    try:
+        raise ValueError(CONTROLS)
+    except ValueError:
+        logging.getLogger("speechbrain_can").exception("wrong")
+    assert "ValueError" in caplog.text and is_harmless(caplog.text)
 
 
 @pytest.mark.attack

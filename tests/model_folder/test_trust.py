@@ -3,7 +3,9 @@
 import base64
 import json
 import pickle
+import re
 import shutil
+import time
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -16,7 +18,7 @@ from speechbrain_can.alignment.words import Word
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.subwords import SubwordEmbedding
-from speechbrain_can.model_folder.literal import UntrustedError, parse
+from speechbrain_can.model_folder.literal import UntrustedError, dump, parse
 from speechbrain_can.model_folder.parameters import (
     PACKED,
     load_network,
@@ -223,6 +225,7 @@ VALUES = {
     "an infinite temperature": ("temperature: ", "temperature: .inf\n#"),
     "a temperature that is a text": ("temperature: ", "temperature: 'x'\n#"),
     "one class": ("classes: ", "classes: 1\n#"),
+    "another number of classes": ("n_classes: !ref <classes>", "n_classes: 3"),
     "a million classes": ("classes: ", "classes: 1000000\n#"),
     "a sample rate of gigahertz": (
         "sample_rate: 16000",
@@ -255,16 +258,19 @@ def folder(trained, tmp_path):
     return shutil.copytree(trained / "fold_1" / "model", tmp_path / "model")
 
 
+def with_mark(attack, tmp_path):
+    """Return the text of an attack and the file that it would create."""
+    mark, outside = tmp_path / "pwned", tmp_path / "outside.yaml"
+    outside.write_text(f"a: !apply:os.system [touch {mark}]\n")
+    text = attack.replace("{mark}", str(mark))
+    return text.replace("{outside}", str(outside)), mark
+
+
 @pytest.mark.attack
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 def test_disallowed_settings_are_refused(folder, tmp_path, attack):
-    mark = tmp_path / "pwned"
-    outside = tmp_path / "outside.yaml"
-    outside.write_text(f"a: !apply:os.system [touch {mark}]\n")
     path = folder / "hyperparams.yaml"
-    text = attack.replace("{mark}", str(mark)).replace(
-        "{outside}", str(outside)
-    )
+    text, mark = with_mark(attack, tmp_path)
     own = path.read_text(encoding="utf-8")
     path.write_text(
         f"{text}\n{own}" if "%TAG" in text else f"{own}\n{text}\n",
@@ -273,6 +279,142 @@ def test_disallowed_settings_are_refused(folder, tmp_path, attack):
     with pytest.raises(UntrustedError, match="hyperparams.yaml"):
         EmotionRecognizer.from_hparams(folder, savedir=tmp_path / "saved")
     assert not mark.exists()
+
+
+IN_PLACE = {k: v for k, v in ATTACKS.items() if v.startswith("evil: ")}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("attack", IN_PLACE.values(), ids=IN_PLACE)
+def test_disallowed_values_of_a_key_are_refused(folder, tmp_path, attack):
+    """The same values, where they would be built."""
+    path = folder / "hyperparams.yaml"
+    text, mark = with_mark(attack, tmp_path)
+    own = path.read_text(encoding="utf-8")
+    (line,) = re.findall("^aligner: .*$", own, re.MULTILINE)
+    path.write_text(own.replace(line, text.replace("evil: ", "aligner: ", 1)))
+    with pytest.raises(UntrustedError, match="hyperparams.yaml"):
+        EmotionRecognizer.from_hparams(folder)
+    assert not mark.exists()
+
+
+HOP = "speechbrain_can.lobes.multi_hop.MultiHopAttention"
+CTC = "speechbrain_can.encoders.ctc.HuggingFaceCTC"
+WAV2VEC2 = "speechbrain.integrations.huggingface.wav2vec2.Wav2Vec2"
+EQUAL = "!new:speechbrain_can.alignment.aligners.equal.EqualSegments {}"
+MFCC = "speechbrain_can.features.spectral.SegmentMFCC"
+NORMALIZATION = "speechbrain_can.features.normalization.NoNormalization"
+# Registered parts in the wrong place, with the wrong kind, or too large
+PLACES = [
+    ("aligner", f"!new:{WAV2VEC2} {{source: x, save_path: y}}"),
+    ("aligner", f"!new:{HOP} {{input_size: 40000, hops: 1}}"),
+    ("aligner", f"[{EQUAL}, {EQUAL}]"),
+    ("aligner", EQUAL.replace("!new", "!name")),
+    ("aligner", "5"),
+    ("aligner", "abc"),
+    ("aligner", f"!new:{MFCC} {{}}"),
+    ("transcriber", EQUAL),
+    ("transcriber", "abc"),
+    ("compute_features", f"!new:{NORMALIZATION} {{}}"),
+    ("compute_features", f"!name:{MFCC} {{}}"),
+    ("compute_features", f"!new:{MFCC} {{sample_rate: 192000, n_mels: 1024}}"),
+    ("compute_features", f"!new:{MFCC} {{win_length: 1000}}"),
+    (
+        "compute_features",
+        "!new:speechbrain_can.features.joined.JoinedFeatures {parts: ["
+        + ", ".join([f"!new:{MFCC} {{}}"] * 20)
+        + "]}",
+    ),
+    (
+        "compute_features",
+        "!new:speechbrain_can.features.samples.SegmentSamples {}",
+    ),
+    ("segment", f"!new:{MFCC} {{}}"),
+    ("modules", "{normalize: 5, model: 6}"),
+    ("modules", f"{{normalize: {EQUAL}, model: !ref <aligner>}}"),
+    (
+        "modules",
+        f"{{normalize: !new:{CTC} {{source: x, save_path: !new:{HOP} "
+        f"{{input_size: 40000, hops: 1}}}}, model: !new:{NORMALIZATION} {{}}}}",
+    ),
+]
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("key, value", PLACES)
+def test_parts_in_the_wrong_place_are_refused(folder, key, value):
+    path = folder / "hyperparams.yaml"
+    settings = parse(path.read_text(encoding="utf-8"), path)
+    settings[key] = parse(f"x: {value}", path)["x"]
+    path.write_text(dump(settings), encoding="utf-8")
+    with pytest.raises(UntrustedError, match="hyperparams.yaml"):
+        EmotionRecognizer.from_hparams(folder)
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * 60_000,
+        "a: " + "{" * 60_000,
+        "- " * 30_000,
+        "\n".join(
+            [
+                "aligner: !ref <c0>",
+                *(
+                    "c%d: !new:speechbrain_can.lobes.mixup.Mixup "
+                    "{classifier: !ref <c%d>}" % (i, i + 1)
+                    for i in range(450)
+                ),
+            ]
+        ),
+    ],
+)
+def test_nested_settings_are_refused_soon(folder, text):
+    started = time.monotonic()
+    (folder / "hyperparams.yaml").write_text(text)
+    with pytest.raises(UntrustedError, match="hyperparams.yaml"):
+        EmotionRecognizer.from_hparams(folder)
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.attack
+def test_large_headers_are_refused(folder):
+    content = b'{"__metadata__":{"other_state":"' + b"[]," * 3_000_000 + b'"}}'
+    size = len(content).to_bytes(8, "little")
+    (folder / PACKED).write_bytes(size + content)
+    with pytest.raises(InputError, match="the header has 90000.. bytes"):
+        EmotionRecognizer.from_hparams(folder)
+
+
+@pytest.mark.attack
+def test_parts_that_do_not_fit_raise_an_input_error(folder):
+    """Allowed settings whose parts do not fit each other."""
+    path = folder / "hyperparams.yaml"
+    settings = parse(path.read_text(encoding="utf-8"), path)
+    changes = {
+        "segment": "!name:speechbrain_can.features.segments.whole_utterance {}",
+        "compute_features": f"!new:{MFCC} {{n_mfcc: 7}}",
+    }
+    for key, value in changes.items():
+        changed = {**settings, key: parse(f"x: {value}", path)["x"]}
+        path.write_text(dump(changed), encoding="utf-8")
+        recognizer = EmotionRecognizer.from_hparams(folder)
+        wavs = torch.rand(1, recognizer.sample_rate) - 0.5
+        words = [[Word("oh", 0.2, 0.5), Word("no", 0.5, 0.8)]]
+        with pytest.raises(InputError, match="model cannot process the input"):
+            recognizer.classify_batch(wavs, alignments=words)
+
+
+@pytest.mark.parametrize("source", ["a" * 5000, "a/" * 3000])
+def test_long_sources_are_refused(source):
+    with pytest.raises(InputError):
+        EmotionRecognizer.from_hparams(source)
+
+
+def test_keys_are_quoted():
+    settings = dict.fromkeys(("1", "null", "~", "x: y", "On", "ü", "a-b"), 1)
+    assert parse(dump(settings), "x") == settings
 
 
 @pytest.mark.attack
@@ -475,7 +617,7 @@ def test_invalid_tokenizers_are_refused(tmp_path, model):
     ["http://example.org/model", "ftp://example.org/model", "file:///x"],
 )
 def test_unencrypted_sources_are_refused(source):
-    with pytest.raises(UntrustedError, match="can be modified on the way"):
+    with pytest.raises(UntrustedError, match="only folders and names"):
         EmotionRecognizer.from_hparams(source)
 
 

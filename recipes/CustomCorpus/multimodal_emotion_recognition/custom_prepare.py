@@ -9,6 +9,7 @@ from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.recordings import LabeledRecording
 from speechbrain_can.io.audio import AUDIO_SUFFIXES, CHANNELS
+from speechbrain_can.io.console import show
 from speechbrain_can.io.files import is_listed, portable
 from speechbrain_can.io.tables import read_table
 
@@ -64,7 +65,7 @@ def prepare_custom(
     if table == TABLE and not (folder / table).exists():
         recordings, skipped = list_folders(folder)
     if recordings:
-        print(f"{folder / table} is not there: the folders are the emotions")
+        show(f"{folder / table} is not there: the folders are the emotions")
         _check_protocol(options.get("protocol", "group:speaker"))
     else:
         recordings, skipped = list_recordings(folder / table)
