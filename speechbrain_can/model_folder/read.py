@@ -109,9 +109,6 @@ def read_model(
                 f"{source}/{CLASSES} does not match {PACKED}: it is damaged. Copy or "
                 "write the model folder again."
             )
-        # intentionally by its owner, or by accident
-        if is_changed(copy / SETTINGS, copy / PACKED, network_place):
-            logger.warning("%s was modified after the model was trained", place)
         if isinstance(overrides, str):
             overrides = load_hyperpyyaml(overrides)
         settings = override(settings, overrides or {}, place)
@@ -125,6 +122,9 @@ def read_model(
             )
         network = torch.nn.ModuleDict(model["modules"])
         load_network(network, copy / PACKED, network_place)
+        # intentionally by its owner, or by accident
+        if is_changed(copy / SETTINGS, copy / PACKED, network_place):
+            logger.warning("%s was modified after the model was trained", place)
     model["label_encoder"] = CategoricalEncoder()
     model["label_encoder"].update_from_iterable(classes)
     return model
