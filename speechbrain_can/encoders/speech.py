@@ -11,7 +11,11 @@ from speechbrain_can.encoders.loading import PretrainedModule, load_pretrained
 from speechbrain_can.encoders.whisper import TrimmedWhisper
 from speechbrain_can.lobes.audio import LayerWeights
 from speechbrain_can.lobes.pooling import frames_of_words
-from speechbrain_can.lobes.ragged import WordFrames, utterance_frame_counts
+from speechbrain_can.lobes.ragged import (
+    WordFrames,
+    send,
+    utterance_frame_counts,
+)
 
 # Maximum number of utterances of equal length per batch, which bounds the memory
 MAX_BATCH = 16
@@ -267,7 +271,8 @@ class PretrainedFrames(torch.nn.Module):
                 self.front_end.first,
                 self.front_end.hop,
             )
-            frames.append(encoded[chosen])
+            chosen = send(chosen, encoded.device)
+            frames.append(encoded.index_select(0, chosen))
             counts.append(chosen_counts)
         return self.layer_weights(
             audio._replace(

@@ -16,7 +16,7 @@ from speechbrain_can.encoders.loading import (
 from speechbrain_can.encoders.word_store import VERSION, WordStore
 from speechbrain_can.io.integrity import fingerprint
 from speechbrain_can.lobes.pooling import MeanPooling
-from speechbrain_can.lobes.ragged import count_words
+from speechbrain_can.lobes.ragged import count_words, send
 from speechbrain_can.lobes.text import UNKNOWN
 
 # Maximum number of cached utterances outside of training, such as validation sets
@@ -121,7 +121,7 @@ class PretrainedWords(PretrainedModule):
         """Return flat word vectors, ``[words of the batch, features]``."""
         hidden, counts = self._encode(words)
         like = next(self.encoder.parameters())
-        return self.pooling(hidden.to(like), counts.to(like.device))
+        return self.pooling(hidden.to(like), counts)
 
     def _encode(self, words):
         """Return subword vectors, and the number of subwords of each word."""
@@ -157,7 +157,8 @@ class PretrainedWords(PretrainedModule):
             ]
         )
         counts = torch.bincount(rows, minlength=sum(map(len, pieces)))
-        return hidden[real.to(hidden.device)], counts.to(hidden.device)
+        real = send(real.flatten().nonzero().flatten(), hidden.device)
+        return hidden.flatten(0, 1).index_select(0, real), counts
 
     def _cut(self, utterance: list[str]) -> list[list[str]]:
         """Split words into pieces that fit the model."""
@@ -244,7 +245,7 @@ class StoredWords(PretrainedWords):
         device = next(self.encoder.parameters()).device
         with torch.autocast(device.type, enabled=False):
             hidden, counts = super()._encode([utterance])
-        hidden, counts = self._shrink(hidden.cpu(), counts.cpu())
+        hidden, counts = self._shrink(hidden.cpu(), counts)
         return hidden.float().flatten().numpy(), counts.numpy()
 
     def _shrink(

@@ -8,7 +8,7 @@ import torch
 from speechbrain.integrations.huggingface.whisper import Whisper
 from speechbrain_can.encoders.loading import PretrainedModule, load_pretrained
 from speechbrain_can.lobes.pooling import MeanPooling
-from speechbrain_can.lobes.ragged import mean_over_steps
+from speechbrain_can.lobes.ragged import mean_over_steps, send
 from speechbrain_can.lobes.text import UNKNOWN
 
 
@@ -150,10 +150,10 @@ class WhisperWords(PretrainedModule):
         """Return flat word vectors, ``[words of the batch, features]``."""
         flat = [word for utterance in words for word in utterance]
         subwords = word_subwords(self.tokenizer, flat)
-        device = self.encoder.weight.device
-        counts = torch.tensor([len(word) for word in subwords], device=device)
+        counts = torch.tensor([len(word) for word in subwords])
         subwords = [subword for word in subwords for subword in word]
-        hidden = self.encoder(torch.tensor(subwords, device=device))
+        subwords = send(torch.tensor(subwords), self.encoder.weight.device)
+        hidden = self.encoder(subwords)
         return self.pooling(hidden, counts)
 
 
@@ -213,5 +213,5 @@ def decoder_states(
             use_cache=False,
         ).last_hidden_state[0, len(prefix) :]
         counts = torch.tensor([len(each) for each in piece])
-        states.append(mean_over_steps(hidden, counts.to(encoded.device)))
+        states.append(mean_over_steps(hidden, counts))
     return torch.cat(states)

@@ -362,8 +362,8 @@ class EmotionRecognizer(Pretrained):
             frames = _normalized(frames, speakers)
         return WordFrames(
             frames=self.mods.normalize(torch.cat(frames).to(self.device)),
-            frame_counts=torch.cat(counts).to(self.device),
-            word_counts=torch.tensor([len(c) for c in counts]).to(self.device),
+            frame_counts=torch.cat(counts),
+            word_counts=torch.tensor([len(c) for c in counts]),
         )
 
     def _classify(

@@ -13,6 +13,7 @@ from speechbrain_can.lobes.audio import FrameBLSTM
 from speechbrain_can.lobes.ragged import (
     WordFrames,
     mean_over_steps,
+    send,
     step_positions,
 )
 
@@ -85,14 +86,15 @@ class FrameECAPA(torch.nn.Module):
     def forward(self, audio: WordFrames) -> WordFrames:
         """Encode the frames of each word."""
         counts = audio.frame_counts
-        words, _ = step_positions(counts)
+        words, _ = step_positions(counts, audio.frames.device)
+        gaps = len(counts) - 1
         first, *others = self.blocks
-        frames = _time_delay(first, audio.frames, words)
+        frames = _time_delay(first, audio.frames, words, gaps)
         found = []
         for block in others:
-            frames = _squeeze_excite(block, frames, words, counts)
+            frames = _squeeze_excite(block, frames, words, counts, gaps)
             found.append(frames)
-        frames = _time_delay(self.mfa, torch.cat(found, dim=1), words)
+        frames = _time_delay(self.mfa, torch.cat(found, dim=1), words, gaps)
         return audio._replace(frames=frames)
 
 
@@ -101,37 +103,40 @@ def _check_odd(kernel_size):
         raise ValueError(f"kernel_size must be odd, but is {kernel_size}")
 
 
-def _convolve(convolution, frames, words):
-    """Apply SpeechBrain's ``Conv1d`` to flat frames, word by word."""
+def _convolve(convolution, frames, words, gaps):
+    """Apply SpeechBrain's ``Conv1d`` to flat frames, word by word.
+
+    ``words`` is the word of each frame; there are ``gaps`` between words.
+    """
     layer = convolution.conv
     (kernel_size,), (dilation,) = layer.kernel_size, layer.dilation
     gap = dilation * (kernel_size // 2)
     places = torch.arange(len(words), device=words.device) + gap * words
-    row = frames.new_zeros(int(places[-1]) + 2 * gap + 1, frames.shape[1])
+    row = frames.new_zeros(len(words) + gap * (gaps + 2), frames.shape[1])
     row = row.index_copy(0, places + gap, frames)
     return layer(row.T[None])[0].T[places]
 
 
-def _time_delay(block, frames, words):
+def _time_delay(block, frames, words, gaps):
     """Apply SpeechBrain's ``TDNNBlock`` to flat frames."""
     return block.norm.norm(
-        block.activation(_convolve(block.conv, frames, words))
+        block.activation(_convolve(block.conv, frames, words, gaps))
     )
 
 
-def _squeeze_excite(block, frames, words, counts):
+def _squeeze_excite(block, frames, words, counts, gaps):
     """Apply SpeechBrain's ``SERes2NetBlock`` to flat frames."""
     residual = frames
     if block.shortcut:
-        residual = _convolve(block.shortcut, frames, words)
-    hidden = _time_delay(block.tdnn1, frames, words)
+        residual = _convolve(block.shortcut, frames, words, gaps)
+    hidden = _time_delay(block.tdnn1, frames, words, gaps)
     res2net = block.res2net_block
     first, *others = hidden.chunk(res2net.scale, dim=1)
     scales, before = [first], 0
     for layer, part in zip(res2net.blocks, others):
-        before = _time_delay(layer, part + before, words)
+        before = _time_delay(layer, part + before, words, gaps)
         scales.append(before)
-    hidden = _time_delay(block.tdnn2, torch.cat(scales, dim=1), words)
+    hidden = _time_delay(block.tdnn2, torch.cat(scales, dim=1), words, gaps)
     gate = block.se_block
     means = mean_over_steps(hidden, counts).T[None]
     gates = gate.sigmoid(gate.conv2(gate.relu(gate.conv1(means))))[0].T
@@ -169,8 +174,9 @@ def stack_frames(
             [4., 0.]]), tensor([2, 1]))
     """
     step_counts = (counts + size - 1) // size
-    sequences, positions = step_positions(counts)
-    first = torch.cumsum(step_counts, 0) - step_counts
+    sequences, positions = step_positions(counts, flat.device)
+    first = torch.cumsum(send(step_counts, flat.device), 0)
+    first = first - send(step_counts, flat.device)
     places = first[sequences] * size + positions
     stacked = flat.new_zeros(int(step_counts.sum()) * size, flat.shape[-1])
     stacked = stacked.index_copy(0, places, flat)

@@ -6,6 +6,7 @@ from typing import Tuple, Union
 import torch
 
 from speechbrain_can.lobes.classifiers import EmotionOutput
+from speechbrain_can.lobes.ragged import send
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Mixup(torch.nn.Module):
         order = torch.randperm(len(parts[0]), device=parts[0].device)
         concentration = torch.full((len(order), 1), float(self.alpha))
         share = torch.distributions.Beta(concentration, concentration).sample()
-        share = share.to(parts[0])
+        share = send(share.to(parts[0].dtype), parts[0].device)
         mixed = [share * x + (1 - share) * x[order] for x in parts]
         output = self.classifier(
             mixed[0] if torch.is_tensor(contexts) else type(contexts)(*mixed)

@@ -76,10 +76,11 @@ class EmotionNetwork(torch.nn.Module):
         text = text_mask = hidden = audio_mask = None
         if self.text_encoder is not None:
             text = self.text_encoder(words)
-            text_mask = real_steps(count_words(words, text.device))
+            text_mask = real_steps(count_words(words), text.device)
         if self.audio_encoder is not None:
             hidden = self.audio_encoder(audio)
-            audio_mask = real_steps(self.audio_encoder.step_counts(audio))
+            counts = self.audio_encoder.step_counts(audio)
+            audio_mask = real_steps(counts, hidden.device)
         contexts, attention = self.fusion(text, hidden, text_mask, audio_mask)
         output = self.classifier(contexts)
         output.attention = attention
@@ -145,7 +146,7 @@ class StoredTextNetwork(EmotionNetwork):
         """Predict the emotions of a batch; ``words`` are ignored."""
         text = audio._replace(frames=audio.frames[:, : self.text_size])
         audio = audio._replace(frames=audio.frames[:, self.text_size :])
-        mask = real_steps(audio.word_counts)
+        mask = real_steps(audio.word_counts, text.frames.device)
         contexts, attention = self.fusion(
             self.text_encoder(text), self.audio_encoder(audio), mask, mask
         )

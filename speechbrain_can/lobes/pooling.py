@@ -63,7 +63,7 @@ class StatisticsPooling(torch.nn.Module):
         self, steps: torch.Tensor, counts: torch.Tensor
     ) -> torch.Tensor:
         """Pool steps ``[steps, features]`` to ``[words, 2 * features]``."""
-        words, _ = step_positions(counts)
+        words, _ = step_positions(counts, steps.device)
         # squares exceed the precision and range of half precision
         with torch.autocast(steps.device.type, enabled=False):
             values = steps.float()
@@ -102,7 +102,7 @@ class AttentionPooling(torch.nn.Module):
         self, steps: torch.Tensor, counts: torch.Tensor
     ) -> torch.Tensor:
         """Pool steps ``[steps, features]`` to ``[words, features]``."""
-        words, _ = step_positions(counts)
+        words, _ = step_positions(counts, steps.device)
         # Sums over many steps exceed the precision of bfloat16.
         with torch.autocast(steps.device.type, enabled=False):
             values = steps.to(self.query.dtype)

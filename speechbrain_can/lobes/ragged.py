@@ -1,17 +1,43 @@
 """Sequences of different lengths without padding: flat steps and their counts.
 
 A batch of S sequences is one tensor ``[steps, features]``, with all steps of the
-first sequence before those of the second, and ``counts`` ``[sequences]``.
+first sequence before those of the second, and ``counts`` ``[sequences]``. Counts stay
+on the CPU, where a batch is collated: sizes, masks and indices follow from them
+without waiting for a GPU.
 """
 
+from contextlib import nullcontext
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 
-# Overhead of a bucket and of each of its steps, relative to the time of one step of
-# one sequence (LSTM on a CPU)
-BUCKET_COST, STEP_COST = 300, 3
+
+class Costs(NamedTuple):
+    """Costs of an LSTM, relative to the time of one step of one sequence.
+
+    Arguments
+    ---------
+    bucket : int
+        Overhead of a bucket of sequences.
+    step : int
+        Overhead of each of its steps.
+    candidates : int
+        Maximum number of lengths at which buckets may begin.
+    """
+
+    bucket: int
+    step: int
+    candidates: int
+
+
+CPU = Costs(bucket=300, step=3, candidates=10_000)
+# Measured on an H100: a step of a few hundred sequences takes as long as one of a
+# single sequence, and launches take longer than padding.
+GPU = Costs(bucket=28_000, step=400, candidates=32)
+MOST_PADDED = (
+    2**20
+)  # steps of a batch on a GPU; one step takes 3 kB while training
 
 
 class WordFrames(NamedTuple):
@@ -22,9 +48,9 @@ class WordFrames(NamedTuple):
     frames : torch.Tensor
         Frames of all words, ``[frames, features]``.
     frame_counts : torch.Tensor
-        Frames per word, ``[words of the batch]``.
+        Frames per word, ``[words of the batch]``, on the CPU.
     word_counts : torch.Tensor
-        Words per utterance, ``[batch]``.
+        Words per utterance, ``[batch]``, on the CPU.
     """
 
     frames: torch.Tensor
@@ -32,19 +58,32 @@ class WordFrames(NamedTuple):
     word_counts: torch.Tensor
 
 
-def step_positions(counts: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
+def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a CPU tensor on a device, without waiting for the device."""
+    if device.type == "cuda" and not tensor.is_cuda:
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def step_positions(
+    counts: torch.Tensor, device: Optional[torch.device] = None
+) -> Tuple[torch.Tensor, torch.Tensor]:
     """Return the sequence and the position of each step, ``[steps]`` each.
+
+    They are on ``device``, by default that of ``counts``.
 
     Example
     -------
     >>> step_positions(torch.tensor([2, 1]))
     (tensor([0, 0, 1]), tensor([0, 1, 0]))
     """
+    total = int(counts.sum())
+    counts = send(counts, device or counts.device)
     sequences = torch.arange(
         len(counts), device=counts.device
-    ).repeat_interleave(counts)
+    ).repeat_interleave(counts, output_size=total)
     first = torch.cumsum(counts, 0) - counts
-    positions = torch.arange(len(sequences), device=counts.device)
+    positions = torch.arange(total, device=counts.device)
     return sequences, positions - first[sequences]
 
 
@@ -56,8 +95,12 @@ def utterance_frame_counts(audio: WordFrames) -> torch.Tensor:
     )
 
 
-def real_steps(counts: torch.Tensor) -> torch.Tensor:
+def real_steps(
+    counts: torch.Tensor, device: Optional[torch.device] = None
+) -> torch.Tensor:
     """Return the mask of real steps, ``[batch, steps]``, for counts ``[batch]``.
+
+    It is on ``device``, by default that of ``counts``.
 
     Example
     -------
@@ -65,8 +108,9 @@ def real_steps(counts: torch.Tensor) -> torch.Tensor:
     tensor([[ True,  True],
             [ True, False]])
     """
-    steps = torch.arange(int(counts.max()), device=counts.device)
-    return steps < counts[:, None]
+    longest = int(counts.max())
+    counts = send(counts, device or counts.device)
+    return torch.arange(longest, device=counts.device) < counts[:, None]
 
 
 def pad(flat: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
@@ -80,15 +124,14 @@ def pad(flat: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     tensor([[1., 2.],
             [3., 0.]])
     """
-    mask = real_steps(counts)
-    padded = flat.new_zeros(*mask.shape, flat.shape[-1])
-    padded[mask] = flat
-    return padded
+    longest, features = int(counts.max()), flat.shape[-1]
+    sequences, positions = step_positions(counts, flat.device)
+    padded = flat.new_zeros(len(counts) * longest, features)
+    padded = padded.index_copy(0, sequences * longest + positions, flat)
+    return padded.view(len(counts), longest, features)
 
 
-def count_words(
-    words: Sequence[Sequence[str]], device: Optional[torch.device] = None
-) -> torch.Tensor:
+def count_words(words: Sequence[Sequence[str]]) -> torch.Tensor:
     """Return the number of words of each utterance, ``[batch]``.
 
     Example
@@ -96,7 +139,7 @@ def count_words(
     >>> count_words([["oh", "really"], ["yes"]])
     tensor([2, 1])
     """
-    return torch.tensor([len(utterance) for utterance in words], device=device)
+    return torch.tensor([len(utterance) for utterance in words])
 
 
 def final_states(hidden: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
@@ -108,7 +151,7 @@ def final_states(hidden: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         Padded encoding with the forward direction first,
         ``[batch, steps, features]``.
     counts : torch.Tensor
-        Steps per sequence, ``[batch]``.
+        Steps per sequence, ``[batch]``, on the same device.
 
     Returns
     -------
@@ -144,12 +187,12 @@ def mean_over_steps(flat: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     tensor([[1.5000],
             [5.0000]])
     """
-    sequences, _ = step_positions(counts)
+    sequences, _ = step_positions(counts, flat.device)
     # Sums over long words exceed the precision of bfloat16.
     precise = flat.to(torch.promote_types(flat.dtype, torch.float32))
     sums = precise.new_zeros(len(counts), flat.shape[-1])
     sums = sums.index_add(0, sequences, precise)
-    return (sums / counts[:, None]).to(flat.dtype)
+    return (sums / send(counts, flat.device)[:, None]).to(flat.dtype)
 
 
 class RaggedBLSTM(torch.nn.Module):
@@ -157,9 +200,16 @@ class RaggedBLSTM(torch.nn.Module):
 
     In a padded LSTM, the backward direction starts in the padding. Here, each
     direction is a separate LSTM, and the backward one reads each sequence reversed
-    within its own length, so the result does not depend on other sequences. A GPU
-    uses packed sequences; a CPU, where packing is slow, batches sequences of similar
-    length.
+    within its own length, so the result does not depend on other sequences.
+
+    Sequences of similar length are padded together: in many buckets on a CPU, where
+    padding is slow, and in one or a few on a GPU, where launches are slow.
+
+    On a GPU, cuDNN multiplies in TensorFloat-32 unless
+    ``torch.backends.cudnn.allow_tf32`` is False; outputs then differ from those of a
+    CPU by about 1e-4 instead of 1e-6. Automatic mixed precision in float16 uses
+    float16; cuDNN has no fast kernels for bfloat16, so that the recurrence uses
+    float32 there.
 
     Arguments
     ---------
@@ -185,7 +235,7 @@ class RaggedBLSTM(torch.nn.Module):
         self,
         flat: torch.Tensor,
         counts: torch.Tensor,
-        packed: Optional[bool] = None,
+        costs: Optional[Costs] = None,
     ) -> torch.Tensor:
         """Encode each sequence.
 
@@ -194,88 +244,47 @@ class RaggedBLSTM(torch.nn.Module):
         flat : torch.Tensor
             Steps, ``[steps, features]``.
         counts : torch.Tensor
-            Steps per sequence, all positive, ``[sequences]``.
-        packed : bool or None
-            Whether to use packed sequences; None depends on the device.
+            Steps per sequence, all positive, ``[sequences]``, on the CPU.
+        costs : Costs or None
+            Costs that determine the buckets; None depends on the device.
 
         Returns
         -------
         torch.Tensor
             Encoded steps, ``[steps, 2 * hidden_size]``.
         """
-        packed = flat.is_cuda if packed is None else packed
-        counts = counts.cpu()
-        layout = _pack_layout(counts) if packed else _bucket_layout(counts)
-        return torch.cat(
-            [
-                _run(self.forward_lstm, flat, *layout.ahead, layout.shapes),
-                _run(self.backward_lstm, flat, *layout.back, layout.shapes),
-            ],
-            dim=-1,
-        )
+        on_cpu = flat.device.type == "cpu"
+        shapes = bucket_shapes(counts, costs or (CPU if on_cpu else GPU))
+        places = _places(counts, shapes, flat.device)
+        lstms = (self.forward_lstm, self.backward_lstm)
+        precision = nullcontext()
+        if _uses_bfloat16(flat.device.type):
+            flat, precision = (
+                flat.float(),
+                torch.autocast("cuda", enabled=False),
+            )
+        with precision:
+            return torch.cat(
+                [
+                    _run(lstm, flat, place, shapes)
+                    for lstm, place in zip(lstms, places)
+                ],
+                dim=-1,
+            )
 
 
-class _Layout(NamedTuple):
-    """Layout of flat steps for an LSTM.
-
-    ``ahead`` and ``back`` are pairs of indices for the two directions: the step at
-    each position of the input, and the position of each step in the output.
-    ``shapes`` are the (time, sequences) of each bucket, or the batch sizes of a
-    packed sequence.
-    """
-
-    ahead: tuple
-    back: tuple
-    shapes: object
+def _uses_bfloat16(device_type: str) -> bool:
+    """Return whether automatic mixed precision uses bfloat16 on a GPU."""
+    return (
+        device_type == "cuda"
+        and torch.is_autocast_enabled("cuda")
+        and torch.get_autocast_dtype("cuda") == torch.bfloat16
+    )
 
 
-def _pack_layout(counts):
-    sequences, positions = step_positions(counts)
-    ranks = torch.argsort(torch.argsort(counts, descending=True, stable=True))
-    reverse = counts[sequences] - 1 - positions
-    size = len(counts)
-
-    def places(time):
-        """Return the order of steps and its inverse."""
-        order = torch.argsort(time * size + ranks[sequences])
-        return order, torch.argsort(order)
-
-    batch_sizes = torch.bincount(positions)
-    return _Layout(places(positions), places(reverse), batch_sizes)
-
-
-def _bucket_layout(counts):
-    sequences, positions = step_positions(counts)
-    order = torch.argsort(counts, descending=True, stable=True)
-    shapes = bucket_shapes(counts)
-
-    # Position of (time, rank within the bucket) in the concatenated buckets
-    heights = torch.tensor([time for time, _ in shapes])
-    widths = torch.tensor([width for _, width in shapes])
-    sizes = heights * widths
-    offset = (torch.cumsum(sizes, 0) - sizes).repeat_interleave(widths)
-    first_rank = (torch.cumsum(widths, 0) - widths).repeat_interleave(widths)
-    column = offset + torch.arange(len(counts)) - first_rank
-    stride = widths.repeat_interleave(widths)
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(counts))
-    column, stride = column[rank][sequences], stride[rank][sequences]
-    steps = torch.arange(len(sequences))
-
-    def places(time):
-        """Return the step at each position and the position of each step."""
-        place = column + time * stride
-        # Padding follows the end of a sequence and is ignored, so it may
-        # contain any step.
-        source = torch.zeros(int(sizes.sum()), dtype=torch.long)
-        source[place] = steps
-        return source, place
-
-    reverse = counts[sequences] - 1 - positions
-    return _Layout(places(positions), places(reverse), shapes)
-
-
-def bucket_shapes(counts: torch.Tensor) -> List[Tuple[int, int]]:
+def bucket_shapes(
+    counts: torch.Tensor, costs: Costs = CPU
+) -> List[Tuple[int, int]]:
     """Return the (time, sequences) of each bucket, by decreasing length.
 
     The buckets minimize the total time: all sequences of a bucket take as long as the
@@ -286,30 +295,62 @@ def bucket_shapes(counts: torch.Tensor) -> List[Tuple[int, int]]:
     >>> bucket_shapes(torch.tensor([9, 10] * 40 + [3, 2] * 50))
     [(10, 80), (3, 100)]
     """
-    lengths, widths = np.unique(counts.numpy(), return_counts=True)
+    lengths, widths = np.unique(counts.cpu().numpy(), return_counts=True)
+    # at the end of each length, the number of sequences that are as long
     lengths, ends = lengths[::-1], np.append(0, np.cumsum(widths[::-1]))
+    starts = np.arange(len(lengths))
+    if len(starts) > costs.candidates:
+        starts = np.unique(
+            np.linspace(0, len(lengths) - 1, costs.candidates).astype(int)
+        )
+    lengths, ends = lengths[starts], np.append(ends[starts], ends[-1])
     # minimal cost of the first i lengths, and the corresponding shapes
     least, shapes = np.zeros(len(lengths) + 1), [[]]
     for i in range(1, len(lengths) + 1):
         inside = ends[i] - ends[:i]
-        costs = least[:i] + lengths[:i] * (STEP_COST + inside) + BUCKET_COST
-        j, least[i] = costs.argmin(), costs.min()
+        steps = lengths[:i] * (costs.step + inside)
+        j = (least[:i] + steps + costs.bucket).argmin()
+        least[i] = least[j] + steps[j] + costs.bucket
         shapes.append([*shapes[j], (int(lengths[j]), int(inside[j]))])
+    padded = sum(time * width for time, width in shapes[-1])
+    if costs is GPU and padded > max(MOST_PADDED, 2 * int(counts.sum())):
+        return bucket_shapes(counts, CPU)
     return shapes[-1]
 
 
-def _run(lstm, flat, source, place, shapes):
-    # Layouts are small and computed on the CPU.
-    source, place = source.to(flat.device), place.to(flat.device)
-    inputs = flat.index_select(0, source)
-    if isinstance(shapes, torch.Tensor):
-        packed = torch.nn.utils.rnn.PackedSequence(inputs, shapes)
-        outputs = lstm(packed)[0].data
-    else:
-        buckets = inputs.split([time * width for time, width in shapes])
-        outputs = [
-            lstm(bucket.view(time, width, -1))[0].flatten(0, 1)
-            for bucket, (time, width) in zip(buckets, shapes)
-        ]
-        outputs = torch.cat(outputs)
-    return outputs.index_select(0, place)
+def _places(
+    counts: torch.Tensor, shapes: List[Tuple[int, int]], device: torch.device
+) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Return the place of each flat step in the buckets, for both directions.
+
+    Buckets are concatenated, each with time before sequences. In the second result,
+    each sequence is reversed.
+    """
+    counts = counts.cpu()
+    order = torch.argsort(counts, descending=True, stable=True)
+    heights, widths = torch.tensor(shapes).unbind(1)
+    sizes = heights * widths
+    column, stride = torch.empty_like(order), torch.empty_like(order)
+    # the first step of a sequence, and the distance between its steps
+    offset = torch.cumsum(sizes, 0) - sizes - torch.cumsum(widths, 0) + widths
+    rank = torch.arange(len(counts))
+    column[order] = offset.repeat_interleave(widths) + rank
+    stride[order] = widths.repeat_interleave(widths)
+    sequences, positions = step_positions(counts, device)
+    table = send(torch.stack([column, stride, counts]), device)
+    column, stride, lengths = table[:, sequences]
+    reverse = lengths - 1 - positions
+    return column + positions * stride, column + reverse * stride
+
+
+def _run(lstm, flat, place, shapes):
+    """Encode flat steps in padded buckets."""
+    size = sum(time * width for time, width in shapes)
+    # Padding follows the end of a sequence, so it does not affect it.
+    padded = flat.new_zeros(size, flat.shape[-1]).index_copy(0, place, flat)
+    buckets = padded.split([time * width for time, width in shapes])
+    outputs = [
+        lstm(bucket.view(time, width, -1))[0].flatten(0, 1)
+        for bucket, (time, width) in zip(buckets, shapes)
+    ]
+    return torch.cat(outputs).index_select(0, place)

@@ -9,6 +9,7 @@ from sentencepiece import SentencePieceProcessor
 from speechbrain.tokenizers.SentencePiece import SentencePiece
 from speechbrain.utils.distributed import run_on_main
 from speechbrain_can.lobes.pooling import MeanPooling
+from speechbrain_can.lobes.ragged import send
 from speechbrain_can.lobes.text import UNKNOWN
 
 MOST_PIECES = 500  # subwords of a word that are used
@@ -114,8 +115,8 @@ class SubwordEmbedding(torch.nn.Module):
         unknown = [self.tokenizer.unk_id()]
         pieces = [ids[:MOST_PIECES] or unknown for ids in pieces]
         device = self.weight.device
-        rows = torch.tensor([i for ids in pieces for i in ids], device=device)
-        counts = torch.tensor([len(ids) for ids in pieces], device=device)
+        rows = send(torch.tensor([i for ids in pieces for i in ids]), device)
+        counts = torch.tensor([len(ids) for ids in pieces])
         return self.pooling(
             torch.nn.functional.embedding(rows, self.weight), counts
         )

@@ -7,7 +7,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 import torch
 
 from speechbrain.utils.logger import get_logger
-from speechbrain_can.lobes.ragged import RaggedBLSTM, count_words, pad
+from speechbrain_can.lobes.ragged import RaggedBLSTM, count_words, pad, send
 
 logger = get_logger(__name__)
 
@@ -202,7 +202,7 @@ class WordEmbedding(torch.nn.Module):
             self.index.get(word, 0) for utterance in words for word in utterance
         ]
         return torch.nn.functional.embedding(
-            torch.tensor(rows, device=self.weight.device), self.weight
+            send(torch.tensor(rows), self.weight.device), self.weight
         )
 
     def get_extra_state(self) -> List[str]:
@@ -270,5 +270,5 @@ class WordBLSTM(torch.nn.Module):
     def forward(self, words: Sequence[Sequence[str]]) -> torch.Tensor:
         """Return H^(T), ``[batch, words, 2 * hidden_size]``, with zeros as padding."""
         vectors = self.embedding(words)
-        counts = count_words(words, vectors.device)
+        counts = count_words(words)
         return pad(self.dropout(self.blstm(vectors, counts)), counts)

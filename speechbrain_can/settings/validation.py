@@ -21,7 +21,7 @@ WHOLE = {
 }
 
 # Integers that may also be null
-OPTIONAL = ("trained_layers",)
+OPTIONAL = ("trained_layers", "num_workers")
 
 # Numbers from 0 to 1
 SHARES = ("align_weight", "overlap", "dropout", "label_smoothing")

@@ -15,7 +15,6 @@ from speechbrain.utils.checkpoints import (
     mark_as_saver,
     register_checkpoint_hooks,
 )
-from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.attention import word_attention
 from speechbrain_can.lobes.losses import (
     EmotionOutput,
@@ -35,11 +34,7 @@ from speechbrain_can.training.checkpoints import (
 from speechbrain_can.training.data import Batch
 from speechbrain_can.training.distributed import SharedBatches
 from speechbrain_can.training.memory import keep_freed_memory
-from speechbrain_can.training.statistics import StageStatistics
-
-
-class TrainingError(InputError):
-    """Raised when training cannot continue; the message states the reason."""
+from speechbrain_can.training.statistics import CHECKED_STEPS, StageStatistics
 
 
 @register_checkpoint_hooks
@@ -96,18 +91,50 @@ class EmotionBrain(sb.Brain):
             batch.words, batch.audio._replace(frames=frames)
         )
 
+    def fit_batch(self, batch: Batch) -> torch.Tensor:
+        """Train on a batch like SpeechBrain's Brain, without waiting for a GPU.
+
+        Returns the last loss that is known; on a GPU it is up to
+        ``CHECKED_STEPS`` steps old.
+        """
+        should_step = self.step % self.grad_accumulation_factor == 0
+        self.on_fit_batch_start(batch, should_step)
+        with self.no_sync(not should_step):
+            with self.training_ctx:
+                outputs = self.compute_forward(batch, sb.Stage.TRAIN)
+                loss = self.compute_objectives(outputs, batch, sb.Stage.TRAIN)
+            scaled = self.scaler.scale(loss / self.grad_accumulation_factor)
+            scaled.backward()
+        if should_step:
+            self.optimizers_step()
+        self.on_fit_batch_end(batch, outputs, loss, should_step)
+        return self.stats.last_loss
+
+    @torch.no_grad()
+    def evaluate_batch(self, batch: Batch, stage: sb.Stage) -> torch.Tensor:
+        """Evaluate a batch like SpeechBrain's Brain, without waiting for a GPU."""
+        with self.evaluation_ctx:
+            outputs = self.compute_forward(batch, stage)
+            self.compute_objectives(outputs, batch, stage)
+        return self.stats.last_loss
+
+    def _save_intra_epoch_ckpt(self):
+        """Save a checkpoint of finite parameters only."""
+        self.stats.check_losses()
+        super()._save_intra_epoch_ckpt()
+
     def compute_objectives(
         self, predictions: EmotionOutput, batch: Batch, stage: sb.Stage
     ) -> torch.Tensor:
         """Return the total loss of a batch (eq. 14) and accumulate statistics."""
-        targets = batch.targets.to(self.device)
+        targets = batch.targets.to(self.device, non_blocking=True)
         loss = cross_entropies
         if stage == sb.Stage.TRAIN:
             targets = mixed_targets(predictions, targets)
             loss = getattr(self.hparams, "loss", None) or cross_entropies
         losses = loss(predictions, targets)
         total = total_loss(losses, predictions.weights)
-        self._check_finite(total, batch.ids, stage)
+        self.stats.watch(total, batch.ids)
         if stage == sb.Stage.TRAIN and isinstance(
             self.train_sampler, SharedBatches
         ):
@@ -128,20 +155,6 @@ class EmotionBrain(sb.Brain):
                 word_attention(predictions.attention, word_counts)
             )
         return share * total.sum()
-
-    def _check_finite(
-        self, loss: torch.Tensor, ids: list[str], stage: sb.Stage
-    ) -> None:
-        """Raise a ``TrainingError`` if a loss ``[batch]`` is not finite."""
-        wrong = (~loss.isfinite()).nonzero().flatten().tolist()
-        if wrong:
-            raise TrainingError(
-                f"{stage.name.lower()}, epoch {self.hparams.epoch_counter.current}: "
-                f"the loss of {ids[wrong[0]]} is {loss[wrong[0]].item()} "
-                f"({len(wrong)} of {len(loss)} utterances of the batch have "
-                "non-finite losses). Check glove_file for non-finite values, then "
-                "try a smaller --lr or --max_grad_norm."
-            )
 
     def _train_loader_specifics(self, dataset, loader_kwargs):
         """Give each process its share of the batches of a single process."""
@@ -228,7 +241,11 @@ class EmotionBrain(sb.Brain):
 
     def on_stage_start(self, stage, epoch=None):
         """Reset the statistics and seed the random numbers of an epoch."""
-        self.stats = StageStatistics()
+        epoch_counter = self.hparams.epoch_counter
+        self.stats = StageStatistics(
+            f"{stage.name.lower()}, epoch {epoch_counter.current}",
+            1 if self.device_type == "cpu" else CHECKED_STEPS,
+        )
         if stage == sb.Stage.TRAIN:
             # Seed per epoch, so that a resumed run uses the same dropout masks
             # as an uninterrupted one, and per process.
@@ -240,6 +257,7 @@ class EmotionBrain(sb.Brain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Compute the metrics, save a checkpoint, and log."""
         training = stage == sb.Stage.TRAIN
+        self.stats.check_losses()
         if training:
             self._resume_epoch()  # if it was interrupted after its last batch
         stats = self.stats.mean_losses(training and self.distributed_launch)

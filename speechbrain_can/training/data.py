@@ -39,9 +39,21 @@ class Batch:
     targets: torch.Tensor
 
     def to(self, device: str | torch.device) -> "Batch":
-        """Return the batch on a device."""
-        audio = WordFrames(*(tensor.to(device) for tensor in self.audio))
-        return replace(self, audio=audio, targets=self.targets.to(device))
+        """Return the batch with frames and targets on a device.
+
+        Counts stay on the CPU. A batch in pinned memory is copied without waiting.
+        """
+        frames = self.audio.frames.to(device, non_blocking=True)
+        return replace(
+            self,
+            audio=self.audio._replace(frames=frames),
+            targets=self.targets.to(device, non_blocking=True),
+        )
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in pinned memory; data loaders call this."""
+        audio = WordFrames(*(tensor.pin_memory() for tensor in self.audio))
+        return replace(self, audio=audio, targets=self.targets.pin_memory())
 
 
 def flat_batch(examples: list[dict]) -> Batch:

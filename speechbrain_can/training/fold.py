@@ -26,6 +26,9 @@ from speechbrain_can.training.data import (
 
 logger = sb.utils.logger.get_logger(__name__)
 
+# Processes that collate batches ahead of a GPU, unless num_workers is set
+GPU_WORKERS = 4
+
 # Hparams keys of augmentation
 AUGMENTERS = ("augment_waveform", "augment_frames")
 
@@ -109,6 +112,10 @@ def set_up(
     # SpeechBrain passes the epoch only to samplers that it creates itself;
     # others would draw the same utterances in every epoch.
     brain.train_sampler = order.get("sampler")
+    on_gpu = brain.device_type == "cuda"
+    options["pin_memory"] = on_gpu
+    if options["num_workers"] is None:
+        options["num_workers"] = GPU_WORKERS if on_gpu else 0
     return brain, datasets, {"train": {**options, **order}, "test": options}
 
 

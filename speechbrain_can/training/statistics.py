@@ -4,11 +4,19 @@ from typing import Any
 
 import torch
 
+from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.metrics import evaluate
 from speechbrain_can.training.distributed import (
     from_first_process,
     mean_over_processes,
 )
+
+# Steps after which the losses on a GPU are checked, because each check waits for it
+CHECKED_STEPS = 50
+
+
+class TrainingError(InputError):
+    """Raised when training cannot continue; the message states the reason."""
 
 
 class StageStatistics:
@@ -16,13 +24,48 @@ class StageStatistics:
 
     SpeechBrain's ``MetricStats`` stores every value of an epoch, which takes
     hundreds of megabytes for a large corpus. Training therefore adds sums only.
+
+    Arguments
+    ---------
+    name : str
+        Name of the stage for errors.
+    checked_steps : int
+        Number of batches after which their losses are checked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, checked_steps: int = 1) -> None:
+        self._name, self._checked_steps = name, checked_steps
+        self._watched = []
+        self.last_loss = torch.zeros(())  # mean of a batch, on the CPU
         self._losses, self._count = {}, 0
         self._targets, self._log_probabilities = [], []
         self.ids = []
         self.attention = []
+
+    def watch(self, losses: torch.Tensor, ids: list[str]) -> None:
+        """Check losses ``[batch]`` together with those of other batches."""
+        self._watched.append((losses.detach(), ids))
+        if len(self._watched) >= self._checked_steps:
+            self.check_losses()
+
+    def check_losses(self) -> None:
+        """Raise a ``TrainingError`` for the first loss that is not finite."""
+        if not self._watched:
+            return
+        watched, self._watched = self._watched, []
+        losses = torch.cat([losses for losses, _ in watched]).cpu()
+        wrong = (~losses.isfinite()).nonzero().flatten().tolist()
+        if wrong:
+            ids = [name for _, names in watched for name in names]
+            raise TrainingError(
+                f"{self._name}: the loss of {ids[wrong[0]]} is "
+                f"{losses[wrong[0]].item()} ({len(wrong)} of the {len(losses)} "
+                "utterances that were checked have non-finite losses). Check "
+                "glove_file for non-finite values, then try a smaller --lr or "
+                "--max_grad_norm."
+            )
+        last = len(watched[-1][0])
+        self.last_loss = losses[-last:].mean() if last else self.last_loss
 
     def add_losses(self, losses: dict[str, torch.Tensor], count: int) -> None:
         """Add the first ``count`` values of each loss ``[batch]``."""

@@ -28,5 +28,7 @@ def test_batches_of_a_fold(tmp_path, small_corpus):
     assert batch.audio.word_counts.tolist() == [2, 2]
     assert batch.targets.tolist() == [1, 1]
     moved = batch.to("meta")
-    assert {t.device.type for t in (*moved.audio, moved.targets)} == {"meta"}
+    assert {t.device.type for t in (moved.audio.frames, moved.targets)} == {
+        "meta"
+    }
     assert moved.words == batch.words and batch.targets.device.type == "cpu"
