@@ -12,7 +12,8 @@
 #   make stress         damage, kills, attacks and changed inputs
 #   make fuzz           ten minutes of generated input for each kind of reader
 #   make audit          known vulnerabilities of the locked versions
-#   make bench          speed and memory, compared with common alternatives
+#   make bench          speed and memory, compared with common alternatives;
+#                       DEVICE=cuda measures a GPU
 #   make docs           API documentation, in docs/build/html
 #   make upstream       SpeechBrain's checks of our contribution, on the
 #                       checkout SPEECHBRAIN=<folder> or the installed package
@@ -97,7 +98,8 @@ test-newest:
 	$(MAKE) test VENV=.venv-newest LOCKED=
 
 bench: $(VENV)/installed-bench
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/$(if $(DEVICE),device.py \
+		--device=$(DEVICE),run.py)
 
 docs: $(VENV)/installed-docs
 	rm -rf docs/build

@@ -215,12 +215,6 @@ def check_points(rows, equal, memory, growth, bf16):
         at_least=False,
         own=True,
     )
-    point(
-        "6 packed sequences (used on GPUs): difference from ours, as in 1",
-        max(max(pair) for pair in equal.values()),
-        1e-5,
-        at_least=False,
-    )
     if bf16 is not None:  # supported by the processor
         point(
             "6 --precision=bf16: difference of the logits relative to the largest",

@@ -37,6 +37,28 @@ def test_benchmarks_run(tmp_path):
     assert "pack_padded_sequence" in (tmp_path / "benchmarks.md").read_text()
 
 
+def test_device_benchmark_runs():
+    """Run with tiny sizes on a CPU."""
+    result = subprocess.run(
+        [
+            *(sys.executable, "tests/benchmarks/device.py"),
+            *("--device=cpu", "--quick", "--threads=1"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+    for work in (
+        *("BLSTM over words: ours, fp32", "step of can.yaml, fp32"),
+        *("epoch of 70 utterances", "Whisper base, cache of a corpus"),
+        *("prediction, batches of 2", "operations"),
+    ):
+        assert work in result.stdout
+
+
 def test_shards_equal_the_cache(tmp_path):
     for i, name in enumerate("abc"):
         write_wav(tmp_path / "corpus" / f"{name}.wav", seed=i)

@@ -167,7 +167,24 @@ def store_of(corpus, hparams, folder, workers=0):
     )
 
 
-def measure_training(threads, folder):
+def brain_of(hparams, device="cpu", precision="fp32"):
+    """Return a Brain that trains the modules of CAN."""
+    return TimedBrain(
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts={
+            "noprogressbar": True,
+            "device": device,
+            "precision": precision,
+        },
+        checkpointer=hparams["checkpointer"],
+    )
+
+
+def measure_training(
+    threads, folder, device="cpu", precision="fp32", workers=0
+):
     """Train one epoch on the data that ``measure_data`` wrote.
 
     Returns seconds and megabytes.
@@ -190,13 +207,7 @@ def measure_training(threads, folder):
         corpus.utterances, everything, store, label_encoder
     )["train"]
     before = peak_megabytes()
-    brain = TimedBrain(
-        modules=hparams["modules"],
-        opt_class=hparams["opt_class"],
-        hparams=hparams,
-        run_opts={"noprogressbar": True},
-        checkpointer=hparams["checkpointer"],
-    )
+    brain = brain_of(hparams, device, precision)
     started = time.perf_counter()
     brain.fit(
         range(1, 2),
@@ -205,6 +216,8 @@ def measure_training(threads, folder):
             "batch_size": hparams["batch_size"],
             "collate_fn": flat_batch,
             "shuffle": True,
+            "num_workers": workers,
+            "pin_memory": brain.device_type == "cuda",
         },
     )
     return {
