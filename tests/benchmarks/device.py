@@ -38,8 +38,8 @@ from speechbrain_can.encoders.whisper import TrimmedWhisper
 from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.features.hidden import SegmentHidden
 from speechbrain_can.features.segments import aligned_segments
-from speechbrain_can.lobes.ragged import RaggedBLSTM, WordFrames, pad
 from speechbrain_can.inference.recognizer import EmotionRecognizer
+from speechbrain_can.lobes.ragged import RaggedBLSTM, WordFrames, pad
 from speechbrain_can.model_folder.write import (
     prediction_settings,
     write_model_folder,
