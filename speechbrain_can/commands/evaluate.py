@@ -26,7 +26,12 @@ from speechbrain_can.io.console import show
     is_flag=True,
     help="Allow audio outside the folder of the corpus.",
 )
-@click.option("--device", default="cpu", show_default=True)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda:0, ...; auto: a GPU if there is one.",
+)
 def evaluate(model, prepared, fold, output, allow_outside, device):
     """Test a model on a corpus that it was not trained on.
 

@@ -88,7 +88,12 @@ FORMATS = ("table", "json", "csv", "textgrid")
     metavar="SECONDS",
     help="Record from the microphone for this long and predict the recording.",
 )
-@click.option("--device", default="cpu", show_default=True)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="cpu, cuda:0, ...; auto: a GPU if there is one.",
+)
 def predict(
     model,
     inputs,

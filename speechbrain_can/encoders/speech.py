@@ -17,8 +17,10 @@ from speechbrain_can.lobes.ragged import (
     utterance_frame_counts,
 )
 
-# Maximum number of utterances of equal length per batch, which bounds the memory
+# Maximum size of a batch of utterances of equal length, which bounds the memory: a
+# number on a CPU, and seconds of audio on a GPU
 MAX_BATCH = 16
+MAX_SECONDS = 160
 
 
 class FrontEnd(PretrainedModule):
@@ -74,6 +76,7 @@ class FrontEnd(PretrainedModule):
         else:
             hop, reach = _convolutions(encoder.model.config)
         self.hop_samples, self.reach_samples = hop, reach
+        self.rate = rate
         self.hop = hop / rate
         self.first = reach / 2 / rate
 
@@ -107,9 +110,11 @@ class FrontEnd(PretrainedModule):
             batches[self._batch_of(i, len(piece))].append(i)
         encoded = [None] * len(flat)
         for (_, samples), members in batches.items():
+            size = MAX_BATCH
+            if flat[members[0]].is_cuda:
+                size = max(1, int(MAX_SECONDS * self.rate / samples))
             for some in (
-                members[i : i + MAX_BATCH]
-                for i in range(0, len(members), MAX_BATCH)
+                members[i : i + size] for i in range(0, len(members), size)
             ):
                 padded = [
                     torch.nn.functional.pad(own, (0, samples - len(own)))
@@ -216,6 +221,9 @@ class PretrainedFrames(torch.nn.Module):
     trained_layers : int or None
         Number of upper transformer layers to train; lower layers are frozen.
         None trains all layers.
+    gradient_checkpointing : bool
+        Whether to recompute activations in the backward pass, which saves memory
+        and takes a third more time.
 
     Example
     -------
@@ -242,12 +250,17 @@ class PretrainedFrames(torch.nn.Module):
         sample_rate: int = 16000,
         freeze: bool = False,
         trained_layers: int | None = None,
+        gradient_checkpointing: bool = False,
     ):
         super().__init__()
         layers, features = hidden_layers(build)
         self.front_end = FrontEnd(build, sample_rate, freeze)
         if trained_layers is not None:
             train_upper_layers(self.front_end.encoder, trained_layers)
+        if gradient_checkpointing:
+            self.front_end.encoder.model.gradient_checkpointing_enable(
+                gradient_checkpointing_kwargs={"use_reentrant": False}
+            )
         self.layer_weights = LayerWeights(layers, layers * features)
         self.output_size = self.layer_weights.output_size
         self.sample_rate = sample_rate

@@ -70,7 +70,9 @@ class TrimmedWhisper(Whisper):
         method clips at 80 dB below the loudest value of each utterance.
         """
         of_one = super().log_mel_spectrogram
-        return torch.stack([of_one(row, padding) for row in audio])
+        # powers exceed the range of half precision
+        with torch.autocast(audio.device.type, enabled=False):
+            return torch.stack([of_one(row, padding) for row in audio])
 
     def forward(self, wav, decoder_input_ids=None):
         """Apply the encoder or, with decoder tokens, the whole model."""

@@ -182,20 +182,25 @@ def train_all(runs: list[Run], workers: int) -> list[Run]:
 
     The output of a run goes to ``output.txt`` in its folder. Failed runs do not
     stop the others. Runs share the threads of this machine equally, which is
-    faster for small matrices than running one after the other.
+    faster for small matrices than running one after the other. On a machine with
+    several GPUs, runs take turns on them.
     """
     threads = max(1, torch.get_num_threads() // workers)
     waiting, running, failed = list(runs), {}, []
+    free, slots, gpus = list(range(workers)), {}, visible_gpus()
     progress = Progress(runs)
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 run = waiting.pop(0)
-                running[run] = _start(run, threads)
+                slots[run] = free.pop(0)
+                gpu = gpus[slots[run] % len(gpus)] if gpus else None
+                running[run] = _start(run, threads, gpu)
             time.sleep(1)
             ended = [run for run in running if running[run].poll() is not None]
             for run in ended:
                 status = running.pop(run).returncode
+                free.append(slots.pop(run))
                 if status:
                     failed.append(run)
                     progress.bar.write(
@@ -211,8 +216,18 @@ def train_all(runs: list[Run], workers: int) -> list[Run]:
     return failed
 
 
-def _start(run, threads):
+def visible_gpus() -> list[str]:
+    """Return the GPUs that runs are distributed over; empty for fewer than two."""
+    count = torch.cuda.device_count()
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = listed.split(",") if listed else list(map(str, range(count)))
+    return gpus[:count] if count > 1 else []
+
+
+def _start(run, threads, gpu=None):
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
     run.folder.mkdir(parents=True, exist_ok=True)
     with open(run.folder / OUTPUT, "wb") as output:
         return subprocess.Popen(

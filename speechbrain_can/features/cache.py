@@ -5,9 +5,9 @@ with the number of frames of each word, ``[words]``.
 """
 
 import copy
-import itertools
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from speechbrain_can.corpus.manifest import Utterance, resolve_wav
+from speechbrain_can.encoders.speech import MAX_SECONDS
 from speechbrain_can.features.extraction import extract_features
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError
@@ -178,14 +179,18 @@ class FeatureCache:
         return cls(store)
 
 
-class _UtteranceFeatures(torch.utils.data.Dataset):
-    """Dataset of feature batches, for worker processes."""
+class _Recordings(torch.utils.data.Dataset):
+    """Dataset of batches of recordings, which worker processes read.
 
-    def __init__(self, batches, data_folder, compute_features, segment):
+    ``compute`` maps a batch and its waveforms to features. On a GPU, which worker
+    processes cannot use, it is None, and items are waveforms.
+    """
+
+    def __init__(self, batches, data_folder, sample_rate, compute):
         self.batches = batches
         self.data_folder = data_folder
-        self.compute_features = compute_features
-        self.segment = segment
+        self.sample_rate = sample_rate
+        self.compute = compute
 
     def __len__(self):
         return len(self.batches)
@@ -193,36 +198,116 @@ class _UtteranceFeatures(torch.utils.data.Dataset):
     def __getitem__(self, i):
         waveforms = [
             read_waveform(
-                resolve_wav(utterance, self.data_folder),
-                self.compute_features.sample_rate,
+                resolve_wav(utterance, self.data_folder), self.sample_rate
             )
             for utterance in self.batches[i]
         ]
-        found = extract_features(
-            self.compute_features,
-            waveforms,
-            [utterance.words for utterance in self.batches[i]],
-            self.segment,
-        )
-        return [(frames.numpy(), counts.numpy()) for frames, counts in found]
+        if self.compute is None:
+            return waveforms
+        return self.compute(self.batches[i], waveforms)
+
+
+def _compute(
+    compute_features: Callable,
+    segment: Callable,
+    utterances: list[Utterance],
+    waveforms: list[torch.Tensor],
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the frames of a batch and their counts."""
+    words = [utterance.words for utterance in utterances]
+    found = extract_features(compute_features, waveforms, words, segment)
+    return [(frames.numpy(), counts.numpy()) for frames, counts in found]
 
 
 def _batches(
-    utterances: dict[str, Utterance], size: int
+    utterances: dict[str, Utterance], size: int, seconds: float | None
 ) -> list[list[Utterance]]:
-    """Group utterances of similar length into batches."""
+    """Group utterances of similar length into batches.
+
+    They have ``size`` utterances or, with ``seconds``, as many as fit into this time
+    when they are padded to the longest.
+    """
     utterances = list(utterances.values())
-    if size > 1:
+    if size > 1 or seconds:
         utterances.sort(key=lambda utterance: utterance.duration)
-    return [utterances[i : i + size] for i in range(0, len(utterances), size)]
+    batches = []
+    for utterance in utterances:
+        last = batches[-1] if batches else []
+        full = len(last) >= size
+        if seconds:
+            full = (len(last) + 1) * utterance.duration > seconds
+        if full or not last:
+            batches.append([])
+        batches[-1].append(utterance)
+    return batches
+
+
+class _Writer:
+    """Writes the frames of utterances and collects their index."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.ids, self.frame_offsets, self.word_offsets = [], [0], [0]
+        self.frame_counts, self.sums, self.squares = [], [], []
+        self.checksums = []
+
+    def add(
+        self,
+        utterances: list[Utterance],
+        found: list[tuple[np.ndarray, np.ndarray]],
+    ) -> None:
+        """Write the frames and counts of a batch."""
+        for utterance, (frames, counts) in zip(utterances, found):
+            self.ids.append(utterance.utterance_id)
+            self.stream.write(np.ascontiguousarray(frames).data)
+            self.frame_offsets.append(self.frame_offsets[-1] + len(frames))
+            self.word_offsets.append(self.word_offsets[-1] + len(counts))
+            self.frame_counts.append(counts)
+            self.sums.append(frames.sum(axis=0, dtype=np.float64))
+            self.squares.append(np.square(frames, dtype=np.float64).sum(axis=0))
+            self.checksums.append(checksum(np.ascontiguousarray(frames)))
+            if not np.isfinite(self.squares[-1]).all():
+                raise CacheError(
+                    f"{utterance.utterance_id}: the features of {utterance.wav} "
+                    "are not finite. Repair the recording or remove it from the "
+                    "corpus."
+                )
+
+    def index(self) -> dict[str, np.ndarray]:
+        """Return the arrays of the index."""
+        return {
+            "ids": np.array(self.ids),
+            "frame_offsets": np.array(self.frame_offsets),
+            "word_offsets": np.array(self.word_offsets),
+            "frame_counts": np.concatenate(self.frame_counts),
+            "sums": np.stack(self.sums),
+            "squares": np.stack(self.squares),
+            "checksums": np.array(self.checksums, dtype=np.uint32),
+        }
 
 
 def _write_store(
     folder, utterances, data_folder, compute_features, segment, num_workers
 ):
-    batches = _batches(utterances, getattr(compute_features, "batch_size", 1))
+    """Compute the features of all utterances and write them.
+
+    Worker processes read the recordings and, on a CPU, compute the features. A GPU
+    computes them in this process. A thread writes while the next batch is computed.
+    """
+    on_gpu = is_on_gpu(compute_features)
+    compute = partial(_compute, compute_features, segment)
+    batches = _batches(
+        utterances,
+        getattr(compute_features, "batch_size", 1),
+        MAX_SECONDS if on_gpu else None,
+    )
     loader = torch.utils.data.DataLoader(
-        _UtteranceFeatures(batches, data_folder, compute_features, segment),
+        _Recordings(
+            batches,
+            data_folder,
+            compute_features.sample_rate,
+            None if on_gpu else compute,
+        ),
         batch_size=None,
         num_workers=num_workers,
         collate_fn=_as_is,
@@ -230,44 +315,28 @@ def _write_store(
         # numbers, and training would depend on the existence of the cache.
         generator=torch.Generator(),
     )
-    frame_offsets, word_offsets = [0], [0]
-    frame_counts, sums, squares, checksums = [], [], [], []
-    in_order = [utterance for batch in batches for utterance in batch]
-    with open(folder / FRAMES, "wb") as stream:
-        found = itertools.chain.from_iterable(loader)
-        for utterance, (frames, counts) in zip(
-            in_order,
-            tqdm(
-                found,
-                desc="features",
-                unit="utterance",
-                total=len(utterances),
-                disable=None,
-            ),
-        ):
-            stream.write(frames.data)
-            frame_offsets.append(frame_offsets[-1] + len(frames))
-            word_offsets.append(word_offsets[-1] + len(counts))
-            frame_counts.append(counts)
-            sums.append(frames.sum(axis=0, dtype=np.float64))
-            squares.append(np.square(frames, dtype=np.float64).sum(axis=0))
-            checksums.append(checksum(frames))
-            if not np.isfinite(squares[-1]).all():
-                raise CacheError(
-                    f"{utterance.utterance_id}: the features of {utterance.wav} "
-                    "are not finite. Repair the recording or remove it from the "
-                    "corpus."
-                )
-    np.savez(
-        folder / INDEX,
-        ids=np.array([utterance.utterance_id for utterance in in_order]),
-        frame_offsets=np.array(frame_offsets),
-        word_offsets=np.array(word_offsets),
-        frame_counts=np.concatenate(frame_counts),
-        sums=np.stack(sums),
-        squares=np.stack(squares),
-        checksums=np.array(checksums, dtype=np.uint32),
+    bar = tqdm(
+        desc="features", unit="utterance", total=len(utterances), disable=None
     )
+    with open(folder / FRAMES, "wb") as stream, ThreadPoolExecutor(1) as pool:
+        writer, written = _Writer(stream), None
+        for batch, item in zip(batches, loader):
+            found = compute(batch, item) if on_gpu else item
+            if written:
+                written.result()
+            written = pool.submit(writer.add, batch, found)
+            bar.update(len(found))
+        if written:
+            written.result()
+    bar.close()
+    np.savez(folder / INDEX, **writer.index())
+
+
+def is_on_gpu(compute_features: Callable) -> bool:
+    """Return whether features, or parts of joined features, use a GPU."""
+    parts = (compute_features, *getattr(compute_features, "parts", ()))
+    devices = (getattr(part, "device", None) for part in parts)
+    return any(device and device.type != "cpu" for device in devices)
 
 
 def _as_is(example):

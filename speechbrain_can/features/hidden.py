@@ -5,6 +5,7 @@ from typing import Callable
 import torch
 from torch.utils.data import get_worker_info
 
+from speechbrain.utils.distributed import infer_device
 from speechbrain_can.encoders.hub import PretrainedError
 from speechbrain_can.encoders.loading import model_version
 from speechbrain_can.encoders.speech import FrontEnd, hidden_layers
@@ -14,6 +15,7 @@ from speechbrain_can.lobes.pooling import (
     StatisticsPooling,
     frames_of_words,
 )
+from speechbrain_can.lobes.ragged import send
 
 
 class SegmentHidden(torch.nn.Module):
@@ -33,12 +35,16 @@ class SegmentHidden(torch.nn.Module):
         the disk space and is exact for ``MeanPooling``. False stores all frames,
         for ``AttentionPooling``.
     device : str
-        Device of the model, such as ``cuda:0``.
+        Device of the model, such as ``cuda:0``; ``auto`` selects a GPU if there is
+        one.
     deviation : bool
         Whether to also store the standard deviation over each word.
     batch_size : int
         Number of utterances of similar length that ``TrimmedWhisper`` encodes
-        at once.
+        at once on a CPU. A GPU encodes ``MAX_SECONDS`` of audio at once.
+    half : bool
+        Whether a GPU uses half precision, which is faster and changes the features
+        by about 0.1%.
 
     Raises
     ------
@@ -72,6 +78,7 @@ class SegmentHidden(torch.nn.Module):
         device: str = "cpu",
         deviation: bool = False,
         batch_size: int = 8,
+        half: bool = False,
     ):
         super().__init__()
         if deviation and not pooled:
@@ -81,9 +88,12 @@ class SegmentHidden(torch.nn.Module):
         self.build = build
         self.sample_rate = sample_rate
         self.pooled = pooled
-        self.device = torch.device(device)
+        self.device = torch.device(
+            infer_device() if device == "auto" else device
+        )
         self.deviation = deviation
         self.batch_size = batch_size
+        self.half = half and self.device.type == "cuda"
         self.layers, self.features = hidden_layers(build)
         self.output_size = self.layers * self.features * (1 + deviation)
         # loaded on first use in each process
@@ -107,6 +117,7 @@ class SegmentHidden(torch.nn.Module):
             f"{version}, "
             f"sample_rate={self.sample_rate}, pooled={self.pooled}"
             + (", deviation=True" if self.deviation else "")
+            + (", half=True" if self.half else "")
         )
 
     def forward(
@@ -123,10 +134,12 @@ class SegmentHidden(torch.nn.Module):
     def batch(self, waveforms, segments):
         """Compute the features of several utterances; see ``forward``."""
         front_end, encoded = self._encode(waveforms)
-        return [
-            self._of_words(frames, own, front_end)
-            for frames, own in zip(encoded, segments)
-        ]
+        return on_cpu(
+            [
+                self._of_words(frames, own, front_end)
+                for frames, own in zip(encoded, segments)
+            ]
+        )
 
     @torch.no_grad()
     def _encode(self, waveforms):
@@ -141,15 +154,17 @@ class SegmentHidden(torch.nn.Module):
             front_end = FrontEnd(self.build, self.sample_rate)
             self._front_end = (front_end.to(self.device),)
         (front_end,) = self._front_end
-        waveforms = [waveform.to(self.device) for waveform in waveforms]
-        return front_end, front_end.encode(waveforms)
+        waveforms = [send(waveform, self.device) for waveform in waveforms]
+        with torch.autocast(self.device.type, torch.float16, self.half):
+            encoded = front_end.encode(waveforms)
+        return front_end, [frames.float() for frames in encoded]
 
     def _of_words(self, encoded, segments, front_end):
-        encoded = encoded.cpu()
+        """Return the frames of words on the device, and their counts on the CPU."""
         chosen, counts = frames_of_words(
             segments, len(encoded), front_end.first, front_end.hop
         )
-        frames = encoded[chosen]
+        frames = encoded.index_select(0, send(chosen, encoded.device))
         if self.deviation:
             pooled = StatisticsPooling(frames.shape[1])(frames, counts)
             # order by layer, as LayerWeights expects
@@ -160,6 +175,17 @@ class SegmentHidden(torch.nn.Module):
         if self.pooled:
             counts = torch.ones_like(counts)
         return frames, counts
+
+
+def on_cpu(
+    features: list[tuple[torch.Tensor, torch.Tensor]],
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return frames and counts of utterances on the CPU, with a single copy."""
+    frames, counts = zip(*features)
+    if frames[0].device.type == "cpu":
+        return features
+    flat = torch.cat(frames).cpu()
+    return list(zip(flat.split([len(own) for own in frames]), counts))
 
 
 class SegmentWhisper(SegmentHidden):
@@ -233,5 +259,5 @@ class SegmentWhisper(SegmentHidden):
             text = decoder_states(
                 front_end.encoder, last_layer, texts, self.language
             )
-            found.append((torch.cat([text.cpu(), audio], dim=1), counts))
-        return found
+            found.append((torch.cat([text, audio], dim=1), counts))
+        return on_cpu(found)

@@ -5,6 +5,7 @@ from pathlib import Path
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.io.files import InputError
 from speechbrain_can.model_folder.read import packaged
+from speechbrain_can.settings.run_options import choose_device
 
 
 def load_recognizer(
@@ -12,7 +13,8 @@ def load_recognizer(
 ) -> EmotionRecognizer:
     """Load an ``EmotionRecognizer`` from a model folder or the Hugging Face hub.
 
-    ``whisper`` replaces the Whisper model for transcription. Raises
+    ``whisper`` replaces the Whisper model for transcription, and ``auto`` selects a
+    GPU if there is one. Raises
     ``InputError`` if a folder is not a model folder or the device is unusable.
     """
     source = packaged(source)
@@ -28,5 +30,7 @@ def load_recognizer(
         )
     overrides = {} if whisper is None else {"whisper": whisper}
     return EmotionRecognizer.from_hparams(
-        source, overrides=overrides, run_opts={"device": device}
+        source,
+        overrides=overrides,
+        run_opts={"device": choose_device(device)},
     )

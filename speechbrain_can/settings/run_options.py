@@ -46,6 +46,14 @@ def check_device(device: str) -> None:
         ) from error
 
 
+def choose_device(device: str) -> str:
+    """Return a device, or for ``auto`` the one that SpeechBrain would choose."""
+    if device != "auto":
+        return device
+    device = infer_device()
+    return "cuda:0" if device == "cuda" else device
+
+
 def check_run_options(run_opts: RunOptions, hparams: dict) -> None:
     """Raise a ``SettingsError`` for run options that are not supported.
 

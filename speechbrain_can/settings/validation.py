@@ -29,7 +29,7 @@ POSITIVE = ("lr", "fine_tuned_lr", "max_grad_norm")
 
 SWITCHES = (
     *("stop_gradient", "soft_labels", "draw_attention", "use_tensorboard"),
-    *("canonical_text", "deviation"),
+    *("canonical_text", "deviation", "gradient_checkpointing"),
 )
 
 # Objects that are built to validate them; checkpointers and loggers would create

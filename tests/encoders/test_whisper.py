@@ -268,6 +268,32 @@ def test_only_the_upper_layers_are_trained(tiny):
         PretrainedFrames(build, trained_layers=3)
 
 
+@pytest.mark.parametrize("name", ["cut", "wavlm"])
+def test_gradient_checkpointing_changes_no_gradient(tiny, name):
+    audio = WordFrames(
+        speech(1.0)[:, None], torch.tensor([6400, 9600]), torch.tensor([2])
+    )
+    gradients = []
+    for checkpointing in (False, True):
+        frames = PretrainedFrames(
+            front_end(tiny, name), gradient_checkpointing=checkpointing
+        ).train()
+        model = frames.front_end.encoder.model
+        assert model.is_gradient_checkpointing == checkpointing
+        torch.manual_seed(0)
+        frames(audio).frames.square().sum().backward()
+        gradients.append(
+            {
+                n: p.grad
+                for n, p in frames.named_parameters()
+                if p.grad is not None
+            }
+        )
+    assert gradients[0].keys() == gradients[1].keys()
+    for key, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][key], gradient, **CLOSE)
+
+
 def test_real_whisper_layers(whisper, data, tmp_path):
     options = {
         "source": str(whisper / "hf"),
