@@ -11,7 +11,7 @@ from speechbrain_can.lobes.audio import WordFrameBLSTM
 from speechbrain_can.lobes.classifiers import CrossClassifier, EmotionOutput
 from speechbrain_can.lobes.losses import cross_entropies, decide, total_loss
 from speechbrain_can.lobes.network import EmotionNetwork
-from speechbrain_can.lobes.ragged import RaggedBLSTM, WordFrames
+from speechbrain_can.lobes.ragged import CPU, GPU, RaggedBLSTM, WordFrames
 from speechbrain_can.lobes.text import WordBLSTM, WordEmbedding
 
 WORDS = ["oh", "really", "i", "like", "that", "apple"]
@@ -60,12 +60,12 @@ def test_model_equals_its_equations(sizes):
             )
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_ragged_blstm_equals_each_sequence(packed):
+@pytest.mark.parametrize("costs", [CPU, GPU])
+def test_ragged_blstm_equals_each_sequence(costs):
     lstm = RaggedBLSTM(input_size=3, hidden_size=4)
     counts = torch.tensor([1, 20, 7, 2, 13, 1])
     flat = torch.randn(int(counts.sum()), 3)
-    found = lstm(flat, counts, packed=packed).split(counts.tolist())
+    found = lstm(flat, counts, costs).split(counts.tolist())
     for steps, hidden in zip(flat.split(counts.tolist()), found):
         torch.testing.assert_close(
             hidden, torch.stack(blstm(lstm, list(steps)))

@@ -137,8 +137,9 @@ def flatten_audio(batch):
     """Return the frames of a padded batch without padding."""
     frames, _ = batch.frames
     counts, _ = batch.frame_counts  # every word has frames, so 0 is padding
+    counts = counts.cpu()
     return WordFrames(
-        frames=frames[real_steps(counts.sum(dim=1))],
+        frames=frames[real_steps(counts.sum(dim=1), frames.device)],
         frame_counts=counts[counts > 0],
         word_counts=(counts > 0).sum(dim=1),
     )
