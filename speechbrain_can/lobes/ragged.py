@@ -353,4 +353,22 @@ def _run(lstm, flat, place, shapes):
         lstm(bucket.view(time, width, -1))[0].flatten(0, 1)
         for bucket, (time, width) in zip(buckets, shapes)
     ]
-    return torch.cat(outputs).index_select(0, place)
+    return _DistinctRows.apply(torch.cat(outputs), place)
+
+
+class _DistinctRows(torch.autograd.Function):
+    """``index_select`` of distinct rows, whose gradients are copied, not added."""
+
+    @staticmethod
+    def forward(ctx, rows, place):
+        """Return rows ``[places, features]``."""
+        ctx.save_for_backward(place)
+        ctx.shape = rows.shape
+        return rows.index_select(0, place)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        """Return the gradient of all rows."""
+        (place,) = ctx.saved_tensors
+        rows = gradient.new_zeros(ctx.shape).index_copy_(0, place, gradient)
+        return rows, None
