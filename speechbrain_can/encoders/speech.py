@@ -223,7 +223,7 @@ class PretrainedFrames(torch.nn.Module):
         None trains all layers.
     gradient_checkpointing : bool
         Whether to recompute activations in the backward pass, which saves memory
-        and takes a third more time.
+        and takes more time.
 
     Example
     -------

@@ -43,8 +43,7 @@ class SegmentHidden(torch.nn.Module):
         Number of utterances of similar length that ``TrimmedWhisper`` encodes
         at once on a CPU. A GPU encodes ``MAX_SECONDS`` of audio at once.
     half : bool
-        Whether a GPU uses half precision, which is faster and changes the features
-        by about 0.1%.
+        Whether a GPU uses half precision, which is faster and rounds the features.
 
     Raises
     ------

@@ -32,7 +32,7 @@ class Costs(NamedTuple):
 
 
 CPU = Costs(bucket=300, step=3, candidates=10_000)
-# Measured on an H100: a step of a few hundred sequences takes as long as one of a
+# Fitted to measurements on an H100: a step of a few hundred sequences takes as long as one of a
 # single sequence, and launches take longer than padding.
 GPU = Costs(bucket=28_000, step=400, candidates=32)
 MOST_PADDED = (
