@@ -14,26 +14,15 @@ import torch
 
 
 class Costs(NamedTuple):
-    """Costs of an LSTM, relative to the time of one step of one sequence.
+    """Costs of an LSTM, relative to the time of one step of one sequence."""
 
-    Arguments
-    ---------
-    bucket : int
-        Overhead of a bucket of sequences.
-    step : int
-        Overhead of each of its steps.
-    candidates : int
-        Maximum number of lengths at which buckets may begin.
-    """
-
-    bucket: int
-    step: int
-    candidates: int
+    bucket: int  # overhead of a bucket of sequences
+    step: int  # overhead of each of its steps
+    candidates: int  # maximum number of lengths at which buckets may begin
 
 
 CPU = Costs(bucket=300, step=3, candidates=10_000)
-# Fitted to measurements on an H100: a step of a few hundred sequences takes as long as one of a
-# single sequence, and launches take longer than padding.
+# Fitted to an H100, where launches take longer than padding
 GPU = Costs(bucket=28_000, step=400, candidates=32)
 MOST_PADDED = (
     2**20
@@ -275,11 +264,9 @@ class RaggedBLSTM(torch.nn.Module):
 
 def _uses_bfloat16(device_type: str) -> bool:
     """Return whether automatic mixed precision uses bfloat16 on a GPU."""
-    return (
-        device_type == "cuda"
-        and torch.is_autocast_enabled("cuda")
-        and torch.get_autocast_dtype("cuda") == torch.bfloat16
-    )
+    if device_type != "cuda" or not torch.is_autocast_enabled("cuda"):
+        return False
+    return torch.get_autocast_dtype("cuda") == torch.bfloat16
 
 
 def bucket_shapes(
@@ -298,11 +285,8 @@ def bucket_shapes(
     lengths, widths = np.unique(counts.cpu().numpy(), return_counts=True)
     # at the end of each length, the number of sequences that are as long
     lengths, ends = lengths[::-1], np.append(0, np.cumsum(widths[::-1]))
-    starts = np.arange(len(lengths))
-    if len(starts) > costs.candidates:
-        starts = np.unique(
-            np.linspace(0, len(lengths) - 1, costs.candidates).astype(int)
-        )
+    number = min(len(lengths), costs.candidates)
+    starts = np.unique(np.linspace(0, len(lengths) - 1, number).astype(int))
     lengths, ends = lengths[starts], np.append(ends[starts], ends[-1])
     # minimal cost of the first i lengths, and the corresponding shapes
     least, shapes = np.zeros(len(lengths) + 1), [[]]

@@ -241,6 +241,7 @@ def test_control_characters_in_predictions(
 
 @pytest.mark.attack
 def test_control_characters_in_errors_and_logs(tmp_path, caplog):
+    skip_unless_encodable("\u202e")
     folder = tmp_path / CONTROLS
     folder.mkdir()
     (folder / "hyperparams.yaml").write_text("")

@@ -172,7 +172,9 @@ def test_bad_recordings_are_skipped(model, utterances, tmp_path):
     }
     for name in said:
         shutil.copy(wav, folder / name)
-    with open(folder / "table.csv", "w", newline="") as stream:
+    with open(
+        folder / "table.csv", "w", newline="", encoding="utf-8"
+    ) as stream:
         writer = csv.writer(stream)
         writer.writerow(("wav", "transcript"))
         for name in expected:
