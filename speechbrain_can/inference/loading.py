@@ -1,5 +1,6 @@
 """Loading of a recognizer by the name or the folder of its model."""
 
+import os
 from pathlib import Path
 
 from speechbrain_can.inference.recognizer import EmotionRecognizer
@@ -18,12 +19,7 @@ def load_recognizer(
     ``InputError`` if a folder is not a model folder or the device is unusable.
     """
     source = packaged(source)
-    is_url = "://" in str(source)
-    if (
-        not is_url
-        and not Path(source).exists()
-        and len(Path(source).parts) != 2
-    ):
+    if not os.path.exists(source) and len(Path(source).parts) != 2:
         raise InputError(
             f"{source} is neither a folder, nor a packaged model, nor a name on "
             "the Hugging Face hub such as user/model"

@@ -333,7 +333,7 @@ class EmotionRecognizer(Pretrained):
         alignment: Alignment | None = None,
     ) -> FoundWords:
         """Return the words of a waveform ``[samples]`` at ``sample_rate`` Hz."""
-        with applied("the words"):
+        with applied("the alignment of words"):
             return find_words(
                 waveform,
                 self.sample_rate,

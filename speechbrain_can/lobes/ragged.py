@@ -24,9 +24,8 @@ class Costs(NamedTuple):
 CPU = Costs(bucket=300, step=3, candidates=10_000)
 # Fitted to an H100, where launches take longer than padding
 GPU = Costs(bucket=28_000, step=400, candidates=32)
-MOST_PADDED = (
-    2**20
-)  # steps of a batch on a GPU; one step takes 3 kB while training
+# Padded steps of a batch on a GPU, which take 3 kB each while training
+MOST_PADDED = 2**20
 
 
 class WordFrames(NamedTuple):

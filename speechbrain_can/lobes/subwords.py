@@ -12,7 +12,7 @@ from speechbrain_can.lobes.pooling import MeanPooling
 from speechbrain_can.lobes.ragged import send
 from speechbrain_can.lobes.text import UNKNOWN
 
-MOST_PIECES = 500  # subwords of a word that are used
+MOST_PIECES = 500
 
 
 class SubwordEmbedding(torch.nn.Module):
@@ -103,7 +103,10 @@ class SubwordEmbedding(torch.nn.Module):
         return tokenizer.sp.serialized_model_proto()
 
     def forward(self, words: Sequence[Sequence[str]]) -> torch.Tensor:
-        """Return flat word vectors, ``[words of the batch, embedding_size]``."""
+        """Return flat word vectors, ``[words of the batch, embedding_size]``.
+
+        Of a word, the first ``MOST_PIECES`` subwords are used.
+        """
         pieces = self.tokenizer.encode(
             [
                 "" if word == UNKNOWN else word

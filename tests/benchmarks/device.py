@@ -284,16 +284,20 @@ def whisper_base(folder, quick):
     return folder
 
 
-def frozen_encoder(device, quick, scratch):
-    """Measure utterances of 2.4 s per second in Whisper base."""
-    source = whisper_base(scratch / "whisper", quick)
-    build = partial(
+def front_end_of(source):
+    """Return the function that builds the encoder of a folder."""
+    return partial(
         TrimmedWhisper,
         source=str(source),
-        save_path=str(scratch / "save"),
+        save_path=str(source.with_name("save")),
         encoder_only=True,
         output_all_hiddens=True,
     )
+
+
+def frozen_encoder(device, quick, scratch):
+    """Measure utterances of 2.4 s per second in Whisper base."""
+    build = front_end_of(whisper_base(scratch / "whisper", quick))
     waveforms = [
         torch.randn(int(2.4 * RATE)) for _ in range(4 if quick else 512)
     ]
@@ -321,14 +325,7 @@ def feature_cache(device, quick, scratch):
     from training import write_noise
 
     utterances = write_noise(scratch / "cache", 8 if quick else 2000)
-    source = scratch / "whisper"
-    build = partial(
-        TrimmedWhisper,
-        source=str(source),
-        save_path=str(scratch / "save"),
-        encoder_only=True,
-        output_all_hiddens=True,
-    )
+    build = front_end_of(scratch / "whisper")
     compute = SegmentHidden(build, device=str(device))
     started = time.perf_counter()
     FeatureCache.build(
