@@ -1,7 +1,7 @@
-"""Data augmentation, different in every epoch.
+"""Data augmentation with SpeechBrain's ``Augmenter``.
 
-Augmented waveforms cannot come from the feature cache: they are read, augmented with
-SpeechBrain's ``Augmenter`` and converted to features whenever they are used.
+Augmented waveforms are read, augmented and converted to features whenever they are
+used, or a fixed number of augmented copies of each recording is cached.
 """
 
 import random
@@ -112,6 +112,77 @@ def one_thread():
         torch.set_num_threads(threads)
 
 
+class AugmentedCopy:
+    """Augmentation that is the same whenever a recording is read, for feature caches.
+
+    Used as ``conditioning`` of ``FeatureCache.build``. Random numbers depend on the
+    recording and on the number of the copy only.
+
+    Arguments
+    ---------
+    augment : Augmenter
+        Augmenter of waveforms; see ``augment_speech``.
+    settings : str
+        Settings of the augmenter, which identify cached features.
+    number : int
+        Number of the copy.
+    conditioning : callable or None
+        Applied to the augmented waveform; see ``extract_features``.
+    """
+
+    def __init__(self, augment, settings, number, conditioning=None):
+        self.augment = augment
+        self.settings = settings
+        self.number = number
+        self.conditioning = conditioning
+
+    def __repr__(self):
+        return (
+            f"AugmentedCopy({self.settings}, {self.number}, "
+            f"{self.conditioning!r})"
+        )
+
+    def __call__(
+        self, waveform: torch.Tensor, words: Sequence[Word]
+    ) -> tuple[torch.Tensor, Sequence[Word]]:
+        """Augment and condition a waveform ``[samples]`` and its words."""
+        key = f"{self.number} {checksum(waveform.numpy())}"
+        with drawn_from(key), one_thread():
+            waveform, words = augment_speech(waveform, words, self.augment)
+            if self.conditioning is not None:
+                waveform, words = self.conditioning(waveform, words)
+        return waveform, words
+
+
+class TelephoneBand(torch.nn.Module):
+    """Restrict audio to the band of a telephone, 300 to 3400 Hz.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Sample rate in Hz.
+
+    Example
+    -------
+    >>> TelephoneBand()(torch.randn(1, 16000)).shape
+    torch.Size([1, 16000])
+    """
+
+    BAND = 300.0, 3400.0  # Hz, ITU-T G.712
+
+    def __init__(self, sample_rate: int = 16000):
+        super().__init__()
+        self.sample_rate = sample_rate
+
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Filter waveforms ``[batch, samples]``."""
+        spectrum = torch.fft.rfft(waveforms)
+        n_samples = waveforms.shape[1]
+        hertz = torch.fft.rfftfreq(n_samples, 1 / self.sample_rate)
+        inside = (hertz >= self.BAND[0]) & (hertz <= self.BAND[1])
+        return torch.fft.irfft(spectrum * inside, n=n_samples)
+
+
 class AugmentedFeatures:
     """Augmented features of an utterance in the current epoch.
 
@@ -134,6 +205,11 @@ class AugmentedFeatures:
         Augmenter of waveforms; see ``augment_speech``.
     augment_frames : Augmenter or None
         Augmenter of frames, such as ``SpectrogramDrop`` (SpecAugment).
+    conditioning : callable or None
+        See ``extract_features``; applied to augmented waveforms.
+    copies : list of FeatureCache
+        Caches of augmented copies. If there are any, one of them or ``store`` is
+        drawn, and waveforms are not augmented again.
     """
 
     def __init__(
@@ -146,8 +222,9 @@ class AugmentedFeatures:
         epoch_counter,
         augment_waveform=None,
         augment_frames=None,
+        conditioning=None,
+        copies=(),
     ):
-        self.store = store
         self.data_folder = data_folder
         self.compute_features = compute_features
         self.segment = segment
@@ -155,6 +232,8 @@ class AugmentedFeatures:
         self.epoch_counter = epoch_counter
         self.augment_waveform = augment_waveform
         self.augment_frames = augment_frames
+        self.conditioning = conditioning
+        self.stores = [store, *copies]
 
     @torch.no_grad()
     def __call__(
@@ -167,8 +246,8 @@ class AugmentedFeatures:
             return self._draw(utterance)
 
     def _draw(self, utterance):
-        if self.augment_waveform is None:
-            frames, counts = self.store[utterance.utterance_id]
+        if self.augment_waveform is None or len(self.stores) > 1:
+            frames, counts = self._drawn_store()[utterance.utterance_id]
         else:
             waveform, words = augment_speech(
                 read_waveform(
@@ -179,8 +258,18 @@ class AugmentedFeatures:
                 self.augment_waveform,
             )
             ((frames, counts),) = extract_features(
-                self.compute_features, [waveform], [words], self.segment
+                self.compute_features,
+                [waveform],
+                [words],
+                self.segment,
+                self.conditioning,
             )
         if self.augment_frames is not None:
             frames = _change(frames[None], self.augment_frames)[0]
         return frames, counts
+
+    def _drawn_store(self):
+        """Return the cache of the original recordings or that of a copy."""
+        if len(self.stores) == 1:
+            return self.stores[0]
+        return self.stores[int(torch.randint(len(self.stores), ()))]

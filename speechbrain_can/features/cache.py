@@ -125,6 +125,7 @@ class FeatureCache:
         compute_features: Callable,
         segment: Callable,
         num_workers: int = 0,
+        conditioning: Callable | None = None,
     ) -> "FeatureCache":
         """Open the cache of these utterances and settings, creating it if necessary.
 
@@ -146,13 +147,17 @@ class FeatureCache:
             Maps words to segments.
         num_workers : int
             Worker processes.
+        conditioning : callable or None
+            See ``extract_features``. Its ``repr`` contains all settings.
 
         Returns
         -------
         FeatureCache
             The cache.
         """
-        identity = _identity(utterances, data_folder, compute_features, segment)
+        identity = _identity(
+            utterances, data_folder, compute_features, segment, conditioning
+        )
         store = Path(folder) / fingerprint_of(identity)
         store.parent.mkdir(parents=True, exist_ok=True)
         # Other runs that need the same cache wait.
@@ -170,6 +175,7 @@ class FeatureCache:
                         copy.deepcopy(compute_features),
                         segment,
                         num_workers,
+                        conditioning,
                     )
                     # A cache without an index is incomplete.
                     shutil.rmtree(store, ignore_errors=True)
@@ -210,12 +216,15 @@ class _Recordings(torch.utils.data.Dataset):
 def _compute(
     compute_features: Callable,
     segment: Callable,
+    conditioning: Callable | None,
     utterances: list[Utterance],
     waveforms: list[torch.Tensor],
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return the frames of a batch and their counts."""
     words = [utterance.words for utterance in utterances]
-    found = extract_features(compute_features, waveforms, words, segment)
+    found = extract_features(
+        compute_features, waveforms, words, segment, conditioning
+    )
     return [(frames.numpy(), counts.numpy()) for frames, counts in found]
 
 
@@ -287,7 +296,13 @@ class _Writer:
 
 
 def _write_store(
-    folder, utterances, data_folder, compute_features, segment, num_workers
+    folder,
+    utterances,
+    data_folder,
+    compute_features,
+    segment,
+    num_workers,
+    conditioning,
 ):
     """Compute the features of all utterances and write them.
 
@@ -295,7 +310,7 @@ def _write_store(
     computes them in this process. A thread writes while the next batch is computed.
     """
     on_gpu = is_on_gpu(compute_features)
-    compute = partial(_compute, compute_features, segment)
+    compute = partial(_compute, compute_features, segment, conditioning)
     batches = _batches(
         utterances,
         getattr(compute_features, "batch_size", 1),
@@ -348,6 +363,7 @@ def _identity(
     data_folder: str | Path,
     compute_features: Callable,
     segment: Callable,
+    conditioning: Callable | None,
 ) -> Iterator[tuple]:
     """Yield everything that determines the features, for their fingerprint."""
     function, keywords = segment, {}
@@ -359,6 +375,8 @@ def _identity(
     )
     data_root = os.path.realpath(data_folder)
     yield (VERSION, data_root, repr(compute_features), settings)
+    if conditioning is not None:
+        yield (repr(conditioning),)
     needs_words = getattr(compute_features, "needs_words", False)
     for utterance in utterances.values():
         wav = resolve_wav(utterance, data_folder)

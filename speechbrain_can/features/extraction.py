@@ -12,6 +12,7 @@ def extract_features(
     waveforms: Sequence[torch.Tensor],
     words: Sequence[Sequence[Word]],
     segment: Callable,
+    conditioning: Callable | None = None,
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Compute the features of utterances.
 
@@ -26,12 +27,17 @@ def extract_features(
         Samples of each utterance, ``[samples]``.
     words : list of list of Word
         Words that tile each utterance.
+    conditioning : callable or None
+        Maps a waveform and its words to those that features are computed from,
+        such as ``SpeechConditioning``.
 
     Returns
     -------
     list of (torch.Tensor, torch.Tensor)
         Frames ``[frames, features]`` and frame counts ``[segments]``.
     """
+    if conditioning is not None:
+        waveforms, words = zip(*map(conditioning, waveforms, words))
     inputs = [waveforms, [torch.from_numpy(segment(own)) for own in words]]
     if getattr(compute_features, "needs_words", False):
         inputs.append([[word.text for word in own] for own in words])

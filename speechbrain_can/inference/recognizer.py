@@ -356,6 +356,7 @@ class EmotionRecognizer(Pretrained):
                 waveforms,
                 words,
                 self.hparams.segment,
+                getattr(self.hparams, "conditioning", None),
             )
         )
         if self.normalize_by:

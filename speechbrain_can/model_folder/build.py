@@ -41,6 +41,7 @@ class ModelSettings(pydantic.BaseModel):
 
     compute_features: torch.nn.Module
     segment: Callable
+    conditioning: Callable | None = None
     normalize_by: str | None = None
     modules: dict[str, torch.nn.Module]
     aligner: Callable | None = None

@@ -28,7 +28,10 @@ MODEL = "model"
 CARD = "README.md"
 
 # Settings of a fold that prediction uses
-PARTS = ("compute_features", "segment", "modules", "normalize_by", "classes")
+PARTS = (
+    *("compute_features", "conditioning", "segment", "modules"),
+    *("normalize_by", "classes"),
+)
 
 # Word vectors and subword models are stored with the parameters; prediction may run
 # without a GPU

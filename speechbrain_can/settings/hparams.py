@@ -21,9 +21,9 @@ SETTINGS = "hyperparams.yaml"
 
 # Keys that code reads by name, in addition to SpeechBrain's run options
 READ = set(
-    "__set_seed aligner augment_frames augment_waveform batch_size checkpointer "
+    "__set_seed aligner augment_frames augment_waveform augmented_copies batch_size checkpointer "
     "chosen_on_folds "
-    "classes compute_features draw_attention epoch_counter feature_workers "
+    "classes compute_features conditioning draw_attention epoch_counter feature_workers "
     "features_folder fine_tuned fine_tuned_opt_class fold fold_folder loss "
     "lr_annealing modules normalize_by num_workers opt_class output_folder "
     "preparation prepared_folder sample_rate sampler seed segment soft_labels "
@@ -106,6 +106,10 @@ class Settings:
     def plain(self) -> dict[str, Any]:
         """Return the values without references, without building any object."""
         return _load(self.resolved())
+
+    def text_of(self, key: str) -> str:
+        """Return a key as YAML text without references and comments."""
+        return "\n".join(without_comments(_dump({key: self.plain()[key]})))
 
     def texts(self, key: str) -> dict[str, str]:
         """Return the values under a key as YAML text, including one nested level."""

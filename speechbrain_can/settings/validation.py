@@ -16,6 +16,7 @@ WHOLE = {
     **dict.fromkeys(("projection_size", "subsampling", "channels"), 1),
     **dict.fromkeys(("n_mfcc", "n_mels", "trained_layers"), 1),
     **dict.fromkeys(("seed", "fold_seed", "num_workers", "feature_workers"), 0),
+    "augmented_copies": 0,
     "classes": 2,
     "sample_rate": 1000,
 }
@@ -35,7 +36,14 @@ SWITCHES = (
 # Objects that are built to validate them; checkpointers and loggers would create
 # folders
 PARTS = (
-    *("compute_features", "segment", "modules", "opt_class", "epoch_counter"),
+    *(
+        "compute_features",
+        "conditioning",
+        "segment",
+        "modules",
+        "opt_class",
+        "epoch_counter",
+    ),
     *("loss", "sampler", "augment_waveform", "augment_frames", "lr_annealing"),
 )
 

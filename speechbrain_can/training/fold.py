@@ -13,7 +13,10 @@ from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.prepared import Corpus
-from speechbrain_can.features.augmentation import AugmentedFeatures
+from speechbrain_can.features.augmentation import (
+    AugmentedCopy,
+    AugmentedFeatures,
+)
 from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.runs.layout import FoldLayout
 from speechbrain_can.settings.hparams import Settings
@@ -76,7 +79,7 @@ def set_up(
     Also returns the arguments of data loaders for ``train`` and ``test``.
     """
     hparams, corpus = fold.hparams, fold.corpus
-    store = open_features(hparams, corpus)
+    store = open_features(hparams, corpus, hparams.get("conditioning"))
     statistics = fit_statistics(fold, store)
     fit_classes(fold)
     datasets = make_datasets(
@@ -84,7 +87,7 @@ def set_up(
         fold.parts,
         store,
         label_encoder_of(corpus),
-        augmented=augmentation(hparams, corpus, store),
+        augmented=augmentation(fold, store),
         soft_labels=hparams.get("soft_labels", False),
         statistics=statistics,
     )
@@ -119,8 +122,13 @@ def set_up(
     return brain, datasets, {"train": {**options, **order}, "test": options}
 
 
-def open_features(hparams: dict, corpus: Corpus) -> FeatureCache:
-    """Open the features of a corpus; the main process computes missing ones."""
+def open_features(
+    hparams: dict, corpus: Corpus, conditioning: Callable | None
+) -> FeatureCache:
+    """Open the features of a corpus; the main process computes missing ones.
+
+    See ``extract_features`` for ``conditioning``.
+    """
     settings = {
         "folder": hparams["features_folder"],
         "utterances": corpus.utterances,
@@ -128,6 +136,7 @@ def open_features(hparams: dict, corpus: Corpus) -> FeatureCache:
         "compute_features": hparams["compute_features"],
         "segment": hparams["segment"],
         "num_workers": hparams["feature_workers"],
+        "conditioning": conditioning,
     }
     run_on_main(_build_store, kwargs=settings)
     return FeatureCache.build(**settings)
@@ -185,10 +194,9 @@ def label_encoder_of(corpus: Corpus) -> sb.dataio.encoder.CategoricalEncoder:
     return label_encoder
 
 
-def augmentation(
-    hparams: dict, corpus: Corpus, store: FeatureCache
-) -> Callable | None:
+def augmentation(fold: Fold, store: FeatureCache) -> Callable | None:
     """Return the augmentation of the training set, if the settings have one."""
+    hparams, corpus = fold.hparams, fold.corpus
     augmenters = {
         name: hparams[name] for name in AUGMENTERS if hparams.get(name)
     }
@@ -201,5 +209,28 @@ def augmentation(
         hparams["segment"],
         seed=hparams["seed"],
         epoch_counter=hparams["epoch_counter"],
+        conditioning=hparams.get("conditioning"),
+        copies=open_copies(fold),
         **augmenters,
     )
+
+
+def open_copies(fold: Fold) -> list[FeatureCache]:
+    """Open the caches of augmented copies; the main process computes missing ones."""
+    hparams, number = fold.hparams, fold.hparams.get("augmented_copies", 0)
+    if not (number and hparams.get("augment_waveform")):
+        return []
+    settings = fold.settings.text_of("augment_waveform")
+    return [
+        open_features(
+            hparams,
+            fold.corpus,
+            AugmentedCopy(
+                hparams["augment_waveform"],
+                settings,
+                copy,
+                hparams.get("conditioning"),
+            ),
+        )
+        for copy in range(number)
+    ]
