@@ -210,6 +210,9 @@ class AugmentedFeatures:
     copies : list of FeatureCache
         Caches of augmented copies. If there are any, one of them or ``store`` is
         drawn, and waveforms are not augmented again.
+    offsets : callable or None
+        Maps an utterance ID and the number of the drawn cache to an offset that is
+        subtracted from the frames, such as ``DrawnOffsets``.
     """
 
     def __init__(
@@ -224,6 +227,7 @@ class AugmentedFeatures:
         augment_frames=None,
         conditioning=None,
         copies=(),
+        offsets=None,
     ):
         self.data_folder = data_folder
         self.compute_features = compute_features
@@ -234,6 +238,7 @@ class AugmentedFeatures:
         self.augment_frames = augment_frames
         self.conditioning = conditioning
         self.stores = [store, *copies]
+        self.offsets = offsets
 
     @torch.no_grad()
     def __call__(
@@ -246,8 +251,11 @@ class AugmentedFeatures:
             return self._draw(utterance)
 
     def _draw(self, utterance):
+        name, number = utterance.utterance_id, 0
         if self.augment_waveform is None or len(self.stores) > 1:
-            frames, counts = self._drawn_store()[utterance.utterance_id]
+            if len(self.stores) > 1:
+                number = int(torch.randint(len(self.stores), ()))
+            frames, counts = self.stores[number][name]
         else:
             waveform, words = augment_speech(
                 read_waveform(
@@ -264,12 +272,8 @@ class AugmentedFeatures:
                 self.segment,
                 self.conditioning,
             )
+        if self.offsets is not None:
+            frames = frames - self.offsets(name, number)
         if self.augment_frames is not None:
             frames = _change(frames[None], self.augment_frames)[0]
         return frames, counts
-
-    def _drawn_store(self):
-        """Return the cache of the original recordings or that of a copy."""
-        if len(self.stores) == 1:
-            return self.stores[0]
-        return self.stores[int(torch.randint(len(self.stores), ()))]

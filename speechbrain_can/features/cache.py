@@ -7,6 +7,7 @@ with the number of frames of each word, ``[words]``.
 import copy
 import os
 import shutil
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -25,7 +26,7 @@ from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError
 from speechbrain_can.io.integrity import checksum, fingerprint_of
 
-FRAMES, INDEX = "frames.f32", "index.npz"
+FRAMES, INDEX, MEANS = "frames.f32", "index.npz", "means.npy"
 VERSION = 2  # of the cache format
 
 
@@ -115,6 +116,23 @@ class FeatureCache:
         variance = squares / n_frames - mean**2
         std = np.sqrt(np.maximum(variance, 0))
         return torch.from_numpy(mean).float(), torch.from_numpy(std).float()
+
+    def means(self, ids: Iterable[str]) -> torch.Tensor:
+        """Return the mean frame of each utterance, ``[utterances, features]``."""
+        rows = [self._rows[utterance_id] for utterance_id in ids]
+        return torch.from_numpy(self._all_means()[rows])
+
+    def _all_means(self) -> np.ndarray:
+        """Return the mean frames of all utterances, which stay on the disk."""
+        path = self.folder / MEANS
+        if not path.exists():
+            with self._index() as index:
+                sums = index["sums"]
+            means = sums / np.diff(self._frame_offsets)[:, None]
+            partial = path.with_suffix(f".{uuid.uuid4().hex}.npy")
+            np.save(partial, means.astype(np.float32))
+            os.replace(partial, path)
+        return np.load(path, mmap_mode="r")
 
     @classmethod
     def build(

@@ -1,6 +1,11 @@
 """Feature normalization with statistics of the training data."""
 
+from dataclasses import dataclass
+from typing import Iterable
+
 import torch
+
+from speechbrain_can.lobes.ragged import WordFrames, mean_over_steps, send
 
 
 def standardize(
@@ -33,6 +38,8 @@ class GlobalNormalization(torch.nn.Module):
     tensor([[1., 0.]])
     """
 
+    adapts = False  # to speakers
+
     def __init__(self, size: int):
         super().__init__()
         self.register_buffer("mean", torch.zeros(size))
@@ -57,9 +64,139 @@ class NoNormalization(torch.nn.Module):
     tensor([[3.]])
     """
 
+    adapts = False
+
     def set_statistics(self, mean: torch.Tensor, std: torch.Tensor) -> None:
         """Ignore the statistics."""
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Return the frames unchanged."""
         return frames
+
+
+class SpeakerAdaptation(GlobalNormalization):
+    """Normalization that unlabeled recordings adapt to a speaker.
+
+    The mean features of a recording are modeled as the mean of its emotion, plus an
+    offset of the speaker, plus noise. Given the residuals of recordings, which are
+    their means minus the means of their emotions, the posterior mean of the offset
+    under a Gaussian prior is the sum of the residuals, divided by their number plus
+    ``strength``. It is subtracted from the features. Without recordings it is 0.
+
+    Emotions of unlabeled recordings are predicted without adaptation. If all of them
+    express one emotion, the offset therefore does not contain that emotion.
+
+    Arguments
+    ---------
+    size : int
+        Number of features.
+    n_classes : int
+        Number of emotions.
+    strength : float
+        Variance of the noise relative to that of the offsets: the number of
+        recordings at which the offset is half of their mean residual.
+
+    Example
+    -------
+    >>> normalize = SpeakerAdaptation(2, n_classes=2, strength=1.0)
+    >>> means, emotions = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), [0, 1]
+    >>> normalize.fit_classes([(means, torch.tensor(emotions))])
+    >>> probabilities = torch.tensor([[0.5, 0.5]])
+    >>> profile = SpeakerProfile.empty(2)
+    >>> profile.add(
+    ...     normalize.residuals(torch.tensor([[4.0, 1.0]]), probabilities)
+    ... )
+    >>> normalize.offset(profile)
+    tensor([1.0000, 0.5000])
+    """
+
+    adapts = True
+
+    def __init__(self, size: int, n_classes: int, strength: float = 3.0):
+        super().__init__(size)
+        self.strength = strength
+        self.register_buffer("class_means", torch.zeros(n_classes, size))
+
+    def fit_classes(
+        self, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
+    ) -> None:
+        """Set the means of the emotions.
+
+        ``batches`` contain the means of training recordings,
+        ``[recordings, features]``, and their class indices, ``[recordings]``.
+        """
+        totals = torch.zeros_like(self.class_means, dtype=torch.float64)
+        counts = totals.new_zeros(len(totals))
+        for means, targets in batches:
+            totals.index_add_(0, targets, means.double())
+            counts += targets.bincount(minlength=len(counts))
+        self.class_means.copy_(totals / counts.clamp(min=1)[:, None])
+
+    def residuals(
+        self, means: torch.Tensor, probabilities: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the residuals of recordings, ``[recordings, features]``.
+
+        ``probabilities`` ``[recordings, classes]`` are those of the emotions.
+        """
+        return means - probabilities @ self.class_means
+
+    def offset(
+        self, profile: "SpeakerProfile", own: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the offset of a speaker, ``[features]``.
+
+        ``own`` is the residual of the recording to be predicted, if the profile
+        contains it: a recording does not adapt itself.
+        """
+        total, count = profile.total, profile.count
+        if own is not None:
+            total, count = total - own, count - 1
+        return total / (count + self.strength)
+
+
+@dataclass
+class SpeakerProfile:
+    """What adaptation knows of a speaker: statistics, but no audio or text.
+
+    Arguments
+    ---------
+    total : torch.Tensor
+        Sum of the residuals of the speaker's recordings, ``[features]``.
+    count : int
+        Number of recordings.
+    """
+
+    total: torch.Tensor
+    count: int = 0
+
+    @classmethod
+    def empty(cls, size: int) -> "SpeakerProfile":
+        """Return the profile of an unknown speaker."""
+        return cls(torch.zeros(size))
+
+    def add(self, residuals: torch.Tensor) -> None:
+        """Add recordings with these residuals, ``[recordings, features]``."""
+        self.total = self.total + residuals.sum(dim=0).to(self.total)
+        self.count += len(residuals)
+
+
+def mean_frames(audio: WordFrames) -> torch.Tensor:
+    """Return the mean frame of each utterance, ``[batch, features]``."""
+    return mean_over_steps(audio.frames, _frames_of_utterances(audio))
+
+
+def shifted(audio: WordFrames, offsets: torch.Tensor) -> WordFrames:
+    """Subtract an offset per utterance, ``[batch, features]``, from its frames."""
+    counts = _frames_of_utterances(audio)
+    rows = torch.arange(len(counts)).repeat_interleave(counts)
+    rows = send(rows, offsets.device)
+    return audio._replace(frames=audio.frames - offsets.index_select(0, rows))
+
+
+def _frames_of_utterances(audio: WordFrames) -> torch.Tensor:
+    """Return the number of frames of each utterance, ``[batch]``, on the CPU."""
+    owners = torch.arange(len(audio.word_counts))
+    owners = owners.repeat_interleave(audio.word_counts)
+    counts = torch.zeros_like(audio.word_counts)
+    return counts.index_add(0, owners, audio.frame_counts)

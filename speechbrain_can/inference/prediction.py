@@ -66,6 +66,9 @@ class Prediction:
         Source of the word timings.
     adjustments : tuple of str
         Repaired word timings, and text that was left out.
+    adapted_to : int
+        Number of other recordings of the speaker that the prediction was adapted
+        to.
 
     Example
     -------
@@ -93,6 +96,7 @@ class Prediction:
     words: List[AttendedWord]
     aligned_by: str
     adjustments: Tuple[str, ...] = ()
+    adapted_to: int = 0
 
     def __iter__(self):
         log_probabilities = torch.tensor([[*self.probabilities.values()]]).log()

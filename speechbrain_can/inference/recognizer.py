@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any, Iterable, Iterator, Sequence
 
 import torch
 
@@ -17,21 +17,31 @@ from speechbrain_can.alignment.pipeline import (
     FoundWords,
     find_words,
 )
-from speechbrain_can.alignment.words import AlignmentError, Word
+from speechbrain_can.alignment.words import AlignmentError
 from speechbrain_can.encoders.hub import download, located, split_revision
 from speechbrain_can.features.extraction import extract_features
-from speechbrain_can.features.normalization import standardize
+from speechbrain_can.features.normalization import (
+    SpeakerProfile,
+    mean_frames,
+    shifted,
+    standardize,
+)
 from speechbrain_can.inference.prediction import (
     AttendedWord,
     Prediction,
     Timeline,
 )
-from speechbrain_can.inference.timeline import predict_timeline
+from speechbrain_can.inference.timeline import (
+    EncodedUtterance,
+    SplitRecording,
+    frames_of,
+    split_recording,
+)
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.attention import Attention
+from speechbrain_can.lobes.classifiers import EmotionOutput
 from speechbrain_can.lobes.losses import decide
-from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.model_folder.read import packaged, read_model
 from speechbrain_can.settings.hparams import SETTINGS
 from speechbrain_can.settings.run_options import check_device
@@ -169,6 +179,7 @@ class EmotionRecognizer(Pretrained):
         transcript: str | None = None,
         alignment: Alignment | None = None,
         channel: str | int | None = None,
+        speaker: str | None = None,
     ) -> Prediction:
         """Predict the emotion of an audio file that contains one utterance.
 
@@ -182,6 +193,8 @@ class EmotionRecognizer(Pretrained):
             Word timings, or a file that ``read_alignment`` reads.
         channel : str, int or None
             ``left``, ``right`` or a number; None for the mean of the channels.
+        speaker : str or None
+            Name of a speaker who was enrolled with ``enroll``.
 
         Returns
         -------
@@ -195,12 +208,69 @@ class EmotionRecognizer(Pretrained):
         AlignmentError
             If words and audio do not match; the message states the reason.
         InputError
-            If ``path`` is not a path.
+            If ``path`` is not a path, or the speaker was not enrolled.
         """
+        encoded = self.encode_file(path, transcript, alignment, channel)
+        return self.classify_encoded([encoded], [speaker])[0]
+
+    def encode_file(
+        self,
+        path: str | Path,
+        transcript: str | None = None,
+        alignment: Alignment | None = None,
+        channel: str | int | None = None,
+    ) -> EncodedUtterance:
+        """Compute the features of an audio file; see ``classify_file``."""
         waveform = self._waveform(path, channel)
         alignment = _alignment_of(path, alignment)
         found = self.find_words(waveform, transcript, alignment)
-        return self._classify([waveform], [found], str(path))[0]
+        return self._encode([waveform], [found], str(path))[0]
+
+    def enroll(
+        self,
+        name: str,
+        recordings: Iterable[str | Path | EncodedUtterance],
+    ) -> SpeakerProfile:
+        """Adapt to a speaker by recordings without labels.
+
+        Afterwards, ``classify_file(..., speaker=name)`` predicts relative to how the
+        speaker usually sounds. Enrolling a speaker again adds recordings.
+
+        Arguments
+        ---------
+        name : str
+            Name of the speaker.
+        recordings : list of str, Path or EncodedUtterance
+            Audio files, which are transcribed, or results of ``encode_file``, which
+            accepts transcripts and alignments.
+
+        Returns
+        -------
+        SpeakerProfile
+            Statistics of the speaker, also in ``profiles``. ``save_profile`` writes
+            them to a file.
+
+        Raises
+        ------
+        InputError
+            If the model does not adapt to speakers.
+        """
+        if not self.adapts:
+            raise InputError(
+                "this model does not adapt to speakers. Train one with "
+                "SpeakerAdaptation, such as can_best.yaml."
+            )
+        encoded = [
+            each
+            if isinstance(each, EncodedUtterance)
+            else self.encode_file(each)
+            for each in recordings
+        ]
+        if name not in self.profiles:
+            self.profiles[name] = SpeakerProfile.empty(self._feature_size)
+        for each in encoded:
+            self.profiles[name].add(self.residuals([each]))
+        return self.profiles[name]
 
     def classify_batch(
         self,
@@ -212,9 +282,11 @@ class EmotionRecognizer(Pretrained):
     ) -> list[Prediction]:
         """Predict the emotions of a batch of waveforms.
 
-        Predictions do not depend on the other waveforms of the batch, except for
-        models that normalize per speaker (``normalize_by``). Those need
-        ``speakers`` and all available recordings of each speaker.
+        Without ``speakers``, predictions do not depend on the other waveforms of the
+        batch. A model that adapts to speakers adapts each waveform to the other
+        waveforms and to the profile of its speaker. Models that normalize per
+        speaker (``normalize_by``) need ``speakers`` and all available recordings of
+        each speaker.
 
         Arguments
         ---------
@@ -226,8 +298,8 @@ class EmotionRecognizer(Pretrained):
             The spoken words of each waveform.
         alignments : list or None
             Word timings of each waveform, as for ``classify_file``.
-        speakers : list of str or None
-            Speaker of each waveform.
+        speakers : list of str or None, or None
+            Speaker of each waveform; None if unknown.
 
         Returns
         -------
@@ -259,7 +331,8 @@ class EmotionRecognizer(Pretrained):
                 found.append(self.find_words(waveform, transcript, alignment))
             except AlignmentError as error:
                 raise AlignmentError(f"utterance {number}: {error}") from error
-        return self._classify(waveforms, found, speakers=speakers)
+        encoded = self._encode(waveforms, found, speakers=speakers)
+        return self.classify_together(encoded, speakers or none)
 
     def timeline(
         self,
@@ -268,6 +341,7 @@ class EmotionRecognizer(Pretrained):
         alignment: Alignment | None = None,
         longest: float = 15.0,
         channel: str | int | None = None,
+        speaker: str | None = None,
     ) -> Timeline:
         """Split a long recording at pauses and predict each utterance.
 
@@ -283,6 +357,8 @@ class EmotionRecognizer(Pretrained):
             Maximum length of an utterance in seconds.
         channel : str, int or None
             ``left``, ``right`` or a number; None for the mean of the channels.
+        speaker : str or None
+            Name of the only speaker, to whom a model that adapts is adapted.
 
         Returns
         -------
@@ -296,23 +372,38 @@ class EmotionRecognizer(Pretrained):
         AlignmentError
             If the transcript or alignment does not match the audio.
         """
+        split = self.encode_timeline(
+            path, transcript, alignment, longest, channel
+        )
+        names = [speaker] * len(split.utterances)
+        return Timeline(
+            self.classify_together(split.utterances, names),
+            split.skipped,
+            split.adjustments,
+        )
+
+    def encode_timeline(
+        self,
+        path: str | Path,
+        transcript: str | None = None,
+        alignment: Alignment | None = None,
+        longest: float = 15.0,
+        channel: str | int | None = None,
+    ) -> SplitRecording:
+        """Compute the features of the utterances of a recording; see ``timeline``."""
         waveform = self._waveform(path, channel)
         alignment = _alignment_of(path, alignment)
         whole = None
         if transcript is not None or alignment is not None:
             whole = self.find_words(waveform, transcript, alignment)
 
-        def predict(utterance, found):
+        def encode(utterance, found):
             found = found or self.find_words(utterance)
-            (prediction,) = self._classify([utterance], [found], str(path))
-            return prediction
+            return self._encode([utterance], [found], str(path))[0]
 
-        timeline = predict_timeline(
-            waveform, self.sample_rate, predict, whole, longest
+        return split_recording(
+            waveform, self.sample_rate, encode, whole, longest
         )
-        if whole is None:
-            return timeline
-        return replace(timeline, adjustments=whole.adjustments)
 
     def _waveform(
         self, path: str | Path, channel: str | int | None
@@ -343,66 +434,173 @@ class EmotionRecognizer(Pretrained):
                 alignment,
             )
 
-    def _features(
-        self,
-        waveforms: list[torch.Tensor],
-        words: list[list[Word]],
-        speakers: list[str] | None,
-    ) -> WordFrames:
-        """Return the normalized features of utterances and their tiled words."""
-        frames, counts = zip(
-            *extract_features(
-                self.hparams.compute_features,
-                waveforms,
-                words,
-                self.hparams.segment,
-                getattr(self.hparams, "conditioning", None),
-            )
-        )
-        if self.normalize_by:
-            frames = _normalized(frames, speakers)
-        return WordFrames(
-            frames=self.mods.normalize(torch.cat(frames).to(self.device)),
-            frame_counts=torch.cat(counts),
-            word_counts=torch.tensor([len(c) for c in counts]),
-        )
+    @property
+    def adapts(self) -> bool:
+        """True if the model adapts to speakers."""
+        return getattr(self.mods.normalize, "adapts", False)
 
-    def _classify(
+    @property
+    def profiles(self) -> dict[str, SpeakerProfile]:
+        """Enrolled speakers by name."""
+        if not hasattr(self, "_profiles"):
+            self._profiles = {}
+        return self._profiles
+
+    @property
+    def _feature_size(self) -> int:
+        """Number of features per frame."""
+        return len(self.mods.normalize.mean)
+
+    def _encode(
         self,
         waveforms: list[torch.Tensor],
         found: list[FoundWords],
         path: str = "",
         speakers: list[str] | None = None,
-    ) -> list[Prediction]:
-        """Predict waveforms at ``sample_rate`` Hz in one batch."""
-        with applied(path or "a batch"):
-            return self._predict(waveforms, found, path, speakers)
-
-    @torch.no_grad()
-    def _predict(
-        self,
-        waveforms: list[torch.Tensor],
-        found: list[FoundWords],
-        path: str,
-        speakers: list[str] | None,
-    ) -> list[Prediction]:
-        """Predict waveforms; see ``_classify``."""
+    ) -> list[EncodedUtterance]:
+        """Compute the features of waveforms at ``sample_rate`` Hz."""
         if self.normalize_by and speakers is None:
             raise InputError(
                 "this model normalizes the features of each "
                 f"{self.normalize_by}. Pass all recordings of a "
                 f"{self.normalize_by} to classify_batch, with speakers."
             )
-        tiled = [each.tiled() for each in found]
-        texts = [[word.text for word in each] for each in tiled]
-        audio = self._features(waveforms, tiled, speakers)
-        output = self.mods.model(texts, audio)
+        with applied(path or "a batch"):
+            frames, counts = zip(
+                *extract_features(
+                    self.hparams.compute_features,
+                    waveforms,
+                    [each.tiled() for each in found],
+                    self.hparams.segment,
+                    getattr(self.hparams, "conditioning", None),
+                )
+            )
+        if self.normalize_by:
+            frames = _normalized(frames, speakers)
+        return [
+            EncodedUtterance(path, len(waveform) / self.sample_rate, *each)
+            for waveform, *each in zip(waveforms, found, frames, counts)
+        ]
+
+    @torch.no_grad()
+    def _outputs(
+        self,
+        encoded: list[EncodedUtterance],
+        offsets: torch.Tensor | None = None,
+    ) -> EmotionOutput:
+        """Apply the model, with an offset ``[features]`` for each utterance."""
+        with applied(encoded[0].path or "a batch"):
+            audio = frames_of(encoded)
+            audio = audio._replace(frames=audio.frames.to(self.device))
+            if offsets is not None:
+                audio = shifted(audio, offsets.to(self.device))
+            audio = audio._replace(frames=self.mods.normalize(audio.frames))
+            texts = [[w.text for w in each.found.tiled()] for each in encoded]
+            return self.mods.model(texts, audio)
+
+    @torch.no_grad()
+    def residuals(self, encoded: list[EncodedUtterance]) -> torch.Tensor:
+        """Return the residuals of utterances, ``[utterances, features]``.
+
+        See ``SpeakerAdaptation``; their emotions are predicted without adaptation.
+        """
+        probabilities = decide(self._outputs(encoded)).float().exp()
+        means = mean_frames(frames_of(encoded)).to(self.device)
+        return self.mods.normalize.residuals(means, probabilities).cpu()
+
+    def classify_encoded(
+        self,
+        encoded: list[EncodedUtterance],
+        speakers: Sequence[str | None],
+        profiles: dict[str, SpeakerProfile] | None = None,
+    ) -> list[Prediction]:
+        """Predict utterances, adapted to the profiles of their speakers.
+
+        Arguments
+        ---------
+        encoded : list of EncodedUtterance
+            Results of ``encode_file``.
+        speakers : list of str or None
+            Speaker of each utterance; None if unknown.
+        profiles : dict of str: SpeakerProfile or None
+            Profiles that contain the utterances; by default, those of enrolled
+            speakers, which do not contain them.
+
+        Returns
+        -------
+        list of Prediction
+            One per utterance.
+
+        Raises
+        ------
+        InputError
+            If a speaker has no profile.
+        """
+        adapted_to, offsets = [0] * len(encoded), None
+        known = self.profiles if profiles is None else profiles
+        for speaker in set(speakers) - {None}:
+            if speaker not in known:
+                raise InputError(
+                    f"the speaker {speaker!r} is not enrolled. Enroll the speaker "
+                    "first, or pass no speaker."
+                )
+        if any(speakers) and self.adapts:
+            contained = profiles is not None
+            residuals = self.residuals(encoded) if contained else None
+            offsets = torch.zeros(len(encoded), self._feature_size)
+            for i, speaker in enumerate(speakers):
+                if speaker is not None:
+                    own = residuals[i] if contained else None
+                    offsets[i] = self.mods.normalize.offset(known[speaker], own)
+                    adapted_to[i] = known[speaker].count - contained
+        output = self._outputs(encoded, offsets)
+        with applied(encoded[0].path or "a batch"):
+            return self._predictions(encoded, output, adapted_to)
+
+    def classify_together(
+        self,
+        encoded: list[EncodedUtterance],
+        speakers: Sequence[str | None],
+    ) -> list[Prediction]:
+        """Predict utterances, each adapted to the others of its speaker.
+
+        See ``classify_encoded``; speakers need not be enrolled.
+        """
+        if not encoded:
+            return []
+        if not self.adapts or not any(speakers):
+            return self.classify_encoded(encoded, [None] * len(encoded))
+        profiles = {}
+        for speaker, own in zip(speakers, self.residuals(encoded)):
+            if speaker is not None:
+                self.add_to_profile(profiles, speaker, own[None])
+        return self.classify_encoded(encoded, speakers, profiles)
+
+    def add_to_profile(
+        self,
+        profiles: dict[str, SpeakerProfile],
+        speaker: str,
+        residuals: torch.Tensor,
+    ) -> None:
+        """Add residuals to a profile, which starts as that of the enrolled speaker."""
+        if speaker not in profiles:
+            empty = SpeakerProfile.empty(self._feature_size)
+            profiles[speaker] = replace(self.profiles.get(speaker, empty))
+        profiles[speaker].add(residuals)
+
+    def _predictions(
+        self,
+        encoded: list[EncodedUtterance],
+        output: EmotionOutput,
+        adapted_to: Sequence[int],
+    ) -> list[Prediction]:
+        """Return the predictions of an output."""
         log_probabilities = decide(output).float() / self.hparams.temperature
         probabilities = log_probabilities.softmax(dim=1)
         if not probabilities.isfinite().all():
             raise InputError(
-                f"{path or 'a batch'}: the model returned non-finite values. Check "
-                "its weights and its temperature."
+                f"{encoded[0].path or 'a batch'}: the model returned non-finite "
+                "values. Check its weights and its temperature."
             )
         decisions = {
             name: logits.float().softmax(dim=1).tolist()
@@ -411,21 +609,22 @@ class EmotionRecognizer(Pretrained):
         classes = self.classes
         return [
             Prediction(
-                path=path,
-                start=0.0,
-                end=len(waveform) / self.sample_rate,
+                path=each.path,
+                start=each.start,
+                end=each.start + each.seconds,
                 label=classes[max(range(len(classes)), key=row.__getitem__)],
                 probabilities=dict(zip(classes, row)),
                 decisions={
                     name: dict(zip(classes, rows[i]))
                     for name, rows in decisions.items()
                 },
-                words=_attended(found[i].words, output.attention, i),
-                aligned_by=found[i].aligned_by,
-                adjustments=found[i].adjustments,
+                words=_attended(each, output.attention, i),
+                aligned_by=each.found.aligned_by,
+                adjustments=each.found.adjustments,
+                adapted_to=adapted_to[i],
             )
-            for i, (waveform, row) in enumerate(
-                zip(waveforms, probabilities.tolist())
+            for i, (each, row) in enumerate(
+                zip(encoded, probabilities.tolist())
             )
         ]
 
@@ -503,9 +702,10 @@ def _normalized(
 
 
 def _attended(
-    words: list[Word], attention: Attention | None, i: int
+    utterance: EncodedUtterance, attention: Attention | None, i: int
 ) -> list[AttendedWord]:
     """Return the words of utterance ``i`` with the weights of each head."""
+    words = utterance.found.words
     weights = {
         modality: weights[i, : len(words)].float().tolist()
         for modality, weights in (
@@ -517,8 +717,8 @@ def _attended(
     return [
         AttendedWord(
             text=word.text,
-            start=word.start,
-            end=word.end,
+            start=round(word.start + utterance.start, 6),
+            end=round(word.end + utterance.start, 6),
             score=word.score,
             attention={
                 modality: tuple(rows[number])

@@ -1,47 +1,103 @@
-"""Predictions over time: long recordings, split at pauses."""
+"""Utterances with their features, and long recordings that are split at pauses."""
 
 from dataclasses import replace
-from typing import Callable
+from typing import Callable, List, NamedTuple, Tuple
 
 import torch
 
 from speechbrain_can.alignment.pipeline import FoundWords
 from speechbrain_can.alignment.vad import speech_spans
 from speechbrain_can.alignment.words import AlignmentError
-from speechbrain_can.inference.prediction import Prediction, Timeline
 from speechbrain_can.io.audio import resample
+from speechbrain_can.lobes.ragged import WordFrames
 
 SPEECH_RATE = 16000  # Hz, the rate of Silero VAD
 
 
-def predict_timeline(
+class EncodedUtterance(NamedTuple):
+    """Features of an utterance, from which a model predicts.
+
+    Arguments
+    ---------
+    path : str
+        The recording; empty for waveforms.
+    seconds : float
+        Duration.
+    found : FoundWords
+        Words, relative to the start of the utterance.
+    frames : torch.Tensor
+        Features that are not normalized, ``[frames, features]``.
+    counts : torch.Tensor
+        Frames of each word, ``[words]``.
+    start : float
+        Start in the recording in seconds.
+    """
+
+    path: str
+    seconds: float
+    found: FoundWords
+    frames: torch.Tensor
+    counts: torch.Tensor
+    start: float = 0.0
+
+
+class SplitRecording(NamedTuple):
+    """Utterances of a long recording.
+
+    Arguments
+    ---------
+    utterances : list of EncodedUtterance
+        In temporal order.
+    skipped : list of (float, float, str)
+        Start and end (seconds) of speech that could not be encoded, and the reason.
+    adjustments : tuple of str
+        Repaired word timings, and text that was left out.
+    """
+
+    utterances: List[EncodedUtterance]
+    skipped: List[Tuple[float, float, str]]
+    adjustments: Tuple[str, ...] = ()
+
+
+def frames_of(utterances: list[EncodedUtterance]) -> WordFrames:
+    """Return the frames of utterances as a batch."""
+    return WordFrames(
+        frames=torch.cat([each.frames for each in utterances]),
+        frame_counts=torch.cat([each.counts for each in utterances]),
+        word_counts=torch.tensor([len(each.counts) for each in utterances]),
+    )
+
+
+def split_recording(
     waveform: torch.Tensor,
     sample_rate: int,
-    predict: Callable,
+    encode: Callable,
     whole: FoundWords | None,
     longest: float,
-) -> Timeline:
-    """Split a waveform ``[samples]`` at pauses and predict each utterance.
+) -> SplitRecording:
+    """Split a waveform ``[samples]`` at pauses and encode each utterance.
 
-    ``predict`` maps the waveform of an utterance and its words, or None if they are
-    unknown, to a ``Prediction``. ``whole`` contains the words of the whole recording,
-    if they are known; ``longest`` is the maximum length of an utterance in seconds.
+    ``encode`` maps the waveform of an utterance and its words, or None if they are
+    unknown, to an ``EncodedUtterance``. ``whole`` contains the words of the whole
+    recording, if they are known; ``longest`` is the maximum length of an utterance in
+    seconds.
     """
     speech = resample(waveform, sample_rate, SPEECH_RATE)
     spans = speech_spans(speech, SPEECH_RATE, longest)
     known = {}
     if whole is not None:
         spans, known = _assign_words(whole, spans)
-    predictions, skipped = [], []
+    utterances, skipped = [], []
     for start, end in spans:
         first, last = (round(t * sample_rate) for t in (start, end))
         try:
-            prediction = predict(waveform[first:last], known.get(start))
+            encoded = encode(waveform[first:last], known.get(start))
         except AlignmentError as error:
             skipped.append((start, end, str(error)))
         else:
-            predictions.append(_later(prediction, start))
-    return Timeline(predictions, skipped)
+            utterances.append(encoded._replace(start=start))
+    adjustments = () if whole is None else whole.adjustments
+    return SplitRecording(utterances, skipped, adjustments)
 
 
 def _assign_words(
@@ -86,20 +142,3 @@ def _assign_words(
             whole.aligned_by,
         )
     return widened, known
-
-
-def _later(prediction: Prediction, seconds: float) -> Prediction:
-    """Shift the times of a prediction."""
-    return replace(
-        prediction,
-        start=prediction.start + seconds,
-        end=prediction.end + seconds,
-        words=[
-            replace(
-                word,
-                start=round(word.start + seconds, 6),
-                end=round(word.end + seconds, 6),
-            )
-            for word in prediction.words
-        ],
-    )

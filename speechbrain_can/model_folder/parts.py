@@ -56,6 +56,7 @@ SLOTS = {
     "modules.normalize": (
         "features.normalization.GlobalNormalization",
         "features.normalization.NoNormalization",
+        "features.normalization.SpeakerAdaptation",
     ),
     "modules.model": (
         "lobes.network.EmotionNetwork",
@@ -129,6 +130,7 @@ SCORES = (-1000, 1000)
 STORED = (1, 2**20)  # all layers of a large encoder have 100,000 features
 LIMITS = {
     "GlobalNormalization.size": STORED,
+    "SpeakerAdaptation.size": STORED,
     "align_weight": (0, 100),
     "alpha": (0, 100),
     "batch_size": FEW,
@@ -157,6 +159,7 @@ LIMITS = {
     "sizes": STORED,
     "step": (0.02, 30),
     "subsampling": FEW,
+    "strength": (0.01, 1000),
     "text_size": STORED,
     "trained_layers": (0, 1000),
     "transcript_threshold": SCORES,

@@ -33,6 +33,8 @@ class FoldLayout:
     train_log = _Name("train_log.txt")
     predictions = _Name("predictions.csv")
     valid_predictions = _Name("valid_predictions.csv")
+    # those adapted to the speakers, if the model adapts
+    adapted_predictions = _Name("adapted_predictions.csv")
     attention = _Name("attention.csv")
     attention_figure = _Name("attention.png")
     provenance = _Name("provenance.json")
@@ -53,7 +55,10 @@ class FoldLayout:
     @property
     def tables(self) -> tuple[Path, ...]:
         """Tables whose checksums the result contains."""
-        return (self.predictions, self.valid_predictions, self.attention)
+        return (
+            *(self.predictions, self.valid_predictions),
+            *(self.adapted_predictions, self.attention),
+        )
 
 
 @dataclass(frozen=True)

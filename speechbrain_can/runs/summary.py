@@ -29,6 +29,11 @@ def summarize(run: RunLayout, description: dict) -> dict:
             metric: sum(fold["valid"][metric] for fold in folds) / len(folds)
             for metric in METRICS
         }
+    if all(fold.get("adapted") for fold in folds):
+        summary["adapted"] = {
+            metric: sum(fold["adapted"][metric] for fold in folds) / len(folds)
+            for metric in METRICS
+        }
     for name in ("ECE", "ECE calibrated"):
         values = [fold[name] for fold in folds if name in fold]
         if values:
@@ -64,6 +69,11 @@ def format_table(summary: dict, run: RunLayout) -> str:
     if "valid" in summary:
         scores = (f"{m} {summary['valid'][m]:.3f}" for m in METRICS)
         lines.append(f"validation sets: {', '.join(scores)}")
+    if "adapted" in summary:
+        scores = (f"{m} {summary['adapted'][m]:.3f}" for m in METRICS)
+        lines.append(
+            f"adapted to all test recordings of each speaker: {', '.join(scores)}"
+        )
     if "ECE" in summary:
         lines.append(
             f"expected calibration error {summary['ECE']:.3f}, after temperature "

@@ -3,6 +3,7 @@
 import os
 import random
 import time
+from typing import Iterable, Iterator
 
 import torch
 import yaml
@@ -24,6 +25,7 @@ from speechbrain_can.lobes.losses import (
 )
 from speechbrain_can.lobes.mixup import mixed_targets
 from speechbrain_can.lobes.ragged import count_words
+from speechbrain_can.training.adaptation import TestedSpeakers
 from speechbrain_can.training.checkpoints import (
     random_state,
     recover_tested,
@@ -55,6 +57,7 @@ class EmotionBrain(sb.Brain):
     """
 
     unfinished = None  # state of an epoch that was interrupted
+    speakers = None  # by ID, if the normalization adapts to them
 
     def init_optimizers(self) -> None:
         """Create the optimizer, and a second one for the fine-tuned part, if any.
@@ -85,11 +88,15 @@ class EmotionBrain(sb.Brain):
 
     def compute_forward(self, batch: Batch, stage: sb.Stage) -> EmotionOutput:
         """Apply the model to a batch."""
-        batch = batch.to(self.device)
-        frames = self.modules.normalize(batch.audio.frames)
-        return self.modules.model(
-            batch.words, batch.audio._replace(frames=frames)
-        )
+        return self._decide(batch.to(self.device))
+
+    def _decide(
+        self, batch: Batch, tested: TestedSpeakers | None = None
+    ) -> EmotionOutput:
+        """Apply the model to a batch on its device, adapted to its speakers or not."""
+        audio = tested.adapt(batch.ids, batch.audio) if tested else batch.audio
+        frames = self.modules.normalize(audio.frames)
+        return self.modules.model(batch.words, audio._replace(frames=frames))
 
     def fit_batch(self, batch: Batch) -> torch.Tensor:
         """Train on a batch like SpeechBrain's Brain, without waiting for a GPU.
@@ -221,23 +228,50 @@ class EmotionBrain(sb.Brain):
 
     @torch.no_grad()
     def predict(
-        self, dataset: DynamicItemDataset, loader_kwargs: dict
+        self,
+        dataset: DynamicItemDataset,
+        loader_kwargs: dict,
+        adapted: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Predict a dataset without computing statistics or logging.
 
-        Returns log-probabilities ``[utterances, classes]`` and class indices
-        ``[utterances]``.
+        With ``adapted``, each recording is adapted to the other recordings of its
+        speaker in the dataset. Returns log-probabilities ``[utterances, classes]``
+        and class indices ``[utterances]``.
         """
         self.modules.eval()
         loader = self.make_dataloader(
             dataset, stage=sb.Stage.TEST, **loader_kwargs
         )
+        batches = self._adapted(loader) if adapted else self._outputs(loader)
         decisions, targets = [], []
-        for batch in loader:
-            output = self.compute_forward(batch, stage=sb.Stage.TEST)
+        for batch, output in batches:
             decisions.append(decide(output).float().cpu())
-            targets.append(batch.targets)
+            targets.append(batch.targets.cpu())
         return torch.cat(decisions), torch.cat(targets)
+
+    def _outputs(
+        self, loader: Iterable[Batch], tested: TestedSpeakers | None = None
+    ) -> Iterator[tuple[Batch, EmotionOutput]]:
+        """Yield the batches of a loader with the outputs of the model."""
+        for batch in loader:
+            batch = batch.to(self.device)
+            yield batch, self._decide(batch, tested)
+
+    @torch.no_grad()
+    def _adapted(
+        self, loader: Iterable[Batch]
+    ) -> Iterator[tuple[Batch, EmotionOutput]]:
+        """Yield batches with outputs, adapted to the speakers of the whole loader."""
+        tested = TestedSpeakers(self.modules.normalize, self.speakers)
+        for batch, output in self._outputs(loader):
+            tested.add(batch.ids, batch.audio, decide(output).float().exp())
+        yield from self._outputs(loader, tested)
+
+    def _fit_valid(self, valid_set, epoch, enable):
+        """Validate; the end of the stage adapts to the speakers of the set."""
+        self.valid_loader = valid_set
+        super()._fit_valid(valid_set, epoch, enable)
 
     def on_stage_start(self, stage, epoch=None):
         """Reset the statistics and seed the random numbers of an epoch."""
@@ -264,6 +298,12 @@ class EmotionBrain(sb.Brain):
         if training:
             self.train_stats = stats
             return
+        if stage == sb.Stage.VALID and self.speakers:
+            # Both regimes count: a single recording, and all of a speaker.
+            for batch, output in self._adapted(self.valid_loader):
+                self.stats.add_decisions(
+                    batch.ids, batch.targets, decide(output)
+                )
         scores = self.stats.scores()
         stats.update(scores)
         if stage == sb.Stage.VALID:

@@ -19,7 +19,8 @@ from speechbrain_can.features.augmentation import (
 )
 from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.runs.layout import FoldLayout
-from speechbrain_can.settings.hparams import Settings
+from speechbrain_can.settings.hparams import Settings, SettingsError
+from speechbrain_can.training.adaptation import DrawnOffsets, speakers_of
 from speechbrain_can.training.brain import EmotionBrain
 from speechbrain_can.training.data import (
     flat_batch,
@@ -31,6 +32,9 @@ logger = sb.utils.logger.get_logger(__name__)
 
 # Processes that collate batches ahead of a GPU, unless num_workers is set
 GPU_WORKERS = 4
+
+# Recordings whose means are in memory at the same time
+MEANS_AT_ONCE = 1024
 
 # Hparams keys of augmentation
 AUGMENTERS = ("augment_waveform", "augment_frames")
@@ -115,6 +119,8 @@ def set_up(
     # SpeechBrain passes the epoch only to samplers that it creates itself;
     # others would draw the same utterances in every epoch.
     brain.train_sampler = order.get("sampler")
+    if hparams["modules"]["normalize"].adapts:
+        brain.speakers = speakers_of(corpus.utterances)
     on_gpu = brain.device_type == "cuda"
     options["pin_memory"] = on_gpu
     if options["num_workers"] is None:
@@ -154,19 +160,44 @@ def fit_statistics(fold: Fold, store: FeatureCache) -> dict | None:
     recordings of a group but no labels.
     """
     hparams, corpus, parts = fold.hparams, fold.corpus, fold.parts
-    statistics = None
+    normalize, statistics = hparams["modules"]["normalize"], None
     if hparams.get("normalize_by"):
+        if normalize.adapts:
+            raise SettingsError(
+                "normalize_by and SpeakerAdaptation exclude each other. Pass "
+                "--normalize_by=null."
+            )
         statistics = group_statistics(
             corpus.utterances, store, hparams["normalize_by"]
         )
     else:
-        mean, std = store.statistics(parts["train"])
-        hparams["modules"]["normalize"].set_statistics(mean, std)
+        normalize.set_statistics(*store.statistics(parts["train"]))
+    if normalize.adapts:
+        targets = targets_of(fold)
+        normalize.fit_classes(
+            (
+                store.means(names),
+                torch.tensor([targets[name] for name in names]),
+            )
+            for names in (
+                parts["train"][i : i + MEANS_AT_ONCE]
+                for i in range(0, len(targets), MEANS_AT_ONCE)
+            )
+        )
     others = [name for part in parts if part != "train" for name in parts[part]]
     hparams["modules"]["model"].fit_vocabulary(
         corpus.words_of(parts["train"]), corpus.words_of(others)
     )
     return statistics
+
+
+def targets_of(fold: Fold) -> dict[str, int]:
+    """Return the class indices of the training set by ID."""
+    corpus = fold.corpus
+    return {
+        name: corpus.classes.index(corpus.utterances[name].emotion)
+        for name in fold.parts["train"]
+    }
 
 
 def fit_classes(fold: Fold) -> None:
@@ -195,13 +226,20 @@ def label_encoder_of(corpus: Corpus) -> sb.dataio.encoder.CategoricalEncoder:
 
 
 def augmentation(fold: Fold, store: FeatureCache) -> Callable | None:
-    """Return the augmentation of the training set, if the settings have one."""
+    """Return what changes the features of the training set in each epoch, or None."""
     hparams, corpus = fold.hparams, fold.corpus
     augmenters = {
         name: hparams[name] for name in AUGMENTERS if hparams.get(name)
     }
-    if not augmenters:
+    normalize = hparams["modules"]["normalize"]
+    if not (augmenters or normalize.adapts):
         return None
+    copies, offsets = open_copies(fold), None
+    if normalize.adapts:
+        train = {name: corpus.utterances[name] for name in fold.parts["train"]}
+        offsets = DrawnOffsets(
+            normalize, speakers_of(train), targets_of(fold), [store, *copies]
+        )
     return AugmentedFeatures(
         store,
         corpus.data_folder,
@@ -210,7 +248,8 @@ def augmentation(fold: Fold, store: FeatureCache) -> Callable | None:
         seed=hparams["seed"],
         epoch_counter=hparams["epoch_counter"],
         conditioning=hparams.get("conditioning"),
-        copies=open_copies(fold),
+        copies=copies,
+        offsets=offsets,
         **augmenters,
     )
 

@@ -213,7 +213,10 @@ def train_fold(fold: Fold, run_opts: RunOptions) -> None:
         logger.info("Debugging: the fold's result is not recorded")
         return
     valid = brain.predict(datasets["valid"], loading["test"])
-    run_on_main(record_fold, args=[brain, fold, valid])
+    adapted = None
+    if brain.speakers:
+        adapted = brain.predict(datasets["test"], loading["test"], adapted=True)
+    run_on_main(record_fold, args=[brain, fold, valid, adapted])
 
 
 def _check_leakage(

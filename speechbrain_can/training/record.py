@@ -33,10 +33,12 @@ def record_fold(
     brain: EmotionBrain,
     fold: Fold,
     valid: tuple[torch.Tensor, torch.Tensor],
+    adapted: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> None:
     """Write predictions, attention, model folder, result and figure of a fold.
 
-    ``valid`` contains log-probabilities and targets of the validation set.
+    ``valid`` contains log-probabilities and targets of the validation set, and
+    ``adapted`` those of the test set, adapted to its speakers.
     """
     corpus, layout = fold.corpus, fold.layout
     scores = brain.tested_checkpoint.meta.get("scores", {})
@@ -48,6 +50,15 @@ def record_fold(
     true, predicted = _write_decisions(
         layout.predictions, brain.test_ids, *test, corpus.classes
     )
+    scores_adapted = {}
+    if adapted is not None:
+        decided = _write_decisions(
+            layout.adapted_predictions,
+            fold.parts["test"],
+            *adapted,
+            corpus.classes,
+        )
+        scores_adapted = {"adapted": evaluate(*decided)}
     if brain.test_attention:
         write_attention(layout.attention, brain.test_ids, brain.test_attention)
     epochs, seconds = training_effort(brain.checkpointer)
@@ -55,6 +66,7 @@ def record_fold(
         "fold": fold.settings.fold,
         **evaluate(true, predicted),
         "recall": recalls(true, predicted),
+        **scores_adapted,
         **calibration(*test, temperature),
         "n_test": len(true),
         "n_train": len(fold.parts["train"]),

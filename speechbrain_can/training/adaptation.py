@@ -1,0 +1,147 @@
+"""Adaptation to speakers (``SpeakerAdaptation``) in training and testing."""
+
+import copy
+import random
+from collections import defaultdict
+from typing import Sequence
+
+import torch
+
+from speechbrain_can.corpus.manifest import Utterance
+from speechbrain_can.corpus.prepared import CorpusError
+from speechbrain_can.features.cache import FeatureCache
+from speechbrain_can.features.normalization import (
+    SpeakerAdaptation,
+    SpeakerProfile,
+    mean_frames,
+    shifted,
+)
+from speechbrain_can.lobes.ragged import WordFrames
+
+# Numbers of recordings that training adapts to; 0 in three of ten cases
+UNADAPTED = 0.3
+RECORDINGS = (1, 2, 3, 5, 8, 12, 20, 30, 60)
+# Half of the draws are unbalanced: most recordings express the same emotion
+UNBALANCED, SAME_EMOTION = 0.5, 0.8
+
+
+def speakers_of(utterances: dict[str, Utterance]) -> dict[str, str]:
+    """Return the speaker of each utterance; raise ``CorpusError`` if one is unknown."""
+    unknown = [name for name, each in utterances.items() if not each.speaker]
+    if unknown:
+        raise CorpusError(
+            "SpeakerAdaptation needs the speaker of every utterance, but "
+            f"{len(unknown)} have none, for example {unknown[0]}"
+        )
+    return {name: each.speaker for name, each in utterances.items()}
+
+
+class DrawnOffsets:
+    """Offsets of training speakers, from random recordings of random number.
+
+    The model is thereby trained for speakers with many recordings, with few, and with
+    a single one. Uses the labels of the training set.
+
+    Arguments
+    ---------
+    normalize : SpeakerAdaptation
+        Fitted normalization.
+    speakers : dict of str: str
+        Speakers of the training set by ID.
+    targets : dict of str: int
+        Class indices of the training set by ID.
+    stores : list of FeatureCache
+        Features of the recordings and of their copies.
+    """
+
+    def __init__(
+        self,
+        normalize: SpeakerAdaptation,
+        speakers: dict[str, str],
+        targets: dict[str, int],
+        stores: Sequence[FeatureCache],
+    ):
+        # Workers of data loaders cannot use a GPU.
+        self.normalize = copy.deepcopy(normalize).cpu()
+        self.speakers = speakers
+        self.targets = targets
+        self.stores = stores
+        self.recordings = defaultdict(lambda: defaultdict(list))
+        for name, speaker in sorted(speakers.items()):
+            self.recordings[speaker][targets[name]].append(name)
+        self.recordings = {k: dict(v) for k, v in self.recordings.items()}
+
+    def draw(self, utterance_id: str) -> list[str]:
+        """Draw other recordings of the speaker, with replacement."""
+        by_emotion = self.recordings[self.speakers[utterance_id]]
+        every = [name for names in by_emotion.values() for name in names]
+        if len(every) == 1 or random.random() < UNADAPTED:
+            return []
+        number = random.choice(RECORDINGS)
+        same = by_emotion[random.choice(sorted(by_emotion))]
+        share = SAME_EMOTION if random.random() < UNBALANCED else 0.0
+        drawn = [
+            random.choice(same if random.random() < share else every)
+            for _ in range(number)
+        ]
+        return [name for name in drawn if name != utterance_id]
+
+    def __call__(self, utterance_id: str, number: int) -> torch.Tensor | float:
+        """Return a random offset ``[features]`` from copy ``number`` of recordings."""
+        names = self.draw(utterance_id)
+        if not names:
+            return 0.0
+        targets = torch.tensor([self.targets[name] for name in names])
+        n_classes = len(self.normalize.class_means)
+        one_hot = torch.nn.functional.one_hot(targets, n_classes).float()
+        means = self.stores[number].means(names)
+        profile = SpeakerProfile.empty(means.shape[1])
+        profile.add(self.normalize.residuals(means, one_hot))
+        return self.normalize.offset(profile)
+
+
+class TestedSpeakers:
+    """Profiles of the speakers of a test set, from its recordings without labels.
+
+    ``add`` receives all batches with their probabilities without adaptation, and then
+    ``adapt`` adapts each recording to the other recordings of its speaker.
+
+    Arguments
+    ---------
+    normalize : SpeakerAdaptation
+        Fitted normalization.
+    speakers : dict of str: str
+        Speakers by ID.
+    """
+
+    def __init__(self, normalize: SpeakerAdaptation, speakers: dict[str, str]):
+        self.normalize = normalize
+        self.speakers = speakers
+        self.profiles, self.probabilities = {}, {}
+
+    def add(
+        self, ids: list[str], audio: WordFrames, probabilities: torch.Tensor
+    ) -> None:
+        """Add recordings to the profiles of their speakers."""
+        residuals = self.normalize.residuals(
+            mean_frames(audio), probabilities.to(audio.frames)
+        )
+        for name, own, row in zip(ids, residuals, probabilities):
+            empty = SpeakerProfile(torch.zeros_like(own))
+            speaker = self.speakers[name]
+            self.profiles.setdefault(speaker, empty).add(own[None])
+            self.probabilities[name] = row
+
+    def adapt(self, ids: list[str], audio: WordFrames) -> WordFrames:
+        """Subtract the offsets of the speakers from the frames of a batch."""
+        probabilities = torch.stack([self.probabilities[name] for name in ids])
+        residuals = self.normalize.residuals(
+            mean_frames(audio), probabilities.to(audio.frames)
+        )
+        offsets = torch.stack(
+            [
+                self.normalize.offset(self.profiles[self.speakers[name]], own)
+                for name, own in zip(ids, residuals)
+            ]
+        )
+        return shifted(audio, offsets)
