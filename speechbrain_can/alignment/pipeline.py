@@ -84,6 +84,7 @@ def find_words(
     transcriber: Callable | None = None,
     transcript: str | None = None,
     alignment: Alignment | None = None,
+    language: str | None = None,
 ) -> FoundWords:
     """Return words with timings, aligning or transcribing the audio if necessary.
 
@@ -103,6 +104,8 @@ def find_words(
         Word timings, or a file that ``read_alignment`` reads. If its last entry
         is a pause, or ends within an aligner's rounding of the audio's end, the
         utterance ends with it; otherwise it ends with the audio.
+    language : str or None
+        Language code of the speech, such as ``en``, if it is known.
 
     Returns
     -------
@@ -112,13 +115,15 @@ def find_words(
     Raises
     ------
     AlignmentError
-        If the words do not match the audio, or neither transcript, alignment
-        nor recognizer is available.
+        If the words do not match the audio, neither transcript, alignment nor
+        recognizer is available, or one of these parts does not support the
+        language.
     """
     duration = len(waveform) / sample_rate
     if alignment is not None:
         return words_of_alignment(alignment, duration)
     notes: List[str] = []
+    aligner = _in_language(aligner, language)
     if transcript is not None:
         if aligner is None:
             raise AlignmentError(
@@ -127,8 +132,11 @@ def find_words(
             )
         speech = resample(waveform, sample_rate, aligner.sample_rate)
         spoken, notes = spoken_text(transcript)
+        if language is None and hasattr(aligner, "doubts"):
+            notes = [*notes, *aligner.doubts(spoken)]
         words, how = aligner(speech, spoken), aligner.name
     elif transcriber is not None:
+        transcriber = _in_language(transcriber, language)
         speech = resample(waveform, sample_rate, transcriber.sample_rate)
         found = transcribe_words(speech, transcriber, aligner)
         words, notes = clean_words(found), adjustments(found)
@@ -141,6 +149,25 @@ def find_words(
     if not words:
         raise AlignmentError("the alignment contains no words")
     return FoundWords(words, duration, how, adjustments=tuple(notes))
+
+
+def _in_language(
+    part: Callable | None, language: str | None
+) -> Callable | None:
+    """Return an aligner or recognizer for a language, or raise ``AlignmentError``.
+
+    Parts without an attribute ``language`` support all languages.
+    """
+    supported = getattr(part, "language", language)
+    if language is None or supported == language:
+        return part
+    if hasattr(part, "with_language"):
+        return part.with_language(language)
+    raise AlignmentError(
+        f"{part.name} supports only the language {supported!r}, but the recording is "
+        f"in {language!r}. Provide an alignment, or use parts for this language, such "
+        "as CTCAligner and WhisperTranscriber."
+    )
 
 
 def words_of_alignment(alignment: Alignment, duration: float) -> FoundWords:
@@ -215,6 +242,9 @@ def transcribe_words(
         raise AlignmentError(
             f"{transcriber.name} recognized {transcript!r}, but {error}"
         ) from error
+    notes = [word.note for word in recognized if word.note]
+    if notes:
+        aligned = [replace(aligned[0], note="; ".join(notes)), *aligned[1:]]
     if len(aligned) != len(recognized):  # numbers are spelled out
         return aligned
     return [replace(a, score=r.score) for a, r in zip(aligned, recognized)]

@@ -34,6 +34,45 @@ FORMATS = ("table", "json", "csv", "textgrid")
     "mean]",
 )
 @click.option(
+    "--same-speaker",
+    is_flag=True,
+    help="All recordings are by one speaker, to whom the model is adapted.",
+)
+@click.option(
+    "--speaker-folders",
+    is_flag=True,
+    help="Each folder contains the recordings of one speaker.",
+)
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Speaker profile written by enroll. A single one applies to all "
+    "recordings without a speaker; several are matched by the column speaker.",
+)
+@click.option(
+    "--adapt/--no-adapt",
+    default=True,
+    show_default=True,
+    help="Adapt to the speakers of the recordings, if the model can.",
+)
+@click.option(
+    "--language",
+    help="Language of the recordings, e.g. de. The column language of a table takes "
+    "precedence.  [default: that of the model]",
+)
+@click.option(
+    "--encoder",
+    help="Pretrained audio encoder: a name on the hub or a folder.  [default: set "
+    "by the model]",
+)
+@click.option(
+    "--text-encoder",
+    help="Pretrained text encoder: a name on the hub or a folder.  [default: set "
+    "by the model]",
+)
+@click.option(
     "--format",
     "output_format",
     type=click.Choice(FORMATS),
@@ -101,6 +140,13 @@ def predict(
     alignment,
     tier,
     channel,
+    same_speaker,
+    speaker_folders,
+    profiles,
+    adapt,
+    language,
+    encoder,
+    text_encoder,
     output_format,
     output,
     html,
@@ -116,10 +162,14 @@ def predict(
 
     MODEL is a model folder (fold_0/model of a finished run), a packaged model,
     or a name on the Hugging Face hub. INPUTS are audio files, folders, tables
-    (CSV with the columns wav and, optionally, transcript and alignment), or -
-    for standard input. Recordings without transcript and alignment are
+    (CSV with the columns wav and, optionally, transcript, alignment, channel and
+    speaker), or - for standard input. Recordings without transcript and alignment are
     transcribed by Whisper (extra [asr]). PocketSphinx aligns transcripts (extra
     [align]).
+
+    A model that adapts to speakers (see its card) adapts each utterance to the
+    other recordings of the same speaker, and to the other utterances of a long
+    recording.
 
     Unusable recordings are reported and skipped. The exit status is 1 if any
     recording was skipped.
@@ -129,6 +179,7 @@ def predict(
     from speechbrain_can.inference.batches import predict_recordings
     from speechbrain_can.inference.inputs import unique_names, with_options
     from speechbrain_can.inference.loading import load_recognizer
+    from speechbrain_can.inference.speakers import assign_speakers
     from speechbrain_can.inference.writers import WRITERS
 
     if output_format == "textgrid" and (output is None or output.is_file()):
@@ -139,13 +190,25 @@ def predict(
         recordings = _recordings(
             inputs, allow_outside, microphone, transcript, alignment, folder
         )
-        recordings = [with_options(r, tier, channel) for r in recordings]
-        recognizer = load_recognizer(model, whisper, device)
+        recordings = [
+            with_options(r, tier, channel, language) for r in recordings
+        ]
+        recognizer = load_recognizer(
+            model, whisper, device, encoder, text_encoder
+        )
+        recordings = assign_speakers(
+            recognizer, recordings, profiles, same_speaker, speaker_folders
+        )
         place = _opened(output_format, output, stack)
         writer = WRITERS[output_format](place, recognizer.classes)
         outcomes = tqdm(
             predict_recordings(
-                recognizer, recordings, longest, largest_file, longest_file
+                recognizer,
+                recordings,
+                longest,
+                largest_file,
+                longest_file,
+                adapt,
             ),
             total=len(recordings),
             unit="recording",

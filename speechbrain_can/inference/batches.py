@@ -1,11 +1,18 @@
 """Prediction of many recordings with per-recording error handling."""
 
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Iterable, Iterator, List, Tuple
+from pathlib import Path
+from typing import Iterator, List, NamedTuple, Sequence, Tuple
 
+import torch
+
+from speechbrain_can.features.normalization import SpeakerProfile
 from speechbrain_can.inference.inputs import Recording, check_limits
 from speechbrain_can.inference.prediction import Prediction
 from speechbrain_can.inference.recognizer import EmotionRecognizer
+from speechbrain_can.inference.timeline import EncodedUtterance
 from speechbrain_can.io.audio import audio_duration
 from speechbrain_can.io.files import InputError
 
@@ -37,49 +44,136 @@ class Outcome:
 
 def predict_recordings(
     recognizer: EmotionRecognizer,
-    recordings: Iterable[Recording],
+    recordings: Sequence[Recording],
     longest: float = 30.0,
     largest_file: float = LARGEST_FILE,
     longest_file: float = LONGEST_FILE,
+    adapt: bool = True,
 ) -> Iterator[Outcome]:
     """Predict recordings one by one and yield an outcome for each.
 
     Errors do not stop the remaining recordings. Recordings longer than ``longest``
     seconds are split at pauses. Files over ``largest_file`` MB and recordings over
     ``longest_file`` minutes are skipped.
+
+    With ``adapt``, models that adapt to speakers adapt each utterance to the other
+    utterances of its speaker. Utterances of a split recording without a speaker are
+    those of one speaker. Features are then kept in a temporary folder until all
+    recordings were read.
     """
-    for recording in recordings:
-        known = {
-            "transcript": recording.transcript,
-            "alignment": recording.alignment,
-            "channel": recording.channel,
-        }
-        try:
-            check_limits(recording.path, largest_file, longest_file)
-            if audio_duration(recording.path, recording.channel) <= longest:
-                prediction = recognizer.classify_file(recording.path, **known)
-                yield Outcome(
-                    recording, [prediction], [], prediction.adjustments
-                )
-                continue
-            timeline = recognizer.timeline(
-                recording.path, **known, longest=min(longest, LONGEST_UTTERANCE)
+    found = encode_recordings(
+        recognizer, recordings, longest, largest_file, longest_file
+    )
+    if not (adapt and recognizer.adapts):
+        for recording, encoded in found:
+            yield _outcome(recognizer, recording, encoded, None, None)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        speakers, profiles = [], {}
+        for number, (recording, encoded) in enumerate(found):
+            speaker = recording.speaker
+            if speaker is None and len(encoded.utterances) > 1:
+                speaker = f"speaker of recording {number}"
+            if speaker is not None and encoded.utterances:
+                residuals = recognizer.residuals(encoded.utterances)
+                recognizer.add_to_profile(profiles, speaker, residuals)
+            speakers.append(speaker)
+            torch.save(encoded, Path(folder) / f"{number}.pt")
+        for number, recording in enumerate(recordings):
+            path = Path(folder) / f"{number}.pt"
+            encoded = torch.load(path, weights_only=False)
+            path.unlink()
+            yield _outcome(
+                recognizer, recording, encoded, speakers[number], profiles
             )
-        except (InputError, OSError) as error:
-            yield Outcome(recording, [], [str(error)])
-            continue
-        # torch raises RuntimeError if memory cannot be allocated
-        except (RuntimeError, MemoryError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            problem = f"{recording.path}: cannot be predicted ({reason})"
-            yield Outcome(recording, [], [problem])
-            continue
-        problems = [
-            f"{start:.1f} to {end:.1f} s: {reason}"
-            for start, end, reason in timeline.skipped
-        ]
-        if not timeline.predictions and not problems:
-            problems = ["no speech was detected"]
-        yield Outcome(
-            recording, timeline.predictions, problems, timeline.adjustments
+
+
+def encode_recordings(
+    recognizer: EmotionRecognizer,
+    recordings: Sequence[Recording],
+    longest: float = 30.0,
+    largest_file: float = LARGEST_FILE,
+    longest_file: float = LONGEST_FILE,
+) -> Iterator[tuple[Recording, "Encoded"]]:
+    """Yield recordings with their features; see ``predict_recordings``."""
+    for recording in recordings:
+        yield (
+            recording,
+            _encode(recognizer, recording, longest, largest_file, longest_file),
         )
+
+
+class Encoded(NamedTuple):
+    """Utterances of a recording, and what could not be encoded."""
+
+    utterances: List[EncodedUtterance]
+    problems: List[str]
+    adjustments: Tuple[str, ...] = ()
+
+
+def _encode(
+    recognizer: EmotionRecognizer,
+    recording: Recording,
+    longest: float,
+    largest_file: float,
+    longest_file: float,
+) -> Encoded:
+    """Compute the features of a recording, or return why it is unusable."""
+    known = {
+        "transcript": recording.transcript,
+        "alignment": recording.alignment,
+        "channel": recording.channel,
+        "language": recording.language,
+    }
+    with _reported(recording) as problems:
+        check_limits(recording.path, largest_file, longest_file)
+        if audio_duration(recording.path, recording.channel) <= longest:
+            encoded = recognizer.encode_file(recording.path, **known)
+            return Encoded([encoded], [], encoded.found.adjustments)
+        split = recognizer.encode_timeline(
+            recording.path, **known, longest=min(longest, LONGEST_UTTERANCE)
+        )
+        problems += [
+            f"{start:.1f} to {end:.1f} s: {reason}"
+            for start, end, reason in split.skipped
+        ]
+        if not split.utterances and not problems:
+            problems.append("no speech was detected")
+        return Encoded(split.utterances, problems, split.adjustments)
+    return Encoded([], problems)
+
+
+def _outcome(
+    recognizer: EmotionRecognizer,
+    recording: Recording,
+    encoded: Encoded,
+    speaker: str | None,
+    profiles: dict[str, SpeakerProfile] | None,
+) -> Outcome:
+    """Predict the utterances of a recording."""
+    predictions = []
+    with _reported(recording) as problems:
+        for utterance in encoded.utterances:
+            predictions += recognizer.classify_encoded(
+                [utterance], [speaker], profiles
+            )
+    return Outcome(
+        recording,
+        predictions,
+        [*encoded.problems, *problems],
+        encoded.adjustments,
+    )
+
+
+@contextmanager
+def _reported(recording: Recording) -> Iterator[List[str]]:
+    """Context that collects errors of a recording as messages."""
+    problems = []
+    try:
+        yield problems
+    except (InputError, OSError) as error:
+        problems.append(str(error))
+    # torch raises RuntimeError if memory cannot be allocated
+    except (RuntimeError, MemoryError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        problems.append(f"{recording.path}: cannot be predicted ({reason})")

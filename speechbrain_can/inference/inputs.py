@@ -20,7 +20,8 @@ from speechbrain_can.io.files import (
 )
 from speechbrain_can.io.tables import read_table
 
-OPTIONAL = ("transcript", "alignment", "channel")  # columns of a table
+# Columns of a table
+OPTIONAL = ("transcript", "alignment", "channel", "speaker", "language")
 STANDARD_INPUT = "-"
 MICROPHONE_RATE = 16000
 HIGHEST_RATE = 48000  # Hz, the highest common sample rate
@@ -40,12 +41,18 @@ class Recording:
         A file with word timings.
     channel : str or None
         The channel to use: ``left``, ``right`` or a number; None for their mean.
+    speaker : str or None
+        Name of the speaker, to whom models that adapt are adapted.
+    language : str or None
+        Language code such as ``de``, if it is known.
     """
 
     path: Path
     transcript: Optional[str] = None
     alignment: Optional[AlignmentFile] = None
     channel: Optional[str] = None
+    speaker: Optional[str] = None
+    language: Optional[str] = None
 
 
 def find_recordings(
@@ -54,8 +61,8 @@ def find_recordings(
     """Find the recordings that paths refer to, in their order.
 
     A path is an audio file, a folder (all audio files in it, sorted), or a CSV table
-    with the column ``wav`` and, optionally, ``transcript``, ``alignment`` and
-    ``channel``, relative to the table. ``allow_outside`` permits files outside the table's folder.
+    with the column ``wav`` and, optionally, ``transcript``, ``alignment``,
+    ``channel``, ``speaker`` and ``language``, relative to the table. ``allow_outside`` permits files outside the table's folder.
     Raises ``InputError`` if a folder contains no audio, or a table has no column
     ``wav`` or names a file outside its folder.
     """
@@ -101,15 +108,25 @@ def _of_table(path, allow_outside):
                     else None
                 ),
                 row.get("channel") or None,
+                row.get("speaker") or None,
+                row.get("language") or None,
             )
         )
     return recordings
 
 
 def with_options(
-    recording: Recording, tier: str | None, channel: str | None
+    recording: Recording,
+    tier: str | None,
+    channel: str | None,
+    language: str | None = None,
 ) -> Recording:
-    """Return a recording with the tier and channel of the command line, if any."""
+    """Return a recording with options of the command line, if any.
+
+    A language in a table takes precedence.
+    """
+    if recording.language is None:
+        recording = replace(recording, language=language)
     if tier is not None and recording.alignment is not None:
         alignment = recording.alignment._replace(tier=tier)
         recording = replace(recording, alignment=alignment)
@@ -117,6 +134,27 @@ def with_options(
         parse_channel(channel)
         recording = replace(recording, channel=channel)
     return recording
+
+
+def with_speakers(
+    recordings: list[Recording], same: str | None, folders: bool
+) -> list[Recording]:
+    """Return recordings with speakers from the command line.
+
+    Recordings of a table keep their speakers. ``same`` is the speaker of all others.
+    With ``folders``, the speaker is the folder that contains the recording.
+    """
+    if folders:
+        same = None
+    return [
+        recording
+        if recording.speaker
+        else replace(
+            recording,
+            speaker=str(recording.path.absolute().parent) if folders else same,
+        )
+        for recording in recordings
+    ]
 
 
 def check_limits(path: str | Path, megabytes: float, minutes: float) -> None:

@@ -155,6 +155,7 @@ class EmotionRecognizer(Pretrained):
                 f"unexpected arguments: {', '.join(sorted(unknown))}"
             )
         model = read_model(source, overrides)
+        _check_encoder(model)
         return cls(modules=model["modules"], hparams=model, run_opts=run_opts)
 
     @property
@@ -180,6 +181,7 @@ class EmotionRecognizer(Pretrained):
         alignment: Alignment | None = None,
         channel: str | int | None = None,
         speaker: str | None = None,
+        language: str | None = None,
     ) -> Prediction:
         """Predict the emotion of an audio file that contains one utterance.
 
@@ -195,6 +197,9 @@ class EmotionRecognizer(Pretrained):
             ``left``, ``right`` or a number; None for the mean of the channels.
         speaker : str or None
             Name of a speaker who was enrolled with ``enroll``.
+        language : str or None
+            Language code of the speech, such as ``de``. Parts of the model that do
+            not support it are refused; other differences are adjustments.
 
         Returns
         -------
@@ -210,7 +215,9 @@ class EmotionRecognizer(Pretrained):
         InputError
             If ``path`` is not a path, or the speaker was not enrolled.
         """
-        encoded = self.encode_file(path, transcript, alignment, channel)
+        encoded = self.encode_file(
+            path, transcript, alignment, channel, language
+        )
         return self.classify_encoded([encoded], [speaker])[0]
 
     def encode_file(
@@ -219,11 +226,12 @@ class EmotionRecognizer(Pretrained):
         transcript: str | None = None,
         alignment: Alignment | None = None,
         channel: str | int | None = None,
+        language: str | None = None,
     ) -> EncodedUtterance:
         """Compute the features of an audio file; see ``classify_file``."""
         waveform = self._waveform(path, channel)
         alignment = _alignment_of(path, alignment)
-        found = self.find_words(waveform, transcript, alignment)
+        found = self.find_words(waveform, transcript, alignment, language)
         return self._encode([waveform], [found], str(path))[0]
 
     def enroll(
@@ -342,6 +350,7 @@ class EmotionRecognizer(Pretrained):
         longest: float = 15.0,
         channel: str | int | None = None,
         speaker: str | None = None,
+        language: str | None = None,
     ) -> Timeline:
         """Split a long recording at pauses and predict each utterance.
 
@@ -359,6 +368,8 @@ class EmotionRecognizer(Pretrained):
             ``left``, ``right`` or a number; None for the mean of the channels.
         speaker : str or None
             Name of the only speaker, to whom a model that adapts is adapted.
+        language : str or None
+            See ``classify_file``.
 
         Returns
         -------
@@ -373,7 +384,7 @@ class EmotionRecognizer(Pretrained):
             If the transcript or alignment does not match the audio.
         """
         split = self.encode_timeline(
-            path, transcript, alignment, longest, channel
+            path, transcript, alignment, longest, channel, language
         )
         names = [speaker] * len(split.utterances)
         return Timeline(
@@ -389,16 +400,17 @@ class EmotionRecognizer(Pretrained):
         alignment: Alignment | None = None,
         longest: float = 15.0,
         channel: str | int | None = None,
+        language: str | None = None,
     ) -> SplitRecording:
         """Compute the features of the utterances of a recording; see ``timeline``."""
         waveform = self._waveform(path, channel)
         alignment = _alignment_of(path, alignment)
         whole = None
         if transcript is not None or alignment is not None:
-            whole = self.find_words(waveform, transcript, alignment)
+            whole = self.find_words(waveform, transcript, alignment, language)
 
         def encode(utterance, found):
-            found = found or self.find_words(utterance)
+            found = found or self.find_words(utterance, language=language)
             return self._encode([utterance], [found], str(path))[0]
 
         return split_recording(
@@ -422,17 +434,27 @@ class EmotionRecognizer(Pretrained):
         waveform: torch.Tensor,
         transcript: str | None = None,
         alignment: Alignment | None = None,
+        language: str | None = None,
     ) -> FoundWords:
         """Return the words of a waveform ``[samples]`` at ``sample_rate`` Hz."""
+        trained = getattr(self.hparams, "language", None)
         with applied("the alignment of words"):
-            return find_words(
+            found = find_words(
                 waveform,
                 self.sample_rate,
                 self.hparams.aligner,
                 self.hparams.transcriber,
                 transcript,
                 alignment,
+                language or trained,
             )
+        if language is None or trained in (None, language):
+            return found
+        note = (
+            f"the model was trained for the language {trained!r}, but the recording "
+            f"is in {language!r}"
+        )
+        return found._replace(adjustments=(*found.adjustments, note))
 
     @property
     def adapts(self) -> bool:
@@ -652,6 +674,19 @@ def applied(name: str) -> Iterator[None]:
             f"{name}: the model cannot process the input ({reason}). If memory ran "
             "out, use shorter recordings; otherwise check the settings of the model."
         ) from error
+
+
+def _check_encoder(model: dict[str, Any]) -> None:
+    """Refuse a pretrained encoder whose features the network was not trained for."""
+    source = model.get("audio_source")
+    size = getattr(model["compute_features"], "output_size", None)
+    mean = getattr(model["modules"]["normalize"], "mean", None)
+    if None not in (source, size, mean) and size != len(mean):
+        raise InputError(
+            f"{source} returns {size:,} features per frame, but "
+            f"the model was trained with {len(mean):,}. Pass the encoder that the "
+            "model was trained with."
+        )
 
 
 def _alignment_of(

@@ -21,6 +21,10 @@ BEAMS = ({}, {"beam": 1e-250, "pbeam": 1e-250, "wbeam": 1e-250})
 # Added words fill the dictionary; replace the decoder when it has this many.
 MAX_WORDS = 30_000
 
+# Fewest unknown words, and their share, of transcripts that may not be English. The
+# sentences of EmoDB exceed both.
+FEWEST_UNKNOWN, UNKNOWN_SHARE = 2, 0.25
+
 SCALE = 1000  # of PocketSphinx's log-likelihoods, for readable thresholds
 LONG_WORD = 3  # phones; shorter words are too short to be judged
 
@@ -66,6 +70,7 @@ class PocketsphinxAligner:
     """
 
     name = "pocketsphinx"
+    language = "en"
     sample_rate = 16000
 
     def __init__(
@@ -145,6 +150,24 @@ class PocketsphinxAligner:
             "the transcript does not match the audio: found no path through "
             + _quote(words)
         )
+
+    def doubts(self, transcript: str) -> list[str]:
+        """Return a note if the transcript is probably not English, or no notes.
+
+        ``transcript`` is one that was aligned.
+        """
+        words = english_words(transcript)
+        decoder, _ = self._decoder(0)
+        unknown = [w for w in words if decoder.lookup_word(w) is None]
+        if len(unknown) < FEWEST_UNKNOWN or (
+            len(unknown) < UNKNOWN_SHARE * len(words)
+        ):
+            return []
+        return [
+            f"{len(unknown)} of {len(words)} words are not in the English dictionary "
+            f"({', '.join(unknown[:3])}, ...). If the language is not English, the "
+            "word timings are unreliable; pass the language."
+        ]
 
     def _decoder(self, number: int) -> tuple[Any, set[str]]:
         """Return the decoder with some beams, and the words added to it."""

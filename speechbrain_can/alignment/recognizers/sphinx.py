@@ -23,6 +23,7 @@ class PocketsphinxTranscriber:
     """
 
     name = "pocketsphinx"
+    language = "en"
     sample_rate = 16000
 
     def __init__(self):

@@ -1,6 +1,9 @@
 """Speech recognition with Whisper."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -8,11 +11,15 @@ from speechbrain_can.alignment.words import AlignmentError, Word
 from speechbrain_can.encoders.hub import located
 from speechbrain_can.io.files import InputError, state_of_files
 
+# Shorter speech, in seconds, and less probable languages are not compared
+SHORTEST_DETECTED, LEAST_PROBABLE = 2.0, 0.8
+
 
 class WhisperTranscriber:
     """Whisper speech recognizer based on faster-whisper (extra ``asr``).
 
-    The model is loaded on first use.
+    The model is loaded on first use. It also detects the language of the speech; a
+    note on the first word reports a language that differs from ``language``.
 
     Arguments
     ---------
@@ -47,7 +54,7 @@ class WhisperTranscriber:
         self.language = language
         self.device = device
         self.compute_type = compute_type
-        self._whisper = None
+        self._loaded = []  # shared by copies for other languages
 
     def __repr__(self):
         settings = (self.model, self.language, self.compute_type)
@@ -56,7 +63,14 @@ class WhisperTranscriber:
         return f"WhisperTranscriber{settings}"
 
     def __getstate__(self):
-        return {**self.__dict__, "_whisper": None}
+        return {**self.__dict__, "_loaded": []}
+
+    def with_language(self, language: str | None) -> "WhisperTranscriber":
+        """Return a recognizer for another language that shares the model."""
+        other = copy.copy(self)
+        other._loaded = self._loaded
+        other.language = language
+        return other
 
     def __call__(self, waveform: torch.Tensor) -> list[Word]:
         """Transcribe a waveform.
@@ -79,10 +93,11 @@ class WhisperTranscriber:
         InputError
             If the model cannot be loaded.
         """
-        if self._whisper is None:
-            self._whisper = self._load()
+        if not self._loaded:
+            self._loaded.append(self._load())
+        whisper = self._loaded[0]
         try:
-            segments, _ = self._whisper.transcribe(
+            segments, _ = whisper.transcribe(
                 waveform.numpy(),
                 language=self.language,
                 word_timestamps=True,
@@ -97,7 +112,23 @@ class WhisperTranscriber:
         ]
         if not words:
             raise AlignmentError("no word was recognized")
+        words[0] = replace(words[0], note=self._doubt(whisper, waveform))
         return words
+
+    def _doubt(self, whisper: Any, waveform: torch.Tensor) -> str | None:
+        """Return a note if the detected language is not that of the settings."""
+        long_enough = len(waveform) >= SHORTEST_DETECTED * self.sample_rate
+        if self.language is None or not long_enough:
+            return None
+        if not whisper.model.is_multilingual:
+            return None
+        language, probability, _ = whisper.detect_language(waveform.numpy())
+        if language == self.language or probability < LEAST_PROBABLE:
+            return None
+        return (
+            f"Whisper detects the language {language!r} ({probability:.0%}), but "
+            f"transcribed {self.language!r}. Pass the language of the recording."
+        )
 
     def _load(self):
         try:

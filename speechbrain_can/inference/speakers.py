@@ -1,0 +1,101 @@
+"""Speakers of recordings, and profiles of enrolled speakers."""
+
+from pathlib import Path
+from typing import Sequence
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, safe_open, save_file
+
+from speechbrain_can.features.normalization import SpeakerProfile
+from speechbrain_can.inference.inputs import Recording, with_speakers
+from speechbrain_can.inference.recognizer import EmotionRecognizer
+from speechbrain_can.io.files import InputError
+from speechbrain_can.io.integrity import checksum
+
+SAME_SPEAKER = "the speaker of all recordings"
+
+
+def save_profile(
+    recognizer: EmotionRecognizer, name: str, path: str | Path
+) -> None:
+    """Write the profile of an enrolled speaker to a file.
+
+    The file contains statistics of the features, but no audio and no text. It can be
+    used with the same model only.
+    """
+    profile = recognizer.profiles[name]
+    save_file(
+        {"total": profile.total},
+        path,
+        {
+            "speaker": name,
+            "recordings": str(profile.count),
+            "model": _fingerprint(recognizer),
+        },
+    )
+
+
+def load_profile(recognizer: EmotionRecognizer, path: str | Path) -> str:
+    """Enroll the speaker of a profile; return the name.
+
+    Raises ``InputError`` if the file is not a profile, or that of another model.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        total = load_file(path)["total"]
+        name, count = metadata["speaker"], int(metadata["recordings"])
+        model = metadata["model"]
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} is not a speaker profile ({error}). Write one with "
+            "speechbrain-can enroll."
+        ) from error
+    if not recognizer.adapts or model != _fingerprint(recognizer):
+        raise InputError(
+            f"{path} is a profile for another model. Enroll the speaker with this "
+            "model."
+        )
+    usable = total.dtype == torch.float32 and total.isfinite().all()
+    if not usable or total.dim() != 1 or count < 1:
+        raise InputError(f"{path} is damaged. Enroll the speaker again.")
+    recognizer.profiles[name] = SpeakerProfile(total, count)
+    return name
+
+
+def _fingerprint(recognizer: EmotionRecognizer) -> str:
+    """Return a text that identifies the statistics that profiles refer to."""
+    means = recognizer.mods.normalize.class_means.cpu().numpy()
+    return f"{checksum(means):08x}"
+
+
+def assign_speakers(
+    recognizer: EmotionRecognizer,
+    recordings: list[Recording],
+    profiles: Sequence[str | Path] = (),
+    same: bool = False,
+    folders: bool = False,
+) -> list[Recording]:
+    """Load profiles and return the recordings with their speakers.
+
+    See ``with_speakers``. A single profile is that of all recordings without a
+    speaker. Raises ``InputError`` if the model cannot adapt to speakers although this
+    was requested, or if the options contradict each other.
+    """
+    if (same or folders or profiles) and not recognizer.adapts:
+        raise InputError(
+            "this model does not adapt to speakers. Pass neither --same-speaker, "
+            "--speaker-folders nor --profile, or train a model with "
+            "SpeakerAdaptation, such as can_best.yaml."
+        )
+    if same + folders + (len(profiles) == 1) > 1:
+        raise InputError(
+            "--same-speaker, --speaker-folders and a single --profile exclude each "
+            "other"
+        )
+    names = [load_profile(recognizer, path) for path in profiles]
+    everyone = names[0] if len(names) == 1 else None
+    return with_speakers(
+        recordings, SAME_SPEAKER if same else everyone, folders
+    )
