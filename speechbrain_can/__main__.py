@@ -9,11 +9,12 @@ from speechbrain_can.commands.align import align
 from speechbrain_can.commands.combine import combine
 from speechbrain_can.commands.compare import compare
 from speechbrain_can.commands.convert import convert
+from speechbrain_can.commands.enroll import enroll
 from speechbrain_can.commands.evaluate import evaluate
 from speechbrain_can.commands.hparams import hparams
 from speechbrain_can.commands.key_attention import key_attention
 from speechbrain_can.commands.make_corpus import make_corpus
-from speechbrain_can.commands.pack import pack
+from speechbrain_can.commands.package import package
 from speechbrain_can.commands.predict import predict
 from speechbrain_can.commands.report import report
 from speechbrain_can.commands.search import search
@@ -78,7 +79,8 @@ for command in (
     evaluate,
     align,
     predict,
-    pack,
+    enroll,
+    package,
     convert,
     hparams,
     key_attention,

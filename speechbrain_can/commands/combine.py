@@ -23,10 +23,13 @@ from speechbrain_can.io.console import show
 def combine(runs, output):
     """Average the predicted probabilities of runs, such as several seeds.
 
+    Folds that some runs lack are left out. Each fold of the output gets a model
+    folder with the networks of all runs.
+
     RUNS are folders of finished runs on the same folds, for example
     results/can/1234 results/can/1.
     """
-    from speechbrain_can.runs.ensemble import combine as combine_runs
+    from speechbrain_can.experiments.combine import combine as combine_runs
     from speechbrain_can.runs.layout import RunLayout
     from speechbrain_can.runs.summary import format_table
 

@@ -1,4 +1,4 @@
-"""``speechbrain-can evaluate``: test a model on another corpus."""
+"""``speechbrain-can evaluate``: test a model, also under changes of the recordings."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from speechbrain_can.io.console import show
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=click.Path(path_type=Path))
 @click.argument("prepared", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--fold",
@@ -17,9 +17,45 @@ from speechbrain_can.io.console import show
     help="Evaluate only the test set of this fold.",
 )
 @click.option(
+    "--unlabeled",
+    metavar="NUMBERS",
+    default="0",
+    show_default=True,
+    help="Numbers of other recordings of the same speaker to adapt to, such as "
+    "0,5,20,all.",
+)
+@click.option(
+    "--draw",
+    type=click.Choice(["random", "neutral", "one"]),
+    default="random",
+    show_default=True,
+    help="Recordings to adapt to: random ones, 80% of them neutral, or all of one "
+    "emotion.",
+)
+@click.option(
+    "--robustness",
+    is_flag=True,
+    help="Also test changed recordings: silence, level, noise, codecs, speed, "
+    "reverberation and wrong words.",
+)
+@click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the predictions to this CSV file.",
+    help="Write the predictions, or with --robustness the scores, to this CSV file.",
+)
+@click.option(
+    "--whisper",
+    help="Whisper model for transcription.  [default: set by the model]",
+)
+@click.option(
+    "--encoder",
+    help="Pretrained audio encoder: a name on the hub or a folder.  [default: set "
+    "by the model]",
+)
+@click.option(
+    "--text-encoder",
+    help="Pretrained text encoder: a name on the hub or a folder.  [default: set "
+    "by the model]",
 )
 @click.option(
     "--allow-outside",
@@ -32,47 +68,134 @@ from speechbrain_can.io.console import show
     show_default=True,
     help="cpu, cuda:0, ...; auto: a GPU if there is one.",
 )
-def evaluate(model, prepared, fold, output, allow_outside, device):
-    """Test a model on a corpus that it was not trained on.
+def evaluate(
+    model,
+    prepared,
+    fold,
+    unlabeled,
+    draw,
+    robustness,
+    output,
+    whisper,
+    encoder,
+    text_encoder,
+    allow_outside,
+    device,
+):
+    """Test a model on a prepared corpus.
 
-    MODEL is a model folder. PREPARED is a folder with the manifest.csv of a
-    corpus, e.g. results/can/1234/prepared. The model chooses among the emotions
-    that both have in common; utterances with other labels are skipped.
+    MODEL is a model folder, or a finished run, whose models are tested on the test
+    sets of their folds. PREPARED is a folder with the manifest.csv of a corpus, e.g.
+    results/can/1234/prepared. The model chooses among the emotions that both have in
+    common; utterances with other labels are skipped.
     """
-    from speechbrain_can.corpus.fold_lists import read_folds, split_fold
-    from speechbrain_can.corpus.prepared import check_unchanged, folds_path
-    from speechbrain_can.inference.evaluation import predict_corpus
+    import pandas as pd
+    from tabulate import tabulate
+
+    from speechbrain_can.inference.evaluation import (
+        read_test_set,
+        tested_models,
+    )
     from speechbrain_can.inference.loading import load_recognizer
-    from speechbrain_can.io.files import as_text, atomic_write
+    from speechbrain_can.inference.unlabeled import parse_numbers
+    from speechbrain_can.io.files import atomic_write
     from speechbrain_can.metrics.metrics import METRICS
 
-    only = None
-    if fold is not None:
-        path = folds_path(prepared, fold[0])
-        if not path.exists():
-            known = (p.stem[6:] for p in sorted(prepared.glob("folds_*.csv")))
-            raise click.UsageError(
-                f"{path} does not exist. The protocols are {', '.join(known)}."
-            )
-        check_unchanged(path)
-        only = set(split_fold(read_folds(path), fold[1])["test"])
-    recognizer = load_recognizer(model, device=device)
-    table, result = predict_corpus(recognizer, prepared, only, allow_outside)
+    numbers = parse_numbers(unlabeled)
+    if robustness and numbers != [0]:
+        raise click.UsageError(
+            "--robustness tests single recordings. Leave out --unlabeled."
+        )
+    tables, refused = {}, {}
+    for folder, only in tested_models(model, prepared, fold):
+        recognizer = load_recognizer(
+            folder, whisper, device, encoder, text_encoder
+        )
+        test_set = read_test_set(
+            recognizer.classes, prepared, only, allow_outside
+        )
+        for name, table, problems in _tested(
+            recognizer, test_set, numbers, draw, robustness
+        ):
+            tables.setdefault(name, []).append(table)
+            refused.setdefault(name, {}).update(problems)
+    whole = {name: pd.concat(own) for name, own in tables.items()}
+    first = next(iter(whole.values()))
     show(
-        f"{len(table)} utterances; emotions in common: "
-        + ", ".join(result["emotions"])
+        f"{len(first)} utterances; emotions in common: "
+        + ", ".join(test_set.emotions)
     )
-    for name, count in result["skipped"].items():
+    for name, count in test_set.skipped.items():
         show(
             f"{count} utterances of {name} skipped: the model has no such class"
         )
-    for name in METRICS:
-        show(f"{name} {result[name]:.3f}")
-    for name, recall in result["recall"].items():
-        show(f"recall of {name} {recall:.3f}")
+    if len(whole) > 1:
+        rows = [_row(name, tables[name], refused[name]) for name in whole]
+        show(tabulate(rows, headers="keys", floatfmt=".3f"))
+    else:
+        for utterance, reason in next(iter(refused.values())).items():
+            show(f"{utterance} skipped: {reason}")
+        scores = _mean_scores(next(iter(tables.values())))
+        for name in METRICS:
+            show(f"{name} {scores[name]:.3f}")
+        for name, recall in scores["recall"].items():
+            show(f"recall of {name} {recall:.3f}")
     if output is not None:
+        result = _rounded(first) if len(whole) == 1 else pd.DataFrame(rows)
         with atomic_write(output) as stream:
-            table = table.rename(columns=as_text)
-            for name in ("ID", "true", "predicted"):
-                table[name] = table[name].map(as_text)
-            table.to_csv(stream, index=False, float_format="%.6f")
+            result.to_csv(stream, index=False, float_format="%.6f")
+
+
+def _tested(recognizer, test_set, numbers, draw, robustness):
+    """Yield the predictions of a model, by change or number of recordings."""
+    from speechbrain_can.inference.evaluation import predict_test_set
+    from speechbrain_can.inference.robustness import robustness as report
+    from speechbrain_can.inference.unlabeled import DRAWS, name_of
+
+    if robustness:
+        yield from report(recognizer, test_set)
+        return
+    for number in numbers:
+        yield (
+            name_of(number),
+            *predict_test_set(
+                recognizer, test_set, unlabeled=number, draw=DRAWS[draw]
+            ),
+        )
+
+
+def _mean_scores(tables):
+    """Return the scores of predictions: metrics are means over the test sets."""
+    import pandas as pd
+
+    from speechbrain_can.inference.evaluation import score_table
+    from speechbrain_can.metrics.metrics import METRICS
+
+    scores = score_table(pd.concat(tables, ignore_index=True))
+    each = [score_table(table) for table in tables]
+    for metric in METRICS:
+        scores[metric] = sum(own[metric] for own in each) / len(each)
+    return scores
+
+
+def _row(name, tables, refused):
+    """Return the row of a table of scores."""
+    row = {
+        "": name,
+        "n": sum(map(len, tables)),
+        "refused": len(refused),
+    }
+    if all(len(table) for table in tables):
+        scores = _mean_scores(tables)
+        row |= {key: scores[key] for key in ("WA", "UA", "ECE")}
+    return row
+
+
+def _rounded(table):
+    """Return predictions whose texts are safe in spreadsheets."""
+    from speechbrain_can.io.files import as_text
+
+    table = table.rename(columns=as_text)
+    for name in ("ID", "true", "predicted"):
+        table[name] = table[name].map(as_text)
+    return table

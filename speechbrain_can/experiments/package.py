@@ -6,16 +6,21 @@ speakers. The packaged model itself is trained on all speakers.
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import pandas as pd
 import torch
 
 from speechbrain.utils.run_opts import RunOptions
 from speechbrain_can.corpus.prepared import Corpus
+from speechbrain_can.experiments.combine import combine
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
 from speechbrain_can.metrics.metrics import METRICS, recalls
+from speechbrain_can.model_folder.ensemble import (
+    combined_modules,
+    ensemble_settings,
+)
 from speechbrain_can.model_folder.write import (
     CARD_HEAD,
     prediction_settings,
@@ -44,10 +49,11 @@ CARD_TEXT = (
 
 | | |
 |---|---|
+| networks | {networks}, whose probabilities are averaged |
 | training data | all {n_train} utterances of {corpus}, {epochs} epochs |
 | evaluation | {folds} models with the same settings, one per fold of {protocol} |
-| test scores, mean ± standard deviation over folds | {scores} |
-| recall per class, all folds | {recalls} |
+| test scores of single recordings, mean ± standard deviation over folds | {scores} |
+{adapted}| recall per class, all folds | {recalls} |
 | temperature | {temperature:.3f}, fitted on the pooled test predictions of those folds, because this model has no validation set |
 | expected calibration error with temperature | {ece:.3f}; without: {ece_before:.3f} (same predictions) |
 | parameters | {parameters:,}, half precision |
@@ -62,8 +68,8 @@ speakers of the corpus. The scores are those of the models of the folds.
 )
 
 
-def pack(
-    run_folder: str | Path,
+def package(
+    run_folders: Sequence[str | Path],
     output_folder: str | Path,
     title: str,
     description: str,
@@ -71,33 +77,62 @@ def pack(
     license: str,
     values: dict | None = None,
 ) -> int:
-    """Train the model of a run on its whole corpus and write a model folder.
+    """Train the models of runs on their whole corpus and write one model folder.
 
-    The number of epochs is the median of the tested epochs of the folds. The
-    temperature is fitted on the test predictions of the folds. ``title``,
+    Several runs of one system, such as several seeds, become an ensemble. The number
+    of epochs is the median of the tested epochs of the folds. The temperature is
+    fitted on the test predictions of the folds, averaged over the runs. ``title``,
     ``description`` and ``limits`` are texts of the model card; ``values`` replaces
     settings, such as folders by names on the hub. Returns the number of parameters.
-    Raises ``InputError`` if fewer than two folds are finished.
+    Raises ``InputError`` if fewer than two folds are finished, or the runs are those
+    of different systems.
     """
-    run, output_folder = RunLayout(Path(run_folder)), Path(output_folder)
-    values = values or {}
+    runs = [RunLayout(Path(folder)) for folder in run_folders]
+    output_folder, values = Path(output_folder), values or {}
     if output_folder.exists() and not (output_folder / SETTINGS).exists():
         raise InputError(
             f"{output_folder} exists and is not a model folder. Choose another "
             "output folder."
         )
-    settings = read_settings(run.settings)
-    unknown = [key for key in values if not settings.has(key)]
+    settings = [read_settings(run.settings) for run in runs]
+    unknown = [key for key in values if not settings[0].has(key)]
     if unknown:
         raise InputError(f"the settings have no key {', '.join(unknown)}")
-    corpus = Corpus.of(settings.plain())
-    folds = _complete_folds(run, corpus)
-    epochs = sorted(fold["tested_epoch"] for fold in folds)[len(folds) // 2]
-    hparams = train_on_corpus(settings, corpus, epochs)
-    modules = hparams["modules"]
-    log_probabilities, targets, true, predicted = _predicted(run, folds)
+    corpus = Corpus.of(settings[0].plain())
+    folds = [_complete_folds(run, corpus) for run in runs]
+    with tempfile.TemporaryDirectory() as scratch:
+        tested = runs[0]
+        if len(runs) > 1:
+            tested = RunLayout(Path(scratch) / "mean")
+            paths = [run.folder for run in runs]
+            combine(paths, tested.folder, title, models=False)
+        summary = summarize(tested, {})
+        table = _predicted(tested, finished_folds(tested))
+    trained = []
+    for run_settings, own in zip(settings, folds):
+        epochs = sorted(fold["tested_epoch"] for fold in own)[len(own) // 2]
+        hparams = train_on_corpus(run_settings, corpus, epochs)
+        trained.append((epochs, hparams))
+    log_probabilities, targets = as_tensors(table)
     temperature = fit_temperature(log_probabilities, targets)
     error = calibration(log_probabilities, targets, temperature)
+    texts = [
+        prediction_settings(
+            own.replaced({"pretrained_folder": PRETRAINED, **values}),
+            hparams,
+            temperature,
+        )
+        for own, (_, hparams) in zip(settings, trained)
+    ]
+    if any(text != texts[0] for text in texts):
+        raise InputError(
+            "the runs have different settings, but an ensemble needs runs that "
+            "differ in their seed only"
+        )
+    text, modules = texts[0], trained[0][1]["modules"]
+    if len(runs) > 1:
+        text = ensemble_settings(text, len(runs), temperature)
+        modules = combined_modules([each["modules"] for _, each in trained])
     card = CARD_TEXT.format(
         title=title,
         source=title,
@@ -107,26 +142,25 @@ def pack(
         corpus=corpus.name,
         classes=", ".join(corpus.classes),
         protocol=corpus.protocol,
-        folds=len(folds),
+        folds=len(summary["folds"]),
+        networks=len(runs),
         n_train=len(corpus.utterances),
-        epochs=epochs,
+        epochs=", ".join(str(epochs) for epochs, _ in trained),
         parameters=_count(modules),
         temperature=temperature,
         ece=error["ECE calibrated"],
         ece_before=error["ECE"],
-        **_format_scores(run, list(true), list(predicted)),
+        scores=_scores(summary),
+        recalls=", ".join(
+            f"{name} {recall:.2f}"
+            for name, recall in recalls(
+                list(table["true"]), list(table["predicted"])
+            ).items()
+        ),
+        adapted=_adapted(summary),
     )
     write_model_folder(
-        output_folder,
-        prediction_settings(
-            settings.replaced({"pretrained_folder": PRETRAINED, **values}),
-            hparams,
-            temperature,
-        ),
-        corpus.classes,
-        card,
-        modules,
-        half=True,
+        output_folder, text, corpus.classes, card, modules, half=True
     )
     return _count(modules)
 
@@ -174,21 +208,23 @@ def train_on_corpus(
         return fold.hparams
 
 
-def _format_scores(
-    run: RunLayout, true: list[str], predicted: list[str]
-) -> dict[str, str]:
-    """Return the scores and recalls of the folds for the model card."""
-    scores = summarize(run, {})
-    return {
-        "scores": ", ".join(
-            "{} {mean:.3f} ± {std:.3f}".format(name, **scores[name])
-            for name in METRICS
-        ),
-        "recalls": ", ".join(
-            f"{name} {recall:.2f}"
-            for name, recall in recalls(true, predicted).items()
-        ),
-    }
+def _scores(summary: dict) -> str:
+    """Return the mean scores of the folds for the model card."""
+    return ", ".join(
+        "{} {mean:.3f} ± {std:.3f}".format(name, **summary[name])
+        for name in METRICS
+    )
+
+
+def _adapted(summary: dict) -> str:
+    """Return the row of the card with the scores of adapted predictions, if any."""
+    if "adapted" not in summary:
+        return ""
+    scores = (f"{name} {summary['adapted'][name]:.3f}" for name in METRICS)
+    return (
+        "| test scores, adapted to all other recordings of the speaker | "
+        f"{', '.join(scores)} |\n"
+    )
 
 
 def _count(modules: dict[str, torch.nn.Module]) -> int:
@@ -200,12 +236,8 @@ def _count(modules: dict[str, torch.nn.Module]) -> int:
     )
 
 
-def _predicted(
-    run: RunLayout, folds: list[dict]
-) -> tuple[torch.Tensor, torch.Tensor, pd.Series, pd.Series]:
+def _predicted(run: RunLayout, folds: list[dict]) -> pd.DataFrame:
     """Return the test predictions of all folds."""
-    table = pd.concat(
+    return pd.concat(
         [read_predictions(run.fold(fold["fold"]).predictions) for fold in folds]
     )
-    log_probabilities, targets = as_tensors(table)
-    return log_probabilities, targets, table["true"], table["predicted"]

@@ -1,46 +1,72 @@
 """Evaluation of a model on another corpus."""
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Collection
+from typing import Any, Callable, Collection, Dict, List, Sequence
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from speechbrain_can.alignment.pipeline import GIVEN, FoundWords
+from speechbrain_can.corpus.fold_lists import read_folds, split_fold
 from speechbrain_can.corpus.manifest import (
     Utterance,
     column_value,
     read_manifest,
     resolve_wav,
 )
-from speechbrain_can.corpus.prepared import check_unchanged
+from speechbrain_can.corpus.prepared import check_unchanged, folds_path
 from speechbrain_can.inference.prediction import Prediction
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError, is_inside, read_json
+from speechbrain_can.metrics.calibration import calibration_error
 from speechbrain_can.metrics.metrics import evaluate, recalls
+from speechbrain_can.runs.layout import RunLayout
+from speechbrain_can.runs.predictions import as_tensors
+from speechbrain_can.runs.results import finished_folds, read_summary
 
 
-def predict_corpus(
-    recognizer: EmotionRecognizer,
+@dataclass(frozen=True)
+class TestSet:
+    """Utterances of a prepared corpus whose labels a model knows.
+
+    Arguments
+    ---------
+    utterances : list of Utterance
+        The utterances to predict.
+    others : list of Utterance
+        Utterances with other labels, for models that normalize per speaker.
+    emotions : list of str
+        Emotions that model and corpus have in common.
+    skipped : dict of str: int
+        Number of utterances of each other emotion.
+    data_folder : str
+        Value of ``$data_root``.
+    """
+
+    __test__ = False  # not a test class of pytest
+
+    utterances: List[Utterance]
+    others: List[Utterance]
+    emotions: List[str]
+    skipped: Dict[str, int]
+    data_folder: str
+
+
+def read_test_set(
+    classes: Sequence[str],
     prepared_folder: Path,
     only: Collection[str] | None = None,
     allow_outside: bool = False,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Predict the utterances of a prepared corpus whose labels the model knows.
+) -> TestSet:
+    """Read the utterances of a prepared corpus that a model with ``classes`` can predict.
 
-    The model chooses among the emotions that both have in common; the probabilities
-    of all others are masked. A model that normalizes per speaker uses all recordings
-    of each speaker, including those with other labels. ``only`` restricts the IDs to
-    predict, and ``allow_outside`` permits audio outside the folder of the corpus.
-
-    Returns a table with the columns of ``predictions.csv``, and the metrics with
-    ``recall`` per class, the common ``emotions``, and the number of ``skipped``
-    utterances of each other emotion. Raises ``InputError`` if fewer
-    than two emotions are in common, no utterance is left, the manifest has changed
-    since preparation, or it names a file outside the folder of the corpus.
+    ``only`` restricts the IDs, and ``allow_outside`` permits audio outside the folder
+    of the corpus. Raises ``InputError`` if fewer than two emotions are in common, no
+    utterance is left, the manifest has changed since preparation, or it names a file
+    outside the folder of the corpus.
     """
     check_unchanged(prepared_folder / "manifest.csv")
     utterances = read_manifest(prepared_folder / "manifest.csv")
@@ -54,50 +80,161 @@ def predict_corpus(
                 f"is outside {data_folder}. If this is intended, pass "
                 "--allow-outside."
             )
-    emotions = [
-        name for name in recognizer.classes if name in description["classes"]
-    ]
+    emotions = [name for name in classes if name in description["classes"]]
     if len(emotions) < 2:
         raise InputError(
-            f"the classes of the model ({', '.join(recognizer.classes)}) and of "
+            f"the classes of the model ({', '.join(classes)}) and of "
             f"{description['corpus']} ({', '.join(description['classes'])}) have "
             "fewer than two emotions in common"
         )
-    chosen = {
-        name
-        for name, utterance in utterances.items()
-        if utterance.emotion in emotions and (only is None or name in only)
-    }
+    chosen, others = [], []
+    for name, utterance in utterances.items():
+        wanted = only is None or name in only
+        known = wanted and utterance.emotion in emotions
+        (chosen if known else others).append(utterance)
     skipped = Counter(
         utterance.emotion
-        for name, utterance in utterances.items()
-        if utterance.emotion not in emotions and (only is None or name in only)
+        for utterance in others
+        if utterance.emotion not in emotions
+        and (only is None or utterance.utterance_id in only)
     )
     if not chosen:
         raise InputError(f"{prepared_folder} contains no utterance to predict")
-    groups = group_by_speaker(utterances, chosen, recognizer.normalize_by)
-    rows = []
+    return TestSet(chosen, others, emotions, skipped, data_folder)
+
+
+def predict_test_set(
+    recognizer: EmotionRecognizer,
+    test_set: TestSet,
+    change: Callable | None = None,
+    unlabeled: int = 0,
+    draw: Callable | None = None,
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Predict a test set.
+
+    The probabilities of emotions that the corpus does not have are masked. A model
+    that normalizes per speaker uses all recordings of each speaker, including those
+    with other labels.
+
+    Arguments
+    ---------
+    recognizer : EmotionRecognizer
+        The model.
+    test_set : TestSet
+        The utterances.
+    change : callable or None
+        Maps an utterance, its waveform and its ``FoundWords`` to a changed waveform
+        and words; see ``robustness``.
+    unlabeled : int
+        Greatest number of other recordings of the same speaker that each recording
+        is adapted to, if the model adapts.
+    draw : callable or None
+        Maps the utterances of a speaker, the index of one and ``unlabeled`` to the
+        indices of the recordings it is adapted to; by default, the first ones.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        Predictions, with the columns of ``predictions.csv``.
+    refused : dict of str: str
+        The reason for each utterance without a prediction, by ID.
+    """
+    adapts = recognizer.adapts and unlabeled > 0
+    column = "speaker" if adapts else recognizer.normalize_by
+    chosen = {utterance.utterance_id for utterance in test_set.utterances}
+    every = test_set.utterances
+    if recognizer.normalize_by:
+        every = [*every, *test_set.others]
+    groups = group_by(every, column)
+    rows, refused = [], {}
     for group in tqdm(groups, unit="group", disable=None):
-        predictions = predict_group(recognizer, group, data_folder)
-        for utterance, prediction in zip(group, predictions):
-            if utterance.utterance_id not in chosen:
-                continue
-            found = [prediction.probabilities[name] for name in emotions]
-            total = sum(found) or 1.0
-            share = [probability / total for probability in found]
-            best = emotions[max(range(len(emotions)), key=share.__getitem__)]
-            rows.append(
-                [utterance.utterance_id, utterance.emotion, best, *share]
-            )
-    table = pd.DataFrame(rows, columns=["ID", "true", "predicted", *emotions])
+        predictions, problems = predict_group(
+            recognizer,
+            group,
+            test_set.data_folder,
+            change,
+            unlabeled if adapts else 0,
+            draw or _first,
+        )
+        refused.update(problems)
+        for utterance_id, prediction in predictions.items():
+            if utterance_id in chosen:
+                rows.append((utterance_id, prediction))
+    labels = {each.utterance_id: each.emotion for each in every}
+    table = pd.DataFrame(
+        [
+            [name, labels[name], *_masked(prediction, test_set.emotions)]
+            for name, prediction in sorted(rows, key=lambda row: row[0])
+        ],
+        columns=["ID", "true", "predicted", *test_set.emotions],
+    )
+    return table, {k: v for k, v in refused.items() if k in chosen}
+
+
+def tested_models(
+    model: Path, prepared_folder: Path, fold: tuple[str, int] | None
+) -> list[tuple[Path, set[str] | None]]:
+    """Return model folders with the IDs to test them on; None for all.
+
+    ``model`` is a model folder or name, tested on ``fold`` (protocol and number), or
+    the folder of a run. Raises ``InputError`` if the protocol is unknown.
+    """
+    run = RunLayout(model)
+    if not run.results.exists():
+        if fold is None:
+            return [(model, None)]
+        return [(model, test_ids(prepared_folder, *fold))]
+    protocol = read_summary(run)["protocol"]
+    numbers = [result["fold"] for result in finished_folds(run)]
+    if fold is not None:
+        protocol, numbers = fold[0], [fold[1]]
+    return [
+        (run.fold(number).model, test_ids(prepared_folder, protocol, number))
+        for number in numbers
+    ]
+
+
+def test_ids(prepared_folder: Path, protocol: str, fold: int) -> set[str]:
+    """Return the IDs of the test set of a fold."""
+    path = folds_path(prepared_folder, protocol)
+    if not path.exists():
+        known = (
+            p.stem[6:] for p in sorted(prepared_folder.glob("folds_*.csv"))
+        )
+        raise InputError(
+            f"{path} does not exist. The protocols are {', '.join(known)}."
+        )
+    check_unchanged(path)
+    return set(split_fold(read_folds(path), fold)["test"])
+
+
+test_ids.__test__ = False  # not a test of pytest
+
+
+def _masked(
+    prediction: Prediction, emotions: Sequence[str]
+) -> list[str | float]:
+    """Return the most probable of some emotions, and their probabilities."""
+    found = [prediction.probabilities[name] for name in emotions]
+    total = sum(found) or 1.0
+    shares = [probability / total for probability in found]
+    return [emotions[max(range(len(shares)), key=shares.__getitem__)], *shares]
+
+
+def score_table(table: pd.DataFrame) -> dict[str, Any]:
+    """Return the metrics of predictions, with ``recall`` per class and ``ECE``."""
     true, predicted = list(table["true"]), list(table["predicted"])
-    result = {
+    log_probabilities, targets = as_tensors(table)
+    return {
         **evaluate(true, predicted),
         "recall": recalls(true, predicted),
-        "emotions": emotions,
-        "skipped": skipped,
+        "ECE": calibration_error(log_probabilities.exp(), targets),
     }
-    return table, result
+
+
+def _first(group: list[Utterance], i: int, number: int) -> list[int]:
+    """Return the indices of the first utterances of a group other than ``i``."""
+    return [j for j in range(len(group)) if j != i][:number]
 
 
 def as_tested(utterance: Utterance) -> FoundWords:
@@ -107,40 +244,62 @@ def as_tested(utterance: Utterance) -> FoundWords:
     )
 
 
-def group_by_speaker(
-    utterances: dict[str, Utterance],
-    chosen: Collection[str],
-    column: str | None,
+def group_by(
+    utterances: list[Utterance], column: str | None
 ) -> list[list[Utterance]]:
     """Group utterances by a column, or put each one in a group of its own."""
+    if column is None:
+        return [[utterance] for utterance in utterances]
     groups = {}
-    for name, utterance in utterances.items():
-        group = column_value(utterance, column) if column else name
-        groups.setdefault(group, []).append(utterance)
-    return [
-        group
-        for group in groups.values()
-        if any(utterance.utterance_id in chosen for utterance in group)
-    ]
+    for utterance in utterances:
+        groups.setdefault(column_value(utterance, column), []).append(utterance)
+    return list(groups.values())
 
 
 def predict_group(
     recognizer: EmotionRecognizer,
     utterances: list[Utterance],
     data_folder: str | Path,
-) -> list[Prediction]:
-    """Predict the utterances of one group in one batch."""
-    waveforms = [
-        read_waveform(
-            resolve_wav(utterance, data_folder), recognizer.sample_rate
+    change: Callable | None = None,
+    unlabeled: int = 0,
+    draw: Callable = _first,
+) -> tuple[dict[str, Prediction], dict[str, str]]:
+    """Predict the utterances of one group; see ``predict_test_set``.
+
+    Returns predictions, and the reasons for utterances without one, by ID.
+    """
+    waveforms, found, kept, refused = [], [], [], {}
+    for utterance in utterances:
+        words = as_tested(utterance)
+        try:
+            waveform = read_waveform(
+                resolve_wav(utterance, data_folder), recognizer.sample_rate
+            )
+            if change is not None:
+                waveform, words = change(utterance, waveform, words)
+        except InputError as error:
+            refused[utterance.utterance_id] = str(error)
+            continue
+        waveforms.append(waveform)
+        found.append(words)
+        kept.append(utterance)
+    if not kept:
+        return {}, refused
+    encoded = recognizer.encode(waveforms, found, ["group"] * len(kept))
+    names = [utterance.utterance_id for utterance in kept]
+    if not unlabeled:
+        nobody = [None] * len(kept)
+        predictions = recognizer.classify_encoded(encoded, nobody)
+        return dict(zip(names, predictions)), refused
+    residuals = recognizer.residuals(encoded)
+    predictions = {}
+    for i, name in enumerate(names):
+        others = draw(kept, i, unlabeled)
+        profiles = {}
+        if others:
+            recognizer.add_to_profile(profiles, "group", residuals[others])
+        speaker = "group" if others else None
+        (predictions[name],) = recognizer.classify_encoded(
+            [encoded[i]], [speaker], profiles, contained=False
         )
-        for utterance in utterances
-    ]
-    wavs = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
-    lengths = torch.tensor([len(waveform) for waveform in waveforms])
-    return recognizer.classify_batch(
-        wavs,
-        lengths / wavs.shape[1],
-        alignments=[as_tested(utterance) for utterance in utterances],
-        speakers=["group"] * len(utterances),
-    )
+    return predictions, refused

@@ -232,7 +232,7 @@ class EmotionRecognizer(Pretrained):
         waveform = self._waveform(path, channel)
         alignment = _alignment_of(path, alignment)
         found = self.find_words(waveform, transcript, alignment, language)
-        return self._encode([waveform], [found], str(path))[0]
+        return self.encode([waveform], [found], path=str(path))[0]
 
     def enroll(
         self,
@@ -339,7 +339,7 @@ class EmotionRecognizer(Pretrained):
                 found.append(self.find_words(waveform, transcript, alignment))
             except AlignmentError as error:
                 raise AlignmentError(f"utterance {number}: {error}") from error
-        encoded = self._encode(waveforms, found, speakers=speakers)
+        encoded = self.encode(waveforms, found, speakers)
         return self.classify_together(encoded, speakers or none)
 
     def timeline(
@@ -411,7 +411,7 @@ class EmotionRecognizer(Pretrained):
 
         def encode(utterance, found):
             found = found or self.find_words(utterance, language=language)
-            return self._encode([utterance], [found], str(path))[0]
+            return self.encode([utterance], [found], path=str(path))[0]
 
         return split_recording(
             waveform, self.sample_rate, encode, whole, longest
@@ -473,14 +473,17 @@ class EmotionRecognizer(Pretrained):
         """Number of features per frame."""
         return len(self.mods.normalize.mean)
 
-    def _encode(
+    def encode(
         self,
         waveforms: list[torch.Tensor],
         found: list[FoundWords],
-        path: str = "",
         speakers: list[str] | None = None,
+        path: str = "",
     ) -> list[EncodedUtterance]:
-        """Compute the features of waveforms at ``sample_rate`` Hz."""
+        """Compute the features of waveforms at ``sample_rate`` Hz.
+
+        ``speakers`` are those of the waveforms, for ``normalize_by``.
+        """
         if self.normalize_by and speakers is None:
             raise InputError(
                 "this model normalizes the features of each "
@@ -535,6 +538,7 @@ class EmotionRecognizer(Pretrained):
         encoded: list[EncodedUtterance],
         speakers: Sequence[str | None],
         profiles: dict[str, SpeakerProfile] | None = None,
+        contained: bool = True,
     ) -> list[Prediction]:
         """Predict utterances, adapted to the profiles of their speakers.
 
@@ -545,8 +549,10 @@ class EmotionRecognizer(Pretrained):
         speakers : list of str or None
             Speaker of each utterance; None if unknown.
         profiles : dict of str: SpeakerProfile or None
-            Profiles that contain the utterances; by default, those of enrolled
-            speakers, which do not contain them.
+            Profiles of the speakers; by default, those of enrolled speakers.
+        contained : bool
+            Whether ``profiles`` contain the utterances. An utterance is adapted to
+            the other ones only.
 
         Returns
         -------
@@ -567,7 +573,7 @@ class EmotionRecognizer(Pretrained):
                     "first, or pass no speaker."
                 )
         if any(speakers) and self.adapts:
-            contained = profiles is not None
+            contained = contained and profiles is not None
             residuals = self.residuals(encoded) if contained else None
             offsets = torch.zeros(len(encoded), self._feature_size)
             for i, speaker in enumerate(speakers):

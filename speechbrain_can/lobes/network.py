@@ -1,10 +1,13 @@
 """The network: four parts that each YAML file defines."""
 
-from typing import Iterable, Optional, Sequence
+import math
+from typing import Iterable, List, Optional, Sequence
 
 import torch
 
+from speechbrain_can.lobes.attention import Attention
 from speechbrain_can.lobes.classifiers import EmotionOutput
+from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames, count_words, real_steps
 
 
@@ -153,3 +156,78 @@ class StoredTextNetwork(EmotionNetwork):
         output = self.classifier(contexts)
         output.attention = attention
         return output
+
+
+JOINT = "joint"
+
+
+class Ensemble(torch.nn.Module):
+    """Mean of the predictions of several networks, such as those of several seeds.
+
+    The joint prediction is the mean of the probabilities that the members decide for
+    (eq. 15). Other predictions and the attention are means too, and have no weight in
+    the decision.
+
+    Arguments
+    ---------
+    members : list of torch.nn.Module
+        Networks with the same classes and heads.
+
+    Example
+    -------
+    >>> from speechbrain_can.lobes.classifiers import single_output
+    >>> class Constant(torch.nn.Module):
+    ...     def __init__(self, share):
+    ...         super().__init__()
+    ...         self.share = share
+    ...
+    ...     def forward(self, words, audio):
+    ...         return single_output(self.share.log())
+    >>> members = [
+    ...     Constant(torch.tensor([[0.9, 0.1]])),
+    ...     Constant(torch.tensor([[0.5, 0.5]])),
+    ... ]
+    >>> Ensemble(members)([["oh"]], None).logits["joint"].exp()
+    tensor([[0.7000, 0.3000]])
+    """
+
+    def __init__(self, members: List[torch.nn.Module]):
+        super().__init__()
+        self.members = torch.nn.ModuleList(members)
+
+    def fit_vocabulary(
+        self, train_words: Iterable[str], other_words: Iterable[str] = ()
+    ) -> None:
+        """Set the vocabulary of all members."""
+        train_words, other_words = list(train_words), list(other_words)
+        for member in self.members:
+            member.fit_vocabulary(train_words, other_words)
+
+    def forward(
+        self, words: Sequence[Sequence[str]], audio: WordFrames
+    ) -> EmotionOutput:
+        """Predict the emotions of a batch; see ``EmotionNetwork``."""
+        outputs = [member(words, audio) for member in self.members]
+        logits = {JOINT: _mean_of([decide(output) for output in outputs])}
+        for name in outputs[0].logits:
+            if name != JOINT:
+                found = [output.logits[name] for output in outputs]
+                logits[name] = _mean_of([own.log_softmax(1) for own in found])
+        weights = {name: float(name == JOINT) for name in logits}
+        attention = [output.attention for output in outputs]
+        if attention[0] is not None:
+            attention = Attention(
+                *(
+                    None if own[0] is None else torch.stack(own).mean(dim=0)
+                    for own in zip(*attention)
+                )
+            )
+        else:
+            attention = None
+        return EmotionOutput(logits, weights, attention)
+
+
+def _mean_of(log_probabilities: List[torch.Tensor]) -> torch.Tensor:
+    """Return the logarithm of mean probabilities, ``[batch, classes]``."""
+    stacked = torch.stack(log_probabilities)
+    return stacked.logsumexp(dim=0) - math.log(len(stacked))

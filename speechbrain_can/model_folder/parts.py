@@ -35,6 +35,7 @@ FRAME_ENCODERS = (
     "lobes.projection.JoinedFrames",
     "lobes.projection.ProjectedFrames",
 )
+NETWORKS = ("lobes.network.EmotionNetwork", "lobes.network.StoredTextNetwork")
 # Parts by the top-level key, the module or the argument that they may be a value of
 SLOTS = {
     "aligner": (
@@ -58,10 +59,8 @@ SLOTS = {
         "features.normalization.NoNormalization",
         "features.normalization.SpeakerAdaptation",
     ),
-    "modules.model": (
-        "lobes.network.EmotionNetwork",
-        "lobes.network.StoredTextNetwork",
-    ),
+    "modules.model": ("lobes.network.Ensemble", *NETWORKS),
+    "members": NETWORKS,  # of Ensemble
     "text_encoder": ("lobes.audio.WordEncoder", "lobes.text.WordBLSTM"),
     "embedding": (
         "encoders.text.PretrainedWords",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
-from speechbrain_can.inference.evaluation import group_by_speaker, predict_group
+from speechbrain_can.inference.evaluation import group_by, predict_group
 from speechbrain_can.inference.loading import load_recognizer
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError, read_json
@@ -37,16 +37,24 @@ def write_fold_page(
     _, corpus = load_corpus(fold.run, manifest)
     recognizer = load_recognizer(fold.model)
     tested = set(split_fold(corpus.folds, settings.fold)["test"])
-    found = [
-        (utterance, prediction)
-        for group in group_by_speaker(
-            corpus.utterances, tested, recognizer.normalize_by
-        )
-        for utterance, prediction in zip(
-            group, predict_group(recognizer, group, corpus.data_folder)
-        )
-        if utterance.utterance_id in tested
+    column = recognizer.normalize_by
+    utterances = [
+        each
+        for name, each in corpus.utterances.items()
+        if column or name in tested
     ]
+    found = []
+    for group in group_by(utterances, column):
+        predictions, refused = predict_group(
+            recognizer, group, corpus.data_folder
+        )
+        for name, reason in refused.items():
+            raise InputError(f"{name}: {reason}")
+        found += [
+            (corpus.utterances[name], prediction)
+            for name, prediction in predictions.items()
+            if name in tested
+        ]
     wrong = sum(u.emotion != p.label for u, p in found)
     # errors by decreasing confidence, then correct ones by increasing confidence
     found.sort(

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+
 from speechbrain.augment.augmenter import Augmenter
 from speechbrain.augment.time_domain import AddNoise
-
 from speechbrain_can.alignment.words import Word
 from speechbrain_can.features.augmentation import AugmentedCopy, TelephoneBand
 from speechbrain_can.features.conditioning import SpeechConditioning

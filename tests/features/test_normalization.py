@@ -1,8 +1,15 @@
 import pytest
 import torch
 
-from speechbrain_can.features.normalization import GlobalNormalization
+from speechbrain_can.features.normalization import (
+    GlobalNormalization,
+    SpeakerAdaptation,
+    SpeakerProfile,
+    mean_frames,
+    shifted,
+)
 from speechbrain_can.inference.recognizer import _normalized
+from speechbrain_can.lobes.ragged import WordFrames
 
 pytestmark = pytest.mark.training
 
@@ -36,3 +43,70 @@ def test_normalization():
     copy = GlobalNormalization(4)
     copy.load_state_dict(normalize.state_dict())
     assert torch.equal(copy(frames), normal)
+
+
+def adaptation(n_classes=3, size=4, strength=2.0):
+    normalize = SpeakerAdaptation(size, n_classes, strength)
+    normalize.class_means.copy_(torch.randn(n_classes, size))
+    return normalize
+
+
+def test_class_means_are_those_of_a_plain_reference():
+    means, targets = torch.randn(50, 4), torch.randint(3, (50,))
+    normalize = SpeakerAdaptation(4, 3)
+    batches = [(means[i : i + 7], targets[i : i + 7]) for i in range(0, 50, 7)]
+    normalize.fit_classes(batches)
+    for i in range(3):
+        own = [m for m, t in zip(means, targets) if t == i]
+        expected = sum(own) / len(own)
+        torch.testing.assert_close(normalize.class_means[i], expected)
+
+
+def test_offsets_are_those_of_a_plain_reference():
+    """Each recording is adapted to the others, with a loop over recordings."""
+    normalize = adaptation()
+    means = torch.randn(6, 4)
+    probabilities = torch.randn(6, 3).softmax(1)
+    residuals = normalize.residuals(means, probabilities)
+    profile = SpeakerProfile.empty(4)
+    profile.add(residuals[:2])
+    profile.add(residuals[2:])
+    for i in range(6):
+        total = torch.zeros(4)
+        for j in range(6):
+            if j != i:
+                expected = sum(
+                    probabilities[j, c] * normalize.class_means[c]
+                    for c in range(3)
+                )
+                total += means[j] - expected
+        torch.testing.assert_close(
+            normalize.offset(profile, residuals[i]), total / (5 + 2.0)
+        )
+    nobody = SpeakerProfile.empty(4)
+    assert torch.equal(normalize.offset(nobody), torch.zeros(4))
+
+
+def test_recordings_of_one_emotion_do_not_hide_it():
+    """The offset of a speaker does not depend on what the recordings express."""
+    normalize, offset = adaptation(strength=0.001), torch.randn(4)
+    for emotions in ([0] * 20, [1] * 20, [0, 1, 2] * 7):
+        one_hot = torch.eye(3)[emotions]
+        means = normalize.class_means[emotions] + offset
+        profile = SpeakerProfile.empty(4)
+        profile.add(normalize.residuals(means, one_hot))
+        torch.testing.assert_close(
+            normalize.offset(profile), offset, atol=1e-3, rtol=1e-3
+        )
+
+
+def test_frames_of_utterances_are_shifted():
+    audio = WordFrames(
+        torch.randn(9, 2), torch.tensor([4, 2, 3]), torch.tensor([2, 1])
+    )
+    parts = audio.frames[:6], audio.frames[6:]
+    expected = torch.stack([part.mean(0) for part in parts])
+    torch.testing.assert_close(mean_frames(audio), expected)
+    moved = shifted(audio, expected)
+    torch.testing.assert_close(mean_frames(moved), torch.zeros(2, 2))
+    torch.testing.assert_close(moved.frames[6:], parts[1] - expected[1])

@@ -56,7 +56,7 @@ def packed(three_folds):
     result = CliRunner().invoke(
         main,
         [
-            *("pack", str(three_folds / "run"), str(three_folds / "box")),
+            *("package", str(three_folds / "run"), str(three_folds / "box")),
             *("--card", str(card), "--license", "cc0-1.0"),
         ],
     )
@@ -163,7 +163,7 @@ def test_packaging_errors_before_training(three_folds):
         ("emodb", [], "hyperparams.yaml"),
     ):
         result = CliRunner().invoke(
-            main, ["pack", str(three_folds / run_folder), *shared, *more]
+            main, ["package", str(three_folds / run_folder), *shared, *more]
         )
         assert result.exit_code == 1, result.output
         assert message in " ".join(result.output.split())

@@ -1,4 +1,4 @@
-"""``speechbrain-can pack``: small models for distribution."""
+"""``speechbrain-can package``: small models for distribution."""
 
 from pathlib import Path
 
@@ -8,7 +8,12 @@ from speechbrain_can.io.console import show
 
 
 @click.command()
-@click.argument("run", type=click.Path(exists=True, path_type=Path))
+@click.argument(
+    "runs",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+)
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option(
     "--title", help="Title of the model card.  [default: the name of OUTPUT]"
@@ -32,14 +37,15 @@ from speechbrain_can.io.console import show
     help="Replace a value in the settings, e.g. a local folder by a name on the "
     "hub.",
 )
-def pack(run, output, title, card, license, values):
-    """Train the model of a run on its whole corpus and write a small model folder.
+def package(runs, output, title, card, license, values):
+    """Train the models of runs on their whole corpus and write a small model folder.
 
-    RUN contains finished folds, whose scores go into the model card. OUTPUT
-    becomes a model folder in half precision. Pretrained encoders are not
+    RUNS contain finished folds, whose scores go into the model card. Several runs,
+    which differ in their seed, become an ensemble. OUTPUT becomes a model folder in
+    half precision. Pretrained encoders are not
     included; the folder refers to them by name.
     """
-    from speechbrain_can.experiments.package import pack as pack_run
+    from speechbrain_can.experiments.package import package as package_runs
 
     description, found, limits = card.read_text("utf-8").partition("\n---\n")
     if not found:
@@ -47,8 +53,8 @@ def pack(run, output, title, card, license, values):
             f"{card} has no line --- between the description of the model and "
             "its limitations."
         )
-    parameters = pack_run(
-        run,
+    parameters = package_runs(
+        runs,
         output,
         title or output.name,
         description.strip(),

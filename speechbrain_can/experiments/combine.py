@@ -5,9 +5,11 @@ from typing import Iterable
 
 import pandas as pd
 
+from speechbrain.utils.logger import get_logger
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
 from speechbrain_can.metrics.metrics import evaluate, recalls
+from speechbrain_can.model_folder.ensemble import write_ensemble
 from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.predictions import (
     as_tensors,
@@ -22,13 +24,20 @@ from speechbrain_can.runs.results import (
     write_summary,
 )
 from speechbrain_can.runs.summary import summarize
+from speechbrain_can.settings.hparams import SETTINGS
+
+logger = get_logger(__name__)
 
 
-def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
+def combine(
+    runs: list[Path], output_folder: Path, name: str, models: bool = True
+) -> dict:
     """Average the probabilities of runs, fold by fold, and write them as a run.
 
-    Returns the content of ``results.json``. Raises ``InputError`` if folds or
-    manifests differ, or if there are fewer than two runs.
+    Folds that some run lacks are left out, with a warning. With ``models``, each fold
+    gets a model folder with the networks of all runs, if they have one. Returns the
+    content of ``results.json``. Raises ``InputError`` if no fold is in common,
+    manifests differ, or there are fewer than two runs.
     """
     output_folder = Path(output_folder)
     if len({Path(run).resolve() for run in runs}) < max(2, len(runs)):
@@ -46,21 +55,18 @@ def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
             )
         check_tables(layout)
     description = read_summary(layouts[0])
-    folds = [finished_folds(layout) for layout in layouts]
-    for run, found in zip(runs, folds):
-        difference = _difference(found, folds[0])
-        if difference:
-            raise InputError(
-                f"{run} and {runs[0]} cannot be averaged: {difference}"
-            )
+    results = _common_folds(runs, [finished_folds(each) for each in layouts])
     output = RunLayout(output_folder)
-    for results in zip(*folds):
-        number = results[0]["fold"]
-        _combine_fold(
-            [layout.fold(number) for layout in layouts],
-            results,
-            output.fold(number),
-        )
+    for number, own in results.items():
+        folds = [layout.fold(number) for layout in layouts]
+        temperature = _combine_fold(folds, own, output.fold(number))
+        if models and all((fold.model / SETTINGS).exists() for fold in folds):
+            write_ensemble(
+                [fold.model for fold in folds],
+                output.fold(number).model,
+                temperature,
+                f"{name}, {description['corpus']}, fold {number}",
+            )
     summary = summarize(
         output,
         {
@@ -76,18 +82,37 @@ def combine(runs: list[Path], output_folder: Path, name: str) -> dict:
     return summary
 
 
-def _difference(ours: list[dict], theirs: list[dict]) -> str | None:
-    """Return how the finished folds of two runs differ, or None."""
-    own, other = (
-        {fold["fold"]: fold["manifest"] for fold in folds}
-        for folds in (ours, theirs)
-    )
-    if not own or own.keys() != other.keys():
-        return f"their finished folds are {_listed(own)} and {_listed(other)}"
-    changed = [fold for fold in own if own[fold] != other[fold]]
-    if changed:
-        return f"their folds {_listed(changed)} use different preparations"
-    return None
+def _common_folds(
+    runs: list[Path], folds: list[list[dict]]
+) -> dict[int, list[dict]]:
+    """Return the results of the folds that all runs have, by number."""
+    by_number = [{fold["fold"]: fold for fold in own} for own in folds]
+    common = set.intersection(*(set(own) for own in by_number))
+    for run, own in zip(runs, by_number):
+        if not common:
+            raise InputError(
+                f"{run} and {runs[0]} cannot be averaged: their finished folds are "
+                f"{_listed(own)} and {_listed(by_number[0])}"
+            )
+        if set(own) - common:
+            logger.warning(
+                "Folds %s of %s are left out, because other runs lack them",
+                _listed(set(own) - common),
+                run,
+            )
+        changed = [
+            number
+            for number in common
+            if own[number]["manifest"] != by_number[0][number]["manifest"]
+        ]
+        if changed:
+            raise InputError(
+                f"{run} and {runs[0]} cannot be averaged: their folds "
+                f"{_listed(changed)} use different preparations"
+            )
+    return {
+        number: [own[number] for own in by_number] for number in sorted(common)
+    }
 
 
 def _listed(folds: Iterable[int]) -> str:
@@ -96,15 +121,24 @@ def _listed(folds: Iterable[int]) -> str:
 
 def _combine_fold(
     folds: list[FoldLayout], results: list[dict], output: FoldLayout
-) -> None:
-    """Write the averaged predictions of a fold and their result."""
+) -> float:
+    """Write the averaged predictions of a fold and their result.
+
+    Returns the temperature of the mean.
+    """
     output.folder.mkdir(parents=True, exist_ok=True)
     valid = _mean([read_predictions(fold.valid_predictions) for fold in folds])
     test = _mean([read_predictions(fold.predictions) for fold in folds])
-    for path, table in (
-        (output.valid_predictions, valid),
-        (output.predictions, test),
-    ):
+    tables = [(output.valid_predictions, valid), (output.predictions, test)]
+    scores_adapted = {}
+    if all("adapted" in result for result in results):
+        adapted = _mean(
+            [read_predictions(fold.adapted_predictions) for fold in folds]
+        )
+        tables.append((output.adapted_predictions, adapted))
+        decided = list(adapted["true"]), list(adapted["predicted"])
+        scores_adapted = {"adapted": evaluate(*decided)}
+    for path, table in tables:
         classes = list(table.columns[3:])
         write_predictions(
             path,
@@ -120,6 +154,7 @@ def _combine_fold(
         "fold": results[0]["fold"],
         **evaluate(true, predicted),
         "recall": recalls(true, predicted),
+        **scores_adapted,
         **calibration(*as_tensors(test), temperature),
         "n_test": len(true),
         "n_train": results[0]["n_train"],
@@ -128,6 +163,7 @@ def _combine_fold(
         "valid": evaluate(list(valid["true"]), list(valid["predicted"])),
     }
     write_result(output, result)
+    return temperature
 
 
 def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:
