@@ -88,12 +88,12 @@ def _common_folds(
     """Return the results of the folds that all runs have, by number."""
     by_number = [{fold["fold"]: fold for fold in own} for own in folds]
     common = set.intersection(*(set(own) for own in by_number))
+    if not common:
+        every = (f"{r}: {_listed(own)}" for r, own in zip(runs, by_number))
+        raise InputError(
+            f"the runs have no finished fold in common ({'; '.join(every)})"
+        )
     for run, own in zip(runs, by_number):
-        if not common:
-            raise InputError(
-                f"{run} and {runs[0]} cannot be averaged: their finished folds are "
-                f"{_listed(own)} and {_listed(by_number[0])}"
-            )
         if set(own) - common:
             logger.warning(
                 "Folds %s of %s are left out, because other runs lack them",

@@ -87,7 +87,7 @@ def test_only_matching_runs_are_averaged(tmp_path):
     for runs, message in (
         ([first], "at least two different runs"),
         ([first, other], "their folds 0 use different preparations"),
-        ([first, more], "their finished folds are 7 and 0"),
+        ([first, more], "the runs have no finished fold in common"),
     ):
         result = CliRunner().invoke(
             main, ["combine", *runs, "--output", str(tmp_path / "mean")]
@@ -95,3 +95,24 @@ def test_only_matching_runs_are_averaged(tmp_path):
         assert result.exit_code == 1 and message in " ".join(
             result.output.split()
         )
+
+
+def test_folds_that_some_run_lacks_are_left_out(tmp_path, caplog):
+    values = [(0.9, 0.1), (0.6, 0.4), (0.3, 0.7)]
+    runs = [write_run(tmp_path / number, values) for number in "12"]
+    more = write_run(tmp_path / "3", values)
+    fold = RunLayout(tmp_path / "1").fold(7)
+    (tmp_path / "3" / "fold_0").rename(fold.folder)
+    result = {**read_json(fold.result), "fold": 7}
+    result.pop("sum"), fold.result.unlink()
+    write_result(fold, result)
+    assert more
+    output = tmp_path / "mean"
+    result = CliRunner().invoke(
+        main, ["combine", *runs, "--output", str(output)]
+    )
+    assert result.exit_code == 0, result.output
+    assert f"Folds 7 of {tmp_path / '1'} are left out" in caplog.text
+    assert [fold.folder.name for fold in RunLayout(output).folds()] == [
+        "fold_0"
+    ]

@@ -236,8 +236,8 @@ def test_speaker_normalization_at_prediction(three_folds, tiny, tmp_path):
         f"--data_folder={three_folds / 'emodb'}",
         f"--audio_source={tiny / 'whisper'}",
         f"--pretrained_folder={tiny / 'save'}",
-        *("--fold=0", "--number_of_epochs=1"),
-        model="can_best",
+        *("--fold=0", "--number_of_epochs=1", "--normalize_by=speaker"),
+        model="encoders/can_whisper",
         recipe="EmoDB",
     )
     recognizer = load_recognizer(output / "fold_0" / "model")
@@ -280,7 +280,7 @@ def test_speaker_normalization_at_prediction(three_folds, tiny, tmp_path):
 def test_packaged_model_files():
     folder = MODELS / "emodb-whisper-base"
     assert (folder / "hyperparams.yaml").exists()
-    assert (folder / "network.safetensors").stat().st_size < 1_000_000
+    assert (folder / "network.safetensors").stat().st_size < 3_000_000
     assert "Do not use it to judge" in (folder / "README.md").read_text()
 
 

@@ -216,7 +216,7 @@ def test_these_recipes_have_every_system_of_the_paper():
         "ControlledCorpus": [],
     }
     more = {
-        "IEMOCAP": [*WHISPER, "can_small_data", "can_fast"],
+        "IEMOCAP": [*WHISPER, "can_best", "can_small_data", "can_fast"],
         "EmoDB": [
             *WHISPER,
             *("can_whisper_egemaps", "can_best", "emodb_whisper_base"),
