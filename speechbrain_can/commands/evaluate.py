@@ -155,13 +155,11 @@ def _tested(recognizer, test_set, numbers, draw, robustness):
     if robustness:
         yield from report(recognizer, test_set)
         return
-    for number in numbers:
-        yield (
-            name_of(number),
-            *predict_test_set(
-                recognizer, test_set, unlabeled=number, draw=DRAWS[draw]
-            ),
-        )
+    tables, refused = predict_test_set(
+        recognizer, test_set, numbers=numbers, draw=DRAWS[draw]
+    )
+    for number, table in tables.items():
+        yield name_of(number), table, refused
 
 
 def _mean_scores(tables):

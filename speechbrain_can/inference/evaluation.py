@@ -19,6 +19,7 @@ from speechbrain_can.corpus.manifest import (
 from speechbrain_can.corpus.prepared import check_unchanged, folds_path
 from speechbrain_can.inference.prediction import Prediction
 from speechbrain_can.inference.recognizer import EmotionRecognizer
+from speechbrain_can.inference.timeline import EncodedUtterance
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError, is_inside, read_json
 from speechbrain_can.metrics.calibration import calibration_error
@@ -107,9 +108,9 @@ def predict_test_set(
     recognizer: EmotionRecognizer,
     test_set: TestSet,
     change: Callable | None = None,
-    unlabeled: int = 0,
+    numbers: Sequence[int] = (0,),
     draw: Callable | None = None,
-) -> tuple[pd.DataFrame, dict[str, str]]:
+) -> tuple[dict[int, pd.DataFrame], dict[str, str]]:
     """Predict a test set.
 
     The probabilities of emotions that the corpus does not have are masked. A model
@@ -125,50 +126,57 @@ def predict_test_set(
     change : callable or None
         Maps an utterance, its waveform and its ``FoundWords`` to a changed waveform
         and words; see ``robustness``.
-    unlabeled : int
-        Greatest number of other recordings of the same speaker that each recording
-        is adapted to, if the model adapts.
+    numbers : list of int
+        Greatest numbers of other recordings of the same speaker that each recording
+        is adapted to.
     draw : callable or None
-        Maps the utterances of a speaker, the index of one and ``unlabeled`` to the
-        indices of the recordings it is adapted to; by default, the first ones.
+        Maps the utterances of a speaker, the index of one, and a number to the
+        indices of the recordings it is adapted to; needed for numbers above 0.
 
     Returns
     -------
-    table : pandas.DataFrame
-        Predictions, with the columns of ``predictions.csv``.
+    tables : dict of int: pandas.DataFrame
+        Predictions for each number, with the columns of ``predictions.csv``.
     refused : dict of str: str
         The reason for each utterance without a prediction, by ID.
+
+    Raises
+    ------
+    InputError
+        If a number is above 0 and the model does not adapt to speakers.
     """
-    adapts = recognizer.adapts and unlabeled > 0
-    column = "speaker" if adapts else recognizer.normalize_by
+    if any(numbers) and not recognizer.adapts:
+        raise InputError(
+            "this model does not adapt to speakers. Leave out --unlabeled."
+        )
+    column = "speaker" if any(numbers) else recognizer.normalize_by
     chosen = {utterance.utterance_id for utterance in test_set.utterances}
     every = test_set.utterances
     if recognizer.normalize_by:
         every = [*every, *test_set.others]
-    groups = group_by(every, column)
-    rows, refused = [], {}
-    for group in tqdm(groups, unit="group", disable=None):
-        predictions, problems = predict_group(
-            recognizer,
-            group,
-            test_set.data_folder,
-            change,
-            unlabeled if adapts else 0,
-            draw or _first,
+    labels = {each.utterance_id: each.emotion for each in every}
+    rows, refused = {number: [] for number in numbers}, {}
+    for group in tqdm(group_by(every, column), unit="group", disable=None):
+        encoded, problems = encode_group(
+            recognizer, group, test_set.data_folder, change
         )
         refused.update(problems)
-        for utterance_id, prediction in predictions.items():
-            if utterance_id in chosen:
-                rows.append((utterance_id, prediction))
-    labels = {each.utterance_id: each.emotion for each in every}
-    table = pd.DataFrame(
-        [
-            [name, labels[name], *_masked(prediction, test_set.emotions)]
-            for name, prediction in sorted(rows, key=lambda row: row[0])
-        ],
-        columns=["ID", "true", "predicted", *test_set.emotions],
-    )
-    return table, {k: v for k, v in refused.items() if k in chosen}
+        kept = [each for each in group if each.utterance_id in encoded]
+        for number in numbers:
+            predictions = _predict_group(
+                recognizer, kept, list(encoded.values()), number, draw
+            )
+            rows[number] += [
+                [name, labels[name], *_masked(prediction, test_set.emotions)]
+                for name, prediction in zip(encoded, predictions)
+                if name in chosen
+            ]
+    columns = ["ID", "true", "predicted", *test_set.emotions]
+    tables = {
+        number: pd.DataFrame(own, columns=columns).sort_values("ID")
+        for number, own in rows.items()
+    }
+    return tables, {k: v for k, v in refused.items() if k in chosen}
 
 
 def tested_models(
@@ -232,11 +240,6 @@ def score_table(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _first(group: list[Utterance], i: int, number: int) -> list[int]:
-    """Return the indices of the first utterances of a group other than ``i``."""
-    return [j for j in range(len(group)) if j != i][:number]
-
-
 def as_tested(utterance: Utterance) -> FoundWords:
     """Return the words of a manifest row as found words."""
     return FoundWords(
@@ -256,19 +259,14 @@ def group_by(
     return list(groups.values())
 
 
-def predict_group(
+def encode_group(
     recognizer: EmotionRecognizer,
     utterances: list[Utterance],
     data_folder: str | Path,
     change: Callable | None = None,
-    unlabeled: int = 0,
-    draw: Callable = _first,
-) -> tuple[dict[str, Prediction], dict[str, str]]:
-    """Predict the utterances of one group; see ``predict_test_set``.
-
-    Returns predictions, and the reasons for utterances without one, by ID.
-    """
-    waveforms, found, kept, refused = [], [], [], {}
+) -> tuple[dict[str, EncodedUtterance], dict[str, str]]:
+    """Return the features of utterances, and the reasons for those without, by ID."""
+    waveforms, found, names, refused = [], [], [], {}
     for utterance in utterances:
         words = as_tested(utterance)
         try:
@@ -282,24 +280,36 @@ def predict_group(
             continue
         waveforms.append(waveform)
         found.append(words)
-        kept.append(utterance)
-    if not kept:
+        names.append(utterance.utterance_id)
+    if not names:
         return {}, refused
-    encoded = recognizer.encode(waveforms, found, ["group"] * len(kept))
-    names = [utterance.utterance_id for utterance in kept]
-    if not unlabeled:
-        nobody = [None] * len(kept)
-        predictions = recognizer.classify_encoded(encoded, nobody)
-        return dict(zip(names, predictions)), refused
+    group = ["group"] * len(names)
+    encoded = recognizer.encode(waveforms, found, group)
+    return dict(zip(names, encoded)), refused
+
+
+def _predict_group(
+    recognizer: EmotionRecognizer,
+    utterances: list[Utterance],
+    encoded: list[EncodedUtterance],
+    number: int,
+    draw: Callable | None,
+) -> list[Prediction]:
+    """Predict the utterances of a speaker, adapted to ``number`` others."""
+    if not number or not encoded:
+        return [
+            prediction
+            for each in encoded
+            for prediction in recognizer.classify_encoded([each], [None])
+        ]
     residuals = recognizer.residuals(encoded)
-    predictions = {}
-    for i, name in enumerate(names):
-        others = draw(kept, i, unlabeled)
+    predictions = []
+    for i, each in enumerate(encoded):
+        others = draw(utterances, i, number)
         profiles = {}
         if others:
             recognizer.add_to_profile(profiles, "group", residuals[others])
-        speaker = "group" if others else None
-        (predictions[name],) = recognizer.classify_encoded(
-            [encoded[i]], [speaker], profiles, contained=False
+        predictions += recognizer.classify_encoded(
+            [each], ["group" if others else None], profiles, contained=False
         )
-    return predictions, refused
+    return predictions

@@ -21,11 +21,7 @@ from speechbrain_can.features.augmentation import (
     drawn_from,
 )
 from speechbrain_can.features.conditioning import SpeechConditioning
-from speechbrain_can.inference.evaluation import (
-    TestSet,
-    predict_test_set,
-    score_table,
-)
+from speechbrain_can.inference.evaluation import TestSet, predict_test_set
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 
 QUIET = 1e-4  # amplitude of the noise in added silence
@@ -229,9 +225,8 @@ def robustness(
                 changed = partial(
                     _changed, name=name, change=change, recognizer=recognizer
                 )
-            found.append(
-                (name, *predict_test_set(recognizer, test_set, changed))
-            )
+            tables, refused = predict_test_set(recognizer, test_set, changed)
+            found.append((name, tables[0], refused))
     return found
 
 
@@ -246,17 +241,3 @@ def _changed(
     """Apply a change to an utterance with its own random numbers."""
     with drawn_from(f"{name} {utterance.utterance_id}"):
         return change(waveform, words, recognizer.sample_rate)
-
-
-def score_changes(
-    found: Sequence[tuple[str, Any, dict[str, str]]],
-) -> list[dict[str, Any]]:
-    """Return a row of scores for each change, from the result of ``robustness``."""
-    rows = []
-    for name, table, refused in found:
-        row = {"change": name, "n": len(table), "refused": len(refused)}
-        if len(table):
-            scores = score_table(table)
-            row |= {key: scores[key] for key in ("WA", "UA", "ECE")}
-        rows.append(row)
-    return rows

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.manifest import resolve_wav
-from speechbrain_can.inference.evaluation import group_by, predict_group
+from speechbrain_can.inference.evaluation import encode_group, group_by
 from speechbrain_can.inference.loading import load_recognizer
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError, read_json
@@ -45,14 +45,15 @@ def write_fold_page(
     ]
     found = []
     for group in group_by(utterances, column):
-        predictions, refused = predict_group(
-            recognizer, group, corpus.data_folder
-        )
+        encoded, refused = encode_group(recognizer, group, corpus.data_folder)
         for name, reason in refused.items():
             raise InputError(f"{name}: {reason}")
+        predictions = recognizer.classify_encoded(
+            list(encoded.values()), [None] * len(encoded)
+        )
         found += [
             (corpus.utterances[name], prediction)
-            for name, prediction in predictions.items()
+            for name, prediction in zip(encoded, predictions)
             if name in tested
         ]
     wrong = sum(u.emotion != p.label for u, p in found)
