@@ -141,8 +141,21 @@ class SpeechConditioning:
         inner = np.interp(
             bounds * self.sample_rate, kept.ravel(), moved.ravel()
         )
+        inner = _increasing(inner, length)
         times = np.concatenate([[0], inner, [length]]) / self.sample_rate
         return [
             replace(word, start=float(a), end=float(b))
             for word, a, b in zip(words, times[:-1], times[1:])
         ]
+
+
+def _increasing(bounds: np.ndarray, length: int) -> np.ndarray:
+    """Return bounds between words that differ, and differ from 0 and ``length``.
+
+    Words in silence that was removed would have no duration otherwise.
+    """
+    steps = np.arange(1, len(bounds) + 1)
+    shortest = min(1.0, length / (len(bounds) + 1))  # samples
+    bounds = np.maximum.accumulate(bounds - shortest * steps).clip(0)
+    bounds = np.minimum(bounds, length - shortest * (len(bounds) + 1))
+    return bounds + shortest * steps

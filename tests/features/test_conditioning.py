@@ -116,7 +116,8 @@ def test_words_in_removed_silence_stay():
     found, moved = SpeechConditioning(RATE)(waveform, words)
     assert [word.text for word in moved] == ["w0", "w1", "w2", "w3"]
     bounds = bounds_of(moved)
-    assert bounds == sorted(bounds) and bounds[0] == 0
+    assert bounds[0] == 0
+    assert all(a < b for a, b in zip(bounds, bounds[1:]))
     # equal segments cover what remains
     segments = equal_segments(moved, overlap=0)
     assert segments[-1, 1] == pytest.approx(len(found) / RATE)
