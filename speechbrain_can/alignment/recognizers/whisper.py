@@ -123,12 +123,7 @@ class WhisperTranscriber:
         if not whisper.model.is_multilingual:
             return None
         language, probability, _ = whisper.detect_language(waveform.numpy())
-        if language == self.language or probability < LEAST_PROBABLE:
-            return None
-        return (
-            f"Whisper detects the language {language!r} ({probability:.0%}), but "
-            f"transcribed {self.language!r}. Pass the language of the recording."
-        )
+        return language_note(self.language, language, probability)
 
     def _load(self):
         try:
@@ -154,6 +149,24 @@ class WhisperTranscriber:
                 "size, a name on the Hugging Face hub or, without a network, a "
                 "folder in CTranslate2 format."
             ) from error
+
+
+def language_note(
+    expected: str, detected: str, probability: float
+) -> str | None:
+    """Return a note if the detected language is probably another one.
+
+    Example
+    -------
+    >>> language_note("en", "de", 0.95)[:36]
+    "Whisper detects the language 'de' (9"
+    """
+    if detected == expected or probability < LEAST_PROBABLE:
+        return None
+    return (
+        f"Whisper detects the language {detected!r} ({probability:.0%}), but "
+        f"transcribed {expected!r}. Pass the language of the recording."
+    )
 
 
 def _as_word(word):
