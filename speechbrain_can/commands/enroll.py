@@ -63,7 +63,7 @@ def enroll(
             show(describe_problem(recording, problem), stream=sys.stderr)
         bad += bool(encoded.problems)
         if encoded.utterances:
-            count = recognizer.enroll(name, encoded.utterances).count
+            count = recognizer.enroll(name, encoded.utterances).recordings
     if not count:
         raise click.ClickException("no recording could be used")
     save_profile(recognizer, name, profile)

@@ -44,8 +44,8 @@ class SpeechConditioning:
     ...     [torch.zeros(50), torch.ones(100), torch.zeros(80)]
     ... )
     >>> conditioned, words = condition(waveform, [Word("oh", 0.0, 2.3)])
-    >>> len(conditioned), words
-    (120, [Word(text='oh', start=0.0, end=1.2)])
+    >>> len(conditioned), words  # frames at the edges include a little silence
+    (122, [Word(text='oh', start=0.0, end=1.22)])
     """
 
     def __init__(

@@ -78,13 +78,13 @@ class SpeakerAdaptation(GlobalNormalization):
     """Normalization that unlabeled recordings adapt to a speaker.
 
     The mean features of a recording are modeled as the mean of its emotion, plus an
-    offset of the speaker, plus noise. Given the residuals of recordings, which are
-    their means minus the means of their emotions, the posterior mean of the offset
-    under a Gaussian prior is the sum of the residuals, divided by their number plus
-    ``strength``. It is subtracted from the features. Without recordings it is 0.
+    offset of the speaker, plus a deviation of this emotion of the speaker, plus noise,
+    which are independent and Gaussian. The posterior mean of the offset given the
+    recordings of the speaker is subtracted from the features. Without recordings it is
+    0, and recordings of a single emotion say less than those of several.
 
-    Emotions of unlabeled recordings are predicted without adaptation. If all of them
-    express one emotion, the offset therefore does not contain that emotion.
+    Emotions of unlabeled recordings are predicted without adaptation; a recording
+    belongs to each emotion with its probability.
 
     Arguments
     ---------
@@ -93,28 +93,36 @@ class SpeakerAdaptation(GlobalNormalization):
     n_classes : int
         Number of emotions.
     strength : float
-        Variance of the noise relative to that of the offsets: the number of
-        recordings at which the offset is half of their mean residual.
+        Variance of the noise relative to that of the offsets.
+    emotion_strength : float
+        Variance of the deviations of emotions relative to that of the offsets.
 
     Example
     -------
-    >>> normalize = SpeakerAdaptation(2, n_classes=2, strength=1.0)
+    >>> normalize = SpeakerAdaptation(2, 2, strength=1.0, emotion_strength=0.5)
     >>> means, emotions = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), [0, 1]
     >>> normalize.fit_classes([(means, torch.tensor(emotions))])
-    >>> probabilities = torch.tensor([[0.5, 0.5]])
-    >>> profile = SpeakerProfile.empty(2)
+    >>> probabilities = torch.tensor([[1.0, 0.0]])
+    >>> profile = SpeakerProfile.empty(2, 2)
     >>> profile.add(
-    ...     normalize.residuals(torch.tensor([[4.0, 1.0]]), probabilities)
+    ...     normalize.evidence(torch.tensor([[6.0, 5.0]]), probabilities)
     ... )
     >>> normalize.offset(profile)
-    tensor([1.0000, 0.5000])
+    tensor([2., 2.])
     """
 
     adapts = True
 
-    def __init__(self, size: int, n_classes: int, strength: float = 3.0):
+    def __init__(
+        self,
+        size: int,
+        n_classes: int,
+        strength: float = 3.0,
+        emotion_strength: float = 2.0,
+    ):
         super().__init__(size)
         self.strength = strength
+        self.emotion_strength = emotion_strength
         self.register_buffer("class_means", torch.zeros(n_classes, size))
 
     def fit_classes(
@@ -132,27 +140,35 @@ class SpeakerAdaptation(GlobalNormalization):
             counts += targets.bincount(minlength=len(counts))
         self.class_means.copy_(totals / counts.clamp(min=1)[:, None])
 
-    def residuals(
+    def evidence(
         self, means: torch.Tensor, probabilities: torch.Tensor
-    ) -> torch.Tensor:
-        """Return the residuals of recordings, ``[recordings, features]``.
+    ) -> "SpeakerProfile":
+        """Return the profile of a speaker with these recordings only.
 
-        ``probabilities`` ``[recordings, classes]`` are those of the emotions.
+        ``means`` ``[recordings, features]`` are those of the features, and
+        ``probabilities`` ``[recordings, classes]`` those of the emotions.
         """
-        return means - probabilities @ self.class_means
+        counts = probabilities.sum(dim=0)
+        totals = probabilities.T @ means - counts[:, None] * self.class_means
+        return SpeakerProfile(totals, counts, len(means))
 
     def offset(
-        self, profile: "SpeakerProfile", own: torch.Tensor | None = None
+        self,
+        profile: "SpeakerProfile",
+        own: "SpeakerProfile | None" = None,
     ) -> torch.Tensor:
         """Return the offset of a speaker, ``[features]``.
 
-        ``own`` is the residual of the recording to be predicted, if the profile
+        ``own`` is the evidence of the recording to be predicted, if the profile
         contains it: a recording does not adapt itself.
         """
-        total, count = profile.total, profile.count
+        totals, counts = profile.totals, profile.counts
         if own is not None:
-            total, count = total - own, count - 1
-        return total / (count + self.strength)
+            totals = totals - own.totals
+            counts = (counts - own.counts).clamp(min=0)
+        # Precision of the mean of each emotion, divided by its count
+        share = 1 / (self.emotion_strength * counts + self.strength)
+        return (share @ totals) / (1 + share @ counts)
 
 
 @dataclass
@@ -161,24 +177,29 @@ class SpeakerProfile:
 
     Arguments
     ---------
-    total : torch.Tensor
-        Sum of the residuals of the speaker's recordings, ``[features]``.
-    count : int
+    totals : torch.Tensor
+        Differences of recordings from the mean of an emotion, weighted with its
+        probability and summed, ``[classes, features]``.
+    counts : torch.Tensor
+        Sum of the probabilities of each emotion, ``[classes]``.
+    recordings : int
         Number of recordings.
     """
 
-    total: torch.Tensor
-    count: int = 0
+    totals: torch.Tensor
+    counts: torch.Tensor
+    recordings: int = 0
 
     @classmethod
-    def empty(cls, size: int) -> "SpeakerProfile":
+    def empty(cls, n_classes: int, size: int) -> "SpeakerProfile":
         """Return the profile of an unknown speaker."""
-        return cls(torch.zeros(size))
+        return cls(torch.zeros(n_classes, size), torch.zeros(n_classes))
 
-    def add(self, residuals: torch.Tensor) -> None:
-        """Add recordings with these residuals, ``[recordings, features]``."""
-        self.total = self.total + residuals.sum(dim=0).to(self.total)
-        self.count += len(residuals)
+    def add(self, other: "SpeakerProfile") -> None:
+        """Add the recordings of another profile."""
+        self.totals = self.totals + other.totals.to(self.totals)
+        self.counts = self.counts + other.counts.to(self.counts)
+        self.recordings += other.recordings
 
 
 def mean_frames(audio: WordFrames) -> torch.Tensor:

@@ -75,8 +75,8 @@ def predict_recordings(
             if speaker is None and len(encoded.utterances) > 1:
                 speaker = f"speaker of recording {number}"
             if speaker is not None and encoded.utterances:
-                residuals = recognizer.residuals(encoded.utterances)
-                recognizer.add_to_profile(profiles, speaker, residuals)
+                evidence = recognizer.evidence(encoded.utterances)
+                recognizer.add_to_profile(profiles, speaker, evidence)
             speakers.append(speaker)
             torch.save(encoded, Path(folder) / f"{number}.pt")
         for number, recording in enumerate(recordings):

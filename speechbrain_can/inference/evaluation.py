@@ -302,13 +302,14 @@ def _predict_group(
             for each in encoded
             for prediction in recognizer.classify_encoded([each], [None])
         ]
-    residuals = recognizer.residuals(encoded)
+    evidence = recognizer.evidence(encoded)
     predictions = []
     for i, each in enumerate(encoded):
         others = draw(utterances, i, number)
         profiles = {}
         if others:
-            recognizer.add_to_profile(profiles, "group", residuals[others])
+            drawn = [evidence[j] for j in others]
+            recognizer.add_to_profile(profiles, "group", drawn)
         predictions += recognizer.classify_encoded(
             [each], ["group" if others else None], profiles, contained=False
         )

@@ -274,10 +274,8 @@ class EmotionRecognizer(Pretrained):
             else self.encode_file(each)
             for each in recordings
         ]
-        if name not in self.profiles:
-            self.profiles[name] = SpeakerProfile.empty(self._feature_size)
         for each in encoded:
-            self.profiles[name].add(self.residuals([each]))
+            self.add_to_profile(self.profiles, name, self.evidence([each]))
         return self.profiles[name]
 
     def classify_batch(
@@ -468,11 +466,6 @@ class EmotionRecognizer(Pretrained):
             self._profiles = {}
         return self._profiles
 
-    @property
-    def _feature_size(self) -> int:
-        """Number of features per frame."""
-        return len(self.mods.normalize.mean)
-
     def encode(
         self,
         waveforms: list[torch.Tensor],
@@ -524,14 +517,22 @@ class EmotionRecognizer(Pretrained):
             return self.mods.model(texts, audio)
 
     @torch.no_grad()
-    def residuals(self, encoded: list[EncodedUtterance]) -> torch.Tensor:
-        """Return the residuals of utterances, ``[utterances, features]``.
+    def evidence(self, encoded: list[EncodedUtterance]) -> list[SpeakerProfile]:
+        """Return what each utterance says of its speaker.
 
-        See ``SpeakerAdaptation``; their emotions are predicted without adaptation.
+        See ``SpeakerAdaptation``; emotions are predicted without adaptation.
         """
+        normalize = self.mods.normalize
         probabilities = decide(self._outputs(encoded)).float().exp()
         means = mean_frames(frames_of(encoded)).to(self.device)
-        return self.mods.normalize.residuals(means, probabilities).cpu()
+        profiles = [
+            normalize.evidence(mean[None], row[None])
+            for mean, row in zip(means, probabilities)
+        ]
+        return [
+            replace(own, totals=own.totals.cpu(), counts=own.counts.cpu())
+            for own in profiles
+        ]
 
     def classify_encoded(
         self,
@@ -574,13 +575,14 @@ class EmotionRecognizer(Pretrained):
                 )
         if any(speakers) and self.adapts:
             contained = contained and profiles is not None
-            residuals = self.residuals(encoded) if contained else None
-            offsets = torch.zeros(len(encoded), self._feature_size)
+            evidence = self.evidence(encoded) if contained else None
+            size = self.mods.normalize.class_means.shape[1]
+            offsets = torch.zeros(len(encoded), size)
             for i, speaker in enumerate(speakers):
                 if speaker is not None:
-                    own = residuals[i] if contained else None
+                    own = evidence[i] if contained else None
                     offsets[i] = self.mods.normalize.offset(known[speaker], own)
-                    adapted_to[i] = known[speaker].count - contained
+                    adapted_to[i] = known[speaker].recordings - contained
         output = self._outputs(encoded, offsets)
         with applied(encoded[0].path or "a batch"):
             return self._predictions(encoded, output, adapted_to)
@@ -599,22 +601,24 @@ class EmotionRecognizer(Pretrained):
         if not self.adapts or not any(speakers):
             return self.classify_encoded(encoded, [None] * len(encoded))
         profiles = {}
-        for speaker, own in zip(speakers, self.residuals(encoded)):
+        for speaker, own in zip(speakers, self.evidence(encoded)):
             if speaker is not None:
-                self.add_to_profile(profiles, speaker, own[None])
+                self.add_to_profile(profiles, speaker, [own])
         return self.classify_encoded(encoded, speakers, profiles)
 
     def add_to_profile(
         self,
         profiles: dict[str, SpeakerProfile],
         speaker: str,
-        residuals: torch.Tensor,
+        evidence: Sequence[SpeakerProfile],
     ) -> None:
-        """Add residuals to a profile, which starts as that of the enrolled speaker."""
+        """Add evidence to a profile, which starts as that of the enrolled speaker."""
         if speaker not in profiles:
-            empty = SpeakerProfile.empty(self._feature_size)
-            profiles[speaker] = replace(self.profiles.get(speaker, empty))
-        profiles[speaker].add(residuals)
+            shape = self.mods.normalize.class_means.shape
+            known = self.profiles.get(speaker, SpeakerProfile.empty(*shape))
+            profiles[speaker] = replace(known)
+        for own in evidence:
+            profiles[speaker].add(own)
 
     def _predictions(
         self,

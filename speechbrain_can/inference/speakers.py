@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Sequence
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, safe_open, save_file
 
@@ -26,11 +25,11 @@ def save_profile(
     """
     profile = recognizer.profiles[name]
     save_file(
-        {"total": profile.total},
+        {"totals": profile.totals, "counts": profile.counts},
         path,
         {
             "speaker": name,
-            "recordings": str(profile.count),
+            "recordings": str(profile.recordings),
             "model": _fingerprint(recognizer),
         },
     )
@@ -44,8 +43,9 @@ def load_profile(recognizer: EmotionRecognizer, path: str | Path) -> str:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-        total = load_file(path)["total"]
-        name, count = metadata["speaker"], int(metadata["recordings"])
+        tensors = load_file(path)
+        totals, counts = tensors["totals"], tensors["counts"]
+        name, recordings = metadata["speaker"], int(metadata["recordings"])
         model = metadata["model"]
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(
@@ -57,10 +57,11 @@ def load_profile(recognizer: EmotionRecognizer, path: str | Path) -> str:
             f"{path} is a profile for another model. Enroll the speaker with this "
             "model."
         )
-    usable = total.dtype == torch.float32 and total.isfinite().all()
-    if not usable or total.dim() != 1 or count < 1:
+    shape = recognizer.mods.normalize.class_means.shape
+    finite = totals.isfinite().all() and counts.isfinite().all()
+    if not finite or totals.shape != shape or counts.shape != shape[:1]:
         raise InputError(f"{path} is damaged. Enroll the speaker again.")
-    recognizer.profiles[name] = SpeakerProfile(total, count)
+    recognizer.profiles[name] = SpeakerProfile(totals, counts, recordings)
     return name
 
 

@@ -137,6 +137,7 @@ LIMITS = {
     "channels": (1, 2048),
     "dilations": FEW,
     "dropout": SHARE,
+    "emotion_strength": (0, 1000),
     "heads": (1, 1024),
     "hop_length": (5, 100),
     "hops": FEW,

@@ -95,9 +95,7 @@ class DrawnOffsets:
         n_classes = len(self.normalize.class_means)
         one_hot = torch.nn.functional.one_hot(targets, n_classes).float()
         means = self.stores[number].means(names)
-        profile = SpeakerProfile.empty(means.shape[1])
-        profile.add(self.normalize.residuals(means, one_hot))
-        return self.normalize.offset(profile)
+        return self.normalize.offset(self.normalize.evidence(means, one_hot))
 
 
 class TestedSpeakers:
@@ -123,25 +121,22 @@ class TestedSpeakers:
         self, ids: list[str], audio: WordFrames, probabilities: torch.Tensor
     ) -> None:
         """Add recordings to the profiles of their speakers."""
-        residuals = self.normalize.residuals(
-            mean_frames(audio), probabilities.to(audio.frames)
-        )
-        for name, own, row in zip(ids, residuals, probabilities):
-            empty = SpeakerProfile(torch.zeros_like(own))
-            speaker = self.speakers[name]
-            self.profiles.setdefault(speaker, empty).add(own[None])
+        probabilities = probabilities.to(audio.frames)
+        for name, mean, row in zip(ids, mean_frames(audio), probabilities):
+            own = self.normalize.evidence(mean[None], row[None])
+            empty = SpeakerProfile(
+                torch.zeros_like(own.totals), torch.zeros_like(own.counts)
+            )
+            self.profiles.setdefault(self.speakers[name], empty).add(own)
             self.probabilities[name] = row
 
     def adapt(self, ids: list[str], audio: WordFrames) -> WordFrames:
         """Subtract the offsets of the speakers from the frames of a batch."""
-        probabilities = torch.stack([self.probabilities[name] for name in ids])
-        residuals = self.normalize.residuals(
-            mean_frames(audio), probabilities.to(audio.frames)
-        )
-        offsets = torch.stack(
-            [
-                self.normalize.offset(self.profiles[self.speakers[name]], own)
-                for name, own in zip(ids, residuals)
-            ]
-        )
-        return shifted(audio, offsets)
+        offsets = []
+        for name, mean in zip(ids, mean_frames(audio)):
+            own = self.normalize.evidence(
+                mean[None], self.probabilities[name][None]
+            )
+            profile = self.profiles[self.speakers[name]]
+            offsets.append(self.normalize.offset(profile, own))
+        return shifted(audio, torch.stack(offsets))
