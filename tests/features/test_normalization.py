@@ -45,9 +45,9 @@ def test_normalization():
     assert torch.equal(copy(frames), normal)
 
 
-def adaptation(n_classes=3, size=4, strength=2.0):
-    normalize = SpeakerAdaptation(size, n_classes, strength)
-    normalize.class_means.copy_(torch.randn(n_classes, size))
+def adaptation(strength=2.0, emotion_strength=0.7):
+    normalize = SpeakerAdaptation(4, 3, strength, emotion_strength)
+    normalize.class_means.copy_(torch.randn(3, 4))
     return normalize
 
 
@@ -62,41 +62,52 @@ def test_class_means_are_those_of_a_plain_reference():
         torch.testing.assert_close(normalize.class_means[i], expected)
 
 
-def test_offsets_are_those_of_a_plain_reference():
-    """Each recording is adapted to the others, with a loop over recordings."""
+def test_an_offset_is_the_posterior_mean_of_the_model():
+    """Compared with the Gaussian model of all recordings, written as matrices."""
     normalize = adaptation()
-    means = torch.randn(6, 4)
-    probabilities = torch.randn(6, 3).softmax(1)
-    residuals = normalize.residuals(means, probabilities)
-    profile = SpeakerProfile.empty(4)
-    profile.add(residuals[:2])
-    profile.add(residuals[2:])
+    emotions = torch.tensor([0, 0, 2, 0, 2])
+    one_hot = torch.eye(3)[emotions]
+    means = torch.randn(5, 4)
+    found = normalize.offset(normalize.evidence(means, one_hot))
+    residuals = means - normalize.class_means[emotions]
+    # covariance of the recordings, relative to the variance of the offsets
+    same = (emotions[:, None] == emotions[None]).float()
+    covariance = torch.ones(5, 5) + 0.7 * same + 2.0 * torch.eye(5)
+    expected = torch.ones(5) @ torch.linalg.solve(covariance, residuals)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_recording_does_not_adapt_itself():
+    normalize = adaptation()
+    means, probabilities = torch.randn(6, 4), torch.randn(6, 3).softmax(1)
+    evidence = [
+        normalize.evidence(mean[None], row[None])
+        for mean, row in zip(means, probabilities)
+    ]
+    profile = SpeakerProfile.empty(3, 4)
+    for own in evidence:
+        profile.add(own)
+    assert profile.recordings == 6
     for i in range(6):
-        total = torch.zeros(4)
-        for j in range(6):
-            if j != i:
-                expected = sum(
-                    probabilities[j, c] * normalize.class_means[c]
-                    for c in range(3)
-                )
-                total += means[j] - expected
-        torch.testing.assert_close(
-            normalize.offset(profile, residuals[i]), total / (5 + 2.0)
+        others = [j for j in range(6) if j != i]
+        expected = normalize.offset(
+            normalize.evidence(means[others], probabilities[others])
         )
-    nobody = SpeakerProfile.empty(4)
+        torch.testing.assert_close(
+            normalize.offset(profile, evidence[i]), expected
+        )
+    nobody = SpeakerProfile.empty(3, 4)
     assert torch.equal(normalize.offset(nobody), torch.zeros(4))
 
 
 def test_recordings_of_one_emotion_do_not_hide_it():
-    """The offset of a speaker does not depend on what the recordings express."""
-    normalize, offset = adaptation(strength=0.001), torch.randn(4)
+    """The offset of a speaker does not contain the emotion of the recordings."""
+    normalize, offset = adaptation(0.001, 0.0), torch.randn(4)
     for emotions in ([0] * 20, [1] * 20, [0, 1, 2] * 7):
-        one_hot = torch.eye(3)[emotions]
         means = normalize.class_means[emotions] + offset
-        profile = SpeakerProfile.empty(4)
-        profile.add(normalize.residuals(means, one_hot))
+        evidence = normalize.evidence(means, torch.eye(3)[emotions])
         torch.testing.assert_close(
-            normalize.offset(profile), offset, atol=1e-3, rtol=1e-3
+            normalize.offset(evidence), offset, atol=1e-3, rtol=1e-3
         )
 
 

@@ -147,7 +147,7 @@ def test_enrolled_speakers(runs, recordings, tmp_path):
     recognizer = EmotionRecognizer.from_hparams(model)
     encoded = [recognizer.encode_file(r.path, TEXT) for r in recordings[:4]]
     profile = recognizer.enroll("anna", encoded)
-    assert profile.count == 4
+    assert profile.recordings == 4
     path = recordings[5].path
     found = recognizer.classify_file(path, TEXT, speaker="anna")
     assert found.adapted_to == 4
@@ -179,9 +179,8 @@ def test_enrolled_speakers(runs, recordings, tmp_path):
 
 def test_profiles_of_other_models_are_refused(runs, recognizer, tmp_path):
     other = EmotionRecognizer.from_hparams(runs / "1" / "fold_1" / "model")
-    other.profiles["anna"] = SpeakerProfile(
-        torch.ones(other._feature_size), count=3
-    )
+    shape = other.mods.normalize.class_means.shape
+    other.profiles["anna"] = SpeakerProfile.empty(*shape)
     save_profile(other, "anna", tmp_path / "anna")
     with pytest.raises(InputError, match="profile for another model"):
         load_profile(recognizer, tmp_path / "anna")
@@ -294,7 +293,7 @@ def test_packaged_ensemble(runs, recordings, tmp_path):
     text = (runs / "2" / "hyperparams.yaml").read_text()
     other = shutil.copytree(runs / "2", tmp_path / "other")
     (other / "hyperparams.yaml").write_text(
-        text.replace("strength: 3.0", "strength: 4.0")
+        text.replace("adaptation_strength: 3.0", "adaptation_strength: 4.0")
     )
     found = invoke(
         *("package", runs / "1", other, tmp_path / "box2", *arguments),

@@ -28,7 +28,7 @@ class Store:
 
 
 def offsets(strength=2.0):
-    normalize = SpeakerAdaptation(2, 3, strength)
+    normalize = SpeakerAdaptation(2, 3, strength, emotion_strength=0.0)
     normalize.class_means.copy_(torch.arange(6.0).view(3, 2))
     return DrawnOffsets(normalize, SPEAKERS, TARGETS, [Store()])
 
