@@ -12,6 +12,7 @@ from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.io.files import InputError
 from speechbrain_can.io.integrity import checksum
 
+LARGEST_HEADER = 2**16  # bytes, with the name of the speaker
 SAME_SPEAKER = "the speaker of all recordings"
 
 
@@ -40,6 +41,18 @@ def load_profile(recognizer: EmotionRecognizer, path: str | Path) -> str:
 
     Raises ``InputError`` if the file is not a profile, or that of another model.
     """
+    path = Path(path)
+    if not recognizer.adapts:
+        raise InputError(
+            f"{path} cannot be used: the model does not adapt to speakers"
+        )
+    shape = recognizer.mods.normalize.class_means.shape
+    largest = 8 * shape.numel() + LARGEST_HEADER
+    if not path.is_file() or path.stat().st_size > largest:
+        raise InputError(
+            f"{path} is not a speaker profile of this model. Write one with "
+            "speechbrain-can enroll."
+        )
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -52,12 +65,11 @@ def load_profile(recognizer: EmotionRecognizer, path: str | Path) -> str:
             f"{path} is not a speaker profile ({error}). Write one with "
             "speechbrain-can enroll."
         ) from error
-    if not recognizer.adapts or model != _fingerprint(recognizer):
+    if model != _fingerprint(recognizer):
         raise InputError(
             f"{path} is a profile for another model. Enroll the speaker with this "
             "model."
         )
-    shape = recognizer.mods.normalize.class_means.shape
     finite = totals.isfinite().all() and counts.isfinite().all()
     if not finite or totals.shape != shape or counts.shape != shape[:1]:
         raise InputError(f"{path} is damaged. Enroll the speaker again.")

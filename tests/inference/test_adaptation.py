@@ -186,7 +186,8 @@ def test_profiles_of_other_models_are_refused(runs, recognizer, tmp_path):
         load_profile(recognizer, tmp_path / "anna")
     (tmp_path / "torn").write_bytes((tmp_path / "anna").read_bytes()[:-8])
     (tmp_path / "text").write_text("anna")
-    for name in ("torn", "text"):
+    (tmp_path / "large").write_bytes(bytes(2_000_000))
+    for name in ("torn", "text", "large"):
         with pytest.raises(InputError, match="is not a speaker profile"):
             load_profile(other, tmp_path / name)
 
