@@ -112,6 +112,7 @@ class SpeakerAdaptation(GlobalNormalization):
     """
 
     adapts = True
+    half_buffers = ("class_means",)  # see save_network
 
     def __init__(
         self,

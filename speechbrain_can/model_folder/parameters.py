@@ -40,8 +40,9 @@ def save_network(
     path : str or Path
         The file.
     half : bool
-        Whether to store parameters in half precision. Buffers, such as
-        normalization statistics, keep their precision.
+        Whether to store parameters in half precision, and buffers that a module
+        names in ``half_buffers``. Others, such as the mean and standard deviation
+        of features, keep their precision.
     files : iterable of str
         Text files in the same folder whose changes ``is_changed`` detects.
 
@@ -63,6 +64,9 @@ def save_network(
     state = network.state_dict()
     if half:
         halves = {k: v.detach().half() for k, v in network.named_parameters()}
+        for name, module in network.named_modules():
+            for buffer in getattr(module, "half_buffers", ()):
+                halves[f"{name}.{buffer}"] = getattr(module, buffer).half()
         if not all(value.isfinite().all() for value in halves.values()):
             raise InputError("the parameters overflow in half precision")
         state.update(halves)

@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 from helpers.corpora import write_wav
 from helpers.recipes import run
+from safetensors import safe_open
 
 from speechbrain_can.__main__ import main
 from speechbrain_can.corpus.manifest import read_manifest
@@ -288,6 +289,10 @@ def test_packaged_ensemble(runs, recordings, tmp_path):
     text = (output / "README.md").read_text(encoding="utf-8")
     assert "| networks | 2, whose" in text
     assert "adapted to all other recordings of the speaker" in text
+    with safe_open(output / "network.safetensors", "pt") as file:
+        types = {k: file.get_slice(k).get_dtype() for k in file.keys()}
+    assert types["normalize.class_means"] == "F16"
+    assert types["normalize.mean"] == types["normalize.std"] == "F32"
     recognizer = EmotionRecognizer.from_hparams(output)
     named = [Recording(r.path, TEXT, speaker="a") for r in recordings]
     assert [p.adapted_to for p in predicted(recognizer, named)] == [6] * 7
