@@ -8,7 +8,7 @@ from speechbrain_can.io.console import show
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.argument("prepared", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--fold",

@@ -180,14 +180,14 @@ def predict_test_set(
 
 
 def tested_models(
-    model: Path, prepared_folder: Path, fold: tuple[str, int] | None
-) -> list[tuple[Path, set[str] | None]]:
+    model: str, prepared_folder: Path, fold: tuple[str, int] | None
+) -> list[tuple[str | Path, set[str] | None]]:
     """Return model folders with the IDs to test them on; None for all.
 
     ``model`` is a model folder or name, tested on ``fold`` (protocol and number), or
     the folder of a run. Raises ``InputError`` if the protocol is unknown.
     """
-    run = RunLayout(model)
+    run = RunLayout(Path(model))
     if not run.results.exists():
         if fold is None:
             return [(model, None)]

@@ -17,6 +17,7 @@ from speechbrain_can.__main__ import main
 from speechbrain_can.corpus.manifest import read_manifest
 from speechbrain_can.features.normalization import SpeakerProfile
 from speechbrain_can.inference.batches import predict_recordings
+from speechbrain_can.inference.evaluation import tested_models
 from speechbrain_can.inference.inputs import Recording
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.inference.speakers import load_profile, save_profile
@@ -27,6 +28,7 @@ from speechbrain_can.runs.predictions import read_predictions
 pytestmark = pytest.mark.training
 
 SPEAKERS = ("03", "08", "09")
+PROTOCOL = "leave_one_speaker_out"
 TEXT = "Das will sie am Mittwoch abgeben."
 
 
@@ -339,6 +341,18 @@ def test_evaluation_by_number_of_unlabeled_recordings(runs, tmp_path):
         "evaluate", runs / "1", prepared, "--unlabeled=x", fails=True
     )
     assert "Pass numbers or all" in message.output
+
+
+def test_models_to_evaluate(runs):
+    prepared = runs / "1" / "prepared"
+    name = "emodb-whisper-base"  # a packaged model, not a path
+    assert tested_models(name, prepared, None) == [(name, None)]
+    ((model, ids),) = tested_models(name, prepared, (PROTOCOL, 1))
+    assert model == name and {i[:2] for i in ids} == {SPEAKERS[1]}
+    found = tested_models(str(runs / "1"), prepared, None)
+    assert [len(ids) for _, ids in found] == [7, 7, 7]
+    with pytest.raises(InputError, match="The protocols are leave_one_sp"):
+        tested_models(name, prepared, ("none", 1))
 
 
 def test_robustness_report(runs, tmp_path):
