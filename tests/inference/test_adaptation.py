@@ -16,8 +16,8 @@ from safetensors import safe_open
 from speechbrain_can.__main__ import main
 from speechbrain_can.corpus.manifest import read_manifest
 from speechbrain_can.features.normalization import SpeakerProfile
+from speechbrain_can.inference import evaluation
 from speechbrain_can.inference.batches import predict_recordings
-from speechbrain_can.inference.evaluation import tested_models
 from speechbrain_can.inference.inputs import Recording
 from speechbrain_can.inference.recognizer import EmotionRecognizer
 from speechbrain_can.inference.speakers import load_profile, save_profile
@@ -346,13 +346,13 @@ def test_evaluation_by_number_of_unlabeled_recordings(runs, tmp_path):
 def test_models_to_evaluate(runs):
     prepared = runs / "1" / "prepared"
     name = "emodb-whisper-base"  # a packaged model, not a path
-    assert tested_models(name, prepared, None) == [(name, None)]
-    ((model, ids),) = tested_models(name, prepared, (PROTOCOL, 1))
+    assert evaluation.tested_models(name, prepared, None) == [(name, None)]
+    ((model, ids),) = evaluation.tested_models(name, prepared, (PROTOCOL, 1))
     assert model == name and {i[:2] for i in ids} == {SPEAKERS[1]}
-    found = tested_models(str(runs / "1"), prepared, None)
+    found = evaluation.tested_models(str(runs / "1"), prepared, None)
     assert [len(ids) for _, ids in found] == [7, 7, 7]
     with pytest.raises(InputError, match="The protocols are leave_one_sp"):
-        tested_models(name, prepared, ("none", 1))
+        evaluation.tested_models(name, prepared, ("random10", 1))
 
 
 def test_robustness_report(runs, tmp_path):
