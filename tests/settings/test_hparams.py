@@ -223,7 +223,8 @@ def test_these_recipes_have_every_system_of_the_paper():
             "can_small_data",
         ],
         "ControlledCorpus": [
-            *("can_best", "can_best_egemaps", "text_best", "audio_best")
+            *("can_best", "can_best_adapted", "can_best_egemaps"),
+            *("text_best", "audio_best"),
         ],
     }
     for name, recipe in RECIPES.items():
