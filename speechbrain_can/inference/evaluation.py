@@ -250,12 +250,12 @@ def as_tested(utterance: Utterance) -> FoundWords:
 def group_by(
     utterances: list[Utterance], column: str | None
 ) -> list[list[Utterance]]:
-    """Group utterances by a column, or put each one in a group of its own."""
-    if column is None:
-        return [[utterance] for utterance in utterances]
+    """Group utterances by a column; those without a value are groups of their own."""
     groups = {}
     for utterance in utterances:
-        groups.setdefault(column_value(utterance, column), []).append(utterance)
+        value = column_value(utterance, column) if column else ""
+        key = (value, "" if value else utterance.utterance_id)
+        groups.setdefault(key, []).append(utterance)
     return list(groups.values())
 
 

@@ -71,7 +71,12 @@ def load_profile(recognizer: EmotionRecognizer, path: str | Path) -> str:
             "model."
         )
     finite = totals.isfinite().all() and counts.isfinite().all()
-    if not finite or totals.shape != shape or counts.shape != shape[:1]:
+    if (
+        not finite
+        or recordings < 1
+        or totals.shape != shape
+        or counts.shape != shape[:1]
+    ):
         raise InputError(f"{path} is damaged. Enroll the speaker again.")
     recognizer.profiles[name] = SpeakerProfile(totals, counts, recordings)
     return name
@@ -108,6 +113,11 @@ def assign_speakers(
             "other"
         )
     names = [load_profile(recognizer, path) for path in profiles]
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"two profiles are of the same speaker ({', '.join(sorted(names))}). "
+            "Pass one profile per speaker."
+        )
     everyone = names[0] if len(names) == 1 else None
     return with_speakers(
         recordings, SAME_SPEAKER if same else everyone, folders

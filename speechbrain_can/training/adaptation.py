@@ -7,6 +7,7 @@ from typing import Sequence
 
 import torch
 
+from speechbrain.utils.logger import get_logger
 from speechbrain_can.corpus.manifest import Utterance
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.features.cache import FeatureCache
@@ -18,6 +19,8 @@ from speechbrain_can.features.normalization import (
 )
 from speechbrain_can.lobes.ragged import WordFrames
 
+logger = get_logger(__name__)
+
 # Numbers of recordings that training adapts to; 0 in three of ten cases
 UNADAPTED = 0.3
 RECORDINGS = (1, 2, 3, 5, 8, 12, 20, 30, 60)
@@ -25,15 +28,27 @@ RECORDINGS = (1, 2, 3, 5, 8, 12, 20, 30, 60)
 UNBALANCED, SAME_EMOTION = 0.5, 0.8
 
 
-def speakers_of(utterances: dict[str, Utterance]) -> dict[str, str]:
-    """Return the speaker of each utterance; raise ``CorpusError`` if one is unknown."""
-    unknown = [name for name, each in utterances.items() if not each.speaker]
-    if unknown:
+def speakers_of(utterances: dict[str, Utterance]) -> dict[str, str | None]:
+    """Return the speaker of each utterance, or None if it is unknown.
+
+    Utterances without a speaker are not adapted, which is logged as a warning.
+    Raises ``CorpusError`` if no speaker is known.
+    """
+    speakers = {name: each.speaker or None for name, each in utterances.items()}
+    unknown = [name for name, speaker in speakers.items() if speaker is None]
+    if len(unknown) == len(speakers):
         raise CorpusError(
-            "SpeakerAdaptation needs the speaker of every utterance, but "
-            f"{len(unknown)} have none, for example {unknown[0]}"
+            "SpeakerAdaptation needs the speakers of utterances, but none is known. "
+            "Provide the column speaker, or use GlobalNormalization."
         )
-    return {name: each.speaker for name, each in utterances.items()}
+    if unknown:
+        logger.warning(
+            "%d of %d utterances have no speaker and are not adapted, for example %s",
+            len(unknown),
+            len(speakers),
+            unknown[0],
+        )
+    return speakers
 
 
 class DrawnOffsets:
@@ -46,8 +61,8 @@ class DrawnOffsets:
     ---------
     normalize : SpeakerAdaptation
         Fitted normalization.
-    speakers : dict of str: str
-        Speakers of the training set by ID.
+    speakers : dict of str: str or None
+        Speakers of the training set by ID; None if unknown.
     targets : dict of str: int
         Class indices of the training set by ID.
     stores : list of FeatureCache
@@ -57,7 +72,7 @@ class DrawnOffsets:
     def __init__(
         self,
         normalize: SpeakerAdaptation,
-        speakers: dict[str, str],
+        speakers: dict[str, str | None],
         targets: dict[str, int],
         stores: Sequence[FeatureCache],
     ):
@@ -68,14 +83,15 @@ class DrawnOffsets:
         self.stores = stores
         self.recordings = defaultdict(lambda: defaultdict(list))
         for name, speaker in sorted(speakers.items()):
-            self.recordings[speaker][targets[name]].append(name)
+            if speaker is not None:
+                self.recordings[speaker][targets[name]].append(name)
         self.recordings = {k: dict(v) for k, v in self.recordings.items()}
 
     def draw(self, utterance_id: str) -> list[str]:
         """Draw other recordings of the speaker, with replacement."""
-        by_emotion = self.recordings[self.speakers[utterance_id]]
+        by_emotion = self.recordings.get(self.speakers[utterance_id], {})
         every = [name for names in by_emotion.values() for name in names]
-        if len(every) == 1 or random.random() < UNADAPTED:
+        if len(every) < 2 or random.random() < UNADAPTED:
             return []
         number = random.choice(RECORDINGS)
         same = by_emotion[random.choice(sorted(by_emotion))]
@@ -98,7 +114,7 @@ class DrawnOffsets:
         return self.normalize.offset(self.normalize.evidence(means, one_hot))
 
 
-class TestedSpeakers:
+class EvaluatedSpeakers:
     """Profiles of the speakers of a test set, from its recordings without labels.
 
     ``add`` receives all batches with their probabilities without adaptation, and then
@@ -108,11 +124,13 @@ class TestedSpeakers:
     ---------
     normalize : SpeakerAdaptation
         Fitted normalization.
-    speakers : dict of str: str
-        Speakers by ID.
+    speakers : dict of str: str or None
+        Speakers by ID; None if unknown.
     """
 
-    def __init__(self, normalize: SpeakerAdaptation, speakers: dict[str, str]):
+    def __init__(
+        self, normalize: SpeakerAdaptation, speakers: dict[str, str | None]
+    ):
         self.normalize = normalize
         self.speakers = speakers
         self.profiles, self.probabilities = {}, {}
@@ -123,6 +141,8 @@ class TestedSpeakers:
         """Add recordings to the profiles of their speakers."""
         probabilities = probabilities.to(audio.frames)
         for name, mean, row in zip(ids, mean_frames(audio), probabilities):
+            if self.speakers[name] is None:
+                continue
             own = self.normalize.evidence(mean[None], row[None])
             empty = SpeakerProfile(
                 torch.zeros_like(own.totals), torch.zeros_like(own.counts)
@@ -134,6 +154,9 @@ class TestedSpeakers:
         """Subtract the offsets of the speakers from the frames of a batch."""
         offsets = []
         for name, mean in zip(ids, mean_frames(audio)):
+            if self.speakers[name] is None:
+                offsets.append(torch.zeros_like(mean))
+                continue
             own = self.normalize.evidence(
                 mean[None], self.probabilities[name][None]
             )

@@ -25,7 +25,7 @@ from speechbrain_can.lobes.losses import (
 )
 from speechbrain_can.lobes.mixup import mixed_targets
 from speechbrain_can.lobes.ragged import count_words
-from speechbrain_can.training.adaptation import TestedSpeakers
+from speechbrain_can.training.adaptation import EvaluatedSpeakers
 from speechbrain_can.training.checkpoints import (
     random_state,
     recover_tested,
@@ -91,7 +91,7 @@ class EmotionBrain(sb.Brain):
         return self._decide(batch.to(self.device))
 
     def _decide(
-        self, batch: Batch, tested: TestedSpeakers | None = None
+        self, batch: Batch, tested: EvaluatedSpeakers | None = None
     ) -> EmotionOutput:
         """Apply the model to a batch on its device, adapted to its speakers or not."""
         audio = tested.adapt(batch.ids, batch.audio) if tested else batch.audio
@@ -251,7 +251,7 @@ class EmotionBrain(sb.Brain):
         return torch.cat(decisions), torch.cat(targets)
 
     def _outputs(
-        self, loader: Iterable[Batch], tested: TestedSpeakers | None = None
+        self, loader: Iterable[Batch], tested: EvaluatedSpeakers | None = None
     ) -> Iterator[tuple[Batch, EmotionOutput]]:
         """Yield the batches of a loader with the outputs of the model."""
         for batch in loader:
@@ -263,7 +263,7 @@ class EmotionBrain(sb.Brain):
         self, loader: Iterable[Batch]
     ) -> Iterator[tuple[Batch, EmotionOutput]]:
         """Yield batches with outputs, adapted to the speakers of the whole loader."""
-        tested = TestedSpeakers(self.modules.normalize, self.speakers)
+        tested = EvaluatedSpeakers(self.modules.normalize, self.speakers)
         for batch, output in self._outputs(loader):
             tested.add(batch.ids, batch.audio, decide(output).float().exp())
         yield from self._outputs(loader, tested)

@@ -9,10 +9,12 @@ from helpers.corpora import build_store, utterance
 
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.features.normalization import SpeakerAdaptation
+from speechbrain_can.lobes.ragged import WordFrames
 from speechbrain_can.training.adaptation import (
     RECORDINGS,
     UNADAPTED,
     DrawnOffsets,
+    EvaluatedSpeakers,
     speakers_of,
 )
 
@@ -64,10 +66,26 @@ def test_a_speaker_with_one_recording_is_not_adapted():
     assert all(drawn.draw("u0") == [] for _ in range(50))
 
 
-def test_every_speaker_must_be_known():
+def test_unknown_speakers_are_not_adapted(caplog):
     known = {"a": utterance("a"), "b": utterance("b", speaker="")}
-    with pytest.raises(CorpusError, match="1 have none, for example b"):
-        speakers_of(known)
+    assert speakers_of(known) == {"a": "F1", "b": None}
+    assert "1 of 2 utterances have no speaker" in caplog.text
+    with pytest.raises(CorpusError, match="none is known"):
+        speakers_of({"b": known["b"]})
+    speakers = {**SPEAKERS, "u4": None}
+    normalize = SpeakerAdaptation(2, 3)
+    drawn = DrawnOffsets(normalize, speakers, TARGETS, [Store()])
+    assert all(drawn.draw("u4") == [] for _ in range(50))
+    assert all("u4" not in drawn.draw("u0") for _ in range(50))
+    tested = EvaluatedSpeakers(normalize, {"a": "A", "b": None, "c": "A"})
+    audio = WordFrames(
+        torch.randn(3, 2), torch.tensor([1, 1, 1]), torch.tensor([1, 1, 1])
+    )
+    tested.add(["a", "b", "c"], audio, torch.full((3, 3), 1 / 3))
+    changed = (tested.adapt(["a", "b", "c"], audio).frames != audio.frames).any(
+        1
+    )
+    assert changed.tolist() == [True, False, True]
 
 
 def test_means_of_cached_recordings(small_corpus, tmp_path):
