@@ -58,34 +58,60 @@ def predict_recordings(
 
     With ``adapt``, models that adapt to speakers adapt each utterance to the other
     utterances of its speaker. Utterances of a split recording without a speaker are
-    those of one speaker. Features are then kept in a temporary folder until all
-    recordings were read.
+    those of one speaker. If the speaker of any recording is known, features are kept
+    in a temporary folder until all recordings were read.
     """
     found = encode_recordings(
         recognizer, recordings, longest, largest_file, longest_file
     )
-    if not (adapt and recognizer.adapts):
+    adapts = adapt and recognizer.adapts
+    if not (adapts and any(recording.speaker for recording in recordings)):
         for recording, encoded in found:
-            yield _outcome(recognizer, recording, encoded, None, None)
+            speaker, profiles = None, {}
+            if adapts:
+                speaker = _add_to_speaker(
+                    recognizer, recording, encoded, profiles
+                )
+            yield _outcome(recognizer, recording, encoded, speaker, profiles)
         return
     with tempfile.TemporaryDirectory() as folder:
-        speakers, profiles = [], {}
-        for number, (recording, encoded) in enumerate(found):
-            speaker = recording.speaker
-            if speaker is None and len(encoded.utterances) > 1:
-                speaker = f"speaker of recording {number}"
-            if speaker is not None and encoded.utterances:
-                evidence = recognizer.evidence(encoded.utterances)
-                recognizer.add_to_profile(profiles, speaker, evidence)
-            speakers.append(speaker)
-            torch.save(encoded, Path(folder) / f"{number}.pt")
-        for number, recording in enumerate(recordings):
-            path = Path(folder) / f"{number}.pt"
-            encoded = torch.load(path, weights_only=False)
-            path.unlink()
-            yield _outcome(
-                recognizer, recording, encoded, speakers[number], profiles
+        paths, speakers, profiles = [], [], {}
+        for recording, encoded in found:
+            speakers.append(
+                _add_to_speaker(
+                    recognizer, recording, encoded, profiles, len(speakers)
+                )
             )
+            paths.append(Path(folder) / f"{len(paths)}.pt")
+            torch.save(encoded, paths[-1])
+        for recording, path, speaker in zip(recordings, paths, speakers):
+            encoded = torch.load(path, weights_only=False)  # written above
+            path.unlink()
+            yield _outcome(recognizer, recording, encoded, speaker, profiles)
+
+
+def _add_to_speaker(
+    recognizer: EmotionRecognizer,
+    recording: Recording,
+    encoded: "Encoded",
+    profiles: dict[str, SpeakerProfile],
+    number: int = 0,
+) -> str | None:
+    """Add the utterances of a recording to the profile of its speaker.
+
+    Returns the speaker. The utterances of a split recording without a speaker get a
+    speaker of their own, named after ``number``.
+    """
+    speaker = recording.speaker
+    if speaker is None and len(encoded.utterances) > 1:
+        speaker = f"speaker of recording {number}"
+    if speaker is None or not encoded.utterances:
+        return speaker
+    with _reported(recording) as problems:
+        evidence = recognizer.evidence(encoded.utterances)
+        recognizer.add_to_profile(profiles, speaker, evidence)
+    encoded.problems.extend(problems)
+    return None if problems else speaker
 
 
 def encode_recordings(
@@ -160,7 +186,7 @@ def _outcome(
     return Outcome(
         recording,
         predictions,
-        [*encoded.problems, *problems],
+        list(dict.fromkeys([*encoded.problems, *problems])),
         encoded.adjustments,
     )
 

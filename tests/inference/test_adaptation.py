@@ -261,6 +261,30 @@ def test_segments_of_a_recording_are_adapted(
     assert [p.adapted_to for p in plain] == [0, 0, 0]
 
 
+def test_errors_do_not_stop_other_recordings(recognizer, recordings, tmp_path):
+    (tmp_path / "no.wav").write_text("text")
+    bad = Recording(tmp_path / "no.wav", TEXT, speaker="anna")
+    named = [Recording(r.path, TEXT, speaker="anna") for r in recordings[:2]]
+    found = list(predict_recordings(recognizer, [named[0], bad, named[1]]))
+    assert [len(outcome.problems) for outcome in found] == [0, 1, 0]
+    adapted = [o.predictions[0].adapted_to for o in found if o.predictions]
+    assert adapted == [1, 1]
+
+
+def test_a_model_that_fails_is_reported_once(recognizer, recordings):
+    named = [Recording(r.path, TEXT, speaker="anna") for r in recordings[:2]]
+    mean = recognizer.mods.normalize.mean.clone()
+    recognizer.mods.normalize.mean.fill_(float("nan"))
+    try:
+        found = list(predict_recordings(recognizer, named))
+    finally:
+        recognizer.mods.normalize.mean.copy_(mean)
+    for outcome in found:
+        assert not outcome.predictions
+        (problem,) = outcome.problems
+        assert "non-finite" in problem
+
+
 def test_ensembles_average_their_members(runs, recordings, tmp_path):
     mean = tmp_path / "mean"
     invoke("combine", runs / "1", runs / "2", "--output", mean)
