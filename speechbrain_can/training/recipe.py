@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Iterator, Sequence
 
 import pandas as pd
+import torch
 from filelock import FileLock, Timeout
 from hyperpyyaml import load_hyperpyyaml
 
@@ -82,6 +83,9 @@ def run_recipe(arguments: Sequence[str]) -> None:
     try:
         with interruptible(RESUME):
             train_recipe(arguments)
+        # Threads of a process group that still run could abort the exit.
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     except (InputError, ImportError, OSError) as error:
         if debug:
             raise
