@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.commands.options import loading_options
 from speechbrain_can.io.console import show
 
 
@@ -17,27 +18,21 @@ from speechbrain_can.io.console import show
     help="Name of the speaker.  [default: the file name of PROFILE]",
 )
 @click.option(
-    "--whisper",
-    help="Whisper model for transcription.  [default: set by the model]",
-)
-@click.option(
-    "--encoder",
-    help="Pretrained audio encoder: a name on the hub or a folder.  [default: set "
-    "by the model]",
-)
-@click.option(
     "--allow-outside",
     is_flag=True,
     help="Allow tables to name files outside their own folder.",
 )
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="cpu, cuda:0, ...; auto: a GPU if there is one.",
-)
+@loading_options
 def enroll(
-    model, profile, inputs, name, whisper, encoder, allow_outside, device
+    model,
+    profile,
+    inputs,
+    name,
+    whisper,
+    encoder,
+    text_encoder,
+    allow_outside,
+    device,
 ):
     """Write a profile of a speaker for predict --profile.
 
@@ -55,7 +50,7 @@ def enroll(
     from speechbrain_can.inference.speakers import save_profile
 
     name = name or profile.stem
-    recognizer = load_recognizer(model, whisper, device, encoder)
+    recognizer = load_recognizer(model, whisper, device, encoder, text_encoder)
     recordings = find_recordings(inputs, allow_outside)
     count = bad = 0
     for recording, encoded in encode_recordings(recognizer, recordings):

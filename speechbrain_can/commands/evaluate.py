@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.commands.options import loading_options
 from speechbrain_can.io.console import show
 
 
@@ -44,30 +45,11 @@ from speechbrain_can.io.console import show
     help="Write the predictions, or with --robustness the scores, to this CSV file.",
 )
 @click.option(
-    "--whisper",
-    help="Whisper model for transcription.  [default: set by the model]",
-)
-@click.option(
-    "--encoder",
-    help="Pretrained audio encoder: a name on the hub or a folder.  [default: set "
-    "by the model]",
-)
-@click.option(
-    "--text-encoder",
-    help="Pretrained text encoder: a name on the hub or a folder.  [default: set "
-    "by the model]",
-)
-@click.option(
     "--allow-outside",
     is_flag=True,
     help="Allow audio outside the folder of the corpus.",
 )
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="cpu, cuda:0, ...; auto: a GPU if there is one.",
-)
+@loading_options
 def evaluate(
     model,
     prepared,

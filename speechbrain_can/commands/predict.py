@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from speechbrain_can.commands.options import loading_options
 from speechbrain_can.io.console import show
 
 FORMATS = ("table", "json", "csv", "textgrid")
@@ -63,16 +64,6 @@ FORMATS = ("table", "json", "csv", "textgrid")
     "precedence.  [default: that of the model]",
 )
 @click.option(
-    "--encoder",
-    help="Pretrained audio encoder: a name on the hub or a folder.  [default: set "
-    "by the model]",
-)
-@click.option(
-    "--text-encoder",
-    help="Pretrained text encoder: a name on the hub or a folder.  [default: set "
-    "by the model]",
-)
-@click.option(
     "--format",
     "output_format",
     type=click.Choice(FORMATS),
@@ -89,11 +80,6 @@ FORMATS = ("table", "json", "csv", "textgrid")
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write an HTML page with audio, words and attention.",
-)
-@click.option(
-    "--whisper",
-    help="Whisper model for transcription: a size such as small, a name on the "
-    "hub or a folder.  [default: set by the model]",
 )
 @click.option(
     "--longest",
@@ -127,12 +113,7 @@ FORMATS = ("table", "json", "csv", "textgrid")
     metavar="SECONDS",
     help="Record from the microphone for this long and predict the recording.",
 )
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="cpu, cuda:0, ...; auto: a GPU if there is one.",
-)
+@loading_options
 def predict(
     model,
     inputs,

@@ -81,7 +81,7 @@ class SpeakerAdaptation(GlobalNormalization):
     offset of the speaker, plus a deviation of this emotion of the speaker, plus noise,
     which are independent and Gaussian. The posterior mean of the offset given the
     recordings of the speaker is subtracted from the features. Without recordings it is
-    0, and recordings of a single emotion say less than those of several.
+    0. Recordings of a single emotion change it less than those of several.
 
     Emotions of unlabeled recordings are predicted without adaptation; a recording
     belongs to each emotion with its probability.
@@ -174,7 +174,7 @@ class SpeakerAdaptation(GlobalNormalization):
 
 @dataclass
 class SpeakerProfile:
-    """What adaptation knows of a speaker: statistics, but no audio or text.
+    """Statistics of a speaker for adaptation, without audio or text.
 
     Arguments
     ---------

@@ -31,7 +31,7 @@ from speechbrain_can.runs.results import finished_folds, read_summary
 
 @dataclass(frozen=True)
 class TestSet:
-    """Utterances of a prepared corpus whose labels a model knows.
+    """Utterances of a prepared corpus whose labels are classes of a model.
 
     Arguments
     ---------

@@ -518,7 +518,7 @@ class EmotionRecognizer(Pretrained):
 
     @torch.no_grad()
     def evidence(self, encoded: list[EncodedUtterance]) -> list[SpeakerProfile]:
-        """Return what each utterance says of its speaker.
+        """Return a speaker profile of each utterance.
 
         See ``SpeakerAdaptation``; emotions are predicted without adaptation.
         """

@@ -206,27 +206,24 @@ def changes(
 def robustness(
     recognizer: EmotionRecognizer,
     test_set: TestSet,
-    names: Sequence[str] | None = None,
 ) -> list[tuple[str, Any, dict[str, str]]]:
     """Predict a test set under each change of its recordings.
 
-    Random numbers depend on the utterance and the change only. ``names`` selects
-    changes. Returns the name of each change, its predictions, and the reasons for
-    utterances without one.
+    Random numbers depend on the utterance and the change only. Returns the name of
+    each change, its predictions, and the reasons for utterances without one.
     """
     vocabulary = sorted(
         {word.text for each in test_set.utterances for word in each.words}
     )
     found = []
     for name, change in changes(recognizer, vocabulary).items():
-        if names is None or name in names:
-            changed = None
-            if change is not None:
-                changed = partial(
-                    _changed, name=name, change=change, recognizer=recognizer
-                )
-            tables, refused = predict_test_set(recognizer, test_set, changed)
-            found.append((name, tables[0], refused))
+        changed = None
+        if change is not None:
+            changed = partial(
+                _changed, name=name, change=change, recognizer=recognizer
+            )
+        tables, refused = predict_test_set(recognizer, test_set, changed)
+        found.append((name, tables[0], refused))
     return found
 
 
