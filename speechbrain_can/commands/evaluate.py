@@ -18,6 +18,15 @@ from speechbrain_can.io.console import show
     help="Evaluate only the test set of this fold.",
 )
 @click.option(
+    "--map",
+    "replaced",
+    multiple=True,
+    metavar="LABEL=CLASS",
+    help="Count a label of the corpus as a class of the model, e.g. calm=neu; "
+    "LABEL= skips its utterances. Repeat it for each label. Common spellings need "
+    "no map.",
+)
+@click.option(
     "--unlabeled",
     metavar="NUMBERS",
     default="0",
@@ -54,6 +63,7 @@ def evaluate(
     model,
     prepared,
     fold,
+    replaced,
     unlabeled,
     draw,
     robustness,
@@ -81,21 +91,23 @@ def evaluate(
     from speechbrain_can.inference.loading import load_recognizer
     from speechbrain_can.inference.unlabeled import parse_numbers
     from speechbrain_can.io.files import atomic_write
-    from speechbrain_can.metrics.metrics import METRICS
+    from speechbrain_can.metrics.metrics import confusion
 
     numbers = parse_numbers(unlabeled)
+    label_map = _label_map(replaced)
     if robustness and numbers != [0]:
         raise click.UsageError(
             "--robustness tests single recordings. Leave out --unlabeled."
         )
-    tables, refused = {}, {}
+    tables, refused, every = {}, {}, []
     for folder, only in tested_models(model, prepared, fold):
         recognizer = load_recognizer(
             folder, whisper, device, encoder, text_encoder
         )
         test_set = read_test_set(
-            recognizer.classes, prepared, only, allow_outside
+            recognizer.classes, prepared, only, allow_outside, label_map
         )
+        every += test_set.utterances
         for name, table, problems in _tested(
             recognizer, test_set, numbers, draw, robustness
         ):
@@ -107,9 +119,19 @@ def evaluate(
         f"{len(first)} utterances; emotions in common: "
         + ", ".join(test_set.emotions)
     )
+    for label, name in test_set.labels.items():
+        if name not in (label, None):
+            show(f"label {label} counts as {name}")
     for name, count in test_set.skipped.items():
         show(
-            f"{count} utterances of {name} skipped: the model has no such class"
+            f"{count} utterances of {name} skipped: the model has no such class, or "
+            "--map skips it"
+        )
+    masked = [c for c in recognizer.classes if c not in test_set.emotions]
+    if masked:
+        show(
+            f"the model cannot choose {', '.join(masked)}, which the corpus does not "
+            "have"
         )
     if len(whole) > 1:
         rows = [_row(name, tables[name], refused[name]) for name in whole]
@@ -118,14 +140,54 @@ def evaluate(
         for utterance, reason in next(iter(refused.values())).items():
             show(f"{utterance} skipped: {reason}")
         scores = _mean_scores(next(iter(tables.values())))
-        for name in METRICS:
-            show(f"{name} {scores[name]:.3f}")
+        speakers = {u.utterance_id: u.speaker for u in every}
+        for line in _intervals(first, scores, speakers):
+            show(line)
         for name, recall in scores["recall"].items():
             show(f"recall of {name} {recall:.3f}")
+        show("Confusion matrix (rows: reference label, columns: prediction):")
+        show(
+            confusion(
+                first["true"], first["predicted"], list(first.columns[3:])
+            )
+        )
     if output is not None:
         result = _rounded(first) if len(whole) == 1 else pd.DataFrame(rows)
         with atomic_write(output) as stream:
             result.to_csv(stream, index=False, float_format="%.6f")
+
+
+def _label_map(replaced):
+    """Return the label map of the option --map."""
+    pairs = [pair.partition("=") for pair in replaced]
+    for label, equals, _ in pairs:
+        if not (label and equals):
+            raise click.UsageError(
+                f"--map={label}: write LABEL=CLASS, or LABEL= to skip a label."
+            )
+    labels = [label for label, _, _ in pairs]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise click.UsageError(f"--map contains {label} several times.")
+    return {label: name or None for label, _, name in pairs}
+
+
+def _intervals(table, scores, speakers):
+    """Return the metrics as lines, with bootstrap intervals over speakers."""
+    from speechbrain_can.metrics.intervals import bootstrap_intervals
+
+    unit = "speakers" if all(speakers[i] for i in table["ID"]) else "utterances"
+    table = table.assign(
+        unit=table["ID"].map(speakers) if unit == "speakers" else table["ID"]
+    )
+    lines = []
+    for name, ends in bootstrap_intervals(table, "unit").items():
+        line = f"{name} {scores[name]:.3f}"
+        if ends is not None:
+            number = table["unit"].nunique()
+            line += f" [{ends[0]:.3f}, {ends[1]:.3f}] over {number} {unit}"
+        lines.append(line)
+    return lines
 
 
 def _tested(recognizer, test_set, numbers, draw, robustness):

@@ -28,6 +28,14 @@ one other fold, and in the training set of all others. The hparams key
     and ``test``.
 ``improvised:leave_one_session_out``
     Any protocol, restricted to utterances that are not scripted.
+``each_corpus:group:speaker:5``
+    Any protocol, applied to each corpus of several (column ``corpus``). Fold 0
+    tests fold 0 of all corpora, and so on.
+``leave_one_corpus_out``
+    One corpus is tested. A tenth of the speakers of each other corpus, at least one,
+    validates.
+``test_corpus:EmoDB``, ``test_corpus:EmoDB,MELD``
+    One fold that tests the named corpora; the others train and validate.
 ``file:folds.csv``
     A fold list with ``ID``, ``test_fold`` and ``valid_fold``; see ``manifests``.
 ``my_folds.by_room``
@@ -53,6 +61,7 @@ from speechbrain_can.corpus.fold_lists import (
     FoldAssignment,
     check_assignments,
     check_listed,
+    count_folds,
     read_folds,
 )
 from speechbrain_can.corpus.manifest import Utterance, column_value
@@ -61,6 +70,7 @@ from speechbrain_can.io.files import InputError
 
 Utterances = Dict[str, Utterance]  # by ID
 Folds = Dict[str, FoldAssignment]  # by ID
+VALIDATION = 0.1  # share of a training corpus that validates
 
 
 def random10(utterances: Utterances, seed: int, n_folds: int = 10) -> Folds:
@@ -234,6 +244,110 @@ def improvised(utterances: Utterances, seed: int, *protocol: str) -> Folds:
     return _folds(":".join(protocol), kept, seed)
 
 
+def each_corpus(utterances: Utterances, seed: int, *protocol: str) -> Folds:
+    """Apply another protocol to each corpus; all must have the same number of folds."""
+    if not protocol:
+        raise InputError(
+            "each_corpus needs a protocol, such as each_corpus:group:speaker:5"
+        )
+    name = ":".join(protocol)
+    found = {
+        corpus: _folds(name, own, seed)
+        for corpus, own in _by_corpus(utterances, "each_corpus").items()
+    }
+    numbers = {corpus: count_folds(folds) for corpus, folds in found.items()}
+    if len(set(numbers.values())) > 1:
+        counts = ", ".join(f"{k} {n}" for k, n in numbers.items())
+        raise InputError(
+            f"{name} has different numbers of folds ({counts}). Choose a protocol "
+            "with a number, such as each_corpus:group:speaker:5."
+        )
+    return {name: fold for own in found.values() for name, fold in own.items()}
+
+
+def leave_one_corpus_out(utterances: Utterances, seed: int) -> Folds:
+    """Leave one corpus out; speakers of the others validate."""
+    corpora = _by_corpus(utterances, "leave_one_corpus_out")
+    folds = {}
+    for fold, (corpus, own) in enumerate(corpora.items()):
+        others = [i for i in range(len(corpora)) if i != fold]
+        groups = _validating(own, len(others), corpus)
+        folds |= {
+            name: FoldAssignment(fold, None if group is None else others[group])
+            for name, group in groups.items()
+        }
+    return folds
+
+
+def test_corpus(utterances: Utterances, seed: int, names: str) -> Folds:
+    """Test the named corpora; the others train, and some of their speakers validate."""
+    corpora = _by_corpus(utterances, "test_corpus")
+    tested = names.split(",")
+    unknown = sorted(set(tested) - set(corpora))
+    if unknown or set(tested) == set(corpora):
+        raise InputError(
+            f"test_corpus:{names} must name some, but not all, of the corpora "
+            f"{', '.join(corpora)}"
+        )
+    folds = {}
+    for corpus, own in corpora.items():
+        if corpus in tested:
+            folds |= dict.fromkeys(own, FoldAssignment(0, None))
+        else:
+            folds |= {
+                name: FoldAssignment(None, group)
+                for name, group in _validating(own, 1, corpus).items()
+            }
+    return folds
+
+
+test_corpus.__test__ = False  # not a test of pytest
+
+
+def _by_corpus(utterances: Utterances, protocol: str) -> dict[str, Utterances]:
+    """Return the utterances of each corpus, sorted by name."""
+    _check_known(utterances, "corpus", protocol)
+    corpora = {}
+    for name in sorted(utterances):
+        corpus = column_value(utterances[name], "corpus")
+        corpora.setdefault(corpus, {})[name] = utterances[name]
+    if len(corpora) < 2:
+        raise InputError(f"{protocol} needs several corpora, found {corpora}")
+    return dict(sorted(corpora.items()))
+
+
+def _validating(
+    utterances: Utterances, n_groups: int, corpus: str
+) -> dict[str, int | None]:
+    """Return the group, if any, in which an utterance of a corpus validates.
+
+    Groups consist of whole speakers, or of single utterances if speakers are unknown,
+    with about ``VALIDATION`` of the corpus each. The remaining speakers never validate.
+    """
+    known = all(utterance.speaker for utterance in utterances.values())
+    speakers = {
+        name: utterance.speaker if known else name
+        for name, utterance in utterances.items()
+    }
+    sizes = Counter(speakers.values())
+    if len(sizes) <= n_groups:
+        raise InputError(
+            f"{corpus} has {len(sizes)} speakers, too few to train and to validate "
+            f"{n_groups} folds with different ones"
+        )
+    group_of, filled, left = {}, [0] * n_groups, len(sizes)
+    for i, speaker in enumerate(sorted(sizes)):
+        # Every group gets a speaker, and at least one speaker only trains.
+        group = i if i < n_groups else filled.index(min(filled))
+        enough = filled[group] >= VALIDATION * len(utterances)
+        if left == 1 or (i >= n_groups and enough):
+            break
+        group_of[speaker] = group
+        filled[group] += sizes[speaker]
+        left -= 1
+    return {name: group_of.get(speaker) for name, speaker in speakers.items()}
+
+
 def given(utterances: Utterances, seed: int) -> Folds:
     """Return folds according to the column ``fold`` of the manifest.
 
@@ -304,7 +418,9 @@ def listed(utterances: Utterances, seed: int, *path: str) -> Folds:
     return folds
 
 
-IMPROVISED = "improvised"
+IMPROVISED, EACH_CORPUS = "improvised", "each_corpus"
+# Protocols whose argument is a protocol
+NESTING = (IMPROVISED, EACH_CORPUS)
 PROTOCOLS = {
     "random10": lambda utterances, seed: random10(utterances, seed),
     "leave_one_session_out": leave_one_session_out,
@@ -313,6 +429,9 @@ PROTOCOLS = {
     "group": grouped,
     "given": given,
     IMPROVISED: improvised,
+    EACH_CORPUS: each_corpus,
+    "leave_one_corpus_out": leave_one_corpus_out,
+    "test_corpus": test_corpus,
     "file": listed,
 }
 # Speaker-independent protocols, and the columns they need
@@ -331,7 +450,7 @@ def protocol_name(protocol: str) -> str:
     Raises ``InputError`` if it is unknown.
     """
     kind, _, rest = protocol.partition(":")
-    if kind == IMPROVISED and rest:
+    if kind in NESTING and rest:
         return f"{kind}:{protocol_name(rest)}"
     if kind not in PROTOCOLS and not _OWN.fullmatch(protocol):
         raise InputError(
@@ -345,7 +464,7 @@ def protocol_name(protocol: str) -> str:
 def is_changing(protocol: str) -> bool:
     """Return whether a protocol is a file or a custom function."""
     kind, _, rest = protocol_name(protocol).partition(":")
-    if kind == IMPROVISED and rest:
+    if kind in NESTING and rest:
         return is_changing(rest)
     return kind in CHANGING or kind not in PROTOCOLS
 

@@ -1,15 +1,25 @@
 """Evaluation of a model on another corpus."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Collection, Dict, List, Sequence
+from typing import (
+    Any,
+    Callable,
+    Collection,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+)
 
 import pandas as pd
 from tqdm import tqdm
 
 from speechbrain_can.alignment.pipeline import GIVEN, FoundWords
 from speechbrain_can.corpus.fold_lists import read_folds, split_fold
+from speechbrain_can.corpus.labels import map_labels
 from speechbrain_can.corpus.manifest import (
     Utterance,
     column_value,
@@ -36,13 +46,15 @@ class TestSet:
     Arguments
     ---------
     utterances : list of Utterance
-        The utterances to predict.
+        The utterances to predict, with classes of the model as labels.
     others : list of Utterance
         Utterances with other labels, for models that normalize per speaker.
     emotions : list of str
-        Emotions that model and corpus have in common.
+        Classes of the model that the corpus has.
+    labels : dict of str: str or None
+        Class of each label of the corpus; None if it is skipped.
     skipped : dict of str: int
-        Number of utterances of each other emotion.
+        Number of utterances of each skipped label.
     data_folder : str
         Value of ``$data_root``.
     """
@@ -52,6 +64,7 @@ class TestSet:
     utterances: List[Utterance]
     others: List[Utterance]
     emotions: List[str]
+    labels: Dict[str, Optional[str]]
     skipped: Dict[str, int]
     data_folder: str
 
@@ -61,13 +74,15 @@ def read_test_set(
     prepared_folder: Path,
     only: Collection[str] | None = None,
     allow_outside: bool = False,
+    label_map: Mapping[str, str | None] | None = None,
 ) -> TestSet:
     """Read the utterances of a prepared corpus that a model with ``classes`` can predict.
 
     ``only`` restricts the IDs, and ``allow_outside`` permits audio outside the folder
-    of the corpus. Raises ``InputError`` if fewer than two emotions are in common, no
-    utterance is left, the manifest has changed since preparation, or it names a file
-    outside the folder of the corpus.
+    of the corpus. ``label_map`` replaces labels of the corpus; see ``map_labels``.
+    Raises ``InputError`` if fewer than two emotions are in common, no utterance is
+    left, the manifest has changed since preparation, or it names a file outside the
+    folder of the corpus.
     """
     check_unchanged(prepared_folder / "manifest.csv")
     utterances = read_manifest(prepared_folder / "manifest.csv")
@@ -81,7 +96,13 @@ def read_test_set(
                 f"is outside {data_folder}. If this is intended, pass "
                 "--allow-outside."
             )
-    emotions = [name for name in classes if name in description["classes"]]
+    class_of = map_labels(
+        description["classes"],
+        classes,
+        label_map,
+        f"--map for {prepared_folder}",
+    )
+    emotions = [name for name in classes if name in class_of.values()]
     if len(emotions) < 2:
         raise InputError(
             f"the classes of the model ({', '.join(classes)}) and of "
@@ -91,17 +112,20 @@ def read_test_set(
     chosen, others = [], []
     for name, utterance in utterances.items():
         wanted = only is None or name in only
-        known = wanted and utterance.emotion in emotions
-        (chosen if known else others).append(utterance)
+        emotion = class_of[utterance.emotion]
+        if wanted and emotion is not None:
+            chosen.append(replace(utterance, emotion=emotion))
+        else:
+            others.append(utterance)
     skipped = Counter(
         utterance.emotion
         for utterance in others
-        if utterance.emotion not in emotions
+        if class_of[utterance.emotion] is None
         and (only is None or utterance.utterance_id in only)
     )
     if not chosen:
         raise InputError(f"{prepared_folder} contains no utterance to predict")
-    return TestSet(chosen, others, emotions, skipped, data_folder)
+    return TestSet(chosen, others, emotions, class_of, skipped, data_folder)
 
 
 def predict_test_set(

@@ -38,6 +38,23 @@ def summarize(run: RunLayout, description: dict) -> dict:
         values = [fold[name] for fold in folds if name in fold]
         if values:
             summary[name] = sum(values) / len(values)
+    corpora = pd.DataFrame(
+        [
+            {"corpus": name, **scores}
+            for fold in folds
+            for name, scores in fold.get("corpora", {}).items()
+        ]
+    )
+    if len(corpora):
+        summary["corpora"] = [
+            {
+                "corpus": name,
+                "folds": len(own),
+                "n_test": int(own["n_test"].sum()),
+                **{metric: float(own[metric].mean()) for metric in METRICS},
+            }
+            for name, own in corpora.groupby("corpus")
+        ]
     return summary
 
 
@@ -73,6 +90,13 @@ def format_table(summary: dict, run: RunLayout) -> str:
         scores = (f"{m} {summary['adapted'][m]:.3f}" for m in METRICS)
         lines.append(
             f"adapted to all test recordings of each speaker: {', '.join(scores)}"
+        )
+    if "corpora" in summary:
+        lines.append("Means over the folds that test a corpus:")
+        lines.append(
+            pd.DataFrame(summary["corpora"]).to_string(
+                index=False, formatters=dict.fromkeys(METRICS, "{:.3f}".format)
+            )
         )
     if "ECE" in summary:
         lines.append(

@@ -154,6 +154,7 @@ def make_datasets(
                 utterance_id: {
                     "words": texts_of(utterances[utterance_id].words),
                     "emotion": utterances[utterance_id].emotion,
+                    "utterance": utterances[utterance_id],
                 }
                 for utterance_id in ids
             },

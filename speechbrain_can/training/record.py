@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Sequence
 
+import pandas as pd
 import torch
 
 from speechbrain.utils.logger import get_logger
-from speechbrain_can.corpus.manifest import resolve_wav
+from speechbrain_can.corpus.manifest import column_value, resolve_wav
+from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import write_json
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
@@ -67,6 +69,7 @@ def record_fold(
         **evaluate(true, predicted),
         "recall": recalls(true, predicted),
         **scores_adapted,
+        **by_corpus(corpus, brain.test_ids, true, predicted),
         **calibration(*test, temperature),
         "n_test": len(true),
         "n_train": len(fold.parts["train"]),
@@ -93,6 +96,28 @@ def record_fold(
         draw_attention(brain, fold)
     # This file marks the fold as finished.
     write_result(layout, result)
+
+
+def by_corpus(
+    corpus: Corpus,
+    ids: Sequence[str],
+    true: Sequence[str],
+    predicted: Sequence[str],
+) -> dict:
+    """Return the metrics per corpus of several as ``corpora``; else nothing."""
+    if not all("corpus" in u.extra for u in corpus.utterances.values()):
+        return {}
+    names = [column_value(corpus.utterances[i], "corpus") for i in ids]
+    table = pd.DataFrame({"true": true, "predicted": predicted})
+    return {
+        "corpora": {
+            name: {
+                "n_test": len(own),
+                **evaluate(list(own["true"]), list(own["predicted"])),
+            }
+            for name, own in table.groupby(names)
+        }
+    }
 
 
 def _write_decisions(
