@@ -98,6 +98,8 @@ setup(
         "soundfile>=0.12.1",  # audio files, as SpeechBrain reads them
         "scikit-learn>=1.0",  # metrics
         "torchmetrics>=1.0",  # calibration error
+        "fairlearn>=0.10",  # results by group
+        "crepes>=0.7",  # conformal prediction
         "scipy>=1.10.0",  # confidence intervals
         "statsmodels>=0.13.5",  # McNemar's test, Holm's correction
         "rapidfuzz>=3.0",  # near-duplicate sentences

@@ -35,13 +35,27 @@ from speechbrain_can.io.console import show
     "first]",
 )
 @click.option(
+    "--by",
+    metavar="COLUMNS",
+    default="",
+    help="Also compare groups of utterances, e.g. sex,speaker,corpus,duration: "
+    "columns of the manifest. Numbers are divided into four ranges.",
+)
+@click.option(
+    "--smallest-group",
+    type=click.IntRange(min=2),
+    default=20,
+    show_default=True,
+    help="Minimum number of utterances of a group with scores.",
+)
+@click.option(
     "--most",
     type=click.IntRange(min=1),
     default=60,
     show_default=True,
     help="Maximum number of utterances on the page of a fold.",
 )
-def report(folders, html, markdown, latex, reference, most):
+def report(folders, html, markdown, latex, reference, by, smallest_group, most):
     """Print the results of runs, and write reports and tables.
 
     FOLDERS are runs on the same folds (e.g. results/can/1234), the output of
@@ -53,14 +67,17 @@ def report(folders, html, markdown, latex, reference, most):
     from speechbrain_can.runs.layout import FoldLayout
 
     if len(folders) == 1 and FoldLayout(folders[0]).finished:
-        if markdown or latex or reference:
+        if markdown or latex or reference or by:
             raise click.UsageError(
-                "--markdown, --latex and --reference apply to runs. Pass "
+                "--markdown, --latex, --reference and --by apply to runs. Pass "
                 f"{folders[0].absolute().parent} instead of a fold."
             )
         _report_fold(folders[0], html, most)
     else:
-        _report_runs(folders, html, markdown, latex, reference)
+        columns = [name.strip() for name in by.split(",") if name.strip()]
+        _report_runs(
+            folders, html, markdown, latex, reference, columns, smallest_group
+        )
 
 
 def _report_fold(folder, html, most):
@@ -78,10 +95,11 @@ def _report_fold(folder, html, most):
         show(f"HTML page of {count} utterances: {html.absolute()}")
 
 
-def _report_runs(folders, html, markdown, latex, reference):
+def _report_runs(folders, html, markdown, latex, reference, columns, smallest):
     from speechbrain_can.corpus.leakage import format_leaks
     from speechbrain_can.io.files import atomic_write
     from speechbrain_can.report.data import gather
+    from speechbrain_can.report.groups import format_groups, group_tables
     from speechbrain_can.report.tables import (
         choose_reference,
         format_tables,
@@ -99,13 +117,18 @@ def _report_runs(folders, html, markdown, latex, reference):
         f"{corpus.protocol}, {len(corpus.classes)} classes",
         reference,
     )
-    leaks = f"Data leakage\n\n{format_leaks(gathered.leaks, 'github')}\n"
-    show(f"{tables['md']}\n{leaks}")
-    latex_leaks = format_leaks(gathered.leaks, "latex_booktabs")
-    for path, text in (
-        (markdown, f"{tables['md']}\n{leaks}"),
-        (latex, f"{tables['tex']}\n% Data leakage\n{latex_leaks}\n"),
-    ):
+    groups = group_tables(gathered, columns, smallest)
+    texts = {}
+    for name, table_format in (("md", "github"), ("tex", "latex_booktabs")):
+        heading = "% Data leakage\n" if name == "tex" else "Data leakage\n\n"
+        parts = [
+            tables[name],
+            heading + format_leaks(gathered.leaks, table_format),
+            *([format_groups(groups, table_format)] if groups else []),
+        ]
+        texts[name] = "\n".join(part.rstrip("\n") + "\n" for part in parts)
+    show(texts["md"])
+    for path, text in ((markdown, texts["md"]), (latex, texts["tex"])):
         if path is not None:
             with atomic_write(path) as stream:
                 stream.write(text)
@@ -113,5 +136,5 @@ def _report_runs(folders, html, markdown, latex, reference):
     if html is not None:
         from speechbrain_can.report.report_page import write_report_page
 
-        write_report_page(html, gathered, intervals, reference)
+        write_report_page(html, gathered, intervals, reference, groups)
         show(f"HTML report: {html.absolute()}")

@@ -2,6 +2,7 @@
 
 import base64
 from pathlib import Path
+from typing import Sequence
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from speechbrain_can.report.figures import (
     plot_curves,
     plot_folds,
 )
+from speechbrain_can.report.groups import EXPLANATION, GroupTable
 from speechbrain_can.report.pages import write_html
 from speechbrain_can.report.tables import (
     SIGNIFICANT,
@@ -34,19 +36,22 @@ def write_report_page(
     gathered: Gathered,
     intervals: pd.DataFrame,
     reference: str,
+    groups: Sequence[GroupTable] = (),
 ) -> None:
     """Write a self-contained HTML report that needs no network.
 
     ``intervals`` is the result of ``interval_table``; ``reference`` is the system
-    that others are compared with.
+    that others are compared with, and ``groups`` the result of ``group_tables``.
     """
-    write_html(
-        path, "report.html", **page_content(gathered, intervals, reference)
-    )
+    content = page_content(gathered, intervals, reference, groups)
+    write_html(path, "report.html", **content)
 
 
 def page_content(
-    gathered: Gathered, intervals: pd.DataFrame, reference: str
+    gathered: Gathered,
+    intervals: pd.DataFrame,
+    reference: str,
+    groups: Sequence[GroupTable] = (),
 ) -> dict:
     """Return the variables of the template."""
     corpus, results = gathered.corpus, gathered.results
@@ -81,6 +86,15 @@ def page_content(
         },
         "systems": [_system(gathered, system) for system in gathered.systems],
         "classes": corpus.classes,
+        "groups": [
+            {
+                "title": each.title,
+                "table": each.format("html"),
+                "summary": each.summary,
+            }
+            for each in groups
+        ],
+        "explanation": EXPLANATION,
         "attention": _attention_rows(gathered.attention),
         "sources": gathered.sources,
         "environments": _environments(gathered.sources),

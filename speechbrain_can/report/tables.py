@@ -150,7 +150,7 @@ def _counts(rows: pd.DataFrame) -> list[str]:
 
 def _with_std(rows, name):
     return [
-        _number(mean) if pd.isna(std) else f"{_number(mean)} ± {_number(std)}"
+        number(mean) if pd.isna(std) else f"{number(mean)} ± {number(std)}"
         for mean, std in zip(rows[f"{name} mean"], rows[f"{name} std"])
     ]
 
@@ -160,14 +160,14 @@ def _with_interval(rows: pd.DataFrame, metric: str) -> list[str]:
     names = [f"{metric} {name}" for name in ("difference", "low", "high", "p")]
     cells = []
     for difference, low, high, p in rows.reindex(columns=names).to_numpy(float):
-        cell = _number(difference, sign=True)
+        cell = number(difference, sign=True)
         if not pd.isna(low):
-            cell += f" [{_number(low, True)}, {_number(high, True)}]"
+            cell += f" [{number(low, True)}, {number(high, True)}]"
         cells.append(cell + ("*" if p < SIGNIFICANT else ""))
     return cells
 
 
-def _number(value: float, sign: bool = False) -> str:
+def number(value: float, sign: bool = False) -> str:
     """Format a share with three digits and no leading zero, such as .579."""
     if pd.isna(value):
         return NOTHING
@@ -211,13 +211,13 @@ def format_intervals(intervals: pd.DataFrame, table_format: str) -> str:
     for system, row in intervals.iterrows():
         cells = {"system": escaped(system, table_format)}
         for metric in METRICS:
-            cells[metric] = _number(row[metric])
+            cells[metric] = number(row[metric])
             for name in ("utterances", "speakers"):
                 low = row.get(f"{metric} low over {name}")
                 if low is not None and not pd.isna(low):
                     high = row[f"{metric} high over {name}"]
                     cells[f"{metric} over {row[name]:.0f} {name}"] = (
-                        f"[{_number(low)}, {_number(high)}]"
+                        f"[{number(low)}, {number(high)}]"
                     )
         rows.append(cells)
     return tabulate(

@@ -62,11 +62,30 @@ def page(runs, tmp_path_factory):
             *("--html", str(folder / "report.html")),
             *("--markdown", str(folder / "report.md")),
             *("--latex", str(folder / "report.tex")),
+            *("--by=sex,duration", "--smallest-group=2"),
         ],
         catch_exceptions=False,
     )
     assert result.exit_code == 0, result.output
     return folder / "report.html"
+
+
+def test_groups_are_compared(page):
+    for path in (page, page.with_suffix(".md"), page.with_suffix(".tex")):
+        text = path.read_text(encoding="utf-8")
+        for heading in ("can by sex", "can by duration"):
+            assert heading in text
+        assert "Largest difference in UA" in text
+
+
+@pytest.mark.parametrize(
+    "column, expected",
+    [("shoe size", "has no column 'shoe size'"), ("aligned_by", "the value")],
+)
+def test_unusable_columns_are_refused(runs, column, expected):
+    result = CliRunner().invoke(main, ["report", str(runs), f"--by={column}"])
+    assert result.exit_code == 1
+    assert expected in result.output
 
 
 @pytest.mark.attack

@@ -10,6 +10,7 @@ from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.recordings import LabeledRecording
 from speechbrain_can.io.files import is_listed
+from speechbrain_can.io.tables import read_table
 
 EMOTIONS = {
     "ANG": "ang",
@@ -33,10 +34,13 @@ SENTENCES = {
     "TSI": "The surface is slick",
     "WSI": "We'll stop in a couple of minutes",
 }
+DEMOGRAPHICS = "VideoDemographics.csv"
+ACTOR = ("sex", "age", "race", "ethnicity")
+INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high"}
 # Actor, sentence, emotion, intensity
 NAME = re.compile(
     rf"(?P<actor>1\d{{3}})_(?P<sentence>{'|'.join(SENTENCES)})_"
-    rf"(?P<emotion>{'|'.join(EMOTIONS)})_\w+"
+    rf"(?P<emotion>{'|'.join(EMOTIONS)})_(?P<intensity>\w+)"
 )
 
 
@@ -73,9 +77,26 @@ def prepare_cremad(data_folder, save_folder, **options):
     prepare_corpus(source, save_folder, **options)
 
 
+def list_actors(folder):
+    """Return sex, age, race and ethnicity of each actor; empty if they are missing."""
+    path = folder / DEMOGRAPHICS
+    if not path.exists():
+        return {}
+    return {
+        row["ActorID"]: {
+            "sex": row["Sex"].lower(),
+            "age": row["Age"],
+            "race": row["Race"],
+            "ethnicity": row["Ethnicity"],
+        }
+        for _, row in read_table(path, ("ActorID", *map(str.title, ACTOR)))
+    }
+
+
 def list_recordings(folder):
     """Return the recordings, and (ID, reason) of files with other names."""
     recordings, skipped = [], []
+    actors = list_actors(folder)
     paths = sorted((folder / "AudioWAV").glob("*.wav"))
     for path in filter(is_listed, paths):
         match = NAME.fullmatch(path.stem)
@@ -91,6 +112,13 @@ def list_recordings(folder):
                 speaker=match["actor"],
                 scripted=True,
                 transcript=SENTENCES[match["sentence"]],
+                extra={
+                    **actors.get(match["actor"], dict.fromkeys(ACTOR, "")),
+                    # X and XX: unspecified
+                    "intensity": INTENSITIES.get(match["intensity"], ""),
+                    "sentence": match["sentence"],
+                    "language": "en",
+                },
             )
         )
     return recordings, skipped

@@ -55,6 +55,20 @@ SENTENCES = {
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
 
+# Sex and age of the actors
+ACTORS = {
+    "03": ("male", "31"),
+    "08": ("female", "34"),
+    "09": ("female", "21"),
+    "10": ("male", "32"),
+    "11": ("male", "26"),
+    "12": ("male", "30"),
+    "13": ("female", "32"),
+    "14": ("female", "35"),
+    "15": ("male", "25"),
+    "16": ("female", "31"),
+}
+
 NAME = re.compile(
     rf"(?P<speaker>\d\d)(?P<sentence>{'|'.join(SENTENCES)})"
     rf"(?P<emotion>[{''.join(EMOTIONS)}])[a-z]?"
@@ -167,6 +181,12 @@ def list_recordings(folder):
                 scripted=True,
                 transcript=SENTENCES[match["sentence"]],
                 alignment=f"labsilb/{path.stem}.labsilb",
+                extra={
+                    "sex": ACTORS.get(match["speaker"], ("", ""))[0],
+                    "age": ACTORS.get(match["speaker"], ("", ""))[1],
+                    "sentence": match["sentence"],
+                    "language": "de",
+                },
             )
         )
     return recordings, skipped

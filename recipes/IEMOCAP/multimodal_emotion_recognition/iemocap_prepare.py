@@ -40,10 +40,13 @@ PAPER_COUNTS = {
     "neu": 1708,
 }
 N_SESSIONS = 5
+SEX = {"F": "female", "M": "male"}
+DIMENSIONS = ("valence", "arousal", "dominance")  # in the order of the release
 
 # Some copies of the release have spaces instead of tabs.
 LABEL_LINE = re.compile(
     r"\s*\[\s*[\d.]+\s*-\s*[\d.]+\s*\]\s+(?P<id>\S+)\s+(?P<label>\S+)\s+\["
+    r"(?P<dimensions>[^\]]*)"
 )
 # Copies of files, such as "Ses01F_impro01 (1).txt"
 COPY = re.compile(r"(\(\d+\)|[ _-]copy)$", flags=re.IGNORECASE)
@@ -175,6 +178,7 @@ def list_recordings(sessions, class_of):
                         session,
                         class_of[label],
                         texts.get(utterance_id, "").strip(),
+                        find_dimensions(match["dimensions"]),
                     )
                 )
             seen.add(utterance_id)
@@ -184,7 +188,15 @@ def list_recordings(sessions, class_of):
     return recordings, skipped
 
 
-def as_recording(utterance_id, session, emotion, transcript):
+def find_dimensions(text):
+    """Return valence, arousal and dominance: the raters' means, from 1 to 5."""
+    values = [value.strip() for value in text.split(",")]
+    if len(values) != len(DIMENSIONS):
+        return dict.fromkeys(DIMENSIONS, "")
+    return dict(zip(DIMENSIONS, values))
+
+
+def as_recording(utterance_id, session, emotion, transcript, dimensions):
     """Return an utterance of the release.
 
     In ``Ses03M_impro05a_F001``, the dialog is ``Ses03M_impro05a`` and the speaker
@@ -202,6 +214,11 @@ def as_recording(utterance_id, session, emotion, transcript):
         scripted="script" in dialog,
         transcript=transcript,
         alignment=f"{folder}/ForcedAlignment/{dialog}/{utterance_id}.wdseg",
+        extra={
+            "sex": SEX.get(turn[0], ""),
+            "language": "en",
+            **dimensions,
+        },
     )
 
 

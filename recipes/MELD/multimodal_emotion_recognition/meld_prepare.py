@@ -25,6 +25,7 @@ PARTS = {
     "valid": ("dev_sent_emo.csv", "dev_splits_complete"),
     "test": ("test_sent_emo.csv", "output_repeated_splits_test"),
 }
+EPISODE = ("Season", "Episode", "Sentiment")
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
 
 
@@ -68,7 +69,7 @@ def list_recordings(folder):
     """Return the utterances of the three tables, and (ID, reason) of the others."""
     recordings, skipped = [], []
     for part, (table, clips) in PARTS.items():
-        for _, row in read_table(folder / table, COLUMNS):
+        for _, row in read_table(folder / table, COLUMNS, EPISODE):
             dialog, utterance = row["Dialogue_ID"], row["Utterance_ID"]
             name = f"{part}_dia{dialog}_utt{utterance}"
             wav = f"{clips}/dia{dialog}_utt{utterance}.wav"
@@ -86,7 +87,11 @@ def list_recordings(folder):
                     dialog=f"{part}_dia{dialog}",
                     scripted=True,
                     transcript=row["Utterance"],
-                    extra={"fold": part},
+                    extra={
+                        "fold": part,
+                        "language": "en",
+                        **{name.lower(): row.get(name, "") for name in EPISODE},
+                    },
                 )
             )
     return recordings, skipped

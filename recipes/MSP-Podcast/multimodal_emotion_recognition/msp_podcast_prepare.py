@@ -30,6 +30,13 @@ PARTS = {
 }
 # Releases up to 1.8 misspell the name.
 LABELS = ("Labels/labels_consensus.csv", "Labels/labels_concensus.csv")
+# Means of the raters, from 1 to 7
+DIMENSIONS = {
+    "EmoAct": "arousal",
+    "EmoVal": "valence",
+    "EmoDom": "dominance",
+}
+OPTIONAL = (*DIMENSIONS, "Gender")
 COLUMNS = ("FileName", "EmoClass", "SpkrID", "Split_Set")
 
 
@@ -76,7 +83,7 @@ def list_recordings(folder):
     """Return the labeled utterances, and (ID, reason) of the others."""
     recordings, skipped = [], []
     (labels, *_) = (name for name in LABELS if (folder / name).exists())
-    for _, row in read_table(folder / labels, COLUMNS):
+    for _, row in read_table(folder / labels, COLUMNS, OPTIONAL):
         name = Path(row["FileName"]).stem
         label, part = row["EmoClass"], row["Split_Set"]
         if label not in EMOTIONS:
@@ -98,7 +105,15 @@ def list_recordings(folder):
                     decode(text.read_bytes()).strip() if text.exists() else None
                 ),
                 alignment=alignment if (folder / alignment).exists() else None,
-                extra={"fold": PARTS[part]},
+                extra={
+                    "fold": PARTS[part],
+                    "sex": row.get("Gender", "").lower(),
+                    "language": "en",
+                    **{
+                        name: row.get(column, "")
+                        for column, name in DIMENSIONS.items()
+                    },
+                },
             )
         )
     return recordings, skipped

@@ -25,10 +25,11 @@ SENTENCES = {
     "01": "Kids are talking by the door",
     "02": "Dogs are sitting by the door",
 }
+INTENSITIES = {"01": "normal", "02": "strong"}
 # Modality, vocal channel, emotion, intensity, sentence, repetition, actor
 NAME = re.compile(
-    r"0[1-3]-(?P<channel>0[12])-(?P<emotion>0[1-8])-0[12]-"
-    r"(?P<sentence>0[12])-0[12]-(?P<actor>\d\d)"
+    r"0[1-3]-(?P<channel>0[12])-(?P<emotion>0[1-8])-(?P<intensity>0[12])-"
+    r"(?P<sentence>0[12])-(?P<repetition>0[12])-(?P<actor>\d\d)"
 )
 
 
@@ -95,6 +96,14 @@ def list_recordings(folder):
                     speaker=match["actor"],
                     scripted=True,
                     transcript=SENTENCES[match["sentence"]],
+                    extra={
+                        # odd numbers are men
+                        "sex": "male" if int(match["actor"]) % 2 else "female",
+                        "intensity": INTENSITIES[match["intensity"]],
+                        "sentence": match["sentence"],
+                        "repetition": match["repetition"],
+                        "language": "en",
+                    },
                 )
             )
     return recordings, skipped
