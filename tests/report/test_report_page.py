@@ -129,7 +129,7 @@ def test_tables_in_markdown_and_latex(page):
     assert "| CAN " in markdown and "| near-duplicate sentence" in markdown
     assert "over speakers" in markdown
     latex = page.with_suffix(".tex").read_text(encoding="utf-8")
-    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 4
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 8
 
 
 def test_errors_are_sorted_by_confidence(runs):
