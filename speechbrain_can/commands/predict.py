@@ -113,6 +113,12 @@ FORMATS = ("table", "json", "csv", "textgrid")
     metavar="SECONDS",
     help="Record from the microphone for this long and predict the recording.",
 )
+@click.option(
+    "--confidence",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    help="Also output all emotions that the model cannot exclude at this confidence, "
+    'e.g. 0.9; "not sure" unless exactly one is left.',
+)
 @loading_options
 def predict(
     model,
@@ -138,6 +144,7 @@ def predict(
     allow_outside,
     microphone,
     device,
+    confidence,
 ):
     """Predict the emotions of recordings.
 
@@ -177,6 +184,7 @@ def predict(
         recognizer = load_recognizer(
             model, whisper, device, encoder, text_encoder
         )
+        recognizer.confidence = confidence
         recordings = assign_speakers(
             recognizer, recordings, profiles, same_speaker, speaker_folders
         )
@@ -226,12 +234,27 @@ def _write(outcomes, names, writer, keep):
                 describe_problem(outcome.recording, problem), file=sys.stderr
             )
         bad += bool(outcome.problems)
+        for warning in _warnings(outcome.predictions):
+            tqdm.write(
+                describe_problem(outcome.recording, warning), file=sys.stderr
+            )
         if outcome.predictions:
             writer.add(outcome.predictions, name)
             if keep:
                 predicted.append(outcome)
     writer.close()
     return bad, predicted
+
+
+def _warnings(predictions):
+    """Return in what a recording is unlike the training set of the model."""
+    single = len(predictions) == 1
+    return [
+        ("unusual" if single else f"unusual, {p.start:.1f} to {p.end:.1f} s")
+        + f": {'; '.join(p.warnings)}"
+        for p in predictions
+        if p.warnings
+    ]
 
 
 def _recordings(

@@ -8,11 +8,13 @@ import pandas as pd
 from speechbrain.utils.logger import get_logger
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
+from speechbrain_can.metrics.conformal import Scores
 from speechbrain_can.metrics.metrics import evaluate, recalls
 from speechbrain_can.model_folder.ensemble import write_ensemble
 from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.predictions import (
     as_tensors,
+    conformal_scores,
     read_predictions,
     write_predictions,
 )
@@ -59,13 +61,14 @@ def combine(
     output = RunLayout(output_folder)
     for number, own in results.items():
         folds = [layout.fold(number) for layout in layouts]
-        temperature = _combine_fold(folds, own, output.fold(number))
+        temperature, conformal = _combine_fold(folds, own, output.fold(number))
         if models and all((fold.model / SETTINGS).exists() for fold in folds):
             write_ensemble(
                 [fold.model for fold in folds],
                 output.fold(number).model,
                 temperature,
                 f"{name}, {description['corpus']}, fold {number}",
+                conformal,
             )
     summary = summarize(
         output,
@@ -121,10 +124,10 @@ def _listed(folds: Iterable[int]) -> str:
 
 def _combine_fold(
     folds: list[FoldLayout], results: list[dict], output: FoldLayout
-) -> float:
+) -> tuple[float, Scores]:
     """Write the averaged predictions of a fold and their result.
 
-    Returns the temperature of the mean.
+    Returns the temperature and the nonconformity scores of the mean.
     """
     output.folder.mkdir(parents=True, exist_ok=True)
     valid = _mean([read_predictions(fold.valid_predictions) for fold in folds])
@@ -163,7 +166,7 @@ def _combine_fold(
         "valid": evaluate(list(valid["true"]), list(valid["predicted"])),
     }
     write_result(output, result)
-    return temperature
+    return temperature, conformal_scores(valid, temperature)
 
 
 def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:

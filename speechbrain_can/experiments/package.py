@@ -16,18 +16,24 @@ from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.experiments.combine import combine
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
+from speechbrain_can.metrics.conformal import thinned
 from speechbrain_can.metrics.metrics import METRICS, recalls
 from speechbrain_can.model_folder.ensemble import (
     combined_modules,
     ensemble_settings,
 )
+from speechbrain_can.model_folder.statistics import ModelStatistics
 from speechbrain_can.model_folder.write import (
     CARD_HEAD,
     prediction_settings,
     write_model_folder,
 )
 from speechbrain_can.runs.layout import RunLayout
-from speechbrain_can.runs.predictions import as_tensors, read_predictions
+from speechbrain_can.runs.predictions import (
+    as_tensors,
+    conformal_scores,
+    read_predictions,
+)
 from speechbrain_can.runs.results import (
     check_same_manifest,
     check_tables,
@@ -36,6 +42,10 @@ from speechbrain_can.runs.results import (
 from speechbrain_can.runs.summary import summarize
 from speechbrain_can.settings.hparams import SETTINGS, Settings, read_settings
 from speechbrain_can.training.fold import Fold, set_up
+from speechbrain_can.training.ranges import training_ranges
+
+# Nonconformity scores per class, which keep the model small
+MOST_SCORES = 20
 
 # Default download folder of a packaged model
 PRETRAINED = "pretrained_models"
@@ -111,7 +121,7 @@ def package(
     trained = []
     for run_settings, own in zip(settings, folds):
         epochs = sorted(fold["tested_epoch"] for fold in own)[len(own) // 2]
-        hparams = train_on_corpus(run_settings, corpus, epochs)
+        hparams, ranges = train_on_corpus(run_settings, corpus, epochs)
         trained.append((epochs, hparams))
     log_probabilities, targets = as_tensors(table)
     temperature = fit_temperature(log_probabilities, targets)
@@ -160,7 +170,18 @@ def package(
         adapted=_adapted(summary),
     )
     write_model_folder(
-        output_folder, text, corpus.classes, card, modules, half=True
+        output_folder,
+        text,
+        corpus.classes,
+        card,
+        modules,
+        half=True,
+        statistics=ModelStatistics(
+            conformal=thinned(
+                conformal_scores(table, temperature), MOST_SCORES
+            ),
+            ranges=ranges,
+        ),
     )
     return _count(modules)
 
@@ -180,8 +201,11 @@ def _complete_folds(run: RunLayout, corpus: Corpus) -> list[dict]:
 
 def train_on_corpus(
     settings: Settings, corpus: Corpus, epochs: int
-) -> dict[str, Any]:
-    """Train on all utterances for a fixed number of epochs; return the hparams."""
+) -> tuple[dict[str, Any], dict[str, tuple[float, float]]]:
+    """Train on all utterances for a fixed number of epochs.
+
+    Returns the hparams and the usual ranges of the recordings.
+    """
     run_opts = RunOptions(
         device="cpu",
         noprogressbar=True,
@@ -205,7 +229,7 @@ def train_on_corpus(
             train_set=datasets["train"],
             train_loader_kwargs=loading["train"],
         )
-        return fold.hparams
+        return fold.hparams, training_ranges(fold)
 
 
 def _scores(summary: dict) -> str:

@@ -16,6 +16,20 @@ HOP = 0.01  # seconds between the frames of the speech detector
 WINDOW = 3  # hops that a frame averages
 
 
+def frame_power(
+    waveform: torch.Tensor, sample_rate: int
+) -> tuple[np.ndarray, int]:
+    """Return the mean power of frames of 30 ms, and the samples between frames."""
+    hop = max(1, round(HOP * sample_rate))
+    sums = np.zeros(len(waveform) // hop + (len(waveform) % hop > 0))
+    squares = waveform.double().numpy() ** 2
+    if len(sums):
+        sums = np.add.reduceat(squares, np.arange(0, len(squares), hop))
+    padded = np.pad(sums, WINDOW // 2)
+    smooth = np.convolve(padded, np.ones(WINDOW) / WINDOW, "valid")
+    return smooth / hop, hop
+
+
 class SpeechConditioning:
     """Set the silence at the edges and the level of a recording.
 
@@ -76,7 +90,7 @@ class SpeechConditioning:
         without any power is returned unchanged.
         """
         end = min(len(waveform), round(words[-1].end * self.sample_rate))
-        power, hop = self._power(waveform[:end])
+        power, hop = frame_power(waveform[:end], self.sample_rate)
         loudest = power.max() if len(power) else 0
         if not loudest > 0:
             return waveform, list(words)
@@ -105,17 +119,6 @@ class SpeechConditioning:
         ]
         conditioned = torch.cat(pieces)
         return conditioned, self._moved(words, kept, before, len(conditioned))
-
-    def _power(self, waveform: torch.Tensor) -> tuple[np.ndarray, int]:
-        """Return the mean power of frames, and the samples between frames."""
-        hop = max(1, round(HOP * self.sample_rate))
-        sums = np.zeros(len(waveform) // hop + (len(waveform) % hop > 0))
-        squares = waveform.double().numpy() ** 2
-        if len(sums):
-            sums = np.add.reduceat(squares, np.arange(0, len(squares), hop))
-        padded = np.pad(sums, WINDOW // 2)
-        smooth = np.convolve(padded, np.ones(WINDOW) / WINDOW, "valid")
-        return smooth / hop, hop
 
     def _without_pauses(self, speech, hop, first, last, start, stop):
         """Return the spans ``[spans, 2]`` in samples that remain of a recording."""

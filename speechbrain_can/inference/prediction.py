@@ -69,6 +69,11 @@ class Prediction:
     adapted_to : int
         Number of other recordings of the speaker that the prediction was adapted
         to.
+    emotions : tuple of str or None
+        Emotions that the model cannot exclude at the requested confidence, the most
+        probable first; None if none was requested. See ``is_sure``.
+    warnings : tuple of str
+        In what the recording is unlike the training set.
 
     Example
     -------
@@ -97,6 +102,8 @@ class Prediction:
     aligned_by: str
     adjustments: Tuple[str, ...] = ()
     adapted_to: int = 0
+    emotions: Optional[Tuple[str, ...]] = None
+    warnings: Tuple[str, ...] = ()
 
     def __iter__(self):
         log_probabilities = torch.tensor([[*self.probabilities.values()]]).log()
@@ -107,6 +114,19 @@ class Prediction:
     def confidence(self) -> float:
         """Probability of the predicted label."""
         return self.probabilities[self.label]
+
+    @property
+    def is_sure(self) -> bool:
+        """False if a confidence was requested and not exactly one emotion is left."""
+        return self.emotions is None or len(self.emotions) == 1
+
+    @property
+    def decision(self) -> str:
+        """The label, or ``not sure`` with the emotions that are left."""
+        if self.is_sure:
+            return self.label if self.emotions is None else self.emotions[0]
+        names = " or ".join(self.emotions) or "unlike the training set"
+        return f"not sure ({names})"
 
     def as_dict(self) -> Dict[str, Any]:
         """Return a dictionary that JSON can represent."""

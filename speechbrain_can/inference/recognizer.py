@@ -26,6 +26,7 @@ from speechbrain_can.features.normalization import (
     shifted,
     standardize,
 )
+from speechbrain_can.features.quality import describe_unusual, measure
 from speechbrain_can.inference.prediction import (
     AttendedWord,
     Prediction,
@@ -42,7 +43,10 @@ from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.attention import Attention
 from speechbrain_can.lobes.classifiers import EmotionOutput
 from speechbrain_can.lobes.losses import decide
+from speechbrain_can.lobes.text import vocabulary_of
+from speechbrain_can.metrics.conformal import check_confidence, emotion_sets
 from speechbrain_can.model_folder.read import packaged, read_model
+from speechbrain_can.model_folder.statistics import ModelStatistics
 from speechbrain_can.settings.hparams import SETTINGS
 from speechbrain_can.settings.run_options import check_device
 
@@ -460,6 +464,31 @@ class EmotionRecognizer(Pretrained):
         return getattr(self.mods.normalize, "adapts", False)
 
     @property
+    def statistics(self) -> ModelStatistics:
+        """Statistics of the validation and the training set; empty if unknown."""
+        return getattr(self.hparams, "statistics", None) or ModelStatistics()
+
+    @property
+    def confidence(self) -> float | None:
+        """Confidence of ``Prediction.emotions``, such as 0.9; None for no such sets.
+
+        Setting it raises ``InputError`` if the validation set of the model does not
+        support it.
+        """
+        return getattr(self, "_confidence", None)
+
+    @confidence.setter
+    def confidence(self, value: float | None) -> None:
+        if value is not None:
+            if not any(self.statistics.conformal.values()):
+                raise InputError(
+                    "this model has no held-out scores for a confidence. Train it "
+                    "again with this version."
+                )
+            check_confidence(self.statistics.conformal, value)
+        self._confidence = value
+
+    @property
     def profiles(self) -> dict[str, SpeakerProfile]:
         """Enrolled speakers by name."""
         if not hasattr(self, "_profiles"):
@@ -496,9 +525,29 @@ class EmotionRecognizer(Pretrained):
         if self.normalize_by:
             frames = _normalized(frames, speakers)
         return [
-            EncodedUtterance(path, len(waveform) / self.sample_rate, *each)
+            EncodedUtterance(
+                path,
+                len(waveform) / self.sample_rate,
+                *each,
+                warnings=self._unusual(waveform, each[0]),
+            )
             for waveform, *each in zip(waveforms, found, frames, counts)
         ]
+
+    def _unusual(
+        self, waveform: torch.Tensor, found: FoundWords
+    ) -> tuple[str, ...]:
+        """Return in what a waveform is unlike the training set."""
+        ranges = self.statistics.ranges
+        if not ranges:
+            return ()
+        words = [word.text for word in found.words]
+        measures = measure(waveform, self.sample_rate, len(words))
+        known = vocabulary_of(self.mods.model)
+        if known is not None:
+            unknown = sum(word not in known for word in words)
+            measures["unknown words"] = unknown / len(words)
+        return describe_unusual(measures, ranges)
 
     @torch.no_grad()
     def _outputs(
@@ -639,6 +688,13 @@ class EmotionRecognizer(Pretrained):
             for name, logits in output.logits.items()
         }
         classes = self.classes
+        sets = [None] * len(encoded)
+        if self.confidence is not None:
+            sets = emotion_sets(
+                self.statistics.conformal,
+                probabilities.cpu().numpy(),
+                self.confidence,
+            )
         return [
             Prediction(
                 path=each.path,
@@ -654,6 +710,8 @@ class EmotionRecognizer(Pretrained):
                 aligned_by=each.found.aligned_by,
                 adjustments=each.found.adjustments,
                 adapted_to=adapted_to[i],
+                emotions=None if sets[i] is None else tuple(sets[i]),
+                warnings=each.warnings,
             )
             for i, (each, row) in enumerate(
                 zip(encoded, probabilities.tolist())

@@ -31,6 +31,8 @@ class EncodedUtterance(NamedTuple):
         Frames of each word, ``[words]``.
     start : float
         Start in the recording in seconds.
+    warnings : tuple of str
+        In what it is unlike the training set.
     """
 
     path: str
@@ -39,6 +41,7 @@ class EncodedUtterance(NamedTuple):
     frames: torch.Tensor
     counts: torch.Tensor
     start: float = 0.0
+    warnings: Tuple[str, ...] = ()
 
 
 class SplitRecording(NamedTuple):

@@ -25,7 +25,7 @@ class TableWriter:
             words = " ".join(word.text for word in p.words)
             confidence = f"{100 * p.confidence:.0f}%"
             times = (f"{p.start:.1f}", f"{p.end:.1f}")
-            row = (p.path, *times, p.label, confidence, words)
+            row = (p.path, *times, p.decision, confidence, words)
             self.rows.append(tuple(map(printable, row)))
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ class CsvWriter:
             [
                 *("path", "start", "end", "emotion"),
                 *map(as_text, classes),
-                *("words", "aligned_by"),
+                *("words", "aligned_by", "emotions", "warnings"),
             ]
         )
 
@@ -81,6 +81,9 @@ class CsvWriter:
                     *(f"{p.probabilities[name]:.6f}" for name in self.classes),
                     as_text(" ".join(word.text for word in p.words)),
                     p.aligned_by,
+                    # as many as are left at the requested confidence
+                    as_text(" ".join(p.emotions or ())),
+                    as_text("; ".join(p.warnings)),
                 ]
             )
         self.stream.flush()
@@ -101,7 +104,7 @@ class TextGridWriter:
         words = [word for p in predictions for word in p.words]
         tiers = {
             "emotion": [
-                (p.start, p.end, f"{p.label} {p.confidence:.2f}")
+                (p.start, p.end, f"{p.decision} {p.confidence:.2f}")
                 for p in predictions
             ],
             "words": [(word.start, word.end, word.text) for word in words],

@@ -226,6 +226,14 @@ class WordEmbedding(torch.nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
+def vocabulary_of(module: torch.nn.Module) -> Optional[Dict[str, int]]:
+    """Return the vocabulary of a model with word vectors, or None."""
+    for part in module.modules():
+        if isinstance(part, WordEmbedding):
+            return part.index
+    return None
+
+
 class WordBLSTM(torch.nn.Module):
     """Text encoder of the paper: embedding, BLSTM over words, dropout.
 

@@ -8,9 +8,11 @@ import torch
 
 from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.network import Ensemble
+from speechbrain_can.metrics.conformal import Scores
 from speechbrain_can.model_folder.literal import Part, Reference, dump, parse
 from speechbrain_can.model_folder.parts import OURS, PRETRAINED
 from speechbrain_can.model_folder.read import FOR_SPEECHBRAIN, read_model
+from speechbrain_can.model_folder.statistics import ModelStatistics
 from speechbrain_can.model_folder.write import (
     CARD_HEAD,
     MODEL,
@@ -87,9 +89,11 @@ def write_ensemble(
     output: str | Path,
     temperature: float,
     title: str,
+    conformal: Scores,
 ) -> None:
     """Write a model folder with the networks of several, and the mean of their outputs.
 
+    ``conformal`` contains the nonconformity scores of the mean.
     Raises ``InputError`` if their settings differ other than in the temperature, or
     if they were trained on different recordings.
     """
@@ -119,4 +123,8 @@ def write_ensemble(
         classes,
         f"{card}\nMean of {len(folders)} networks, temperature {temperature:.3f}.\n",
         combined_modules([each["modules"] for each in models]),
+        # Members have the same training set.
+        statistics=ModelStatistics(
+            conformal=conformal, ranges=models[0]["statistics"].ranges
+        ),
     )

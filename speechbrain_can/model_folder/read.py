@@ -22,6 +22,11 @@ from speechbrain_can.model_folder.parameters import (
     is_changed,
     load_network,
 )
+from speechbrain_can.model_folder.statistics import (
+    STATISTICS,
+    ModelStatistics,
+    read_statistics,
+)
 from speechbrain_can.settings.hparams import SETTINGS
 
 logger = get_logger(__name__)
@@ -30,7 +35,13 @@ CLASSES = "label_encoder.json"
 OLD_CLASSES = "label_encoder.ckpt"  # of earlier versions
 
 # Maximum sizes in bytes
-LARGEST = {SETTINGS: 2**16, CLASSES: 2**16, PACKED: 2**33}
+LARGEST = {
+    SETTINGS: 2**16,
+    CLASSES: 2**16,
+    PACKED: 2**33,
+    STATISTICS: 2**22,
+}
+OPTIONAL = (STATISTICS,)  # folders of earlier versions lack it
 LONGEST_CLASS = 100  # characters
 
 # What SpeechBrain's own loader needs. Our loader checks that it is unchanged.
@@ -82,7 +93,7 @@ def read_model(
     Returns
     -------
     dict
-        The values of ``ModelSettings``, and ``label_encoder``.
+        The values of ``ModelSettings``, ``label_encoder`` and ``statistics``.
 
     Raises
     ------
@@ -99,16 +110,20 @@ def read_model(
     with tempfile.TemporaryDirectory() as copy:
         copy = Path(copy)
         for name, size in LARGEST.items():
+            if name in OPTIONAL and not os.path.lexists(Path(source) / name):
+                continue
             _copy(name, source, copy / name, size)
         place = f"{source}/{SETTINGS}"
         network_place = f"{source}/{PACKED}"
         text = decode((copy / SETTINGS).read_bytes())
         settings = _without_constants(parse(text, place), place)
-        if is_changed(copy / CLASSES, copy / PACKED, network_place):
-            raise InputError(
-                f"{source}/{CLASSES} does not match {PACKED}: it is damaged. Copy or "
-                "write the model folder again."
-            )
+        for name in (CLASSES, STATISTICS):
+            exists = (copy / name).exists()
+            if exists and is_changed(copy / name, copy / PACKED, network_place):
+                raise InputError(
+                    f"{source}/{name} does not match {PACKED}: it is damaged. Copy or "
+                    "write the model folder again."
+                )
         if isinstance(overrides, str):
             overrides = load_hyperpyyaml(overrides)
         settings = override(settings, overrides or {}, place)
@@ -122,9 +137,15 @@ def read_model(
             )
         network = torch.nn.ModuleDict(model["modules"])
         load_network(network, copy / PACKED, network_place)
+        statistics = ModelStatistics()
+        if (copy / STATISTICS).exists():
+            statistics = read_statistics(
+                copy / STATISTICS, f"{source}/{STATISTICS}", classes
+            )
         # intentionally by its owner, or by accident
         if is_changed(copy / SETTINGS, copy / PACKED, network_place):
             logger.warning("%s was modified after the model was trained", place)
+    model["statistics"] = statistics
     model["label_encoder"] = CategoricalEncoder()
     model["label_encoder"].update_from_iterable(classes)
     return model

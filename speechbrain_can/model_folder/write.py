@@ -21,6 +21,7 @@ from speechbrain_can.model_folder.literal import dump, parse
 from speechbrain_can.model_folder.parameters import PACKED, save_network
 from speechbrain_can.model_folder.read import CLASSES, FOR_SPEECHBRAIN
 from speechbrain_can.model_folder.resolve import literal_settings
+from speechbrain_can.model_folder.statistics import STATISTICS, ModelStatistics
 from speechbrain_can.settings.hparams import SETTINGS, Settings
 
 logger = get_logger(__name__)
@@ -134,12 +135,14 @@ def write_model_folder(
     card: str,
     modules: dict[str, torch.nn.Module],
     half: bool = False,
+    statistics: ModelStatistics | None = None,
 ) -> None:
     """Write a folder that ``EmotionRecognizer.from_hparams`` loads.
 
     An existing folder is replaced once all files are written. ``settings`` are those
     of ``prediction_settings``, ``classes`` the emotions in the order of the logits,
-    ``card`` is Markdown, and ``half`` stores the parameters in half precision.
+    ``card`` is Markdown, ``half`` stores the parameters in half precision, and
+    ``statistics`` are those of the validation and the training set.
     """
     folder = Path(folder)
     partial = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}.partial")
@@ -148,8 +151,13 @@ def write_model_folder(
         (partial / SETTINGS).write_text(settings, encoding="utf-8")
         (partial / CARD).write_text(card, encoding="utf-8")
         write_json(partial / CLASSES, list(classes))
+        files = [SETTINGS, CLASSES]
+        if statistics is not None:
+            text = statistics.written()
+            (partial / STATISTICS).write_text(text, encoding="utf-8")
+            files.append(STATISTICS)
         network = torch.nn.ModuleDict(dict(modules))
-        save_network(network, partial / PACKED, half, (SETTINGS, CLASSES))
+        save_network(network, partial / PACKED, half, files)
         # safetensors creates files that only their owner can read
         shutil.copymode(partial / SETTINGS, partial / PACKED)
         shutil.rmtree(folder, ignore_errors=True)

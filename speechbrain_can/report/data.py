@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Sequence
 
@@ -14,8 +15,18 @@ from speechbrain_can.corpus.leakage import find_leaks
 from speechbrain_can.corpus.prepared import Corpus, folds_path, leaks_path
 from speechbrain_can.io.files import InputError, read_json
 from speechbrain_can.metrics.calibration import calibration_error
+from speechbrain_can.metrics.conformal import (
+    coverage,
+    emotion_sets,
+    merged,
+)
 from speechbrain_can.runs.layout import RunLayout, find_runs
-from speechbrain_can.runs.predictions import read_attention
+from speechbrain_can.runs.predictions import (
+    as_tensors,
+    conformal_scores,
+    read_attention,
+    read_predictions,
+)
 from speechbrain_can.runs.results import (
     check_tables,
     finished_folds,
@@ -27,6 +38,9 @@ from speechbrain_can.runs.summary import (
     load_predictions,
 )
 from speechbrain_can.settings.hparams import SETTINGS, read_settings
+
+LEVELS = (0.8, 0.9)  # confidence of sets of emotions
+VALIDATION, OTHER_FOLDS = "validation set", "test sets of the other folds"
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,9 @@ class Gathered:
     calibration : pandas.DataFrame
         Calibration error of each system: ``ECE`` and ``ECE calibrated``, means
         over folds, and ``ECE pooled``, over all folds and seeds.
+    coverage : pandas.DataFrame
+        Results of sets of emotions, one row per system, level of ``LEVELS``, and
+        utterances that they were calibrated on; see ``coverage``.
     sources : list of dict
         Settings, command, environment and duration of each run.
     """
@@ -63,6 +80,7 @@ class Gathered:
     curves: pd.DataFrame
     attention: pd.DataFrame
     calibration: pd.DataFrame
+    coverage: pd.DataFrame
     sources: List[Dict]
 
     @property
@@ -105,6 +123,7 @@ def gather(folders: Iterable[str | Path]) -> Gathered:
         curves=_curves(runs),
         attention=_attention(runs, corpus),
         calibration=_calibration(runs, predictions, corpus.classes),
+        coverage=_coverage(runs),
         sources=[_source(*run) for run in runs],
     )
 
@@ -245,6 +264,51 @@ def _calibration(runs, predictions, classes):
             torch.tensor([classes.index(name) for name in own["true"]]),
         )
     return found
+
+
+def _coverage(runs):
+    """Return the coverage of sets of emotions, over all folds and seeds."""
+    found = {}
+    for system, _, run in runs:
+        valid, test = {}, {}
+        for result in finished_folds(run):
+            fold, number = run.fold(result["fold"]), result["fold"]
+            temperature = result.get("temperature", 1.0)
+            valid[number] = conformal_scores(
+                read_predictions(fold.valid_predictions), temperature
+            )
+            table = read_predictions(fold.predictions)
+            log_probabilities, _ = as_tensors(table)
+            shares = (log_probabilities / temperature).softmax(dim=1).numpy()
+            test[number] = (
+                shares,
+                list(table["true"]),
+                conformal_scores(table, temperature),
+            )
+        for number, (shares, labels, _) in test.items():
+            others = [own for k, (_, _, own) in test.items() if k != number]
+            kinds = {VALIDATION: valid[number]}
+            if len(others) > 1:
+                kinds[OTHER_FOLDS] = merged(others)
+            for (kind, scores), level in product(kinds.items(), LEVELS):
+                key = system, kind, level
+                sets, true = found.setdefault(key, ([], []))
+                try:
+                    sets += emotion_sets(scores, shares, level)
+                    true += labels
+                except InputError:
+                    pass  # the validation set of this fold is too small
+    rows = [
+        {
+            "system": system,
+            "calibrated on": kind,
+            "confidence": level,
+            "n": len(true),
+            **(coverage(sets, true) if true else {}),
+        }
+        for (system, kind, level), (sets, true) in sorted(found.items())
+    ]
+    return pd.DataFrame(rows)
 
 
 def _source(system, seed, run):

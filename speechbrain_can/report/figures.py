@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 
 from speechbrain_can.metrics.calibration import BINS
+from speechbrain_can.metrics.conformal import rejection_curve
 from speechbrain_can.metrics.metrics import METRICS
 
 # Colors of Okabe and Ito, distinguishable without color vision
@@ -95,6 +96,31 @@ def plot_calibration(predictions: pd.DataFrame, classes: Sequence[str]) -> str:
         axes.set_ylabel("accuracy")
 
     return _svg(_small_plots(predictions, draw))
+
+
+def plot_rejection(predictions: pd.DataFrame, classes: Sequence[str]) -> str:
+    """Plot the accuracy of the utterances that are not rejected, as SVG."""
+
+    def draw(axes, own):
+        curve = rejection_of(own, classes)
+        share, accuracy, _ = zip(*curve)
+        axes.plot(share, accuracy, marker="o", color=BLUE, markersize=4)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(top=1.02)
+        axes.set_xlabel("share of rejected utterances")
+        axes.set_ylabel("accuracy of the others")
+
+    return _svg(_small_plots(predictions, draw))
+
+
+def rejection_of(
+    predictions: pd.DataFrame, classes: Sequence[str]
+) -> list[tuple[float, float, float]]:
+    """Return the rejection curve of a table of predictions."""
+    return rejection_curve(
+        predictions[list(classes)].max(axis=1).to_numpy(),
+        (predictions["true"] == predictions["predicted"]).to_numpy(),
+    )
 
 
 def _small_plots(table: pd.DataFrame, draw: Callable) -> Figure:

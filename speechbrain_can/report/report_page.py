@@ -17,6 +17,8 @@ from speechbrain_can.report.figures import (
     plot_calibration,
     plot_curves,
     plot_folds,
+    plot_rejection,
+    rejection_of,
 )
 from speechbrain_can.report.groups import EXPLANATION, GroupTable
 from speechbrain_can.report.pages import write_html
@@ -83,9 +85,16 @@ def page_content(
             "calibration": _picture(
                 plot_calibration(gathered.predictions, corpus.classes)
             ),
+            "rejection": _picture(
+                plot_rejection(gathered.predictions, corpus.classes)
+            ),
         },
         "systems": [_system(gathered, system) for system in gathered.systems],
         "classes": corpus.classes,
+        "coverage": [
+            {k: None if pd.isna(v) else v for k, v in row.items()}
+            for row in gathered.coverage.to_dict("records")
+        ],
         "groups": [
             {
                 "title": each.title,
@@ -131,6 +140,7 @@ def _system(gathered: Gathered, system: str) -> dict:
             name: None if pd.isna(value) else value
             for name, value in calibration.items()
         },
+        "rejection": rejection_of(own, corpus.classes),
         "errors": confident_errors(own, corpus),
     }
 

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from speechbrain_can.io.files import atomic_write
+from speechbrain_can.metrics.conformal import Scores, nonconformity
 
 
 def write_predictions(
@@ -46,6 +47,15 @@ def as_tensors(table: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor]:
     targets = torch.tensor([classes.index(name) for name in table["true"]])
     # Written probabilities are rounded and may be 0.
     return probabilities.clamp(min=1e-7).log(), targets
+
+
+def conformal_scores(table: pd.DataFrame, temperature: float) -> Scores:
+    """Return the nonconformity scores of predictions, after temperature scaling."""
+    log_probabilities, targets = as_tensors(table)
+    probabilities = (log_probabilities / temperature).softmax(dim=1)
+    return nonconformity(
+        probabilities.numpy(), targets.numpy(), list(table.columns[3:])
+    )
 
 
 def write_attention(

@@ -12,7 +12,9 @@ from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import write_json
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
+from speechbrain_can.metrics.conformal import nonconformity
 from speechbrain_can.metrics.metrics import METRICS, evaluate, recalls
+from speechbrain_can.model_folder.statistics import ModelStatistics
 from speechbrain_can.model_folder.write import (
     prediction_settings,
     write_card,
@@ -27,6 +29,7 @@ from speechbrain_can.training.environment import (
     describe_environment,
 )
 from speechbrain_can.training.fold import Fold
+from speechbrain_can.training.ranges import training_ranges
 
 logger = get_logger(__name__)
 
@@ -45,6 +48,14 @@ def record_fold(
     corpus, layout = fold.corpus, fold.layout
     scores = brain.tested_checkpoint.meta.get("scores", {})
     temperature = fit_temperature(*valid)
+    statistics = ModelStatistics(
+        conformal=nonconformity(
+            (valid[0] / temperature).softmax(1).numpy(),
+            valid[1].numpy(),
+            corpus.classes,
+        ),
+        ranges=training_ranges(fold),
+    )
     _write_decisions(
         layout.valid_predictions, fold.parts["valid"], *valid, corpus.classes
     )
@@ -91,6 +102,7 @@ def record_fold(
         corpus.classes,
         write_card(fold.settings, corpus, temperature, len(valid[1]), result),
         fold.hparams["modules"],
+        statistics=statistics,
     )
     if fold.hparams["draw_attention"] and brain.test_attention:
         draw_attention(brain, fold)

@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
+from helpers.corpora import write_wav
 from helpers.recipes import RECIPES, read_predictions
 from praatio import textgrid
 
@@ -20,6 +22,7 @@ from speechbrain_can.inference.inputs import find_recordings
 from speechbrain_can.inference.prediction import AttendedWord, Prediction
 from speechbrain_can.inference.writers import CsvWriter
 from speechbrain_can.io.files import InputError
+from speechbrain_can.metrics.conformal import emotion_sets
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +61,37 @@ def test_one_recording(model, utterances):
     found = invoke(
         "predict", model, wav, "--transcript", utterance.transcription
     )
-    header, _, line = found.output.splitlines()
+    header, _, line = found.stdout.splitlines()
     assert header.split() == "file start end emotion confidence words".split()
     assert " ".join(w.text for w in utterance.words) in line
+
+
+def test_confidence(model, table):
+    content = json.loads(Path(model, "statistics.json").read_text())
+    assert set(content["ranges"]) >= {"seconds", "snr", "unknown words"}
+    found = invoke("predict", model, table, "--format=json", "--confidence=0.5")
+    scores = content["conformal"]
+    for line in found.stdout.splitlines():
+        record = json.loads(line)
+        (expected,) = emotion_sets(
+            scores, np.array([list(record["probabilities"].values())]), 0.5
+        )
+        assert record["emotions"] == expected
+    found = invoke("predict", model, table, "--confidence=0.9999", fails=True)
+    assert "needs more held-out utterances" in found.output
+
+
+def test_unusual_recordings_are_reported(model, table, tmp_path):
+    noise = tmp_path / "noise.wav"
+    write_wav(noise, seconds=20)
+    words = tmp_path / "noise.ctm"
+    words.write_text("noise 1 0 10 so\nnoise 1 10 10 zxcvb\n")
+    found = invoke("predict", model, noise, "--alignment", words)
+    assert "unusual: long: speech lasts 20.0 s" in found.stderr
+    found = invoke(
+        "predict", model, noise, "--alignment", words, "--format=json"
+    )
+    assert json.loads(found.stdout)["warnings"][0].startswith("long")
 
 
 def test_output_formats_agree(model, table, tmp_path):

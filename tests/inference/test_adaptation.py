@@ -338,7 +338,7 @@ def test_members_trained_on_other_recordings_are_refused(runs):
 
     folders = [runs / "1" / f"fold_{i}" / "model" for i in (0, 1)]
     with pytest.raises(InputError, match="normalization differs"):
-        write_ensemble(folders, runs / "none", 1.0, "x")
+        write_ensemble(folders, runs / "none", 1.0, "x", {})
 
 
 def test_evaluation_by_number_of_unlabeled_recordings(runs, tmp_path):

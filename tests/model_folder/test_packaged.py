@@ -69,7 +69,7 @@ def test_packaged_model_predicts(packed, three_folds, monkeypatch, tmp_path):
     names = {path.name for path in packed.iterdir()}
     assert names == {
         *("hyperparams.yaml", "network.safetensors", "label_encoder.json"),
-        "README.md",
+        *("README.md", "statistics.json"),
     }
     card = (packed / "README.md").read_text()
     assert "all 21 utterances of EmoDB, words" in card

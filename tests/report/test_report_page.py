@@ -111,7 +111,7 @@ def test_report_content(page, runs):
     ):
         assert part in text
     assert provenance["command"].endswith("--fold=1")
-    assert text.count("data:image/svg+xml;base64,") == 3
+    assert text.count("data:image/svg+xml;base64,") == 4
     # the curve contains all epochs of the log
     log = read_log(runs / "can" / "1" / "fold_1" / "train_log.txt")
     curve = gathered.curves[
