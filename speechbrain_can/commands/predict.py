@@ -189,7 +189,9 @@ def predict(
             recognizer, recordings, profiles, same_speaker, speaker_folders
         )
         place = _opened(output_format, output, stack)
-        writer = WRITERS[output_format](place, recognizer.classes)
+        writer = WRITERS[output_format](
+            place, recognizer.classes, recognizer.dimensions
+        )
         outcomes = tqdm(
             predict_recordings(
                 recognizer,

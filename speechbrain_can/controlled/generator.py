@@ -39,7 +39,7 @@ from speechbrain_can.io.files import read_json, write_json
 SENTENCES = Path(__file__).parent / "sentences.tsv"
 SAMPLE_RATE = 16000
 # Version of the generated speech; stored with the corpus
-VERSION = 2
+VERSION = 3
 N_SESSIONS = 5
 TURNS_PER_DIALOG = 30
 SCRIPTED_SHARE = 0.5  # as in IEMOCAP
@@ -55,6 +55,19 @@ CUES = {
     "sur": (9.0, -4.0, -1.0),
     "neu": (0.0, 0.0, 0.0),
 }
+
+# Valence, arousal and dominance of each emotion, from 1 to 5, and the standard
+# deviation of their ratings
+DIMENSIONS = {
+    "ang": (1.9, 3.7, 3.9),
+    "exc": (4.0, 3.8, 3.4),
+    "hap": (3.9, 3.1, 3.2),
+    "sad": (2.1, 2.2, 2.5),
+    "fru": (2.3, 3.2, 3.2),
+    "sur": (3.2, 3.6, 2.8),
+    "neu": (3.0, 2.5, 3.0),
+}
+RATING_SPREAD = 0.3
 
 CUE_SPREAD = (1.0, 1.2, 0.5)
 GLOBAL_SHARE = 0.1  # share of the cue on the whole utterance
@@ -280,6 +293,14 @@ def _plan_dialog(session, dialog, said, generator, agree):
     return turns
 
 
+def rate(emotion: str, seed: Sequence[int]) -> np.ndarray:
+    """Return valence, arousal and dominance of an utterance, from 1 to 5."""
+    # Another stream of random numbers than that of the speech
+    generator = np.random.default_rng([*seed, 1])
+    ratings = generator.normal(DIMENSIONS[emotion], RATING_SPREAD)
+    return ratings.clip(1, 5).round(4)
+
+
 def act(
     turn: Turn, synthesizer: Synthesizer, seed: Sequence[int]
 ) -> tuple[np.ndarray, List[float]]:
@@ -443,6 +464,7 @@ def _write_dialog(root: Path, dialog: list) -> None:
     time = 5.0
     for turn, seed in dialog:
         waveform, bounds = act(turn, synthesizer, seed)
+        ratings = ", ".join(f"{v:.4f}" for v in rate(turn.emo, seed))
         soundfile.write(
             wavs / f"{turn.utterance_id}.wav", waveform, SAMPLE_RATE
         )
@@ -454,7 +476,7 @@ def _write_dialog(root: Path, dialog: list) -> None:
         label_lines += [
             "",
             f"[{time:.4f} - {end:.4f}]\t{turn.utterance_id}\t{turn.emo}\t"
-            "[2.5000, 2.5000, 2.5000]",
+            f"[{ratings}]",
             f"C-E1:\t{RATER_NAMES[turn.emo]};\t()",
         ]
         text_lines.append(

@@ -9,13 +9,17 @@ from speechbrain.utils.logger import get_logger
 from speechbrain_can.io.files import InputError
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
 from speechbrain_can.metrics.conformal import Scores
+from speechbrain_can.metrics.dimensions import evaluate_dimensions
 from speechbrain_can.metrics.metrics import evaluate, recalls
 from speechbrain_can.model_folder.ensemble import write_ensemble
 from speechbrain_can.runs.layout import FoldLayout, RunLayout
 from speechbrain_can.runs.predictions import (
     as_tensors,
     conformal_scores,
+    dimension_names,
+    read_dimensions,
     read_predictions,
+    write_dimensions,
     write_predictions,
 )
 from speechbrain_can.runs.results import (
@@ -151,6 +155,7 @@ def _combine_fold(
             table[classes].to_numpy(),
             classes,
         )
+    scores_adapted |= _combine_dimensions(folds, results, output)
     temperature = fit_temperature(*as_tensors(valid))
     true, predicted = list(test["true"]), list(test["predicted"])
     result = {
@@ -167,6 +172,21 @@ def _combine_fold(
     }
     write_result(output, result)
     return temperature, conformal_scores(valid, temperature)
+
+
+def _combine_dimensions(
+    folds: list[FoldLayout], results: list[dict], output: FoldLayout
+) -> dict:
+    """Write averaged dimensions, if all runs have them; return their metrics."""
+    if not all("dimensions" in result for result in results):
+        return {}
+    tables = [read_dimensions(fold.dimensions) for fold in folds]
+    names = dimension_names(tables[0])
+    columns = [f"predicted {name}" for name in names]
+    values = sum(each[columns].to_numpy() for each in tables) / len(tables)
+    labels = tables[0][names].to_numpy()
+    write_dimensions(output.dimensions, tables[0]["ID"], values, labels, names)
+    return {"dimensions": evaluate_dimensions(values, labels, names)}
 
 
 def _mean(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Records of predictions."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
@@ -74,6 +74,9 @@ class Prediction:
         probable first; None if none was requested. See ``is_sure``.
     warnings : tuple of str
         In what the recording is unlike the training set.
+    dimensions : dict of str: float
+        Emotional dimensions, in the units of the training labels; empty if the model
+        has none.
 
     Example
     -------
@@ -104,6 +107,7 @@ class Prediction:
     adapted_to: int = 0
     emotions: Optional[Tuple[str, ...]] = None
     warnings: Tuple[str, ...] = ()
+    dimensions: Dict[str, float] = field(default_factory=dict)
 
     def __iter__(self):
         log_probabilities = torch.tensor([[*self.probabilities.values()]]).log()

@@ -42,6 +42,7 @@ from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError
 from speechbrain_can.lobes.attention import Attention
 from speechbrain_can.lobes.classifiers import EmotionOutput
+from speechbrain_can.lobes.dimensions import DimensionOutput, decide_dimensions
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.text import vocabulary_of
 from speechbrain_can.metrics.conformal import check_confidence, emotion_sets
@@ -172,6 +173,11 @@ class EmotionRecognizer(Pretrained):
         """Emotions in the order of the logits."""
         encoder = self.hparams.label_encoder
         return [encoder.ind2lab[i] for i in range(len(encoder))]
+
+    @property
+    def dimensions(self) -> list[str]:
+        """Emotional dimensions that the model predicts; empty if it has none."""
+        return getattr(self.hparams, "dimensions", None) or []
 
     @property
     def normalize_by(self) -> str | None:
@@ -688,6 +694,12 @@ class EmotionRecognizer(Pretrained):
             for name, logits in output.logits.items()
         }
         classes = self.classes
+        dimensions = [{}] * len(encoded)
+        if isinstance(output, DimensionOutput):
+            dimensions = [
+                dict(zip(self.dimensions, row))
+                for row in decide_dimensions(output).tolist()
+            ]
         sets = [None] * len(encoded)
         if self.confidence is not None:
             sets = emotion_sets(
@@ -712,6 +724,7 @@ class EmotionRecognizer(Pretrained):
                 adapted_to=adapted_to[i],
                 emotions=None if sets[i] is None else tuple(sets[i]),
                 warnings=each.warnings,
+                dimensions=dimensions[i],
             )
             for i, (each, row) in enumerate(
                 zip(encoded, probabilities.tolist())

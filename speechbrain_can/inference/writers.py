@@ -15,8 +15,8 @@ from speechbrain_can.io.files import as_text, printable
 class TableWriter:
     """Table with one line per utterance, written to a stream."""
 
-    def __init__(self, stream, classes):
-        self.stream = stream
+    def __init__(self, stream, classes, dimensions=()):
+        self.stream, self.dimensions = stream, dimensions
         self.rows = []
 
     def add(self, predictions: list[Prediction], name: str) -> None:
@@ -25,12 +25,16 @@ class TableWriter:
             words = " ".join(word.text for word in p.words)
             confidence = f"{100 * p.confidence:.0f}%"
             times = (f"{p.start:.1f}", f"{p.end:.1f}")
-            row = (p.path, *times, p.decision, confidence, words)
+            values = (f"{p.dimensions[name]:.2f}" for name in self.dimensions)
+            row = (p.path, *times, p.decision, confidence, *values, words)
             self.rows.append(tuple(map(printable, row)))
 
     def close(self) -> None:
         """Write the table."""
-        headers = ["file", "start", "end", "emotion", "confidence", "words"]
+        headers = [
+            *("file", "start", "end", "emotion", "confidence"),
+            *(*self.dimensions, "words"),
+        ]
         table = tabulate(self.rows, headers=headers, disable_numparse=True)
         self.stream.write(table + "\n")
 
@@ -38,7 +42,7 @@ class TableWriter:
 class JsonWriter:
     """JSON lines with all fields of each utterance."""
 
-    def __init__(self, stream, classes):
+    def __init__(self, stream, classes, dimensions=()):
         self.stream = stream
 
     def add(self, predictions: list[Prediction], name: str) -> None:
@@ -58,13 +62,14 @@ class JsonWriter:
 class CsvWriter:
     """CSV with one row per utterance and one column per class."""
 
-    def __init__(self, stream, classes):
+    def __init__(self, stream, classes, dimensions=()):
         self.stream, self.classes = stream, classes
+        self.dimensions = dimensions
         self.writer = csv.writer(stream, lineterminator="\n")
         self.writer.writerow(
             [
                 *("path", "start", "end", "emotion"),
-                *map(as_text, classes),
+                *map(as_text, [*classes, *dimensions]),
                 *("words", "aligned_by", "emotions", "warnings"),
             ]
         )
@@ -79,6 +84,7 @@ class CsvWriter:
                     f"{p.end:.3f}",
                     as_text(p.label),
                     *(f"{p.probabilities[name]:.6f}" for name in self.classes),
+                    *(f"{p.dimensions[name]:.4f}" for name in self.dimensions),
                     as_text(" ".join(word.text for word in p.words)),
                     p.aligned_by,
                     # as many as are left at the requested confidence
@@ -95,7 +101,7 @@ class CsvWriter:
 class TextGridWriter:
     """Praat TextGrid files, one per recording: emotions, words and attention."""
 
-    def __init__(self, folder, classes):
+    def __init__(self, folder, classes, dimensions=()):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -109,6 +115,11 @@ class TextGridWriter:
             ],
             "words": [(word.start, word.end, word.text) for word in words],
         }
+        for name in predictions[0].dimensions:
+            tiers[name] = [
+                (p.start, p.end, f"{p.dimensions[name]:.2f}")
+                for p in predictions
+            ]
         for modality in ("text", "audio"):
             attended = [word for word in words if modality in word.attention]
             if attended:

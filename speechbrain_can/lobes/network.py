@@ -7,6 +7,7 @@ import torch
 
 from speechbrain_can.lobes.attention import Attention
 from speechbrain_can.lobes.classifiers import EmotionOutput
+from speechbrain_can.lobes.dimensions import DimensionOutput
 from speechbrain_can.lobes.losses import decide
 from speechbrain_can.lobes.ragged import WordFrames, count_words, real_steps
 
@@ -224,7 +225,28 @@ class Ensemble(torch.nn.Module):
             )
         else:
             attention = None
+        if isinstance(outputs[0], DimensionOutput):
+            return _with_mean_dimensions(outputs, logits, weights, attention)
         return EmotionOutput(logits, weights, attention)
+
+
+def _with_mean_dimensions(
+    outputs: List[DimensionOutput], logits, weights, attention
+) -> DimensionOutput:
+    """Return an output with the mean dimensions of several outputs."""
+    first = outputs[0]
+    return DimensionOutput(
+        logits,
+        weights,
+        attention,
+        values={
+            name: torch.stack([each.values[name] for each in outputs]).mean(0)
+            for name in first.values
+        },
+        value_weights=first.value_weights,
+        emotion_weight=first.emotion_weight,
+        scale=first.scale,
+    )
 
 
 def _mean_of(log_probabilities: List[torch.Tensor]) -> torch.Tensor:

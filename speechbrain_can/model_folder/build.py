@@ -43,6 +43,7 @@ class ModelSettings(pydantic.BaseModel):
     segment: Callable
     conditioning: Callable | None = None
     normalize_by: str | None = None
+    dimensions: list[str] | None = None
     modules: dict[str, torch.nn.Module]
     aligner: Callable | None = None
     transcriber: Callable | None = None

@@ -31,7 +31,7 @@ CARD = "README.md"
 # Settings of a fold that prediction uses
 PARTS = (
     *("compute_features", "conditioning", "segment", "modules"),
-    *("normalize_by", "classes"),
+    *("normalize_by", "classes", "dimensions"),
 )
 
 # Word vectors and subword models are stored with the parameters; prediction may run

@@ -15,16 +15,13 @@ from speechbrain_can.corpus.leakage import find_leaks
 from speechbrain_can.corpus.prepared import Corpus, folds_path, leaks_path
 from speechbrain_can.io.files import InputError, read_json
 from speechbrain_can.metrics.calibration import calibration_error
-from speechbrain_can.metrics.conformal import (
-    coverage,
-    emotion_sets,
-    merged,
-)
+from speechbrain_can.metrics.conformal import coverage, emotion_sets, merged
 from speechbrain_can.runs.layout import RunLayout, find_runs
 from speechbrain_can.runs.predictions import (
     as_tensors,
     conformal_scores,
     read_attention,
+    read_dimensions,
     read_predictions,
 )
 from speechbrain_can.runs.results import (
@@ -69,6 +66,9 @@ class Gathered:
     coverage : pandas.DataFrame
         Results of sets of emotions, one row per system, level of ``LEVELS``, and
         utterances that they were calibrated on; see ``coverage``.
+    dimensions : pandas.DataFrame
+        Labels and predictions of emotional dimensions, of systems that have them, with
+        ``system``, ``seed`` and ``fold``.
     sources : list of dict
         Settings, command, environment and duration of each run.
     """
@@ -81,6 +81,7 @@ class Gathered:
     attention: pd.DataFrame
     calibration: pd.DataFrame
     coverage: pd.DataFrame
+    dimensions: pd.DataFrame
     sources: List[Dict]
 
     @property
@@ -124,6 +125,7 @@ def gather(folders: Iterable[str | Path]) -> Gathered:
         attention=_attention(runs, corpus),
         calibration=_calibration(runs, predictions, corpus.classes),
         coverage=_coverage(runs),
+        dimensions=_dimensions(runs),
         sources=[_source(*run) for run in runs],
     )
 
@@ -309,6 +311,19 @@ def _coverage(runs):
         for (system, kind, level), (sets, true) in sorted(found.items())
     ]
     return pd.DataFrame(rows)
+
+
+def _dimensions(runs):
+    """Return the dimensions of all systems that predict them."""
+    tables = [
+        read_dimensions(run.fold(result["fold"]).dimensions).assign(
+            system=system, seed=seed, fold=result["fold"]
+        )
+        for system, seed, run in runs
+        for result in finished_folds(run)
+        if "dimensions" in result
+    ]
+    return pd.concat(tables) if tables else pd.DataFrame()
 
 
 def _source(system, seed, run):

@@ -16,6 +16,7 @@ from speechbrain_can.metrics.metrics import METRICS
 # Colors of Okabe and Ito, distinguishable without color vision
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#8c8c8c"
 COLUMNS = 3  # of small plots
+DECILES = 10
 
 
 def plot_folds(results: pd.DataFrame, intervals: pd.DataFrame) -> str:
@@ -121,6 +122,40 @@ def rejection_of(
         predictions[list(classes)].max(axis=1).to_numpy(),
         (predictions["true"] == predictions["predicted"]).to_numpy(),
     )
+
+
+def plot_dimensions(dimensions: pd.DataFrame, names: Sequence[str]) -> str:
+    """Plot labels by predictions, for all systems and dimensions, as SVG.
+
+    Gray: utterances. Blue: mean label of utterances with similar predictions.
+    """
+    tables = []
+    for name in names:
+        for system, own in dimensions.groupby("system", sort=False):
+            own = own[["system", name, f"predicted {name}"]].dropna()
+            own.columns = ["system", "label", "prediction"]
+            tables.append(own.assign(system=f"{system}: {name}"))
+
+    def draw(axes, own):
+        axes.scatter(
+            own["prediction"], own["label"], s=6, color=GREY, alpha=0.4
+        )
+        ends = own["label"].min(), own["label"].max()
+        axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=1)
+        groups = pd.qcut(own["prediction"], DECILES, duplicates="drop")
+        means = own.groupby(groups, observed=True)[["prediction", "label"]]
+        means = means.mean()
+        axes.plot(
+            means["prediction"],
+            means["label"],
+            marker="o",
+            color=BLUE,
+            markersize=4,
+        )
+        axes.set_xlabel("prediction")
+        axes.set_ylabel("label")
+
+    return _svg(_small_plots(pd.concat(tables), draw))
 
 
 def _small_plots(table: pd.DataFrame, draw: Callable) -> Figure:

@@ -10,12 +10,14 @@ from speechbrain_can.corpus.fold_lists import count_folds
 from speechbrain_can.corpus.leakage import format_leaks
 from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.corpus.sentences import sentence_of
+from speechbrain_can.metrics.dimensions import evaluate_dimensions
 from speechbrain_can.metrics.metrics import METRICS, confusion, recalls
 from speechbrain_can.report.comparison import summarize_systems
 from speechbrain_can.report.data import Gathered
 from speechbrain_can.report.figures import (
     plot_calibration,
     plot_curves,
+    plot_dimensions,
     plot_folds,
     plot_rejection,
     rejection_of,
@@ -85,12 +87,20 @@ def page_content(
             "calibration": _picture(
                 plot_calibration(gathered.predictions, corpus.classes)
             ),
+            "dimensions": _picture(
+                plot_dimensions(
+                    gathered.dimensions, names_of(gathered.dimensions)
+                )
+            )
+            if len(gathered.dimensions)
+            else None,
             "rejection": _picture(
                 plot_rejection(gathered.predictions, corpus.classes)
             ),
         },
         "systems": [_system(gathered, system) for system in gathered.systems],
         "classes": corpus.classes,
+        "dimensions": _dimension_rows(gathered),
         "coverage": [
             {k: None if pd.isna(v) else v for k, v in row.items()}
             for row in gathered.coverage.to_dict("records")
@@ -163,6 +173,51 @@ def confident_errors(
             "fold": row["fold"],
         }
         for _, row in wrong.drop_duplicates("ID").head(most).iterrows()
+    ]
+
+
+def _dimension_rows(gathered: Gathered) -> list[dict]:
+    """Return CCC and MSE of each system and dimension."""
+    table = gathered.dimensions
+    if not len(table):
+        return []
+    names = names_of(table)
+    rows = []
+    for system, own in table.groupby("system", sort=False):
+        folds = [
+            _evaluated(each, names) for _, each in own.groupby(["seed", "fold"])
+        ]
+        pooled = _evaluated(own, names)
+        for name in names:
+            scores = pd.Series([fold[name]["CCC"] for fold in folds])
+            rows.append(
+                {
+                    "system": system,
+                    "name": name,
+                    "mean": scores.mean(),
+                    "std": None if len(scores) < 2 else scores.std(),
+                    "pooled": pooled[name]["CCC"],
+                    "MSE": pooled[name]["MSE"],
+                    "n": pooled[name]["n"],
+                }
+            )
+    return rows
+
+
+def _evaluated(table: pd.DataFrame, names: list[str]) -> dict:
+    """Return the metrics of a table of dimensions."""
+    columns = [f"predicted {name}" for name in names]
+    return evaluate_dimensions(
+        table[columns].to_numpy(), table[names].to_numpy(), names
+    )
+
+
+def names_of(dimensions: pd.DataFrame) -> list[str]:
+    """Return the names of the dimensions of the gathered table."""
+    return [
+        name[len("predicted ") :]
+        for name in dimensions.columns
+        if name.startswith("predicted ")
     ]
 
 

@@ -35,6 +35,7 @@ class FoldLayout:
     valid_predictions = _Name("valid_predictions.csv")
     # those adapted to the speakers, if the model adapts
     adapted_predictions = _Name("adapted_predictions.csv")
+    dimensions = _Name("dimensions.csv")  # if the model predicts dimensions
     attention = _Name("attention.csv")
     attention_figure = _Name("attention.png")
     provenance = _Name("provenance.json")
@@ -57,7 +58,7 @@ class FoldLayout:
         """Tables whose checksums the result contains."""
         return (
             *(self.predictions, self.valid_predictions),
-            *(self.adapted_predictions, self.attention),
+            *(self.adapted_predictions, self.dimensions, self.attention),
         )
 
 

@@ -82,6 +82,37 @@ def write_attention(
         table.sort_values("ID", kind="stable").to_csv(stream, index=False)
 
 
+def write_dimensions(
+    path: Path,
+    ids: Sequence[str],
+    values: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+) -> None:
+    """Write ``dimensions.csv``: ID, and label and prediction of each dimension.
+
+    ``values`` and ``labels`` are ``[utterances, dimensions]``; labels may be NaN.
+    """
+    columns = {"ID": list(ids)}
+    for i, name in enumerate(names):
+        columns[name] = labels[:, i]
+        columns[f"predicted {name}"] = values[:, i]
+    with atomic_write(path) as stream:
+        pd.DataFrame(columns).sort_values("ID").to_csv(
+            stream, index=False, float_format="%.6f"
+        )
+
+
+def read_dimensions(path: Path) -> pd.DataFrame:
+    """Read the dimensions of a test set with one row per utterance."""
+    return pd.read_csv(path, dtype={"ID": str})
+
+
+def dimension_names(table: pd.DataFrame) -> list[str]:
+    """Return the names of the dimensions of a table."""
+    return list(table.columns[1::2])
+
+
 def read_attention(path: Path, modality: str) -> dict[str, list[float]]:
     """Return the weights of the words by utterance ID, for one modality."""
     table = pd.read_csv(path, dtype=str)

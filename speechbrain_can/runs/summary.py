@@ -5,6 +5,7 @@ from itertools import product
 import pandas as pd
 
 from speechbrain_can.io.files import InputError
+from speechbrain_can.metrics.dimensions import CCC
 from speechbrain_can.metrics.metrics import METRICS
 from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.predictions import read_predictions
@@ -38,6 +39,9 @@ def summarize(run: RunLayout, description: dict) -> dict:
         values = [fold[name] for fold in folds if name in fold]
         if values:
             summary[name] = sum(values) / len(values)
+    rated = [fold["dimensions"] for fold in folds if "dimensions" in fold]
+    if rated:
+        summary["dimensions"] = _mean_dimensions(rated)
     corpora = pd.DataFrame(
         [
             {"corpus": name, **scores}
@@ -56,6 +60,42 @@ def summarize(run: RunLayout, description: dict) -> dict:
             for name, own in corpora.groupby("corpus")
         ]
     return summary
+
+
+def _mean_dimensions(folds: list[dict]) -> dict:
+    """Return mean and standard deviation of CCC and MSE over folds, by dimension."""
+    names = [name for name in folds[0] if name != CCC]
+    found = {
+        name: {
+            metric: _mean_and_std([fold[name][metric] for fold in folds])
+            for metric in (CCC, "MSE")
+        }
+        for name in names
+    }
+    return {CCC: _mean_and_std([fold[CCC] for fold in folds]), **found}
+
+
+def _mean_and_std(values: list[float]) -> dict:
+    """Return ``mean`` and ``std`` of values; the latter is None for a single one."""
+    series = pd.Series(values, dtype=float)
+    std = float(series.std()) if len(series) > 1 else None
+    return {"mean": float(series.mean()), "std": std}
+
+
+def format_dimensions(dimensions: dict) -> list[str]:
+    """Return the lines of a summary about dimensions."""
+
+    def cell(value):
+        spread = "" if value["std"] is None else f" +- {value['std']:.3f}"
+        return f"{value['mean']:.3f}{spread}"
+
+    lines = [f"CCC {cell(dimensions[CCC])}"]
+    lines += [
+        f"  {name}: CCC {cell(own[CCC])}, MSE {cell(own['MSE'])}"
+        for name, own in dimensions.items()
+        if name != CCC
+    ]
+    return lines
 
 
 def format_table(summary: dict, run: RunLayout) -> str:
@@ -91,6 +131,8 @@ def format_table(summary: dict, run: RunLayout) -> str:
         lines.append(
             f"adapted to all test recordings of each speaker: {', '.join(scores)}"
         )
+    if "dimensions" in summary:
+        lines += format_dimensions(summary["dimensions"])
     if "corpora" in summary:
         lines.append("Means over the folds that test a corpus:")
         lines.append(

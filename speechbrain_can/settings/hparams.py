@@ -23,7 +23,7 @@ SETTINGS = "hyperparams.yaml"
 READ = set(
     "__set_seed aligner augment_frames augment_waveform augmented_copies batch_size checkpointer "
     "chosen_on_folds "
-    "classes compute_features conditioning draw_attention epoch_counter feature_workers "
+    "classes compute_features conditioning dimension_loss dimension_range dimensions draw_attention epoch_counter feature_workers "
     "features_folder fine_tuned fine_tuned_opt_class fold fold_folder loss "
     "lr_annealing modules normalize_by num_workers opt_class output_folder "
     "preparation prepared_folder sample_rate sampler seed segment soft_labels "

@@ -11,6 +11,7 @@ import torch
 from speechbrain.utils.autocast import AMPConfig
 from speechbrain.utils.distributed import infer_device
 from speechbrain.utils.run_opts import RunOptions
+from speechbrain_can.metrics.dimensions import CCC
 from speechbrain_can.metrics.metrics import METRICS
 from speechbrain_can.settings.hparams import SettingsError
 
@@ -82,10 +83,11 @@ def check_run_options(run_opts: RunOptions, hparams: dict) -> None:
                 f"{device} of this machine (bf16 needs a CPU with AVX-512). Omit "
                 f"--{option} to use fp32."
             )
-    if hparams["stop_on"] not in METRICS:
+    metrics = [*METRICS, *([CCC] if hparams.get("dimensions") else [])]
+    if hparams["stop_on"] not in metrics:
         raise SettingsError(
             f"invalid value stop_on={hparams['stop_on']!r}. Choose one of "
-            f"{', '.join(METRICS)}."
+            f"{', '.join(metrics)}."
         )
 
 

@@ -44,7 +44,14 @@ PARTS = (
         "opt_class",
         "epoch_counter",
     ),
-    *("loss", "sampler", "augment_waveform", "augment_frames", "lr_annealing"),
+    *(
+        "loss",
+        "dimension_loss",
+        "sampler",
+        "augment_waveform",
+        "augment_frames",
+        "lr_annealing",
+    ),
 )
 
 SAMPLE = 2**16  # bytes of a text file that are checked

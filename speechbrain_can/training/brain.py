@@ -17,6 +17,11 @@ from speechbrain.utils.checkpoints import (
     register_checkpoint_hooks,
 )
 from speechbrain_can.lobes.attention import word_attention
+from speechbrain_can.lobes.dimensions import (
+    DimensionOutput,
+    decide_dimensions,
+    standardized,
+)
 from speechbrain_can.lobes.losses import (
     EmotionOutput,
     cross_entropies,
@@ -47,13 +52,15 @@ class EmotionBrain(sb.Brain):
     ``model``, which maps words and frames to an ``EmotionOutput``. ``hparams``
     contains ``seed``, ``stop_on`` (the early stopping metric), ``epoch_counter`` and
     ``train_logger``. It may contain ``tensorboard_train_logger``, ``loss`` (replaces
-    the cross entropy, see ``EmotionLoss``) and ``lr_annealing`` (a SpeechBrain
-    scheduler that is called after every step, such as ``NoamScheduler``).
+    the cross entropy, see ``EmotionLoss``), ``dimension_loss`` (for models with
+    emotional dimensions) and ``lr_annealing`` (a SpeechBrain scheduler that is called
+    after every step, such as ``NoamScheduler``).
 
     After ``evaluate``, ``test_ids``, ``test_targets``, ``test_log_probabilities``
     and ``test_attention`` contain the results on the test set in the same order,
     and ``tested_checkpoint`` the checkpoint. ``test_attention`` is empty for
-    models without attention over words.
+    models without attention over words. ``test_dimensions`` contains predictions and
+    labels of emotional dimensions, or is None.
     """
 
     unfinished = None  # state of an epoch that was interrupted
@@ -141,6 +148,10 @@ class EmotionBrain(sb.Brain):
             loss = getattr(self.hparams, "loss", None) or cross_entropies
         losses = loss(predictions, targets)
         total = total_loss(losses, predictions.weights)
+        if isinstance(predictions, DimensionOutput):
+            regression = self._dimension_loss(predictions, batch)
+            losses["dimensions"] = regression.expand(len(total))
+            total = predictions.emotion_weight * total + regression
         self.stats.watch(total, batch.ids)
         if stage == sb.Stage.TRAIN and isinstance(
             self.train_sampler, SharedBatches
@@ -155,13 +166,31 @@ class EmotionBrain(sb.Brain):
             share = 1 / len(total)
         self.stats.add_losses({"loss": total, **losses}, count=len(total))
         if stage != sb.Stage.TRAIN:
-            self.stats.add_decisions(batch.ids, targets, decide(predictions))
+            self._add_decisions(batch.ids, targets, predictions, batch)
         if stage == sb.Stage.TEST and predictions.attention is not None:
             word_counts = count_words(batch.words)
             self.stats.attention.extend(
                 word_attention(predictions.attention, word_counts)
             )
         return share * total.sum()
+
+    def _add_decisions(self, ids, targets, output, batch):
+        """Add the decisions of a batch, and its dimensions if there are any."""
+        self.stats.add_decisions(ids, targets, decide(output))
+        if isinstance(output, DimensionOutput):
+            self.stats.add_dimensions(
+                decide_dimensions(output), batch.dimensions
+            )
+
+    def _dimension_loss(
+        self, output: DimensionOutput, batch: Batch
+    ) -> torch.Tensor:
+        """Return the loss of the dimensions of a batch, a scalar."""
+        labels = batch.dimensions.to(self.device, non_blocking=True)
+        losses = self.hparams.dimension_loss(
+            output.values, standardized(output, labels)
+        )
+        return total_loss(losses, output.value_weights)
 
     def _train_loader_specifics(self, dataset, loader_kwargs):
         """Give each process its share of the batches of a single process."""
@@ -301,9 +330,7 @@ class EmotionBrain(sb.Brain):
         if stage == sb.Stage.VALID and self.speakers:
             # Both regimes count: a single recording, and all of a speaker.
             for batch, output in self._adapted(self.valid_loader):
-                self.stats.add_decisions(
-                    batch.ids, batch.targets, decide(output)
-                )
+                self._add_decisions(batch.ids, batch.targets, output, batch)
         scores = self.stats.scores()
         stats.update(scores)
         if stage == sb.Stage.VALID:
@@ -319,6 +346,7 @@ class EmotionBrain(sb.Brain):
             self.test_targets = self.stats.targets
             self.test_log_probabilities = self.stats.log_probabilities
             self.test_attention = self.stats.attention
+            self.test_dimensions = self.stats.dimensions
             epoch = self.hparams.epoch_counter.current
             self._log({"epoch loaded": epoch}, test_stats=stats)
 

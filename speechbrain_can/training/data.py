@@ -1,7 +1,7 @@
 """Datasets and batches without padding, from the manifest and the feature cache."""
 
 from dataclasses import dataclass, replace
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 import torch
 
@@ -31,12 +31,15 @@ class Batch:
     targets : torch.Tensor
         Class indices, ``[batch]``, or class shares, ``[batch, classes]``, when
         training with soft labels.
+    dimensions : torch.Tensor or None
+        Labels of emotional dimensions, ``[batch, dimensions]``; NaN if missing.
     """
 
     ids: List[str]
     words: List[List[str]]
     audio: WordFrames
     targets: torch.Tensor
+    dimensions: Optional[torch.Tensor] = None
 
     def to(self, device: str | torch.device) -> "Batch":
         """Return the batch with frames and targets on a device.
@@ -44,16 +47,28 @@ class Batch:
         Counts stay on the CPU. A batch in pinned memory is copied without waiting.
         """
         frames = self.audio.frames.to(device, non_blocking=True)
+        dimensions = self.dimensions
+        if dimensions is not None:
+            dimensions = dimensions.to(device, non_blocking=True)
         return replace(
             self,
             audio=self.audio._replace(frames=frames),
             targets=self.targets.to(device, non_blocking=True),
+            dimensions=dimensions,
         )
 
     def pin_memory(self) -> "Batch":
         """Return the batch in pinned memory; data loaders call this."""
         audio = WordFrames(*(tensor.pin_memory() for tensor in self.audio))
-        return replace(self, audio=audio, targets=self.targets.pin_memory())
+        dimensions = self.dimensions
+        if dimensions is not None:
+            dimensions = dimensions.pin_memory()
+        return replace(
+            self,
+            audio=audio,
+            targets=self.targets.pin_memory(),
+            dimensions=dimensions,
+        )
 
 
 def flat_batch(examples: list[dict]) -> Batch:
@@ -99,6 +114,11 @@ def flat_batch(examples: list[dict]) -> Batch:
             ),
         ),
         targets=torch.cat(columns["emotion_encoded"]),
+        dimensions=(
+            torch.stack(columns["dimensions"])
+            if "dimensions" in columns
+            else None
+        ),
     )
 
 
@@ -110,6 +130,7 @@ def make_datasets(
     augmented: Callable | None = None,
     soft_labels: bool = False,
     statistics: dict | None = None,
+    dimensions: dict[str, torch.Tensor] | None = None,
 ) -> dict[str, DynamicItemDataset]:
     """Return the datasets of a fold, with the keys of ``parts``.
 
@@ -118,7 +139,8 @@ def make_datasets(
     ``augmented`` maps a training utterance to its augmented frames and frame counts.
     With ``soft_labels``, training targets are the shares of the raters' votes.
     ``statistics`` contains the mean and standard deviation, by ID, with which frames
-    are normalized.
+    are normalized. ``dimensions`` contains the labels of emotional dimensions,
+    ``[dimensions]``, by ID; items then contain them as well.
     """
 
     def pipelines(part):
@@ -146,7 +168,16 @@ def make_datasets(
                 return vote_shares(utterance, label_encoder)[None]
             return label_encoder.encode_label_torch(utterance.emotion).view(1)
 
-        return [audio_pipeline, label_pipeline]
+        if dimensions is None:
+            return [audio_pipeline, label_pipeline]
+
+        @sb.utils.data_pipeline.takes("id")
+        @sb.utils.data_pipeline.provides("dimensions")
+        def dimension_pipeline(utterance_id):
+            """Return the labels of emotional dimensions."""
+            return dimensions[utterance_id]
+
+        return [audio_pipeline, label_pipeline, dimension_pipeline]
 
     return {
         part: DynamicItemDataset(
@@ -165,6 +196,7 @@ def make_datasets(
                 "frames",
                 "frame_counts",
                 "emotion_encoded",
+                *([] if dimensions is None else ["dimensions"]),
             ],
         )
         for part, ids in parts.items()

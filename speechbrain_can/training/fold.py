@@ -5,12 +5,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Callable
 
+import numpy as np
 import torch
 
 import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.run_opts import RunOptions
+from speechbrain_can.corpus.dimensions import (
+    check_training_labels,
+    read_dimensions,
+)
 from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.features.augmentation import (
@@ -18,6 +23,7 @@ from speechbrain_can.features.augmentation import (
     AugmentedFeatures,
 )
 from speechbrain_can.features.cache import FeatureCache
+from speechbrain_can.lobes.dimensions import DimensionClassifier, DimensionLoss
 from speechbrain_can.runs.layout import FoldLayout
 from speechbrain_can.settings.hparams import Settings, SettingsError
 from speechbrain_can.training.adaptation import DrawnOffsets, speakers_of
@@ -86,6 +92,7 @@ def set_up(
     store = open_features(hparams, corpus, hparams.get("conditioning"))
     statistics = fit_statistics(fold, store)
     fit_classes(fold)
+    dimensions = fit_dimensions(fold)
     datasets = make_datasets(
         corpus.utterances,
         fold.parts,
@@ -94,6 +101,7 @@ def set_up(
         augmented=augmentation(fold, store),
         soft_labels=hparams.get("soft_labels", False),
         statistics=statistics,
+        dimensions=dimensions,
     )
     order = {"shuffle": True}
     if hparams.get("sampler"):
@@ -215,6 +223,39 @@ def fit_classes(fold: Fold) -> None:
         logger.warning(
             f"soft_labels has no effect: {corpus.name} contains no votes"
         )
+
+
+def fit_dimensions(fold: Fold) -> dict[str, torch.Tensor] | None:
+    """Return the labels of emotional dimensions by ID, or None without dimensions.
+
+    Fits the mean and standard deviation of the training labels. Raises
+    ``SettingsError`` if the model has no or other dimensions, and ``CorpusError`` for
+    invalid labels.
+    """
+    hparams, utterances = fold.hparams, fold.corpus.utterances
+    columns = hparams.get("dimensions")
+    regressions = [
+        part
+        for part in hparams["modules"]["model"].modules()
+        if isinstance(part, DimensionClassifier)
+    ]
+    expected = {len(part.mean) for part in regressions}
+    if expected != ({len(columns)} if columns else set()):
+        raise SettingsError(
+            f"dimensions is {columns!r}, but the model predicts "
+            f"{', '.join(map(str, expected)) or 'no'} dimensions. Use "
+            "can_dimensions.yaml, and set n_dimensions of DimensionClassifier."
+        )
+    if not columns:
+        return None
+    hparams.setdefault("dimension_loss", DimensionLoss())
+    used = {n: utterances[n] for part in fold.parts.values() for n in part}
+    labels = read_dimensions(used, columns, hparams.get("dimension_range"))
+    train = np.stack([labels[name] for name in fold.parts["train"]])
+    check_training_labels(train, columns)
+    for part in regressions:
+        part.fit_dimensions(torch.from_numpy(train))
+    return {name: torch.from_numpy(row) for name, row in labels.items()}
 
 
 def label_encoder_of(corpus: Corpus) -> sb.dataio.encoder.CategoricalEncoder:

@@ -13,6 +13,7 @@ from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import write_json
 from speechbrain_can.metrics.calibration import calibration, fit_temperature
 from speechbrain_can.metrics.conformal import nonconformity
+from speechbrain_can.metrics.dimensions import evaluate_dimensions
 from speechbrain_can.metrics.metrics import METRICS, evaluate, recalls
 from speechbrain_can.model_folder.statistics import ModelStatistics
 from speechbrain_can.model_folder.write import (
@@ -20,7 +21,11 @@ from speechbrain_can.model_folder.write import (
     write_card,
     write_model_folder,
 )
-from speechbrain_can.runs.predictions import write_attention, write_predictions
+from speechbrain_can.runs.predictions import (
+    write_attention,
+    write_dimensions,
+    write_predictions,
+)
 from speechbrain_can.runs.results import write_result
 from speechbrain_can.training.brain import EmotionBrain
 from speechbrain_can.training.checkpoints import training_effort
@@ -80,6 +85,7 @@ def record_fold(
         **evaluate(true, predicted),
         "recall": recalls(true, predicted),
         **scores_adapted,
+        **_record_dimensions(brain, fold),
         **by_corpus(corpus, brain.test_ids, true, predicted),
         **calibration(*test, temperature),
         "n_test": len(true),
@@ -108,6 +114,17 @@ def record_fold(
         draw_attention(brain, fold)
     # This file marks the fold as finished.
     write_result(layout, result)
+
+
+def _record_dimensions(brain: EmotionBrain, fold: Fold) -> dict:
+    """Write the dimensions of the test set, if any; return their metrics."""
+    if brain.test_dimensions is None:
+        return {}
+    names = fold.hparams["dimensions"]
+    write_dimensions(
+        fold.layout.dimensions, brain.test_ids, *brain.test_dimensions, names
+    )
+    return {"dimensions": evaluate_dimensions(*brain.test_dimensions, names)}
 
 
 def by_corpus(

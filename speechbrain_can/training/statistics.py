@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from speechbrain_can.io.files import InputError
+from speechbrain_can.metrics.dimensions import CCC, evaluate_dimensions
 from speechbrain_can.metrics.metrics import evaluate
 from speechbrain_can.training.distributed import (
     from_first_process,
@@ -41,6 +43,7 @@ class StageStatistics:
         self._targets, self._log_probabilities = [], []
         self.ids = []
         self.attention = []
+        self._values, self._dimensions = [], []
 
     def watch(self, losses: torch.Tensor, ids: list[str]) -> None:
         """Check losses ``[batch]`` together with those of other batches."""
@@ -95,6 +98,23 @@ class StageStatistics:
         self._targets.append(targets)
         self._log_probabilities.append(log_probabilities.float())
 
+    def add_dimensions(
+        self, values: torch.Tensor, labels: torch.Tensor
+    ) -> None:
+        """Add predicted dimensions and their labels, ``[batch, dimensions]``."""
+        self._values.append(values.float())
+        self._dimensions.append(labels)
+
+    @property
+    def dimensions(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return predictions and labels, ``[utterances, dimensions]``, if any."""
+        if not self._values:
+            return None
+        return tuple(
+            torch.cat(each).cpu().numpy()
+            for each in (self._values, self._dimensions)
+        )
+
     def mean_losses(self, all_processes: bool) -> dict[str, float]:
         """Return the mean of each loss, optionally over all processes."""
         if all_processes:
@@ -121,6 +141,9 @@ class StageStatistics:
         """Return the metrics, which are the same in all processes."""
         # Rounding may differ; all processes must stop after the same epoch.
         predicted = self.log_probabilities.argmax(1)
-        return from_first_process(
-            evaluate(self.targets.tolist(), predicted.tolist())
-        )
+        scores = evaluate(self.targets.tolist(), predicted.tolist())
+        if self.dimensions is not None:
+            values, labels = self.dimensions
+            names = range(labels.shape[1])
+            scores[CCC] = evaluate_dimensions(values, labels, names)[CCC]
+        return from_first_process(scores)

@@ -216,7 +216,7 @@ def test_these_recipes_have_every_system_of_the_paper():
         "ControlledCorpus": [],
     }
     more = {
-        "IEMOCAP": [*WHISPER, "can_best", "can_small_data", "can_fast"],
+        "IEMOCAP": [*WHISPER, "can_best", "can_small_data", "can_fast", "can_dimensions"],
         "EmoDB": [
             *WHISPER,
             *("can_whisper_egemaps", "can_best", "emodb_whisper_base"),
@@ -224,7 +224,7 @@ def test_these_recipes_have_every_system_of_the_paper():
         ],
         "ControlledCorpus": [
             *("can_best", "can_best_adapted", "can_best_egemaps"),
-            *("text_best", "audio_best"),
+            *("text_best", "audio_best", "can_dimensions"),
         ],
     }
     for name, recipe in RECIPES.items():
