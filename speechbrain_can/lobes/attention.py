@@ -14,10 +14,8 @@ class Attention(NamedTuple):
 
     Arguments
     ---------
-    text : torch.Tensor or None
-        alpha^(T), ``[batch, words, heads]``.
-    audio : torch.Tensor or None
-        alpha^(A), ``[batch, words, heads]``.
+    text, audio : torch.Tensor or None
+        alpha^(T) and alpha^(A), ``[batch, words, heads]`` each.
     """
 
     text: Optional[torch.Tensor] = None

@@ -17,8 +17,7 @@ class EmotionOutput:
     logits : dict of str: torch.Tensor
         Logits of each prediction by name, ``[batch, classes]``.
     weights : dict of str: float
-        Weight of each prediction in the loss (eq. 14) and in the decision
-        (eq. 15).
+        Weight of each prediction in loss and decision (eqs 14 and 15).
     attention : Attention or None
         Attention over words, if the model has any.
     """

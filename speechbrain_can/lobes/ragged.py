@@ -306,8 +306,7 @@ def _places(
 ) -> Tuple[torch.Tensor, torch.Tensor]:
     """Return the place of each flat step in the buckets, for both directions.
 
-    Buckets are concatenated, each with time before sequences. In the second result,
-    each sequence is reversed.
+    Buckets are concatenated, time before sequences. The second reverses sequences.
     """
     counts = counts.cpu()
     order = torch.argsort(counts, descending=True, stable=True)

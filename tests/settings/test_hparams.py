@@ -216,7 +216,13 @@ def test_these_recipes_have_every_system_of_the_paper():
         "ControlledCorpus": [],
     }
     more = {
-        "IEMOCAP": [*WHISPER, "can_best", "can_small_data", "can_fast", "can_dimensions"],
+        "IEMOCAP": [
+            *WHISPER,
+            "can_best",
+            "can_small_data",
+            "can_fast",
+            "can_dimensions",
+        ],
         "EmoDB": [
             *WHISPER,
             *("can_whisper_egemaps", "can_best", "emodb_whisper_base"),

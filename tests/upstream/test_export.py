@@ -70,7 +70,7 @@ def test_export_does_not_import_this_package(parts):
 def test_size_of_the_first_pull_request(parts):
     _, stats = parts
     files, lines = map(int, re.findall(r"\d+", stats["can"])[:2])
-    assert files <= 14 and lines <= 3000
+    assert files <= 14 and lines <= 3000, lines
 
 
 def test_exported_tests_and_examples_pass(parts, environment):

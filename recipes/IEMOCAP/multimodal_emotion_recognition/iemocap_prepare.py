@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from speechbrain.utils.logger import get_logger
+from speechbrain_can.alignment.readers.entries import numbered_lines
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.corpus.recordings import LabeledRecording
-from speechbrain_can.io.files import decode, is_listed
+from speechbrain_can.io.files import is_listed
 
 logger = get_logger(__name__)
 
@@ -40,7 +41,7 @@ PAPER_COUNTS = {
     "neu": 1708,
 }
 N_SESSIONS = 5
-SEX = {"F": "female", "M": "male"}
+SEX = defaultdict(str, F="female", M="male")
 DIMENSIONS = ("valence", "arousal", "dominance")  # in the order of the release
 
 # Some copies of the release have spaces instead of tabs.
@@ -178,7 +179,7 @@ def list_recordings(sessions, class_of):
                         session,
                         class_of[label],
                         texts.get(utterance_id, "").strip(),
-                        find_dimensions(match["dimensions"]),
+                        match["dimensions"].replace(",", " ").split(),
                     )
                 )
             seen.add(utterance_id)
@@ -186,14 +187,6 @@ def list_recordings(sessions, class_of):
             if wav.stem not in seen:
                 skipped.append((wav.stem, "no label in EmoEvaluation"))
     return recordings, skipped
-
-
-def find_dimensions(text):
-    """Return valence, arousal and dominance: the raters' means, from 1 to 5."""
-    values = [value.strip() for value in text.split(",")]
-    if len(values) != len(DIMENSIONS):
-        return dict.fromkeys(DIMENSIONS, "")
-    return dict(zip(DIMENSIONS, values))
 
 
 def as_recording(utterance_id, session, emotion, transcript, dimensions):
@@ -204,6 +197,7 @@ def as_recording(utterance_id, session, emotion, transcript, dimensions):
     """
     dialog, _, turn = utterance_id.rpartition("_")
     folder = f"{session.name}/sentences"
+    extra = dict(zip(DIMENSIONS, dimensions), language="en", sex=SEX[turn[0]])
     return LabeledRecording(
         utterance_id=utterance_id,
         wav=f"{folder}/wav/{dialog}/{utterance_id}.wav",
@@ -214,11 +208,7 @@ def as_recording(utterance_id, session, emotion, transcript, dimensions):
         scripted="script" in dialog,
         transcript=transcript,
         alignment=f"{folder}/ForcedAlignment/{dialog}/{utterance_id}.wdseg",
-        extra={
-            "sex": SEX.get(turn[0], ""),
-            "language": "en",
-            **dimensions,
-        },
+        extra=extra,
     )
 
 
@@ -231,8 +221,7 @@ def _lines(folder):
     for path in sorted(folder.glob("*.txt")):
         if not (is_listed(path) and path.is_file()) or COPY.search(path.stem):
             continue
-        lines = decode(path.read_bytes()).splitlines()
-        for number, line in enumerate(lines, start=1):
+        for number, line in numbered_lines(path):
             yield f"{path.name}, line {number}", line
 
 
