@@ -8,6 +8,10 @@ from setuptools import find_packages, setup
 EXTRAS = {
     # matplotlib plots the figures of reports and the attention of an utterance
     "plots": ["matplotlib>=3.6"],
+    # trackers of experiments; the skinny MLflow has no server, and stores runs in
+    # SQLite files with sqlalchemy and alembic
+    "wandb": ["wandb>=0.17"],
+    "mlflow": ["mlflow-skinny>=2.9", "sqlalchemy>=1.4", "alembic>=1.9"],
     # tensorboard writes the curves of ``--use_tensorboard=True``
     "tensorboard": ["tensorboard>=2.10"],
     # transformers loads pretrained encoders, as in SpeechBrain's integrations
@@ -46,6 +50,8 @@ EXTRAS["test"] = sorted(
     {
         *EXTRAS["demo"],
         *EXTRAS["tensorboard"],
+        *EXTRAS["wandb"],
+        *EXTRAS["mlflow"],
         *EXTRAS["bench"],
         *EXTRAS["docs"],
         *EXTRAS["readers"],

@@ -25,7 +25,7 @@ READ = set(
     "chosen_on_folds "
     "classes compute_features conditioning dimension_loss dimension_range dimensions draw_attention epoch_counter feature_workers "
     "features_folder fine_tuned fine_tuned_opt_class fold fold_folder loss "
-    "lr_annealing modules normalize_by num_workers opt_class output_folder "
+    "loggers lr_annealing modules normalize_by num_workers opt_class output_folder "
     "preparation prepared_folder sample_rate sampler seed segment soft_labels "
     "stop_on strict tensorboard_logs train_logger transcriber use_tensorboard".split()
 )

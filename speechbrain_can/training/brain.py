@@ -351,10 +351,8 @@ class EmotionBrain(sb.Brain):
             self._log({"epoch loaded": epoch}, test_stats=stats)
 
     def _log(self, meta, train_stats=None, valid_stats=None, test_stats=None):
-        self.hparams.train_logger.log_stats(
-            meta, train_stats, valid_stats, test_stats
-        )
+        loggers = [self.hparams.train_logger]
         if hasattr(self.hparams, "tensorboard_train_logger"):
-            self.hparams.tensorboard_train_logger.log_stats(
-                meta, train_stats, valid_stats, test_stats
-            )
+            loggers.append(self.hparams.tensorboard_train_logger)
+        for logger in (*loggers, *getattr(self.hparams, "built_loggers", ())):
+            logger.log_stats(meta, train_stats, valid_stats, test_stats)

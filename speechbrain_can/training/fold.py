@@ -117,6 +117,9 @@ def set_up(
         hparams["tensorboard_train_logger"] = TensorboardLogger(
             hparams["tensorboard_logs"]
         )
+    hparams["built_loggers"] = [
+        build() for build in hparams.get("loggers") or ()
+    ]
     brain = EmotionBrain(
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],

@@ -10,7 +10,15 @@ import time
 
 import pytest
 from filelock import FileLock
-from helpers.recipes import ROOT, SYSTEMS, command, on, read_predictions, run
+from helpers.recipes import (
+    RECIPES,
+    ROOT,
+    SYSTEMS,
+    command,
+    on,
+    read_predictions,
+    run,
+)
 from helpers.training import assert_trained_once, logged
 
 from speechbrain.utils.run_opts import RunOptions
@@ -315,6 +323,45 @@ def test_debugging_records_no_result(controlled_corpus, tmp_path):
     printed = run(tmp_path, *on(controlled_corpus), "--fold=0", "--debug")
     assert "the fold's result is not recorded" in printed
     assert not (tmp_path / "fold_0" / "result.json").exists()
+
+
+LOGGERS = """
+base: {recipe}/hparams/can.yaml
+loggers:
+    - !name:speechbrain.utils.train_logger.WandBLogger
+        initializer: !name:wandb.init
+        project: emotions
+        mode: offline
+        dir: !ref <output_folder>
+    - !name:speechbrain_can.training.loggers.MLflowLogger
+        experiment: emotions
+        tracking_uri: !ref sqlite:///<output_folder>/mlflow.db
+        run_name: !ref can, fold <fold>
+"""
+
+
+def test_other_loggers(controlled_corpus, tmp_path):
+    from mlflow import MlflowClient
+
+    recipe = RECIPES["IEMOCAP"]
+    hparams = tmp_path / "my_can.yaml"
+    hparams.write_text(LOGGERS.format(recipe=recipe))
+    run(
+        tmp_path / "run",
+        *on(controlled_corpus),
+        "--fold=0",
+        model=os.path.relpath(hparams.with_suffix(""), recipe / "hparams"),
+    )
+    assert list((tmp_path / "run").glob("wandb/offline-run-*"))
+    client = MlflowClient(f"sqlite:///{tmp_path}/run/mlflow.db")
+    experiment = client.get_experiment_by_name("emotions")
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert found.info.run_name == "can, fold 0"
+    assert found.info.status == "FINISHED"
+    history = client.get_metric_history(found.info.run_id, "valid UA")
+    log = (tmp_path / "run" / "fold_0" / "train_log.txt").read_text()
+    assert len(history) == log.count("train loss")
+    assert "test WA" in found.data.metrics
 
 
 def test_tensorboard(controlled_corpus, tmp_path):
