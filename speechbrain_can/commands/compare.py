@@ -10,7 +10,15 @@ import click
 from speechbrain_can.io.console import show
 
 # Overrides that this command sets for each run
-OWN_OVERRIDES = ("--seed", "--output_folder", "--prepared_folder")
+OWN_OVERRIDES = ("--seed", "--output_folder")
+
+prepared_option = click.option(
+    "--prepared-folder",
+    "--prepared_folder",
+    type=click.Path(path_type=Path),
+    help="Folder of the prepared corpus, such as that of another run, whose aligned "
+    "words are used again.  [default: prepared in the output folder]",
+)
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -58,6 +66,7 @@ def _seeds(context, parameter, text):
     show_default=True,
     help="Folder for tables, runs and the prepared corpus.",
 )
+@prepared_option
 @click.option(
     "--seeds",
     callback=_seeds,
@@ -96,6 +105,7 @@ def _seeds(context, parameter, text):
 def compare(
     arguments,
     output_folder,
+    prepared_folder,
     seeds,
     workers,
     engine,
@@ -126,7 +136,7 @@ def compare(
         raise click.UsageError("--ray-address requires --engine=ray.")
     # On SIGTERM, terminate the runs as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    runs = plan_runs(files, seeds, output_folder, others)
+    runs = plan_runs(files, seeds, output_folder, others, prepared_folder)
     check_runs(runs, output_folder)
     try:
         if engine == "ray":

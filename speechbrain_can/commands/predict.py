@@ -13,6 +13,8 @@ from speechbrain_can.io.console import show
 
 FORMATS = ("table", "json", "csv", "textgrid")
 
+LISTED = 10  # skipped recordings that the last line names
+
 
 @click.command()
 @click.argument("model")
@@ -211,31 +213,44 @@ def predict(
         if predicted:
             _write_page(html, predicted)
     if bad:
-        show(
-            f"{bad} of {len(recordings)} recordings were skipped completely or "
-            "in part",
-            stream=sys.stderr,
-        )
+        for line in _skipped(bad, len(recordings)):
+            show(line, stream=sys.stderr)
         sys.exit(1)
+
+
+def _skipped(outcomes, number):
+    """Return lines about recordings that were skipped completely or in part."""
+    whole = [o for o in outcomes if not o.predictions]
+    if whole:
+        names = ", ".join(str(o.recording.path) for o in whole[:LISTED])
+        more = ", ..." if len(whole) > LISTED else ""
+        yield f"{len(whole)} of {number} recordings were skipped: {names}{more}"
+    for outcome in outcomes:
+        if outcome.predictions:
+            spans = ", ".join(
+                f"{a:.1f} to {b:.1f} s" for a, b in outcome.skipped
+            )
+            yield f"{outcome.recording.path}: skipped {spans or 'in part'}"
 
 
 def _write(outcomes, names, writer, keep):
     """Write predictions and report problems and adjustments.
 
-    Returns the number of recordings with problems, and, with ``keep``, the
-    outcomes with predictions.
+    Returns the outcomes with problems and, with ``keep``, those with predictions.
     """
     from tqdm import tqdm
 
     from speechbrain_can.inference.inputs import describe_problem
 
-    bad, predicted = 0, []
+    bad, predicted = [], []
     for outcome, name in zip(outcomes, names):
         for problem in (*outcome.problems, *outcome.adjustments):
             tqdm.write(
                 describe_problem(outcome.recording, problem), file=sys.stderr
             )
-        bad += bool(outcome.problems)
+        if outcome.problems:
+            # Their predictions may be large.
+            bad.append(replace(outcome, predictions=outcome.predictions[:1]))
         for warning in _warnings(outcome.predictions):
             tqdm.write(
                 describe_problem(outcome.recording, warning), file=sys.stderr

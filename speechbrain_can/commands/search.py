@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from speechbrain_can.commands.compare import split_arguments
+from speechbrain_can.commands.compare import prepared_option, split_arguments
 from speechbrain_can.io.console import show
 
 
@@ -28,8 +28,8 @@ def _folds(context, parameter, text):
     "--space",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML file with one line per key, such as lr: {loguniform: [0.0003, "
-    "0.003]}; also choice, uniform and randint.  [default: align_weight, overlap, "
-    "heads, lr]",
+    "0.003]}; also choice, uniform and randint.  [default: align_weight, heads, lr, "
+    "and overlap unless features are those of a pretrained encoder]",
 )
 @click.option(
     "--trials",
@@ -59,6 +59,7 @@ def _folds(context, parameter, text):
     show_default=True,
     help="Folder for trials, trials.csv and best.yaml.",
 )
+@prepared_option
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -87,6 +88,7 @@ def search(
     folds,
     seed,
     output_folder,
+    prepared_folder,
     workers,
     ray_address,
     gpus_per_trial,
@@ -119,6 +121,7 @@ def search(
         seed,
         RayOptions(workers, ray_address, gpus_per_trial),
         others,
+        prepared_folder,
     )
     show(best.read_text(encoding="utf-8"))
     show(f"python train.py {best}")

@@ -97,9 +97,14 @@ def plan_runs(
     seeds: Iterable[int],
     output_folder: str | Path,
     arguments: Sequence[str],
+    prepared_folder: str | Path | None = None,
 ) -> list[Run]:
-    """Return the runs of a comparison, seed by seed."""
+    """Return the runs of a comparison, seed by seed.
+
+    They share ``prepared_folder``; None is ``prepared`` in the output folder.
+    """
     output_folder = Path(output_folder)
+    prepared = prepared_folder or output_folder / "prepared"
     runs = {}
     for seed in seeds:
         for hparams_file in map(Path, hparams_files):
@@ -109,7 +114,6 @@ def plan_runs(
                     f"{hparams_file.stem} with seed {seed} occurs twice. Use "
                     "hparams files with different names."
                 )
-            prepared = output_folder / "prepared"
             runs[folder] = plan_run(
                 hparams_file, seed, folder, prepared, arguments
             )
@@ -173,7 +177,10 @@ def requested_folds(run: Run) -> list[int]:
         settings["prepared_folder"], settings["preparation"]["protocol"]
     )
     if not path.exists():
-        return [] if run.settings.fold == ALL_FOLDS else [run.settings.fold]
+        fold = run.settings.fold
+        if fold == ALL_FOLDS:
+            return []
+        return fold if isinstance(fold, list) else [fold]
     return run.settings.asked_folds(count_folds(read_folds(path)))
 
 

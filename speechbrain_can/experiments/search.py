@@ -53,9 +53,12 @@ DISTRIBUTIONS = ("choice", "uniform", "loguniform", "randint")
 # Choices of the paper, and values that it does not specify
 DEFAULT_SPACE = """\
 align_weight: {loguniform: [0.01, 1.0]}
-overlap: {uniform: [0.0, 0.5]}
 heads: {choice: [1, 2, 4, 8]}
 lr: {loguniform: [0.0003, 0.003]}
+"""
+# Each overlap needs other features, which are cheap unless an encoder computes them
+FEATURE_SPACE = """\
+overlap: {uniform: [0.0, 0.5]}
 """
 
 BEST, TRIALS, SEARCH, VALUES = (
@@ -72,10 +75,16 @@ def read_space(
     """Read a search space: distribution and arguments by key.
 
     The YAML file has one line per key, such as ``lr: {loguniform: [0.0003, 0.003]}``;
-    None selects ``DEFAULT_SPACE``. Raises ``InputError`` if a line is invalid or a
+    None selects ``DEFAULT_SPACE``, and ``FEATURE_SPACE`` for models without a
+    pretrained encoder. Raises ``InputError`` if a line is invalid or a
     key is unknown.
     """
-    text = DEFAULT_SPACE if path is None else Path(path).read_text("utf-8")
+    if path is None:
+        text = DEFAULT_SPACE
+        if not read_settings(hparams_file).has("front_end"):
+            text += FEATURE_SPACE
+    else:
+        text = Path(path).read_text("utf-8")
     place = path or "the default space"
     lines = ruamel.yaml.YAML(typ="safe").load(text)
     if not lines or not isinstance(lines, dict):
@@ -160,11 +169,12 @@ def search(
     seed: int,
     options: RayOptions,
     arguments: Sequence[str] = (),
+    prepared_folder: str | Path | None = None,
 ) -> Path:
     """Search hyperparameters and return the path of ``best.yaml``.
 
     The same call resumes an interrupted search. ``arguments`` are overrides and run
-    options for all trials. Raises ``SettingsError`` if the folder belongs to a
+    options for all trials, which share ``prepared_folder``. Raises ``SettingsError`` if the folder belongs to a
     different search, the test set of a fold overlaps with the validation set of
     another one, or no trial succeeds.
     """
@@ -174,9 +184,8 @@ def search(
             f"{', '.join(METRICS)}."
         )
     folder = Path(os.path.abspath(folder))
-    base = plan_run(
-        hparams_file, seed, folder / "first", folder / "prepared", arguments
-    )
+    prepared = os.path.abspath(prepared_folder or folder / "prepared")
+    base = plan_run(hparams_file, seed, folder / "first", prepared, arguments)
     _check_same_search(folder, base, plan)
     done = _finished(folder, plan)
     if len(done) < plan.trials:
@@ -388,7 +397,7 @@ def _write_best(
             "train.py refuses folds with the latter.\n"
             + stream.getvalue()
             + f"chosen_on_folds: {spoiled}\n"
-            f"fold: {plan.folds[0]}\n"
+            f"fold: {plan.folds}\n"
             "output_folder: !ref results/best/<seed>\n"
         )
     return path

@@ -34,12 +34,16 @@ class Outcome:
         Reasons for utterances without a prediction.
     adjustments : tuple of str
         Repaired word timings, and text that was left out.
+    skipped : tuple of (float, float)
+        Start and end (seconds) of speech without a prediction, if other speech of the
+        recording has one.
     """
 
     recording: Recording
     predictions: List[Prediction]
     problems: List[str]
     adjustments: Tuple[str, ...] = ()
+    skipped: Tuple[Tuple[float, float], ...] = ()
 
 
 def predict_recordings(
@@ -135,6 +139,7 @@ class Encoded(NamedTuple):
     utterances: List[EncodedUtterance]
     problems: List[str]
     adjustments: Tuple[str, ...] = ()
+    skipped: Tuple[Tuple[float, float], ...] = ()
 
 
 def _encode(
@@ -165,7 +170,8 @@ def _encode(
         ]
         if not split.utterances and not problems:
             problems.append("no speech was detected")
-        return Encoded(split.utterances, problems, split.adjustments)
+        spans = tuple((start, end) for start, end, _ in split.skipped)
+        return Encoded(split.utterances, problems, split.adjustments, spans)
     return Encoded([], problems)
 
 
@@ -188,6 +194,7 @@ def _outcome(
         predictions,
         list(dict.fromkeys([*encoded.problems, *problems])),
         encoded.adjustments,
+        encoded.skipped if predictions else (),
     )
 
 

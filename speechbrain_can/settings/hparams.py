@@ -55,11 +55,11 @@ class Settings:
         return self.replaced({"fold": fold})
 
     def build(self) -> dict[str, Any]:
-        """Build all objects of a fold (fold 0 for ``all`` and ``none``)."""
+        """Build all objects of a fold; fold 0 unless a single one is selected."""
         hparams = _load(self.text)
         # a function of the recipe, which may not be importable
         hparams.pop("preparation", None)
-        if self.fold in (ALL_FOLDS, NO_FOLD):
+        if not isinstance(self.fold, int):
             hparams["fold"] = 0
         return load_hyperpyyaml(_dump(hparams))
 
@@ -126,16 +126,26 @@ class Settings:
         return texts
 
     @property
-    def fold(self) -> int | str:
-        """The selected fold: a number, ``all`` or ``none``."""
+    def fold(self) -> int | str | list[int]:
+        """The selected folds: a number, a list of numbers, ``all`` or ``none``."""
         fold = _load(self.text)["fold"]
-        number = isinstance(fold, int) and not isinstance(fold, bool)
-        if fold not in (ALL_FOLDS, NO_FOLD) and not (number and fold >= 0):
+        if fold in (ALL_FOLDS, NO_FOLD):
+            return fold
+        if isinstance(fold, str) and re.fullmatch(r"\d+(, *\d+)*", fold):
+            fold = [int(number) for number in fold.split(",")]
+        numbers = fold if isinstance(fold, list) and fold else [fold]
+        valid = all(
+            isinstance(number, int)
+            and not isinstance(number, bool)
+            and number >= 0
+            for number in numbers
+        )
+        if not valid or len(set(numbers)) < len(numbers):
             raise SettingsError(
-                f"invalid fold {fold!r}. Pass the number of a fold, "
-                f"'{ALL_FOLDS}', or '{NO_FOLD}' to only prepare the corpus."
+                f"invalid fold {fold!r}. Pass the number of a fold, several such as "
+                f"0,2, '{ALL_FOLDS}', or '{NO_FOLD}' to only prepare the corpus."
             )
-        return fold
+        return list(numbers) if isinstance(fold, list) else fold
 
     def asked_folds(self, n_folds: int) -> list[int]:
         """Return the numbers of the selected folds.
@@ -147,13 +157,15 @@ class Settings:
         chosen_on = _load(self.text).get("chosen_on_folds") or []
         if self.fold == ALL_FOLDS:
             return [fold for fold in range(n_folds) if fold not in chosen_on]
-        if self.fold in chosen_on:
-            raise SettingsError(
-                f"fold {self.fold} cannot be reported: its test set was used to "
-                f"choose these settings (chosen_on_folds: {list(chosen_on)}). "
-                "Pass another --fold."
-            )
-        return [self.fold]
+        asked = self.fold if isinstance(self.fold, list) else [self.fold]
+        for fold in asked:
+            if fold in chosen_on:
+                raise SettingsError(
+                    f"fold {fold} cannot be reported: its test set was used to "
+                    f"choose these settings (chosen_on_folds: {list(chosen_on)}). "
+                    "Pass another --fold."
+                )
+        return asked
 
 
 def read_settings(
@@ -258,6 +270,8 @@ def _keys(text: str) -> frozenset[str]:
 
 def _read(path: Path) -> dict:
     """Read the hparams of one file, without its base."""
+    if not path.is_file():
+        raise SettingsError(f"{path} does not exist. {_existing(path)}")
     try:
         hparams = _load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -272,6 +286,21 @@ def _read(path: Path) -> dict:
     if not isinstance(hparams, dict):
         raise SettingsError(f"{path} is not an hparams file: it has no keys")
     return hparams
+
+
+def _existing(path: Path) -> str:
+    """Return a sentence about the hparams files near a missing one."""
+    folder = next((p for p in path.parents if p.is_dir()), Path())
+    found = sorted(
+        file.relative_to(folder).as_posix()
+        for pattern in ("*.yaml", "hparams/**/*.yaml", "encoders/*.yaml")
+        for file in folder.glob(pattern)
+    )
+    if not found:
+        return f"{folder} contains no YAML file."
+    close = difflib.get_close_matches(path.name, found, n=1)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"{folder} contains {', '.join(found)}.{hint}"
 
 
 def _load(text):

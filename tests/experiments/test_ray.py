@@ -181,7 +181,7 @@ def test_a_search(recipe, controlled_corpus, search):
     assert settings["preparation"]["protocol"] == "leave_one_session_out"
     assert settings["output_folder"] == "results/best/1234"
     # the test set of fold 1 is the validation set of fold 0
-    assert settings["chosen_on_folds"] == [1] and settings["fold"] == 0
+    assert settings["chosen_on_folds"] == [1] and settings["fold"] == [0]
     assert read_settings(best, {"fold": "all"}).asked_folds(5) == [0, 2, 3, 4]
     with pytest.raises(SettingsError, match="fold 1 cannot be reported"):
         read_settings(best, {"fold": 1}).asked_folds(5)

@@ -147,7 +147,11 @@ def test_a_file_replaces_keys_of_its_base(tmp_path):
     [
         ("base: b.yaml\n", SettingsError, "b.yaml is its own base"),
         ("base: c.yaml\n", SettingsError, "b.yaml is its own base"),
-        ("base: nowhere.yaml\n", FileNotFoundError, "nowhere.yaml"),
+        (
+            "base: nowhere.yaml\n",
+            SettingsError,
+            "nowhere.yaml does not exist. .* contains a.yaml, b.yaml",
+        ),
         (
             "base: a.yaml\nstop_gradiant: False\n",
             SettingsError,
@@ -341,7 +345,31 @@ def test_can_has_the_settings_of_the_paper(tmp_path, monkeypatch):
     assert {key: hparams[key] for key in expected} == expected
 
 
-@pytest.mark.parametrize("fold", ["ten", "[1]", "0.5"])
+@pytest.mark.parametrize(
+    "fold, expected",
+    [("0,2", [0, 2]), ("[2, 0]", [2, 0]), ("3", 3), ("all", "all")],
+)
+def test_several_folds_can_be_selected(fold, expected):
+    path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
+    settings = read_settings(path, f"fold: {fold}\ndata_folder: x")
+    assert settings.fold == expected
+    asked = expected if isinstance(expected, list) else [3]
+    if expected != "all":
+        assert settings.asked_folds(5) == asked
+    assert settings.build()["fold"] == (3 if expected == 3 else 0)
+
+
+def test_a_missing_file_is_an_error_that_lists_others():
+    path = RECIPES["IEMOCAP"] / "hparams" / "can_whisperer.yaml"
+    with pytest.raises(SettingsError) as error:
+        read_settings(path)
+    assert "can.yaml, " in str(error.value)
+    assert "encoders/can_whisper.yaml" in str(error.value)
+    with pytest.raises(SettingsError, match="Did you mean can_best.yaml"):
+        read_settings(path.with_name("can_bets.yaml"))
+
+
+@pytest.mark.parametrize("fold", ["ten", "[]", "0.5", "0,0", "[0, x]", "-1"])
 def test_invalid_folds_are_refused(fold):
     path = RECIPES["IEMOCAP"] / "hparams" / "can.yaml"
     settings = read_settings(path, f"fold: {fold}")
