@@ -38,6 +38,8 @@ one other fold, and in the training set of all others. The hparams key
     One fold that tests the named corpora; the others train and validate.
 ``file:folds.csv``
     A fold list with ``ID``, ``test_fold`` and ``valid_fold``; see ``manifests``.
+``emobox:EmoBox/data/emodb``
+    The published folds of a corpus in EmoBox; see ``emobox``.
 ``my_folds.by_room``
     A custom function in a module next to ``train.py``. It takes utterances by
     ID and a seed, and returns a ``FoldAssignment`` by ID.
@@ -56,6 +58,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from speechbrain_can.corpus.emobox import read_emobox
 from speechbrain_can.corpus.fold_lists import (
     PARTS,
     FoldAssignment,
@@ -418,6 +421,11 @@ def listed(utterances: Utterances, seed: int, *path: str) -> Folds:
     return folds
 
 
+def emobox(utterances: Utterances, seed: int, *path: str) -> Folds:
+    """Read the folds from the lists of EmoBox."""
+    return read_emobox(":".join(path), utterances, seed)
+
+
 IMPROVISED, EACH_CORPUS = "improvised", "each_corpus"
 # Protocols whose argument is a protocol
 NESTING = (IMPROVISED, EACH_CORPUS)
@@ -433,6 +441,7 @@ PROTOCOLS = {
     "leave_one_corpus_out": leave_one_corpus_out,
     "test_corpus": test_corpus,
     "file": listed,
+    "emobox": emobox,
 }
 # Speaker-independent protocols, and the columns they need
 SPEAKERS_APART = {
@@ -440,7 +449,7 @@ SPEAKERS_APART = {
     "leave_one_speaker_out": ("speaker",),
 }
 # Protocols whose result can change are evaluated by every run
-CHANGING = ("file",)
+CHANGING = ("file", "emobox")
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
