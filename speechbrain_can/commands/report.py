@@ -31,8 +31,8 @@ from speechbrain_can.io.console import show
 )
 @click.option(
     "--reference",
-    help="System that the others are compared with.  [default: can, or the "
-    "first]",
+    help="System that the others are compared with.  [default: that of the first "
+    "folder; of a single folder, can or the first]",
 )
 @click.option(
     "--by",
@@ -105,9 +105,12 @@ def _report_runs(folders, html, markdown, latex, reference, columns, smallest):
         format_tables,
         interval_table,
     )
+    from speechbrain_can.runs.layout import find_runs
 
     gathered = gather(folders)
     corpus = gathered.corpus
+    if reference is None and len(folders) > 1:
+        reference = find_runs(folders[:1])[0][0]
     reference = choose_reference(gathered.results, reference)
     intervals = interval_table(gathered.predictions, corpus.speakers())
     tables = format_tables(

@@ -89,6 +89,27 @@ def recalls(true: Sequence[str], predicted: Sequence[str]) -> dict[str, float]:
     return dict(zip(classes, found.tolist()))
 
 
+def recall_over_chance(
+    hits: np.ndarray, counts: np.ndarray
+) -> tuple[float, float, bool]:
+    """Return the UA of a classifier, chance, and whether the UA is at chance.
+
+    ``hits`` of ``counts`` utterances of each class are correct. A classifier is at
+    chance unless its UA is above the chance by 1.96 standard errors.
+
+    Example
+    -------
+    >>> recall_over_chance(np.array([12, 9]), np.array([20, 20]))
+    (0.525, 0.5, True)
+    """
+    present = counts > 0
+    shares = hits[present] / counts[present]
+    error = np.sqrt((shares * (1 - shares) / counts[present]).sum())
+    recall, chance = shares.mean(), 1 / present.sum()
+    at_chance = recall - chance < 1.96 * error / present.sum()
+    return float(recall), float(chance), bool(at_chance)
+
+
 def confusion(
     true: Sequence[str], predicted: Sequence[str], classes: Sequence[str]
 ) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from speechbrain_can.corpus.prepared import Corpus, folds_path, leaks_path
 from speechbrain_can.io.files import InputError, read_json
 from speechbrain_can.metrics.calibration import calibration_error
 from speechbrain_can.metrics.conformal import coverage, emotion_sets, merged
+from speechbrain_can.metrics.metrics import recall_over_chance
 from speechbrain_can.runs.layout import RunLayout, find_runs
 from speechbrain_can.runs.predictions import (
     as_tensors,
@@ -66,6 +67,9 @@ class Gathered:
     coverage : pandas.DataFrame
         Results of sets of emotions, one row per system, level of ``LEVELS``, and
         utterances that they were calibrated on; see ``coverage``.
+    heads : pandas.DataFrame
+        UA of each classifier, over all folds and seeds, with ``chance`` and
+        ``at chance``; see ``recall_over_chance``.
     dimensions : pandas.DataFrame
         Labels and predictions of emotional dimensions, of systems that have them, with
         ``system``, ``seed`` and ``fold``.
@@ -81,6 +85,7 @@ class Gathered:
     attention: pd.DataFrame
     calibration: pd.DataFrame
     coverage: pd.DataFrame
+    heads: pd.DataFrame
     dimensions: pd.DataFrame
     sources: List[Dict]
 
@@ -125,6 +130,7 @@ def gather(folders: Iterable[str | Path]) -> Gathered:
         attention=_attention(runs, corpus),
         calibration=_calibration(runs, predictions, corpus.classes),
         coverage=_coverage(runs),
+        heads=_heads(runs),
         dimensions=_dimensions(runs),
         sources=[_source(*run) for run in runs],
     )
@@ -310,6 +316,30 @@ def _coverage(runs):
         }
         for (system, kind, level), (sets, true) in sorted(found.items())
     ]
+    return pd.DataFrame(rows)
+
+
+def _heads(runs):
+    """Return the UA of each classifier of each system."""
+    totals = {}
+    for system, _, run in runs:
+        for result in finished_folds(run):
+            for name, own in result.get("heads", {}).items():
+                pair = np.array([own["hits"], own["counts"]])
+                key = system, name
+                totals[key] = totals.get(key, 0) + pair
+    rows = []
+    for (system, name), (hits, counts) in totals.items():
+        recall, chance, at_chance = recall_over_chance(hits, counts)
+        rows.append(
+            {
+                "system": system,
+                "classifier": name,
+                "UA": recall,
+                "chance": chance,
+                "at chance": at_chance,
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -83,14 +83,30 @@ def plot_curves(curves: pd.DataFrame) -> str:
 
 
 def plot_calibration(predictions: pd.DataFrame, classes: Sequence[str]) -> str:
-    """Plot reliability diagrams, one per system, as SVG."""
+    """Plot reliability diagrams, one per system, as SVG.
+
+    ``predictions`` contain the ``temperature`` of their fold.
+    """
 
     def draw(axes, own):
-        confidence = own[list(classes)].max(axis=1).clip(0, 1)
         right = own["true"] == own["predicted"]
-        accuracy, mean = calibration_curve(right, confidence, n_bins=BINS)
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
-        axes.plot(mean, accuracy, marker="o", color=BLUE, markersize=4)
+        for confidence, color, label in (
+            (own[list(classes)].max(axis=1), BLUE, "uncalibrated"),
+            (calibrated(own, classes).max(axis=1), ORANGE, "calibrated"),
+        ):
+            accuracy, mean = calibration_curve(
+                right, confidence.clip(0, 1), n_bins=BINS
+            )
+            axes.plot(
+                mean,
+                accuracy,
+                marker="o",
+                color=color,
+                markersize=4,
+                label=label,
+            )
+        axes.legend(fontsize=7, frameon=False)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.set_xlabel("predicted probability")
@@ -122,6 +138,37 @@ def rejection_of(
         predictions[list(classes)].max(axis=1).to_numpy(),
         (predictions["true"] == predictions["predicted"]).to_numpy(),
     )
+
+
+def calibrated(
+    predictions: pd.DataFrame, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Return the probabilities of predictions after temperature scaling."""
+    logs = np.log(predictions[list(classes)].clip(lower=1e-7))
+    scaled = np.exp(logs.div(predictions["temperature"], axis=0))
+    return scaled.div(scaled.sum(axis=1), axis=0)
+
+
+def calibration_bins(
+    predictions: pd.DataFrame, classes: Sequence[str]
+) -> list[dict]:
+    """Return number, mean probability and accuracy by range of calibrated probability."""
+    confidence = calibrated(predictions, classes).max(axis=1)
+    edges = np.linspace(0, 1, DECILES + 1)
+    right = predictions["true"] == predictions["predicted"]
+    bins = pd.cut(confidence, edges, include_lowest=True)
+    table = pd.DataFrame({"probability": confidence, "accuracy": right})
+    means = table.groupby(bins, observed=True).mean()
+    counts = bins.value_counts()
+    return [
+        {
+            "low": max(0.0, interval.left),
+            "high": interval.right,
+            "n": int(counts[interval]),
+            **row,
+        }
+        for interval, row in means.to_dict("index").items()
+    ]
 
 
 def plot_dimensions(dimensions: pd.DataFrame, names: Sequence[str]) -> str:

@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from speechbrain_can.corpus.fold_lists import split_fold
-from speechbrain_can.corpus.manifest import resolve_wav
+from speechbrain_can.corpus.manifest import Utterance, resolve_wav
 from speechbrain_can.inference.evaluation import encode_group, group_by
 from speechbrain_can.inference.loading import load_recognizer
+from speechbrain_can.inference.prediction import Prediction
 from speechbrain_can.io.audio import read_waveform
 from speechbrain_can.io.files import InputError, read_json
+from speechbrain_can.metrics.metrics import evaluate
 from speechbrain_can.report.data import load_corpus
+from speechbrain_can.report.pages import confusion_cells
 from speechbrain_can.report.prediction_page import (
     PAGE_RATE,
     PageEntry,
@@ -56,17 +61,9 @@ def write_fold_page(
             for name, prediction in zip(encoded, predictions)
             if name in tested
         ]
-    wrong = sum(u.emotion != p.label for u, p in found)
-    # errors by decreasing confidence, then correct ones by increasing confidence
-    found.sort(
-        key=lambda pair: (
-            pair[0].emotion == pair[1].label,
-            -pair[1].confidence
-            if pair[0].emotion != pair[1].label
-            else pair[1].confidence,
-        )
-    )
-    shown = found[:most]
+    true = [utterance.emotion for utterance, _ in found]
+    predicted = [prediction.label for _, prediction in found]
+    shown = choose_examples(found, most)
     write_page(
         path,
         f"Fold {settings.fold} on {corpus.name}, {corpus.protocol}",
@@ -78,11 +75,40 @@ def write_fold_page(
                 ),
                 [prediction],
                 utterance.emotion,
+                utterance.speaker,
             )
             for utterance, prediction in shown
         ),
-        f"{len(shown)} of {len(found)} test utterances, {wrong} of them errors. "
-        "Errors with the highest confidence come first, followed by correct "
-        "predictions with the lowest confidence. Probabilities are calibrated.",
+        f"{len(shown)} of {len(found)} test utterances: errors with the highest "
+        "confidence, and correct predictions from the most to the least confident "
+        "one. Probabilities are calibrated.",
+        summary={
+            "scores": {
+                **evaluate(true, predicted),
+                "utterances": len(found),
+                "errors": sum(t != p for t, p in zip(true, predicted)),
+            },
+            "classes": corpus.classes,
+            "confusion": confusion_cells(true, predicted, corpus.classes),
+            "speakers": sorted({u.speaker for u, _ in shown} - {""}),
+        },
     )
     return len(shown)
+
+
+def choose_examples(
+    found: list[tuple[Utterance, Prediction]], most: int
+) -> list[tuple[Utterance, Prediction]]:
+    """Return at most ``most`` utterances: errors, and as many correct predictions.
+
+    Errors have the highest confidence. The correct predictions are spread evenly over
+    the range of confidence, the most confident one first.
+    """
+    ranked = sorted(found, key=lambda pair: -pair[1].confidence)
+    wrong = [pair for pair in ranked if pair[0].emotion != pair[1].label]
+    correct = [pair for pair in ranked if pair[0].emotion == pair[1].label]
+    half = max(most // 2, most - len(correct))
+    wrong = wrong[:half]
+    number = min(len(correct), most - len(wrong))
+    places = np.linspace(0, len(correct) - 1, number).round().astype(int)
+    return wrong + [correct[i] for i in places]

@@ -4,12 +4,13 @@ import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, List, Optional
+from typing import Dict, Iterable, List, Optional, Sequence
 
 import numpy as np
 import soundfile
 import torch
 
+from speechbrain_can.inference.prediction import Prediction
 from speechbrain_can.report.pages import write_html
 
 COLUMNS = 400  # minimum width of a plotted waveform
@@ -33,27 +34,36 @@ class PageEntry:
         Predictions of its utterances in temporal order.
     true : str or None
         The reference label, if known.
+    speaker : str
+        Name of the speaker, if known.
     """
 
     name: str
     waveform: torch.Tensor
     predictions: List
     true: Optional[str] = None
+    speaker: str = ""
 
 
 def write_page(
-    path: str | Path, title: str, entries: Iterable[PageEntry], note: str = ""
+    path: str | Path,
+    title: str,
+    entries: Iterable[PageEntry],
+    note: str = "",
+    summary: Optional[Dict] = None,
 ) -> None:
     """Write a self-contained HTML page that needs no network.
 
     Only one of ``entries`` is in memory at a time. ``note`` is a sentence below the
-    heading.
+    heading. ``summary`` contains ``scores``, ``classes``, ``confusion`` and
+    ``speakers`` of a test set; entries can then be filtered.
     """
     write_html(
         path,
         "predictions.html",
         title=title,
         note=note,
+        summary=summary,
         entries=map(_for_template, entries),
     )
 
@@ -64,6 +74,8 @@ def _for_template(entry):
     return {
         "name": entry.name,
         "true": entry.true,
+        "speaker": entry.speaker,
+        "emotions": emotions_over_time(entry.predictions),
         "duration": duration,
         "audio": encode_audio(entry.waveform),
         "columns": columns,
@@ -73,6 +85,28 @@ def _for_template(entry):
             _shown_word(p, w) for p in entry.predictions for w in p.words
         ],
     }
+
+
+def emotions_over_time(predictions: Sequence[Prediction]) -> list[dict]:
+    """Return the time with each emotion, and its probabilities, if there are several.
+
+    Emotions are sorted by the time for which they are predicted.
+    """
+    if len(predictions) < 2:
+        return []
+    rows = [
+        {
+            "name": name,
+            "seconds": sum(
+                p.end - p.start for p in predictions if p.label == name
+            ),
+            "spans": [
+                (p.start, p.end, p.probabilities[name]) for p in predictions
+            ],
+        }
+        for name in predictions[0].probabilities
+    ]
+    return sorted(rows, key=lambda row: -row["seconds"])
 
 
 def _shown_word(prediction, word):

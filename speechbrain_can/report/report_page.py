@@ -11,10 +11,11 @@ from speechbrain_can.corpus.leakage import format_leaks
 from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.corpus.sentences import sentence_of
 from speechbrain_can.metrics.dimensions import evaluate_dimensions
-from speechbrain_can.metrics.metrics import METRICS, confusion, recalls
+from speechbrain_can.metrics.metrics import METRICS, recalls
 from speechbrain_can.report.comparison import summarize_systems
 from speechbrain_can.report.data import Gathered
 from speechbrain_can.report.figures import (
+    calibration_bins,
     plot_calibration,
     plot_curves,
     plot_dimensions,
@@ -23,16 +24,17 @@ from speechbrain_can.report.figures import (
     rejection_of,
 )
 from speechbrain_can.report.groups import EXPLANATION, GroupTable
-from speechbrain_can.report.pages import write_html
+from speechbrain_can.report.pages import confusion_cells, write_html
 from speechbrain_can.report.tables import (
     SIGNIFICANT,
     build_report,
     format_intervals,
     name_of,
-    report_tables,
+    narrow_tables,
 )
 
 ERRORS = 20  # shown per system
+FEW_FOLDS = 5  # fewer estimate the variation between folds badly
 
 
 def write_report_page(
@@ -76,7 +78,8 @@ def page_content(
         else 0,
         "significant": SIGNIFICANT,
         "metrics": list(METRICS),
-        "tables": report_tables(report, "html", label),
+        "tables": narrow_tables(report, label),
+        "few_folds": results["fold"].nunique() < FEW_FOLDS,
         "intervals": format_intervals(intervals, "html"),
         "leaks": format_leaks(gathered.leaks, "html"),
         "pictures": {
@@ -85,7 +88,7 @@ def page_content(
             if len(gathered.curves)
             else None,
             "calibration": _picture(
-                plot_calibration(gathered.predictions, corpus.classes)
+                plot_calibration(_with_calibrated(gathered), corpus.classes)
             ),
             "dimensions": _picture(
                 plot_dimensions(
@@ -115,10 +118,23 @@ def page_content(
         ],
         "explanation": EXPLANATION,
         "attention": _attention_rows(gathered.attention),
+        "heads": gathered.heads.to_dict("records"),
         "sources": gathered.sources,
         "environments": _environments(gathered.sources),
         "seconds": sum(source["seconds"] for source in gathered.sources),
     }
+
+
+def _with_calibrated(
+    gathered: Gathered, predictions: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Return predictions with the ``temperature`` of their fold; 1 if unknown."""
+    keys = ["system", "seed", "fold"]
+    if predictions is None:
+        predictions = gathered.predictions
+    known = gathered.results[[*keys, "temperature"]]
+    merged = predictions.merge(known, on=keys, how="left")
+    return merged.fillna({"temperature": 1.0})
 
 
 def _picture(svg):
@@ -130,27 +146,21 @@ def _system(gathered: Gathered, system: str) -> dict:
     """Return confusion matrix, recalls, calibration and errors of a system."""
     corpus = gathered.corpus
     own = gathered.predictions[gathered.predictions["system"] == system]
-    counts = confusion(own["true"], own["predicted"], corpus.classes)
-    shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     calibration = gathered.calibration.loc[system]
     return {
         "name": system,
-        "confusion": [
-            {
-                "true": true,
-                "cells": [
-                    {"share": shares.loc[true, name], "count": int(count)}
-                    for name, count in row.items()
-                ],
-            }
-            for true, row in counts.iterrows()
-        ],
+        "confusion": confusion_cells(
+            own["true"], own["predicted"], corpus.classes
+        ),
         "recalls": recalls(own["true"].tolist(), own["predicted"].tolist()),
         "calibration": {
             name: None if pd.isna(value) else value
             for name, value in calibration.items()
         },
         "rejection": rejection_of(own, corpus.classes),
+        "bins": calibration_bins(
+            _with_calibrated(gathered, own), corpus.classes
+        ),
         "errors": confident_errors(own, corpus),
     }
 

@@ -99,16 +99,51 @@ def report_tables(
 ) -> dict[str, str]:
     """Return the tables of the report by heading, in one of tabulate's formats."""
     compared = report["hparams"].nunique() > 1
+    groups = dict(list(report.groupby("table", sort=False)))
+    if list(groups) == [OTHERS]:
+        groups = {"Systems": groups[OTHERS]}
     return {
-        heading: tabulate(
+        heading: _format(
             _cells(rows, reference if compared else None, table_format),
-            headers="keys",
-            tablefmt=table_format,
-            showindex=False,
-            disable_numparse=True,
+            table_format,
         )
-        for heading, rows in report.groupby("table", sort=False)
+        for heading, rows in groups.items()
     }
+
+
+def narrow_tables(
+    report: pd.DataFrame, reference: str
+) -> dict[str, tuple[str, str | None]]:
+    """Return the tables of the report as HTML, with differences in their own tables."""
+    found = {}
+    for heading, text in report_tables(report, "html", reference).items():
+        rows = report if heading == "Systems" else None
+        if rows is None:
+            rows = report[report["table"] == heading]
+        cells = _cells(rows, reference, "html")
+        marked = f" difference from {escaped(reference, 'html')} [95% CI]"
+        others = {name: name.removesuffix(marked) for name in cells.columns}
+        scores = [name for name in cells if not name.endswith(marked)]
+        differences = cells[[n for n in cells if n.endswith(marked)]]
+        differences = differences.rename(columns=others)
+        differences.insert(0, "model", cells["model"])
+        compared = report["hparams"].nunique() > 1
+        found[heading] = (
+            _format(cells[scores], "html"),
+            _format(differences, "html") if compared else None,
+        )
+    return found
+
+
+def _format(cells: pd.DataFrame, table_format: str) -> str:
+    """Format cells in one of tabulate's formats."""
+    return tabulate(
+        cells,
+        headers="keys",
+        tablefmt=table_format,
+        showindex=False,
+        disable_numparse=True,
+    )
 
 
 def _cells(

@@ -150,7 +150,7 @@ def format_table(summary: dict, run: RunLayout) -> str:
 
 def collect(runs: list[tuple[str, int, RunLayout]]) -> pd.DataFrame:
     """Return the results of all finished folds of runs, one row per fold."""
-    columns = ["fold", *METRICS, "n_test", "n_train", "manifest"]
+    columns = ["fold", *METRICS, "n_test", "n_train", "manifest", "temperature"]
     rows = [
         {
             "system": system,

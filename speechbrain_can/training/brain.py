@@ -59,7 +59,8 @@ class EmotionBrain(sb.Brain):
     After ``evaluate``, ``test_ids``, ``test_targets``, ``test_log_probabilities``
     and ``test_attention`` contain the results on the test set in the same order,
     and ``tested_checkpoint`` the checkpoint. ``test_attention`` is empty for
-    models without attention over words. ``test_dimensions`` contains predictions and
+    models without attention over words. ``test_heads`` contains the predicted classes
+    of each classifier. ``test_dimensions`` contains predictions and
     labels of emotional dimensions, or is None.
     """
 
@@ -167,6 +168,8 @@ class EmotionBrain(sb.Brain):
         self.stats.add_losses({"loss": total, **losses}, count=len(total))
         if stage != sb.Stage.TRAIN:
             self._add_decisions(batch.ids, targets, predictions, batch)
+        if stage == sb.Stage.TEST:
+            self.stats.add_heads(predictions.logits)
         if stage == sb.Stage.TEST and predictions.attention is not None:
             word_counts = count_words(batch.words)
             self.stats.attention.extend(
@@ -347,6 +350,7 @@ class EmotionBrain(sb.Brain):
             self.test_log_probabilities = self.stats.log_probabilities
             self.test_attention = self.stats.attention
             self.test_dimensions = self.stats.dimensions
+            self.test_heads = self.stats.heads
             epoch = self.hparams.epoch_counter.current
             self._log({"epoch loaded": epoch}, test_stats=stats)
 

@@ -85,6 +85,7 @@ def record_fold(
         **evaluate(true, predicted),
         "recall": recalls(true, predicted),
         **scores_adapted,
+        **head_recalls(brain.test_heads, brain.test_targets, corpus.classes),
         **_record_dimensions(brain, fold),
         **by_corpus(corpus, brain.test_ids, true, predicted),
         **calibration(*test, temperature),
@@ -114,6 +115,32 @@ def record_fold(
         draw_attention(brain, fold)
     # This file marks the fold as finished.
     write_result(layout, result)
+
+
+def head_recalls(
+    heads: dict[str, torch.Tensor],
+    targets: torch.Tensor,
+    classes: Sequence[str],
+) -> dict:
+    """Return the hits of each classifier, such as text and audio, as ``heads``.
+
+    ``hits`` and ``counts`` are those of the classes, in order. Nothing if there is a
+    single classifier.
+    """
+    if len(heads) < 2:
+        return {}
+    counts = torch.bincount(targets, minlength=len(classes))
+    return {
+        "heads": {
+            name: {
+                "hits": torch.bincount(
+                    targets[predicted == targets], minlength=len(classes)
+                ).tolist(),
+                "counts": counts.tolist(),
+            }
+            for name, predicted in heads.items()
+        }
+    }
 
 
 def _record_dimensions(brain: EmotionBrain, fold: Fold) -> dict:

@@ -44,6 +44,7 @@ class StageStatistics:
         self.ids = []
         self.attention = []
         self._values, self._dimensions = [], []
+        self._heads = {}  # predicted classes of each classifier
 
     def watch(self, losses: torch.Tensor, ids: list[str]) -> None:
         """Check losses ``[batch]`` together with those of other batches."""
@@ -104,6 +105,16 @@ class StageStatistics:
         """Add predicted dimensions and their labels, ``[batch, dimensions]``."""
         self._values.append(values.float())
         self._dimensions.append(labels)
+
+    def add_heads(self, logits: dict[str, torch.Tensor]) -> None:
+        """Add the predictions of each classifier, logits ``[batch, classes]``."""
+        for name, own in logits.items():
+            self._heads.setdefault(name, []).append(own.argmax(dim=1))
+
+    @property
+    def heads(self) -> dict[str, torch.Tensor]:
+        """Return the predicted classes of each classifier, ``[utterances]``."""
+        return {name: torch.cat(own).cpu() for name, own in self._heads.items()}
 
     @property
     def dimensions(self) -> tuple[np.ndarray, np.ndarray] | None:

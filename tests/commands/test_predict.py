@@ -270,7 +270,8 @@ def test_a_fold_is_reported(trained, tmp_path):
     assert text.count("<article") == 5
     predictions = read_predictions(trained, 1)
     wrong = sum(row["true"] != row["predicted"] for row in predictions)
-    assert f"5 of {len(predictions)} test utterances, {wrong} of" in text
+    assert f"5 of {len(predictions)} test utterances: errors" in text
+    assert f"errors {wrong}" in text
     assert "contains no run" in invoke("report", tmp_path, fails=True).output
 
 

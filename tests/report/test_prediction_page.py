@@ -1,13 +1,18 @@
 """The prediction page: self-contained, and functional in a real browser."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
+from helpers.corpora import utterance
 
 from speechbrain_can.inference.prediction import AttendedWord, Prediction
+from speechbrain_can.metrics.metrics import evaluate
+from speechbrain_can.report.fold_page import choose_examples
+from speechbrain_can.report.pages import confusion_cells
 from speechbrain_can.report.prediction_page import (
     PAGE_RATE,
     PageEntry,
@@ -168,9 +173,109 @@ def test_one_recording_plays_at_a_time(opened):
     opened.wait_for_function("document.querySelectorAll('audio')[1].paused")
 
 
+def test_recordings_have_an_overview(opened):
+    article = opened.locator("article").nth(1)
+    rows = article.locator(".overview tr").all_inner_texts()
+    assert [row.split() for row in rows] == [
+        ["ang", "1.0", "s"],
+        ["sad", "1.0", "s"],
+    ]
+    assert article.locator(".overview rect").count() == 4
+    assert article.locator("details[open] tbody tr").count() == 2
+    zoomed = article.locator(".zoomed")
+    width = zoomed.bounding_box()["width"]
+    article.get_by_role("button", name="Zoom in").click()
+    assert zoomed.bounding_box()["width"] == pytest.approx(2 * width, rel=0.01)
+    article.get_by_role("button", name="Whole recording").click()
+    assert zoomed.bounding_box()["width"] == pytest.approx(width, rel=0.01)
+
+
+@pytest.fixture
+def fold_page(tmp_path):
+    tone = torch.sin(torch.arange(PAGE_RATE) / 10) / 2
+    true = ["ang", "sad", "sad"]
+    entries = [
+        PageEntry(f"u{i}", tone, [prediction()], name, f"s{i}")
+        for i, name in enumerate(true)
+    ]
+    summary = {
+        "scores": {**evaluate(true, ["ang"] * 3), "errors": 2},
+        "classes": ["ang", "sad"],
+        "confusion": confusion_cells(true, ["ang"] * 3, ["ang", "sad"]),
+        "speakers": ["s0", "s1", "s2"],
+    }
+    path = tmp_path / "fold.html"
+    write_page(path, "A fold", entries, "A note.", summary)
+    return path
+
+
+def test_examples_can_be_filtered(browser, fold_page):
+    tab = browser.new_page()
+    tab.goto(fold_page.as_uri())
+
+    def shown():
+        return tab.locator("article:visible h2").all_inner_texts()
+
+    assert "errors 2" in tab.locator("#summary + p").inner_text()
+    assert shown() == ["u0", "u1", "u2"]
+    for label, value, expected in (
+        ("Reference label", "sad", ["u1", "u2"]),
+        ("Prediction", "sad", []),
+        ("Result", "correct", ["u0"]),
+        ("Speaker", "s2", ["u2"]),
+    ):
+        tab.get_by_label(label).select_option(value)
+        assert shown() == expected
+        assert f"{len(expected)} of 3" in tab.locator("output").inner_text()
+        tab.get_by_role("button", name="Reset").click()
+        tab.wait_for_function(
+            "document.querySelector('output').textContent.startsWith('3')"
+        )
+    tab.get_by_label("Minimum probability").fill("95")
+    assert shown() == []
+
+
+def found_with(labels):
+    """Return utterances labeled ang with predictions of decreasing confidence."""
+    return [
+        (
+            utterance(f"u{i}"),
+            replace(
+                prediction(label=label),
+                probabilities={label: 0.9 - 0.05 * i, "x": 0.1 + 0.05 * i},
+            ),
+        )
+        for i, label in enumerate(labels)
+    ]
+
+
+def names_of(pairs):
+    return [utterance.utterance_id for utterance, _ in pairs]
+
+
+def test_examples_are_errors_and_correct_predictions():
+    found = found_with(["ang", "sad", "ang", "sad", "ang", "ang", "sad"])
+    assert names_of(choose_examples(found[::-1], 4)) == ["u1", "u3", "u0", "u5"]
+    # with few of one kind, there are more of the other
+    few = found_with(["sad", "ang", "ang", "ang"])
+    assert names_of(choose_examples(few, 3)) == ["u0", "u1", "u3"]
+    few = found_with(["ang", "sad", "sad", "sad"])
+    assert names_of(choose_examples(few, 3)) == ["u1", "u2", "u0"]
+    assert len(choose_examples(found, 100)) == len(found)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_prediction_page_is_accessible(browser, page, scheme):
+@pytest.mark.parametrize("which", ["page", "fold_page"])
+def test_prediction_page_is_accessible(browser, request, which, scheme):
     tab = browser.new_page(color_scheme=scheme)
-    tab.goto(page.as_uri())
+    tab.goto(request.getfixturevalue(which).as_uri())
     found = Axe().run(tab)
     assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("which", ["page", "fold_page"])
+def test_prediction_page_fits(browser, request, which, width):
+    tab = browser.new_page(viewport={"width": width, "height": 900})
+    tab.goto(request.getfixturevalue(which).as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from speechbrain_can.__main__ import main
 from speechbrain_can.io.files import InputError
-from speechbrain_can.metrics.metrics import evaluate
+from speechbrain_can.metrics.metrics import evaluate, recall_over_chance
 from speechbrain_can.report.data import entropy, gather, read_log
+from speechbrain_can.report.figures import calibration_bins
 from speechbrain_can.report.report_page import confident_errors
 from speechbrain_can.runs.layout import FoldLayout
 from speechbrain_can.runs.predictions import read_predictions, write_predictions
@@ -68,6 +69,52 @@ def page(runs, tmp_path_factory):
     )
     assert result.exit_code == 0, result.output
     return folder / "report.html"
+
+
+def test_differences_have_their_own_table(page):
+    text = page.read_text(encoding="utf-8")
+    # the main table fits a page of 1280 pixels
+    assert "Difference from" in text or "difference from" in text
+    assert not re.search(r"<th>[^<]*difference from", text)
+    assert "fewer than five folds" in text  # there is one
+
+
+def test_the_first_folder_is_the_reference(runs):
+    folders = [str(runs / name) for name in ("<other>", "can")]
+    found = CliRunner().invoke(main, ["report", *folders])
+    assert "difference from &lt;other>" in found.output
+    found = CliRunner().invoke(main, ["report", str(runs)])
+    assert "difference from CAN" in found.output
+
+
+def test_classifiers_at_chance_are_marked(runs, page):
+    heads = gather([runs]).heads.set_index(["system", "classifier"])
+    assert set(heads.loc["can"].index) == {"joint", "text", "audio"}
+    text = page.read_text(encoding="utf-8")
+    marked = text.count("is at chance</strong>")
+    assert marked == heads["at chance"].sum()
+    recall, chance, at_chance = recall_over_chance(
+        np.array([90, 80]), np.array([100, 100])
+    )
+    assert (recall, chance, at_chance) == (pytest.approx(0.85), 0.5, False)
+
+
+def test_calibration_bins_contain_all_utterances():
+    table = pd.DataFrame(
+        {
+            "true": ["a", "a", "b"],
+            "predicted": ["a", "b", "b"],
+            "a": [0.9, 0.4, 0.2],
+            "b": [0.1, 0.6, 0.8],
+            "temperature": [1.0, 1.0, 2.0],
+        }
+    )
+    bins = calibration_bins(table, ["a", "b"])
+    assert sum(each["n"] for each in bins) == 3
+    # 0.8 with a temperature of 2 is 2 / 3
+    found = [b for b in bins if b["low"] < 2 / 3 <= b["high"]]
+    assert found[0]["n"] == 1 + (0.6 > found[0]["low"] + 1e-6)
+    assert found[0]["accuracy"] == 1.0
 
 
 def test_groups_are_compared(page):
@@ -210,6 +257,16 @@ def test_report_opens_offline_and_is_accessible(browser, page, scheme):
     assert tab.get_by_role("table").count() >= 8
     found = Axe().run(tab)
     assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_report_fits(browser, page, width):
+    tab = browser.new_page(viewport={"width": width, "height": 900})
+    tab.goto(page.as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    if width == 1280:  # the main table needs no scrolling
+        table = tab.locator(".scroll").first
+        assert table.evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
 def test_a_table_of_predictions_reads_back(runs):
