@@ -78,7 +78,7 @@ def evaluate(
 
     MODEL is a model folder, or a finished run, whose models are tested on the test
     sets of their folds. PREPARED is a folder with the manifest.csv of a corpus, e.g.
-    results/can/1234/prepared. The model chooses among the emotions that both have in
+    results/can/1234/prepared. Emotional dimensions are not evaluated. The model chooses among the emotions that both have in
     common; utterances with other labels are skipped.
     """
     import pandas as pd

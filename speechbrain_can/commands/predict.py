@@ -119,7 +119,7 @@ LISTED = 10  # skipped recordings that the last line names
     "--confidence",
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
     help="Also output all emotions that the model cannot exclude at this confidence, "
-    'e.g. 0.9; "not sure" unless exactly one is left.',
+    'e.g. 0.9; "not sure" unless only the most probable one is left.',
 )
 @loading_options
 def predict(
@@ -264,7 +264,7 @@ def _write(outcomes, names, writer, keep):
 
 
 def _warnings(predictions):
-    """Return in what a recording is unlike the training set of the model."""
+    """Return the warnings about a recording, by utterance if there are several."""
     single = len(predictions) == 1
     return [
         ("unusual" if single else f"unusual, {p.start:.1f} to {p.end:.1f} s")

@@ -384,7 +384,8 @@ def _make_corpus(folder, utterances, sentences, seed, agree, workers):
         if not (written.exists() and read_json(written) == settings):
             raise CorpusError(
                 f"{folder} exists but is not a controlled corpus with the settings "
-                f"{settings}. Choose another folder or delete this one."
+                f"{settings}. Choose another folder, or pass "
+                "--generator=null to use this one."
             )
         return
     turns = plan_corpus(read_sentences(sentences), utterances, seed, agree)

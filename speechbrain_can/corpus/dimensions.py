@@ -68,19 +68,19 @@ def read_dimensions(
     return labels
 
 
-def check_training_labels(labels: np.ndarray, columns: Sequence[str]) -> None:
-    """Refuse training labels ``[utterances, dimensions]`` that do not vary."""
+def check_labels(labels: np.ndarray, columns: Sequence[str], part: str) -> None:
+    """Refuse labels ``[utterances, dimensions]`` of a set that do not vary."""
     for i, column in enumerate(columns):
         known = labels[:, i][~np.isnan(labels[:, i])]
         if not len(known):
             raise CorpusError(
-                f"no training utterance has a label for {column}. Choose other folds "
+                f"no {part} utterance has a label for {column}. Choose other folds "
                 f"or remove {column} from dimensions."
             )
         if known.min() == known.max():
             raise CorpusError(
-                f"{column} is {known[0]:g} for all training utterances, so it cannot "
-                "be learned. Remove it from dimensions."
+                f"{column} is {known[0]:g} for all {part} utterances, so it cannot "
+                "be learned. Remove it from dimensions, or choose other folds."
             )
 
 
@@ -96,7 +96,7 @@ def _number(
     if not (math.isfinite(value) and low <= value <= high):
         wanted = "a number" if limits is None else f"from {low:g} to {high:g}"
         raise CorpusError(
-            f"{name}: {column} is {text!r}. It must be {wanted}; leave it empty if "
-            "it is unknown."
+            f"{name}: {column} is {text!r}. It must be {wanted} (dimension_range); "
+            "leave it empty if it is unknown."
         )
     return value

@@ -49,8 +49,8 @@ def read_emobox(
     Raises
     ------
     InputError
-        If there are no lists, a list is invalid, several folds test the same
-        utterance, or no utterance is listed.
+        If there are no lists, a list is invalid, several folds test or validate the
+        same utterance, or no utterance is listed.
     """
     lists = _find_lists(Path(folder))
     places = defaultdict(list)
@@ -84,7 +84,7 @@ def read_emobox(
 
 def _assignments(parts, utterances, n_folds, seed):
     """Return the assignments from the set of each utterance and fold."""
-    tests, valids = {}, {}
+    tests, valids, incomplete = {}, {}, 0
     for name, own in parts.items():
         tested = [fold for fold, part in own.items() if part == "test"]
         if len(tested) > 1:
@@ -92,8 +92,21 @@ def _assignments(parts, utterances, n_folds, seed):
                 f"{name} is tested in the folds {', '.join(map(str, tested))} of "
                 "EmoBox, but must be tested once"
             )
+        validated = [fold for fold, part in own.items() if part == "valid"]
+        if len(validated) > 1:
+            raise InputError(
+                f"{name} is in the validation sets of several folds "
+                f"({', '.join(map(str, validated))}) of EmoBox, which is not supported"
+            )
+        incomplete += len(own) < n_folds
         tests[name] = tested[0] if tested else None
-        valids[name] = next((f for f, p in own.items() if p == "valid"), None)
+        valids[name] = validated[0] if validated else None
+    if incomplete:
+        logger.warning(
+            "%d utterances are missing in the lists of some folds, which use them "
+            "for training",
+            incomplete,
+        )
     if all(fold is None for fold in valids.values()):
         valids = _drawn(tests, utterances, n_folds, seed)
     return {

@@ -107,7 +107,8 @@ def map_labels(
         if name is not None and not known:
             raise CorpusError(
                 f"{place} maps {label!r} to {name!r}, which is not a class. The "
-                f"classes are {', '.join(classes)}. Map it to null to drop it."
+                f"classes are {', '.join(classes)}. Map it to null (with --map: to "
+                "nothing) to drop it."
             )
     return found
 

@@ -217,6 +217,7 @@ def train_on_corpus(
             "output_folder": scratch,
             "number_of_epochs": epochs,
             "use_tensorboard": False,
+            "loggers": None,
         }
         fold = Fold(
             settings.replaced(changes),

@@ -84,6 +84,13 @@ def read_test_set(
     left, the manifest has changed since preparation, or it names a file outside the
     folder of the corpus.
     """
+    if (prepared_folder / "prepared" / "manifest.csv").exists():
+        prepared_folder = prepared_folder / "prepared"
+    if not (prepared_folder / "manifest.csv").exists():
+        raise InputError(
+            f"{prepared_folder} is not a prepared corpus: it has no manifest.csv. Run "
+            "train.py --fold=none, and pass the folder prepared."
+        )
     check_unchanged(prepared_folder / "manifest.csv")
     utterances = read_manifest(prepared_folder / "manifest.csv")
     description = read_json(prepared_folder / "corpus.json")

@@ -73,7 +73,7 @@ class Prediction:
         Emotions that the model cannot exclude at the requested confidence, the most
         probable first; None if none was requested. See ``is_sure``.
     warnings : tuple of str
-        In what the recording is unlike the training set.
+        Measures outside the usual range of the training set.
     dimensions : dict of str: float
         Emotional dimensions, in the units of the training labels; empty if the model
         has none.
@@ -121,14 +121,14 @@ class Prediction:
 
     @property
     def is_sure(self) -> bool:
-        """False if a confidence was requested and not exactly one emotion is left."""
-        return self.emotions is None or len(self.emotions) == 1
+        """False if a confidence was requested and not only the label is left."""
+        return self.emotions in (None, (self.label,))
 
     @property
     def decision(self) -> str:
         """The label, or ``not sure`` with the emotions that are left."""
         if self.is_sure:
-            return self.label if self.emotions is None else self.emotions[0]
+            return self.label
         names = " or ".join(self.emotions) or "unlike the training set"
         return f"not sure ({names})"
 

@@ -543,7 +543,7 @@ class EmotionRecognizer(Pretrained):
     def _unusual(
         self, waveform: torch.Tensor, found: FoundWords
     ) -> tuple[str, ...]:
-        """Return in what a waveform is unlike the training set."""
+        """Return warnings about measures outside the range of the training set."""
         ranges = self.statistics.ranges
         if not ranges:
             return ()

@@ -32,7 +32,7 @@ class EncodedUtterance(NamedTuple):
     start : float
         Start in the recording in seconds.
     warnings : tuple of str
-        In what it is unlike the training set.
+        Measures outside the usual range of the training set.
     """
 
     path: str

@@ -33,7 +33,7 @@ class TableWriter:
         """Write the table."""
         headers = [
             *("file", "start", "end", "emotion", "confidence"),
-            *(*self.dimensions, "words"),
+            *(*map(printable, self.dimensions), "words"),
         ]
         table = tabulate(self.rows, headers=headers, disable_numparse=True)
         self.stream.write(table + "\n")
@@ -70,7 +70,7 @@ class CsvWriter:
             [
                 *("path", "start", "end", "emotion"),
                 *map(as_text, [*classes, *dimensions]),
-                *("words", "aligned_by", "emotions", "warnings"),
+                *("words", "aligned_by", "decision", "emotions", "warnings"),
             ]
         )
 
@@ -88,7 +88,8 @@ class CsvWriter:
                     as_text(" ".join(word.text for word in p.words)),
                     p.aligned_by,
                     # as many as are left at the requested confidence
-                    as_text(" ".join(p.emotions or ())),
+                    as_text(p.decision),
+                    as_text("; ".join(p.emotions or ())),
                     as_text("; ".join(p.warnings)),
                 ]
             )

@@ -196,7 +196,8 @@ def concordance(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 class DimensionLoss(torch.nn.Module):
     """1 - CCC and mean squared error of standardized dimensions.
 
-    CCC is computed over a batch, so that batches must not be small.
+    CCC is computed over each batch, and over the share of each process. Use at least 16
+    utterances per batch and process.
 
     Arguments
     ---------

@@ -2,8 +2,8 @@
 
 The nonconformity score of an utterance is 1 minus the probability of its label. Scores
 are calibrated per class (Mondrian conformal prediction; Vovk, Gammerman and Shafer,
-"Algorithmic Learning in a Random World", 2005), so that rare classes are covered as
-often as frequent ones.
+"Algorithmic Learning in a Random World", 2005). Rare classes are then covered as often as
+frequent ones.
 """
 
 import math
@@ -110,9 +110,9 @@ def check_confidence(scores: Scores, confidence: float) -> None:
     highest = counts[name] / (counts[name] + 1)
     if confidence > highest + 1e-9:
         raise InputError(
-            f"a confidence of {confidence:g} needs more held-out utterances than the "
-            f"{counts[name]} of {name}. The highest supported confidence is "
-            f"{math.floor(1000 * highest) / 1000:g}."
+            f"this model does not support a confidence of {confidence:g}: it has "
+            f"{counts[name]} held-out scores for {name}. The highest supported "
+            f"confidence is {math.floor(1000 * highest) / 1000:g}."
         )
 
 

@@ -1,6 +1,5 @@
 """Metrics of emotional dimensions."""
 
-import math
 from typing import Sequence
 
 import numpy as np
@@ -8,10 +7,10 @@ import numpy as np
 CCC = "CCC"  # mean over dimensions; also an early stopping metric
 
 
-def ccc(values: np.ndarray, labels: np.ndarray) -> float:
+def ccc(values: np.ndarray, labels: np.ndarray) -> float | None:
     """Return the concordance correlation coefficient; see ``lobes.dimensions``.
 
-    NaN labels are ignored; NaN without two labels.
+    NaN labels are ignored; None without two labels.
 
     Example
     -------
@@ -21,7 +20,7 @@ def ccc(values: np.ndarray, labels: np.ndarray) -> float:
     known = ~np.isnan(labels)
     values, labels = values[known].astype(float), labels[known].astype(float)
     if len(labels) < 2:
-        return math.nan
+        return None
     covariance = np.mean((values - values.mean()) * (labels - labels.mean()))
     spread = values.var() + labels.var() + (values.mean() - labels.mean()) ** 2
     # Equal constants agree, but do not vary together.
@@ -46,7 +45,7 @@ def evaluate_dimensions(
     -------
     dict
         ``CCC``, ``MSE`` and ``n`` of each dimension by its name, and ``CCC``, the mean
-        over dimensions with labels.
+        over dimensions with labels. None if there are too few labels.
 
     Example
     -------
@@ -60,9 +59,9 @@ def evaluate_dimensions(
         errors = (values[known, i] - labels[known, i]) ** 2
         found[name] = {
             "CCC": ccc(values[:, i], labels[:, i]),
-            "MSE": float(errors.mean()) if known.any() else math.nan,
+            "MSE": float(errors.mean()) if known.any() else None,
             "n": int(known.sum()),
         }
     scores = [each["CCC"] for each in found.values()]
-    valid = [score for score in scores if not math.isnan(score)]
-    return {CCC: sum(valid) / len(valid) if valid else 0.0, **found}
+    valid = [score for score in scores if score is not None]
+    return {CCC: sum(valid) / len(valid) if valid else None, **found}

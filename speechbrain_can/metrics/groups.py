@@ -1,7 +1,7 @@
 """Results by group of utterances, such as speakers, sexes or corpora."""
 
 import math
-import warnings
+from itertools import pairwise
 from typing import Sequence
 
 import numpy as np
@@ -37,22 +37,31 @@ def binned(values: pd.Series, bins: int = BINS) -> pd.Series:
     The result is an ordered categorical series. With one bin, numbers are unchanged:
     those of speakers are names.
     """
+    text = values.astype(str)
     numbers = pd.to_numeric(values, errors="coerce")
-    few = numbers.isna().any() or numbers.nunique() <= DISTINCT
-    if few or bins < 2:
-        values = values.astype(str)
+    # One value that is not a number, such as "unknown", keeps its own group.
+    others = sorted(set(text[numbers.isna()]))
+    if len(others) > 1 or numbers.nunique() <= DISTINCT or bins < 2:
         # 2 comes before 10
         order = {
             name: (0.0 if pd.isna(number) else number, name)
-            for name, number in zip(values, numbers)
+            for name, number in zip(text, numbers)
         }
-        return values.astype(
+        return text.astype(
             pd.CategoricalDtype(sorted(order, key=order.get), ordered=True)
         )
     ranges = pd.qcut(numbers, bins, duplicates="drop")
     edges = [numbers.min(), *(each.right for each in ranges.cat.categories)]
-    names = [f"{a:.3g} to {b:.3g}" for a, b in zip(edges, edges[1:])]
-    return ranges.cat.rename_categories(names)
+    names = next(
+        names
+        for digits in range(3, 18)
+        for names in [
+            [f"{a:.{digits}g} to {b:.{digits}g}" for a, b in pairwise(edges)]
+        ]
+        if len(set(names)) == len(names)
+    )
+    named = ranges.cat.rename_categories(names).cat.add_categories(others)
+    return named.fillna(others[0]) if others else named
 
 
 def group_results(
@@ -86,9 +95,10 @@ def group_results(
         One row per group: ``n``, ``speakers``, every metric with ``UA low`` and
         ``UA high``, ``over`` (the resampled units), ``recall of <class>`` and ``ECE``.
     gap : dict
-        ``gap`` is the largest difference in UA between two groups, ``low`` and ``high``
-        its interval, ``best`` and ``worst`` the groups; empty with fewer than two groups
-        of sufficient size.
+        ``gap`` is the largest difference in UA between two groups, ``best`` and
+        ``worst``. ``low`` and ``high`` are the interval of the difference between these
+        two, which were chosen as the extremes; it is not a test. Empty with fewer than
+        two groups of sufficient size.
 
     Example
     -------
@@ -167,19 +177,16 @@ def group_results(
         return table, {}
     over = "utterances" if one else "speakers"
     unit = (scored["ID"] if one else units)[scored.index]
-    drawn = _resampled(scored, keys, unit, list(large))
-    with warnings.catch_warnings():
-        # A resample may miss all utterances.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        gaps = np.nanmax(drawn, axis=1) - np.nanmin(drawn, axis=1)
-    low, high = _ends(gaps)
+    best, worst = table[METRIC].idxmax(), table[METRIC].idxmin()
+    drawn = _resampled(scored, keys, unit, [best, worst])
+    low, high = _ends(drawn[:, 0] - drawn[:, 1])
     gap = {
         "gap": float(frame.difference(method="between_groups")[METRIC]),
         "low": low,
         "high": high,
         "over": over,
-        "best": table[METRIC].idxmax(),
-        "worst": table[METRIC].idxmin(),
+        "best": best,
+        "worst": worst,
     }
     return table, gap
 

@@ -95,7 +95,7 @@ def recall_over_chance(
     """Return the UA of a classifier, chance, and whether the UA is at chance.
 
     ``hits`` of ``counts`` utterances of each class are correct. A classifier is at
-    chance unless its UA is above the chance by 1.96 standard errors.
+    chance unless its UA is above the chance by 1.96 standard errors of guessing.
 
     Example
     -------
@@ -104,9 +104,9 @@ def recall_over_chance(
     """
     present = counts > 0
     shares = hits[present] / counts[present]
-    error = np.sqrt((shares * (1 - shares) / counts[present]).sum())
     recall, chance = shares.mean(), 1 / present.sum()
-    at_chance = recall - chance < 1.96 * error / present.sum()
+    variance = (chance * (1 - chance) / counts[present]).sum()
+    at_chance = recall - chance <= 1.96 * np.sqrt(variance) * chance
     return float(recall), float(chance), bool(at_chance)
 
 

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from speechbrain_can.io.files import InputError
+from speechbrain_can.lobes.dimensions import DimensionClassifier
 from speechbrain_can.model_folder.literal import (
     ADVICE,
     Part,
@@ -90,12 +91,30 @@ def build_model(
     built = {
         key: builder.build(settings[key]) for key in settings if key in KEYS
     }
+    _check_dimensions(built, path)
     try:
         return dict(ModelSettings(**built))
     except pydantic.ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
         raise UntrustedError(f"{path}: {name}: {first['msg']}") from error
+
+
+def _check_dimensions(built: dict[str, Any], path: str | Path) -> None:
+    """Refuse names of dimensions that do not match the model."""
+    names = built.get("dimensions") or []
+    sizes = {
+        len(part.mean)
+        for part in built["modules"]["model"].modules()
+        if isinstance(part, DimensionClassifier)
+    }
+    if sizes != ({len(names)} if names else set()) or len(set(names)) < len(
+        names
+    ):
+        raise UntrustedError(
+            f"{path}: dimensions is {names}, but the model predicts "
+            f"{', '.join(map(str, sizes)) or 'none'}"
+        )
 
 
 def check_model_settings(settings: dict[str, Any], path: str | Path) -> None:

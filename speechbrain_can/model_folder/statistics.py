@@ -17,7 +17,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ModelStatistics(pydantic.BaseModel):
-    """What a model folder states about its validation and training set.
+    """Statistics that a model folder stores.
 
     Arguments
     ---------

@@ -321,15 +321,18 @@ def _coverage(runs):
 
 def _heads(runs):
     """Return the UA of each classifier of each system."""
-    totals = {}
+    totals, seeds = {}, {}
     for system, _, run in runs:
+        seeds[system] = seeds.get(system, 0) + 1
         for result in finished_folds(run):
             for name, own in result.get("heads", {}).items():
                 pair = np.array([own["hits"], own["counts"]])
                 key = system, name
                 totals[key] = totals.get(key, 0) + pair
     rows = []
-    for (system, name), (hits, counts) in totals.items():
+    for (system, name), total in totals.items():
+        # The same utterances with several seeds are not independent.
+        hits, counts = total / seeds[system]
         recall, chance, at_chance = recall_over_chance(hits, counts)
         rows.append(
             {

@@ -67,8 +67,8 @@ class GroupTable:
         small = int((self.table["n"] < self.smallest).sum())
         if small:
             sentences.append(
-                f"Groups with fewer than {self.smallest} utterances have no scores "
-                f"({small})."
+                f"{small} groups with fewer than {self.smallest} utterances have no "
+                "scores (--smallest-group)."
             )
         return " ".join(sentences)
 

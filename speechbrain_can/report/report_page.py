@@ -199,7 +199,10 @@ def _dimension_rows(gathered: Gathered) -> list[dict]:
         ]
         pooled = _evaluated(own, names)
         for name in names:
-            scores = pd.Series([fold[name]["CCC"] for fold in folds])
+            scores = [fold[name]["CCC"] for fold in folds]
+            scores = pd.Series(scores, dtype=float).dropna()
+            if not len(scores):
+                continue
             rows.append(
                 {
                     "system": system,

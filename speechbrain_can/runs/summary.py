@@ -76,16 +76,20 @@ def _mean_dimensions(folds: list[dict]) -> dict:
 
 
 def _mean_and_std(values: list[float]) -> dict:
-    """Return ``mean`` and ``std`` of values; the latter is None for a single one."""
-    series = pd.Series(values, dtype=float)
-    std = float(series.std()) if len(series) > 1 else None
-    return {"mean": float(series.mean()), "std": std}
+    """Return ``mean`` and ``std`` of the known values; None if there are too few."""
+    series = pd.Series(values, dtype=float).dropna()
+    return {
+        "mean": float(series.mean()) if len(series) else None,
+        "std": float(series.std()) if len(series) > 1 else None,
+    }
 
 
 def format_dimensions(dimensions: dict) -> list[str]:
     """Return the lines of a summary about dimensions."""
 
     def cell(value):
+        if value["mean"] is None:
+            return "unknown"
         spread = "" if value["std"] is None else f" +- {value['std']:.3f}"
         return f"{value['mean']:.3f}{spread}"
 

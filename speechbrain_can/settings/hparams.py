@@ -191,6 +191,10 @@ def read_settings(
                 f"the command line is not valid YAML: {' '.join(str(error).split())}"
             ) from error
     _check_keys("the command line", overrides, {*hparams, *READ})
+    for key, value in overrides.items():
+        # recursive_update refuses mappings in place of other values.
+        if isinstance(value, dict) and not isinstance(hparams.get(key), dict):
+            hparams[key] = value
     recursive_update(hparams, overrides)
     return Settings(path.stem, _dump(hparams))
 

@@ -66,6 +66,7 @@ def check_settings(settings: Settings) -> None:
             raise SettingsError(
                 f"invalid value {key}={value!r}. Pass {reason}."
             )
+    _check_range(hparams.get("dimension_range"))
     protocol_name(hparams["preparation"]["protocol"])
     named_kinds(hparams.get("strict", False))
     if hparams.get("glove_file"):
@@ -76,6 +77,23 @@ def check_settings(settings: Settings) -> None:
         raise SettingsError(
             f"{settings.name}: cannot build the objects of the settings: {error}"
         ) from error
+
+
+def _check_range(limits: object) -> None:
+    """Refuse a range of dimensions other than two increasing numbers or null."""
+    if limits is None:
+        return
+    valid = (
+        isinstance(limits, list)
+        and len(limits) == 2
+        and all(isinstance(n, (int, float)) for n in limits)
+        and limits[0] < limits[1]
+    )
+    if not valid:
+        raise SettingsError(
+            f"invalid value dimension_range={limits!r}. Pass the lowest and the "
+            "highest label, such as [1,5], or null."
+        )
 
 
 def _wrong(key: str, value: object) -> str | None:

@@ -12,10 +12,7 @@ import speechbrain as sb
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.run_opts import RunOptions
-from speechbrain_can.corpus.dimensions import (
-    check_training_labels,
-    read_dimensions,
-)
+from speechbrain_can.corpus.dimensions import check_labels, read_dimensions
 from speechbrain_can.corpus.fold_lists import split_fold
 from speechbrain_can.corpus.prepared import Corpus
 from speechbrain_can.features.augmentation import (
@@ -24,6 +21,7 @@ from speechbrain_can.features.augmentation import (
 )
 from speechbrain_can.features.cache import FeatureCache
 from speechbrain_can.lobes.dimensions import DimensionClassifier, DimensionLoss
+from speechbrain_can.lobes.mixup import Mixup
 from speechbrain_can.runs.layout import FoldLayout
 from speechbrain_can.settings.hparams import Settings, SettingsError
 from speechbrain_can.training.adaptation import DrawnOffsets, speakers_of
@@ -251,11 +249,18 @@ def fit_dimensions(fold: Fold) -> dict[str, torch.Tensor] | None:
         )
     if not columns:
         return None
+    if any(isinstance(p, Mixup) for p in hparams["modules"]["model"].modules()):
+        raise SettingsError(
+            "DimensionClassifier and Mixup exclude each other. Remove Mixup."
+        )
     hparams.setdefault("dimension_loss", DimensionLoss())
     used = {n: utterances[n] for part in fold.parts.values() for n in part}
     labels = read_dimensions(used, columns, hparams.get("dimension_range"))
     train = np.stack([labels[name] for name in fold.parts["train"]])
-    check_training_labels(train, columns)
+    check_labels(train, columns, "training")
+    if "valid" in fold.parts:
+        valid = np.stack([labels[name] for name in fold.parts["valid"]])
+        check_labels(valid, columns, "validation")
     for part in regressions:
         part.fit_dimensions(torch.from_numpy(train))
     return {name: torch.from_numpy(row) for name, row in labels.items()}

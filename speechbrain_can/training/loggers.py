@@ -17,7 +17,8 @@ class MLflowLogger(TrainLogger):
         Server or database, such as ``sqlite:///mlflow.db``; None for that of the
         environment.
     **options
-        Arguments of ``MlflowClient.create_run``, such as ``run_name``.
+        Arguments of ``MlflowClient.create_run``. A run with the same ``run_name`` that
+        was interrupted is resumed.
 
     Raises
     ------
@@ -44,7 +45,18 @@ class MLflowLogger(TrainLogger):
             if found
             else self.client.create_experiment(experiment)
         )
-        self.run = self.client.create_run(number, **options).info.run_id
+        self.run = self._interrupted(number, options.get("run_name"))
+        if self.run is None:
+            self.run = self.client.create_run(number, **options).info.run_id
+
+    def _interrupted(self, number: str, name: str | None) -> str | None:
+        """Return the interrupted run of a name, which is resumed."""
+        if name is None:
+            return None
+        for run in self.client.search_runs([number]):
+            if (run.info.run_name, run.info.status) == (name, "RUNNING"):
+                return run.info.run_id
+        return None
 
     @main_process_only
     def log_stats(

@@ -44,11 +44,15 @@ def weighted_sampler(
     Raises
     ------
     InputError
-        If the weights and the groups of the training set differ, or a weight is not
-        positive.
+        If a group of the training set has no weight, or a weight is not positive.
     """
     if weights is None:
         return ReproducibleRandomSampler(dataset, seed=seed)
+    if not isinstance(weights, dict):
+        raise InputError(
+            f"the weights of {column} are {weights!r}. Pass one per group, such as "
+            "{EmoDB: 1, MELD: 2}."
+        )
     groups = [
         column_value(dataset.data[name]["utterance"], column)
         for name in dataset.data_ids
@@ -57,8 +61,8 @@ def weighted_sampler(
     missing = sorted(set(counts) - set(weights))
     if missing:
         raise InputError(
-            f"the weights lack {column} {missing[0]!r}; the training set contains "
-            f"{', '.join(sorted(counts))}"
+            f"the weights of {column} ({', '.join(map(str, weights))}) lack "
+            f"{missing[0]!r}. The training set contains {', '.join(sorted(counts))}."
         )
     for group, weight in weights.items():
         number = isinstance(weight, (int, float)) and weight > 0

@@ -156,5 +156,7 @@ class StageStatistics:
         if self.dimensions is not None:
             values, labels = self.dimensions
             names = range(labels.shape[1])
-            scores[CCC] = evaluate_dimensions(values, labels, names)[CCC]
+            found = evaluate_dimensions(values, labels, names)[CCC]
+            if found is not None:  # None without any label
+                scores[CCC] = found
         return from_first_process(scores)

@@ -78,7 +78,7 @@ def test_confidence(model, table):
         )
         assert record["emotions"] == expected
     found = invoke("predict", model, table, "--confidence=0.9999", fails=True)
-    assert "needs more held-out utterances" in found.output
+    assert "does not support a confidence of 0.9999" in found.output
 
 
 def test_unusual_recordings_are_reported(model, table, tmp_path):

@@ -118,6 +118,10 @@ def test_unusable_lists_are_refused(folder, rows, tmp_path_factory):
     path.write_text(text + json.dumps(entry("u4")) + "\n")
     with pytest.raises(InputError, match="u4.wav is in several sets"):
         make_folds(f"emobox:{folder}", rows, 1)
+    write_list(folder, 1, "valid", ["u4"])
+    path.write_text(text)
+    with pytest.raises(InputError, match="u4.wav is in several sets"):
+        make_folds(f"emobox:{folder}", rows, 1)
     path.unlink()
     with pytest.raises(InputError, match="fold_2 has no file .*_test_fold_2"):
         make_folds(f"emobox:{folder}", rows, 1)

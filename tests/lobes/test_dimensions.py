@@ -53,7 +53,10 @@ def test_constant_predictions_have_no_concordance():
     labels = np.array([1.0, 2.0, 3.0])
     assert ccc(np.full(3, 2.0), labels) == 0
     assert ccc(np.full(3, 2.0), np.full(3, 2.0)) == 0
-    assert np.isnan(ccc(labels, np.array([1.0, np.nan, np.nan])))
+    few = np.array([[1.0], [np.nan], [np.nan]])
+    assert ccc(labels, few[:, 0]) is None
+    found = evaluate_dimensions(labels[:, None], few, ["a"])
+    assert found == {"CCC": None, "a": {"CCC": None, "MSE": 0.0, "n": 1}}
 
 
 def test_loss_ignores_missing_labels(drawn):

@@ -91,7 +91,7 @@ def test_rare_classes_use_the_scores_of_all():
 def test_unsupported_levels_are_refused(confidence):
     scores = {"a": [0.1] * 10, "b": [0.2] * 30}
     check_confidence(scores, 0.9)
-    with pytest.raises(InputError, match="0.909|between 0 and 1"):
+    with pytest.raises(InputError, match="is 0.909|between 0 and 1"):
         check_confidence(scores, confidence)
 
 

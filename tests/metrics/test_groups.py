@@ -82,6 +82,11 @@ def test_numbers_are_binned_and_labels_are_ordered():
     bins = binned(pd.Series(np.arange(100) / 10))
     assert list(bins.value_counts()) == [25] * 4
     assert bins.cat.categories[0] == "0 to 2.48"
+    years = binned(pd.Series(range(2010, 2020)).repeat(5))
+    assert years.cat.categories[0] == "2010 to 2012"
+    ages = pd.Series([*map(str, range(20, 60)), "unknown"])
+    assert list(binned(ages).value_counts(sort=False)) == [10, 10, 10, 10, 1]
+    assert list(binned(ages))[-1] == "unknown"
     few = binned(pd.Series(["10", "2", "1", "2"]))
     assert list(few.cat.categories) == ["1", "2", "10"]
     assert list(binned(pd.Series(["m", "f"])).cat.categories) == ["f", "m"]

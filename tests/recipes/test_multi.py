@@ -134,6 +134,7 @@ def test_different_numbers_of_folds_are_refused(corpora, tmp_path):
         ),
         ({"prepared": "/nowhere"}, {}, "/nowhere is not a prepared corpus"),
         ({"label": {}}, {}, "unknown key 'label'"),
+        ({"labels": {"calm": 1}}, {}, "'calm': 1 are not texts. Quote numbers"),
     ],
 )
 def test_unusable_lists_are_refused(
@@ -144,6 +145,28 @@ def test_unusable_lists_are_refused(
         prepare(corpora, tmp_path / "joint", **options)
 
 
+@pytest.mark.parametrize("weights", [{"a": 1}, "a", {"a": 1, "c": 1}])
+def test_weights_name_all_corpora(corpora, tmp_path, weights):
+    with pytest.raises(CorpusError, match="corpus_weights must be a mapping"):
+        prepare(corpora, tmp_path, weights=weights)
+
+
+def test_a_corpus_cannot_be_listed_twice(corpora, tmp_path):
+    with pytest.raises(CorpusError, match="c and a are the same corpus"):
+        prepare({**corpora, "c": corpora["a"]}, tmp_path)
+
+
+def test_unknown_emotions_are_reported(corpora, tmp_path, caplog):
+    own = {"calm": "xyz", "neu": "xyz"}
+    changed = {
+        "a": {**corpora["a"], "labels": {"calm": "xyz"}},
+        "b": {**corpora["b"], "labels": {"neu": "xyz"}},
+    }
+    joint = prepare(changed, tmp_path)
+    assert joint.classes == ["ang", *set(own.values())]
+    assert "'xyz' is not in the vocabulary" in caplog.text
+
+
 def test_training_reports_each_corpus(corpora, tmp_path):
     hparams = tmp_path / "joint.yaml"
     listed = "".join(
@@ -151,13 +174,11 @@ def test_training_reports_each_corpus(corpora, tmp_path):
         + "".join(f"        {k}: {v}\n" for k, v in own.items())
         for name, own in corpora.items()
     )
-    hparams.write_text(
-        f"base: {RECIPE}/hparams/can.yaml\ncorpora:\n{listed}"
-        "corpus_weights: {a: 3, b: 1}\n"
-    )
+    hparams.write_text(f"base: {RECIPE}/hparams/can.yaml\ncorpora:\n{listed}")
     output = run(
         tmp_path / "results",
         *("--classes=2", "--fold=0", "--number_of_epochs=1"),
+        "--corpus_weights={a: 3, b: 1}",
         recipe=RECIPE,
         model=os.path.relpath(hparams.with_suffix(""), RECIPE / "hparams"),
     )

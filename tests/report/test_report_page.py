@@ -97,6 +97,9 @@ def test_classifiers_at_chance_are_marked(runs, page):
         np.array([90, 80]), np.array([100, 100])
     )
     assert (recall, chance, at_chance) == (pytest.approx(0.85), 0.5, False)
+    # a classifier that always predicts the same class
+    collapsed = recall_over_chance(np.array([20, 0]), np.array([20, 20]))
+    assert collapsed == (0.5, 0.5, True)
 
 
 def test_calibration_bins_contain_all_utterances():

@@ -61,6 +61,16 @@ def test_trained_layers_may_be_null():
         )
 
 
+@pytest.mark.parametrize("limits", [[1], [5, 1], ["low", "high"], 5])
+def test_invalid_ranges_of_dimensions(limits):
+    path = CAN.with_name("can_dimensions.yaml")
+    settings = read_settings(
+        path, {"data_folder": "x", "dimension_range": limits}
+    )
+    with pytest.raises(SettingsError, match="invalid value dimension_range"):
+        check_settings(settings)
+
+
 @pytest.mark.parametrize("fold", [True, -1, 1.5, "one"])
 def test_invalid_fold_lists(fold):
     with pytest.raises(SettingsError, match="invalid fold .*. Pass the number"):

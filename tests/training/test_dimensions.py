@@ -11,10 +11,7 @@ from helpers.corpora import utterance
 from helpers.recipes import on, run
 
 from speechbrain_can.__main__ import main
-from speechbrain_can.corpus.dimensions import (
-    check_training_labels,
-    read_dimensions,
-)
+from speechbrain_can.corpus.dimensions import check_labels, read_dimensions
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 from speechbrain_can.corpus.prepared import CorpusError
 from speechbrain_can.inference.recognizer import EmotionRecognizer
@@ -121,9 +118,9 @@ def test_missing_labels_and_columns(caplog):
         read_dimensions(rows, ["valence"])
     constant = np.array([[2.0], [np.nan], [2.0]])
     with pytest.raises(CorpusError, match="arousal is 2 for all training"):
-        check_training_labels(constant, ["arousal"])
+        check_labels(constant, ["arousal"], "training")
     with pytest.raises(CorpusError, match="no training utterance"):
-        check_training_labels(constant[1:2], ["arousal"])
+        check_labels(constant[1:2], ["arousal"], "training")
 
 
 def test_stop_on_needs_dimensions(controlled_corpus, tmp_path):

@@ -351,6 +351,7 @@ def test_other_loggers(controlled_corpus, tmp_path):
         *on(controlled_corpus),
         "--fold=0",
         model=os.path.relpath(hparams.with_suffix(""), recipe / "hparams"),
+        python=["-X", "utf8"],  # W&B starts a service in its process
     )
     assert list((tmp_path / "run").glob("wandb/offline-run-*"))
     client = MlflowClient(f"sqlite:///{tmp_path}/run/mlflow.db")

@@ -9,7 +9,12 @@ import soundfile
 
 from speechbrain.utils.logger import get_logger
 from speechbrain_can.alignment.pipeline import FoundWords
-from speechbrain_can.corpus.labels import common_emotions, map_labels
+from speechbrain_can.corpus.labels import (
+    SPELLINGS,
+    canonical,
+    common_emotions,
+    map_labels,
+)
 from speechbrain_can.corpus.manifest import read_manifest, resolve_wav
 from speechbrain_can.corpus.preparation import CorpusSource, prepare_corpus
 from speechbrain_can.corpus.prepared import CorpusError, check_unchanged
@@ -41,6 +46,7 @@ def prepare_multi(
     name=None,
     protocol="each_corpus:group:speaker:5",
     data_folder=".",
+    weights=None,
     **options,
 ):
     """Prepare several corpora as one, unless they are already prepared.
@@ -68,6 +74,8 @@ def prepare_multi(
         ``test_corpus:NAME`` or another protocol.
     data_folder : str
         Folder that relative paths in ``corpora`` start from.
+    weights : dict of str: float or None
+        Shares of the corpora in training, which are validated here.
     **options
         ``fold_seed``; see ``prepare_corpus``.
 
@@ -82,6 +90,11 @@ def prepare_multi(
             "corpora must list at least two corpora by name, each with the folder "
             "prepared"
         )
+    if weights is not None and set(weights) != set(corpora):
+        raise CorpusError(
+            f"corpus_weights must be a mapping with {', '.join(corpora)}, but is "
+            f"{weights!r}"
+        )
     members = [
         read_member(key, entry, data_folder) for key, entry in corpora.items()
     ]
@@ -90,6 +103,13 @@ def prepare_multi(
             {each.name: each.classes for each in members},
             {each.name: each.labels for each in members},
         )
+    for emotion in emotions:
+        if canonical(emotion) not in SPELLINGS:
+            logger.warning(
+                "the emotion %r is not in the vocabulary. Check its spelling in "
+                "labels and emotions.",
+                emotion,
+            )
     if len(set(emotions)) < 2:
         raise CorpusError(
             f"the corpora have fewer than two emotions in common ({emotions}). "
@@ -105,6 +125,15 @@ def prepare_multi(
     root = os.path.commonpath(
         [os.path.abspath(each.data_folder) for each in members]
     )
+    folders = {}
+    for each in members:
+        path = os.path.realpath(each.data_folder)
+        if path in folders:
+            raise CorpusError(
+                f"{each.name} and {folders[path]} are the same corpus ({path}). Its "
+                "recordings would be in training and test sets."
+            )
+        folders[path] = each.name
     recordings, skipped, words = [], [], {}
     for each in members:
         found = list_recordings(each, maps[each.name], root)
@@ -159,11 +188,21 @@ def read_member(name, entry, data_folder="."):
     return Member(
         name,
         entry.get("language") or "",
-        entry.get("labels") or {},
+        _checked_labels(name, entry.get("labels") or {}),
         description["classes"],
         description["data_folder"],
         read_manifest(folder / "manifest.csv"),
     )
+
+
+def _checked_labels(name, labels):
+    """Refuse label maps with other keys and values than texts."""
+    for key, value in labels.items():
+        if not isinstance(key, str) or not isinstance(value, (str, type(None))):
+            raise CorpusError(
+                f"labels of {name}: {key!r}: {value!r} are not texts. Quote numbers."
+            )
+    return labels
 
 
 def list_recordings(corpus, class_of, root):
@@ -192,7 +231,7 @@ def list_recordings(corpus, class_of, root):
         recordings.append(
             LabeledRecording(
                 utterance_id=name,
-                wav=Path(wav).relative_to(root).as_posix(),
+                wav=_relative(wav, root),
                 emotion=emotion,
                 speaker=own(utterance.speaker),
                 session=own(utterance.session),
@@ -208,6 +247,13 @@ def list_recordings(corpus, class_of, root):
             f"{', '.join(corpus.classes)}."
         )
     return recordings, skipped, words
+
+
+def _relative(wav, root):
+    """Return a path relative to the corpora, or unchanged if it is outside."""
+    path = Path(wav)
+    inside = path.is_relative_to(root)
+    return path.relative_to(root).as_posix() if inside else wav
 
 
 def _times(found):
