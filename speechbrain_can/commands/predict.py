@@ -117,7 +117,7 @@ LISTED = 10  # skipped recordings that the last line names
 )
 @click.option(
     "--confidence",
-    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    type=click.FloatRange(min=0.5, max=1, max_open=True),
     help="Also output all emotions that the model cannot exclude at this confidence, "
     'e.g. 0.9; "not sure" unless only the most probable one is left.',
 )

@@ -16,6 +16,7 @@ from speechbrain_can.io.files import InputError
 # Classes with fewer scores use those of all classes. Nine support a level of 0.9.
 FEWEST = 9
 DIGITS = 3  # of stored scores
+LOWEST = 0.5  # confidence; sets below exclude most labels
 Scores = dict[str, list[float]]  # sorted nonconformity scores by class
 
 
@@ -96,14 +97,16 @@ def check_confidence(scores: Scores, confidence: float) -> None:
     A set can exclude a class at the level c only if there are c / (1 - c) scores.
     Raises ``InputError``.
     """
-    if not 0 < confidence < 1:
+    if not LOWEST <= confidence < 1:
         raise InputError(
-            f"the confidence is {confidence:g}. Use a number between 0 and 1, such "
-            "as 0.9."
+            f"the confidence is {confidence:g}. Use a number from {LOWEST} to below 1, "
+            "such as 0.9."
         )
     every = sum(map(len, scores.values()))
     counts = {
-        name: len(own) if len(own) >= FEWEST else every
+        name if len(own) >= FEWEST else "all classes together": (
+            len(own) if len(own) >= FEWEST else every
+        )
         for name, own in scores.items()
     }
     name = min(counts, key=counts.get)

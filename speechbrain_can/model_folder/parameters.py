@@ -85,6 +85,12 @@ def save_network(
     save_file(tensors, path, metadata)
 
 
+def stored_files(path: str | Path, name: str | Path | None = None) -> set[str]:
+    """Return the names of the files whose checksums are stored with a network."""
+    with _opened(path, name) as network:
+        return set(json.loads((network.metadata() or {}).get(FILES, "{}")))
+
+
 def is_changed(
     file: str | Path, path: str | Path, name: str | Path | None = None
 ) -> bool:

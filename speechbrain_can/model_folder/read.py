@@ -21,6 +21,7 @@ from speechbrain_can.model_folder.parameters import (
     count_stored,
     is_changed,
     load_network,
+    stored_files,
 )
 from speechbrain_can.model_folder.statistics import (
     STATISTICS,
@@ -117,8 +118,13 @@ def read_model(
         network_place = f"{source}/{PACKED}"
         text = decode((copy / SETTINGS).read_bytes())
         settings = _without_constants(parse(text, place), place)
+        known = stored_files(copy / PACKED, network_place)
         for name in (CLASSES, STATISTICS):
             exists = (copy / name).exists()
+            if name in known and not exists:
+                raise InputError(
+                    f"{source}/{name} is missing. Copy or write the model folder again."
+                )
             if exists and is_changed(copy / name, copy / PACKED, network_place):
                 raise InputError(
                     f"{source}/{name} does not match {PACKED}: it is damaged. Copy or "

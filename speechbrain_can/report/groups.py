@@ -157,7 +157,10 @@ def column_values(corpus: Corpus, column: str) -> dict[str, str]:
             for name, utterance in corpus.utterances.items()
         }
     except ManifestError as error:
-        raise InputError(f"--by={column}: {error} Or duration.") from error
+        reason = str(error).partition("has ")[2]
+        raise InputError(
+            f"--by={column}: the manifest has {reason} Or duration."
+        ) from error
 
 
 def format_groups(tables: Sequence[GroupTable], table_format: str) -> str:
