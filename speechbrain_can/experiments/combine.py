@@ -31,6 +31,7 @@ from speechbrain_can.runs.results import (
 )
 from speechbrain_can.runs.summary import summarize
 from speechbrain_can.settings.hparams import SETTINGS
+from speechbrain_can.training.conformal import calibrate_models
 
 logger = get_logger(__name__)
 
@@ -86,6 +87,7 @@ def combine(
         },
     )
     write_summary(output, summary)
+    calibrate_models(output)
     return summary
 
 

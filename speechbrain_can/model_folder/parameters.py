@@ -3,6 +3,8 @@
 import base64
 import json
 import math
+import os
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterable
@@ -83,6 +85,19 @@ def save_network(
         FILES: json.dumps(sums),
     }
     save_file(tensors, path, metadata)
+
+
+def update_checksums(path: str | Path, files: Iterable[str]) -> None:
+    """Store the checksums of files next to a network again, and no others."""
+    with _opened(path) as network:
+        metadata = dict(network.metadata())
+        tensors = {key: network.get_tensor(key) for key in network.keys()}
+    sums = {name: _sum_of_text(Path(path).with_name(name)) for name in files}
+    partial = Path(f"{path}.partial")
+    save_file(tensors, partial, {**metadata, FILES: json.dumps(sums)})
+    # safetensors creates files that only their owner can read
+    shutil.copymode(path, partial)
+    os.replace(partial, path)
 
 
 def stored_files(path: str | Path, name: str | Path | None = None) -> set[str]:

@@ -14,11 +14,15 @@ import torch
 
 from speechbrain.utils.logger import get_logger
 from speechbrain_can.corpus.prepared import Corpus
-from speechbrain_can.io.files import InputError, write_json
+from speechbrain_can.io.files import InputError, atomic_write, write_json
 from speechbrain_can.metrics.metrics import METRICS
 from speechbrain_can.model_folder.build import check_model_settings
 from speechbrain_can.model_folder.literal import dump, parse
-from speechbrain_can.model_folder.parameters import PACKED, save_network
+from speechbrain_can.model_folder.parameters import (
+    PACKED,
+    save_network,
+    update_checksums,
+)
 from speechbrain_can.model_folder.read import CLASSES, FOR_SPEECHBRAIN
 from speechbrain_can.model_folder.resolve import literal_settings
 from speechbrain_can.model_folder.statistics import STATISTICS, ModelStatistics
@@ -164,6 +168,20 @@ def write_model_folder(
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def replace_statistics(folder: str | Path, statistics: ModelStatistics) -> None:
+    """Replace the statistics of a model folder that this version wrote.
+
+    The folder can be loaded after an interruption at any point.
+    """
+    folder = Path(folder)
+    others = (SETTINGS, CLASSES)
+    # Without a checksum, old and new statistics are accepted.
+    update_checksums(folder / PACKED, others)
+    with atomic_write(folder / STATISTICS) as stream:
+        stream.write(statistics.written())
+    update_checksums(folder / PACKED, (*others, STATISTICS))
 
 
 def write_card(

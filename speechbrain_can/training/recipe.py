@@ -57,6 +57,7 @@ from speechbrain_can.settings.run_options import (
     reduce_console_output,
 )
 from speechbrain_can.settings.validation import check_settings
+from speechbrain_can.training.conformal import calibrate_models
 from speechbrain_can.training.fold import Fold, set_up
 from speechbrain_can.training.record import record_fold
 
@@ -188,6 +189,7 @@ def run_folds(settings: Settings, run_opts: RunOptions) -> dict | None:
     with FileLock(run.results_lock):
         summary = summarize(run, description)
         write_summary(run, summary)
+        calibrate_models(run)
     show(format_table(summary, run))
     if last.attention_figure.exists():
         figure = last.attention_figure.absolute()

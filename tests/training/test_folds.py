@@ -4,12 +4,14 @@ import itertools
 import json
 import math
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
 
+import pandas as pd
 import pytest
 from filelock import FileLock
 from helpers.recipes import (
@@ -24,13 +26,16 @@ from helpers.recipes import (
 from helpers.training import assert_trained_once, logged
 
 from speechbrain.utils.run_opts import RunOptions
-from speechbrain_can.io.files import read_json
+from speechbrain_can.inference.recognizer import EmotionRecognizer
+from speechbrain_can.io.files import InputError, read_json
 from speechbrain_can.metrics.metrics import METRICS
+from speechbrain_can.model_folder import write
 from speechbrain_can.runs.layout import RunLayout
 from speechbrain_can.runs.results import write_result
 from speechbrain_can.settings.hparams import SettingsError, read_settings
 from speechbrain_can.settings.run_options import check_run_options, lstm_runs_in
 from speechbrain_can.training.brain import EmotionBrain
+from speechbrain_can.training.conformal import calibrate_models
 
 pytestmark = pytest.mark.training
 
@@ -70,6 +75,52 @@ def test_predictions_add_up_to_the_results(finished):
             probabilities = {c: float(row[c]) for c in results["classes"]}
             assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
             assert max(probabilities, key=probabilities.get) == row["predicted"]
+
+
+def test_models_have_the_scores_of_other_folds(finished):
+    folder, _ = finished
+    run_layout = RunLayout(folder)
+    own = {}
+    for layout in run_layout.folds():
+        result = read_json(layout.result)
+        table = pd.read_csv(layout.predictions, dtype={"ID": str})
+        own[result["fold"]] = len(table)
+    total = sum(own.values())
+    for number, count in own.items():
+        model = run_layout.fold(number).model
+        recognizer = EmotionRecognizer.from_hparams(model)
+        scores = recognizer.statistics.conformal
+        assert sum(map(len, scores.values())) == total - count
+        assert recognizer.statistics.ranges
+    before = {p: p.stat().st_mtime_ns for p in folder.glob("fold_*/model/*")}
+    calibrate_models(run_layout)  # changes nothing
+    after = {p: p.stat().st_mtime_ns for p in folder.glob("fold_*/model/*")}
+    assert before == after
+
+
+def test_interrupted_changes_of_statistics(finished, tmp_path, monkeypatch):
+    model = tmp_path / "model"
+    shutil.copytree(RunLayout(finished[0]).fold(0).model, model)
+    statistics = EmotionRecognizer.from_hparams(model).statistics
+    changed = statistics.model_copy(update={"ranges": {}})
+    calls = []
+    original = write.update_checksums
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        original(*arguments)
+
+    monkeypatch.setattr(write, "update_checksums", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write.replace_statistics(model, changed)
+    assert EmotionRecognizer.from_hparams(model).statistics.ranges == {}
+    monkeypatch.undo()
+    write.replace_statistics(model, statistics)
+    (model / "statistics.json").unlink()
+    with pytest.raises(InputError, match="statistics.json is missing"):
+        EmotionRecognizer.from_hparams(model)
 
 
 def test_each_loss_is_logged(finished):
