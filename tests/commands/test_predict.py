@@ -266,7 +266,7 @@ def test_a_fold_is_reported(trained, tmp_path):
     found = invoke("report", trained / "fold_1", "--html", page, "--most=5")
     assert "can on controlled corpus" in found.output
     assert found.output.splitlines()[-1].endswith(str(page))
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     assert text.count("<article") == 5
     predictions = read_predictions(trained, 1)
     wrong = sum(row["true"] != row["predicted"] for row in predictions)

@@ -88,7 +88,7 @@ def test_report_contains_dimensions(runs, tmp_path):
     page = tmp_path / "report.html"
     found = CliRunner().invoke(main, ["report", str(runs), f"--html={page}"])
     assert found.exit_code == 0, found.output
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     assert 'id="dimensions"' in text and "<td>dominance</td>" in text
 
 
