@@ -49,8 +49,8 @@ def read_emobox(
     Raises
     ------
     InputError
-        If there are no lists, a list is invalid, several folds test or validate the
-        same utterance, or no utterance is listed.
+        If lists are missing or invalid, if an utterance is tested or validated in more
+        than one fold, or if the lists contain no utterance of the corpus.
     """
     lists = _find_lists(Path(folder))
     places = defaultdict(list)

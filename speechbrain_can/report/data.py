@@ -66,7 +66,8 @@ class Gathered:
         over folds, and ``ECE pooled``, over all folds and seeds.
     coverage : pandas.DataFrame
         Results of sets of emotions, one row per system, level of ``LEVELS``, and
-        utterances that they were calibrated on; see ``coverage``.
+        utterances that they were calibrated on; see ``coverage``. ``unsupported`` counts
+        the utterances of folds with too few scores for the level.
     heads : pandas.DataFrame
         UA of each classifier, over all folds and seeds, with ``chance`` and
         ``at chance``; see ``recall_over_chance``.
@@ -300,21 +301,24 @@ def _coverage(runs):
                 kinds[OTHER_FOLDS] = merged(others)
             for (kind, scores), level in product(kinds.items(), LEVELS):
                 key = system, kind, level
-                sets, true = found.setdefault(key, ([], []))
+                sets, true, refused = found.setdefault(key, ([], [], []))
                 try:
                     sets += emotion_sets(scores, shares, level)
                     true += labels
-                except InputError:
-                    pass  # the validation set of this fold is too small
+                except InputError:  # there are too few scores for the level
+                    refused += labels
     rows = [
         {
             "system": system,
             "calibrated on": kind,
             "confidence": level,
             "n": len(true),
+            "unsupported": len(refused),
             **(coverage(sets, true) if true else {}),
         }
-        for (system, kind, level), (sets, true) in sorted(found.items())
+        for (system, kind, level), (sets, true, refused) in sorted(
+            found.items()
+        )
     ]
     return pd.DataFrame(rows)
 

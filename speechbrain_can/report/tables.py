@@ -99,37 +99,36 @@ def report_tables(
 ) -> dict[str, str]:
     """Return the tables of the report by heading, in one of tabulate's formats."""
     compared = report["hparams"].nunique() > 1
-    groups = dict(list(report.groupby("table", sort=False)))
-    if list(groups) == [OTHERS]:
-        groups = {"Systems": groups[OTHERS]}
     return {
         heading: _format(
             _cells(rows, reference if compared else None, table_format),
             table_format,
         )
-        for heading, rows in groups.items()
+        for heading, rows in _by_heading(report).items()
     }
+
+
+def _by_heading(report: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows of each table; without the paper's systems there is one table."""
+    groups = dict(list(report.groupby("table", sort=False)))
+    return {"Systems": report} if list(groups) == [OTHERS] else groups
 
 
 def narrow_tables(
     report: pd.DataFrame, reference: str
 ) -> dict[str, tuple[str, str | None]]:
     """Return the tables of the report as HTML, with differences in their own tables."""
+    compared = report["hparams"].nunique() > 1
+    mark = f" difference from {escaped(reference, 'html')} [95% CI]"
     found = {}
-    for heading, text in report_tables(report, "html", reference).items():
-        rows = report if heading == "Systems" else None
-        if rows is None:
-            rows = report[report["table"] == heading]
+    for heading, rows in _by_heading(report).items():
         cells = _cells(rows, reference, "html")
-        marked = f" difference from {escaped(reference, 'html')} [95% CI]"
-        others = {name: name.removesuffix(marked) for name in cells.columns}
-        scores = [name for name in cells if not name.endswith(marked)]
-        differences = cells[[n for n in cells if n.endswith(marked)]]
-        differences = differences.rename(columns=others)
-        differences.insert(0, "model", cells["model"])
-        compared = report["hparams"].nunique() > 1
+        marked = [name for name in cells if name.endswith(mark)]
+        differences = cells[["model", *marked]].rename(
+            columns=lambda name: name.removesuffix(mark)
+        )
         found[heading] = (
-            _format(cells[scores], "html"),
+            _format(cells.drop(columns=marked), "html"),
             _format(differences, "html") if compared else None,
         )
     return found

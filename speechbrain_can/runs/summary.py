@@ -21,9 +21,7 @@ def summarize(run: RunLayout, description: dict) -> dict:
     folds = finished_folds(run)
     summary = {**description, "folds": folds}
     for metric in METRICS:
-        values = pd.Series([fold[metric] for fold in folds])
-        std = float(values.std()) if len(values) > 1 else None
-        summary[metric] = {"mean": float(values.mean()), "std": std}
+        summary[metric] = _mean_and_std([fold[metric] for fold in folds])
     # validation scores, for model selection
     if all(fold.get("valid") for fold in folds):
         summary["valid"] = {

@@ -16,8 +16,8 @@ def calibrate_models(run: RunLayout) -> None:
     """Replace the nonconformity scores of model folders by those of the other folds.
 
     The validation set of a fold may have a single speaker and selects the checkpoint,
-    so its scores are optimistic. The test set of another fold has neither problem, and
-    the model was not evaluated on it. Does nothing with fewer than three finished folds.
+    so its scores are optimistic. The scores of another fold, of its own model on its test
+    set, are not. Does nothing with fewer than three finished folds.
     """
     folds = {
         result["fold"]: conformal_scores(
